@@ -1,0 +1,29 @@
+/*
+ * err: what went wrong, as one SQLSTATE and one sentence. No allocation, so it can be filled when memory is short.
+ *
+ * It travels unchanged from SQL to the server's one SQLSTATE-to-HTTP table and to the log. C's own errors use
+ * SQLSTATEs too: 08006 link lost, 08001 cannot connect, 53300 too many waiting, 58030 input/output, 53100 disk full,
+ * F0000 configuration, XX000 our own mistake.
+ */
+#ifndef KILN_ERR_H
+#define KILN_ERR_H
+
+#include "base.h"
+
+struct err {
+    char sqlstate[6];
+    char message[512];
+    char detail[2048]; /* empty, or what SQL gave as DETAIL (JSON for KN003 and KN007) */
+};
+
+/* err may be NULL everywhere: the caller does not want to know. */
+void err_clear(struct err *err);
+void err_set(struct err *err, const char *sqlstate, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* "cannot VERB WHAT: reason of errno"; ENOSPC and EDQUOT become 53100, the rest 58030. */
+void err_errno(struct err *err, const char *verb, const char *what);
+
+/* err_is(err, "08") tests a class, err_is(err, "08006") a code. */
+bool err_is(const struct err *err, const char *prefix);
+
+#endif
