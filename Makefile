@@ -1,0 +1,200 @@
+# Kiln: `make` alone lists what there is. Every path is relative, so a checkout may lie below a folder with a space.
+#
+# What is built where:   build/bin/        the programs
+#                        build/asan/…      the same under AddressSanitizer and UBSan
+#                        build/coverage/…  the same counting lines and branches (gcov)
+#                        build/fuzz/…      the libFuzzer programs (clang)
+# A flavour is a variable, not another makefile:  make FLAVOUR=asan build
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS     += --no-builtin-rules
+SHELL         := /bin/bash
+FLAVOUR       ?= release
+FUZZ_SECONDS  ?= 10
+
+# Quiet, one short line a step; V=1 shows the commands.
+ifdef V
+Q    :=
+note  = @:
+else
+Q    := @
+note  = @printf '  %-5s %s\n'
+MAKEFLAGS += --no-print-directory
+endif
+
+# --- flavours -------------------------------------------------------------------------------------------------------
+
+warnings  := -Wall -Wextra -Wconversion -Wshadow -Werror
+hardening := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE
+ifeq ($(shell uname -m),x86_64)
+hardening += -fcf-protection
+endif
+sanitize  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+ifeq ($(FLAVOUR),release)
+B       := build
+CC      := gcc
+flags   := -O2 -g $(hardening)
+ldflags := -pie -Wl,-z,relro,-z,now
+else ifeq ($(FLAVOUR),asan)
+B       := build/asan
+CC      := gcc
+flags   := -O1 -g $(sanitize)
+ldflags := $(sanitize)
+else ifeq ($(FLAVOUR),coverage)
+B       := build/coverage
+CC      := gcc
+flags   := -O0 -g --coverage -fprofile-update=atomic
+ldflags := --coverage
+else ifeq ($(FLAVOUR),fuzz)
+B       := build/fuzz
+CC      := clang
+flags   := -O1 -g $(sanitize) -fsanitize=fuzzer-no-link
+ldflags := $(sanitize) -fsanitize=fuzzer
+else
+$(error FLAVOUR is release, asan, coverage or fuzz, not "$(FLAVOUR)")
+endif
+
+# --- libraries of others: asked of pkg-config once, when first needed -----------------------------------------------
+
+packages   := libmicrohttpd libpq libjwt jansson libcurl libcrypto
+pkg_cflags  = $(eval pkg_cflags := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(packages))))$(pkg_cflags)
+pkg_libs    = $(eval pkg_libs := $(shell pkg-config --libs $(packages)))$(pkg_libs)
+vips_cflags = $(eval vips_cflags := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags vips)))$(vips_cflags)
+vips_libs   = $(eval vips_libs := $(shell pkg-config --libs vips))$(vips_libs)
+
+CFLAGS  = -std=gnu11 -D_GNU_SOURCE $(warnings) $(flags) -MMD -MP -I. -Ilib
+LDFLAGS = $(ldflags) -Wl,--as-needed
+
+# --- what there is to build: whatever lies in the folders -----------------------------------------------------------
+
+server_dir := server
+runner_dir := pipeline_runner
+media_dir  := pipeline_runner/media
+
+lib_src    := $(wildcard lib/*.c)
+server_src := $(wildcard server/*.c)
+runner_src := $(wildcard pipeline_runner/*.c)
+media_src  := $(wildcard pipeline_runner/media/*.c)
+test_src   := $(wildcard tests/c/*/*_test.c)
+support_src := $(filter-out %_test.c,$(wildcard tests/c/*/*.c))
+fuzz_src   := $(wildcard tests/fuzz/*_fuzz.c)
+# A subject under test belongs to one program, named by the folder of its test: tests/c/server/… to server/.
+object      = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+programs := $(if $(server_src),$(B)/bin/kiln-server) $(if $(runner_src),$(B)/bin/kiln-runner) $(if $(media_src),$(B)/bin/kiln-media)
+tests    := $(patsubst %.c,$(B)/%,$(test_src))
+fuzzers  := $(patsubst tests/fuzz/%.c,$(B)/bin/%,$(fuzz_src))
+archives := $(B)/libserver.a $(B)/librunner.a $(B)/libmedia.a $(B)/libkiln.a
+
+$(B)/libkiln.a:   $(call object,$(lib_src))
+$(B)/libserver.a: $(call object,$(filter-out server/main.c,$(server_src)))
+$(B)/librunner.a: $(call object,$(filter-out pipeline_runner/main.c,$(runner_src)))
+$(B)/libmedia.a:  $(call object,$(filter-out pipeline_runner/media/main.c,$(media_src)))
+
+$(B)/obj/server/% $(B)/obj/tests/c/server/%:                  CFLAGS += -Iserver $(pkg_cflags)
+$(B)/obj/pipeline_runner/% $(B)/obj/tests/c/runner/%:         CFLAGS += -Ipipeline_runner $(pkg_cflags)
+$(B)/obj/pipeline_runner/media/% $(B)/obj/tests/c/media/%:    CFLAGS += -Ipipeline_runner/media $(pkg_cflags) $(vips_cflags)
+$(B)/obj/lib/% $(B)/obj/tests/c/lib/% $(B)/obj/tests/c/base/%: CFLAGS += $(pkg_cflags)
+$(B)/obj/tests/fuzz/%:  CFLAGS += -Iserver -Ipipeline_runner -Ipipeline_runner/media $(pkg_cflags) $(vips_cflags)
+
+$(B)/obj/%.o: %.c Makefile
+	$(note) CC $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
+
+$(B)/lib%.a:
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -f $@
+	$(Q)ar rcsD $@ $^
+
+link = $(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(1) -lm -lpthread
+
+$(B)/bin/kiln-server: $(call object,server/main.c) $(B)/libserver.a $(B)/libkiln.a
+	$(note) LD $@
+	$(call link,$(pkg_libs))
+$(B)/bin/kiln-runner: $(call object,pipeline_runner/main.c) $(B)/librunner.a $(B)/libkiln.a
+	$(note) LD $@
+	$(call link,$(pkg_libs))
+$(B)/bin/kiln-media: $(call object,pipeline_runner/media/main.c) $(B)/libmedia.a $(B)/libkiln.a
+	$(note) LD $@
+	$(call link,$(pkg_libs) $(vips_libs))
+
+# Each NAME_test.c is a program: its object, those of its folder that are no tests (helpers), and its program's archive.
+define test_rule
+$(B)/tests/c/$(1)/%_test: $(B)/obj/tests/c/$(1)/%_test.o $(call object,$(filter tests/c/$(1)/%,$(support_src))) $(2) $(B)/libkiln.a
+	$$(note) LD $$@
+	$$(call link,-lcmocka $$(pkg_libs) $(3))
+endef
+$(eval $(call test_rule,lib,,))
+$(eval $(call test_rule,server,$(B)/libserver.a,))
+$(eval $(call test_rule,runner,$(B)/librunner.a,))
+$(eval $(call test_rule,media,$(B)/libmedia.a,$$(vips_libs)))
+
+$(B)/bin/%_fuzz: $(B)/obj/tests/fuzz/%_fuzz.o $(archives)
+	$(note) LD $@
+	$(call link,$(pkg_libs) $(vips_libs))
+
+.SECONDARY:
+-include $(patsubst %.o,%.d,$(call object,$(lib_src) $(server_src) $(runner_src) $(media_src) $(test_src) $(support_src) $(fuzz_src)))
+
+.PHONY: programs test-programs fuzz-programs
+programs: $(programs)
+test-programs: $(tests)
+fuzz-programs: $(fuzzers)
+
+# --- what people type -----------------------------------------------------------------------------------------------
+
+.PHONY: help demo build test test-unit test-integration lint fix check coverage bench docs compose-test clean
+
+demo: ## install what is missing, build, start, and make one image, one video and one recording
+	@scripts/demo.sh
+
+build: programs ## build the three programs into build/bin (FLAVOUR=asan, coverage: into build/…)
+
+test: test-deps programs test-programs ## every test, on its own database and ports; ends with "N passed, N failed"
+	@FLAVOUR=$(FLAVOUR) tests/run unit integration
+
+test-unit: test-deps programs test-programs ## the fast half: C modules (cmocka), SQL functions (pgTAP) and scripts
+	@FLAVOUR=$(FLAVOUR) tests/run unit
+
+test-integration: test-deps programs ## the other half: the real programs, end to end (node:test)
+	@FLAVOUR=$(FLAVOUR) tests/run integration
+
+lint: test-deps ## clang-format, clang-tidy, cppcheck, shellcheck, plpgsql_check; changes nothing
+	@CFLAGS="-std=gnu11 -D_GNU_SOURCE $(warnings) -I. -Ilib" scripts/lint.sh
+
+fix: test-deps ## let clang-format set the C files straight
+	@scripts/lint.sh --fix
+
+check: lint ## lint, then the unit tests under ASan and UBSan, then short fuzz runs (FUZZ_SECONDS=10 each)
+	@$(MAKE) FLAVOUR=asan programs test-programs
+	@FLAVOUR=asan tests/run unit
+	@$(MAKE) FLAVOUR=fuzz fuzz-programs
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+coverage: test-deps ## line and branch coverage of C, statement coverage of plpgsql, and what is missing with its reason
+	@$(MAKE) FLAVOUR=coverage programs test-programs
+	@scripts/coverage.sh
+
+bench: programs ## queue, REST and streams as ratios to bare PostgreSQL in the same run; writes docs/bench.md
+	@bench/run
+
+docs: ## write again the pages of docs/ that are made from the database and the code
+	@scripts/docs.sh
+
+compose-test: ## start compose.yml for real, with Debian's docker.io where no Docker runs (root; else it skips)
+	@scripts/compose-test.sh
+
+clean: ## remove build/ (the data of ./kiln stays: ./kiln down, then remove .kiln)
+	$(Q)rm -rf build
+
+help: ## this list
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: deps test-deps
+deps:
+	@scripts/deps.sh demo
+test-deps:
+	@scripts/deps.sh demo test
