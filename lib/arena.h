@@ -1,9 +1,10 @@
 /*
  * arena: memory that is freed all at once, one arena a request.
  *
- * Ownership: the caller ends arena_open() with arena_close(); what the others return lives until then.
- * Errors:    none. Without memory the program ends (abort): there is nothing sensible left to do.
- * Bound:     none of its own; callers bound what they put in (the server's largest is one request body).
+ * Ownership: the caller ends arena_open() with arena_close(); what the others return lives until
+ * then. Errors:    none. Without memory the program ends (abort): there is nothing sensible left to
+ * do. Bound:     none of its own; callers bound what they put in (the server's largest is one
+ * request body).
  */
 #ifndef KILN_ARENA_H
 #define KILN_ARENA_H

@@ -26,7 +26,8 @@ enum exit_code {
     EXIT_CONFIG   = 78, /* an unknown or malformed KILN_ variable */
 };
 
-/* Fills out with `digits` random hex digits and a NUL (out holds digits + 1). Random means getrandom(2). */
+/* Fills out with `digits` random hex digits and a NUL (out holds digits + 1). Random means
+ * getrandom(2). */
 void base_random_hex(char *out, size_t digits);
 
 /* Milliseconds and nanoseconds of CLOCK_MONOTONIC: for deadlines, never for showing. */

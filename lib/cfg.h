@@ -1,9 +1,9 @@
 /*
- * cfg: configuration from the environment. The table in cfg.c is the only list of variables, with type, default,
- * unit and help; `.env.example` and --help follow it.
+ * cfg: configuration from the environment. The table in cfg.c is the only list of variables, with
+ * type, default, unit and help; `.env.example` and --help follow it.
  *
- * An unknown KILN_ variable or a malformed value is an error that names the variable: a typing mistake must not
- * become a silent default.
+ * An unknown KILN_ variable or a malformed value is an error that names the variable: a typing
+ * mistake must not become a silent default.
  */
 #ifndef KILN_CFG_H
 #define KILN_CFG_H
@@ -29,7 +29,7 @@ struct cfg {
     const char *jwks_url;
     const char *admin_key;
     const char *media;
-    int         log_level; /* enum log_level */
+    int         log_level;  /* enum log_level */
     int         log_format; /* enum cfg_log_format */
     const char *public_url;
     int         db_writers;

@@ -1,9 +1,10 @@
 /*
- * err: what went wrong, as one SQLSTATE and one sentence. No allocation, so it can be filled when memory is short.
+ * err: what went wrong, as one SQLSTATE and one sentence. No allocation, so it can be filled when
+ * memory is short.
  *
- * It travels unchanged from SQL to the server's one SQLSTATE-to-HTTP table and to the log. C's own errors use
- * SQLSTATEs too: 08006 link lost, 08001 cannot connect, 53300 too many waiting, 58030 input/output, 53100 disk full,
- * F0000 configuration, XX000 our own mistake.
+ * It travels unchanged from SQL to the server's one SQLSTATE-to-HTTP table and to the log. C's own
+ * errors use SQLSTATEs too: 08006 link lost, 08001 cannot connect, 53300 too many waiting, 58030
+ * input/output, 53100 disk full, F0000 configuration, XX000 our own mistake.
  */
 #ifndef KILN_ERR_H
 #define KILN_ERR_H

@@ -1,6 +1,7 @@
 /*
- * jbuf: writes JSON into a growing buffer. Commas and escapes are its business; what it writes is always valid UTF-8
- * (an invalid byte becomes U+FFFD) and, if begins and ends match (asserted), always valid JSON.
+ * jbuf: writes JSON into a growing buffer. Commas and escapes are its business; what it writes is
+ * always valid UTF-8 (an invalid byte becomes U+FFFD) and, if begins and ends match (asserted),
+ * always valid JSON.
  *
  *   struct jbuf j = { 0 };
  *   jbuf_object(&j);
@@ -41,7 +42,8 @@ void jbuf_i64s(struct jbuf *j, int64_t number); /* as a string: ids are strings 
 void jbuf_f64(struct jbuf *j, double number);   /* not finite: null */
 void jbuf_bool(struct jbuf *j, bool is_true);
 void jbuf_null(struct jbuf *j);
-void jbuf_raw(struct jbuf *j, const char *json); /* a value that is JSON already; the caller vouches for it */
+void jbuf_raw(struct jbuf *j,
+              const char  *json); /* a value that is JSON already; the caller vouches for it */
 
 const char *jbuf_text(const struct jbuf *j);
 char       *jbuf_take(struct jbuf *j); /* malloc'ed text for the caller to free; j is empty after */

@@ -1,14 +1,16 @@
 /*
  * log: structured lines on stderr, one JSON object (or one line of text) each:
- *   {"ts":"2026-01-02T03:04:05.678Z","level":"info","program":"kiln-server","msg":"…","request_id":"…"}
+ *  
+ * {"ts":"2026-01-02T03:04:05.678Z","level":"info","program":"kiln-runner","msg":"…","task_id":"7"}
  *
- * Fields are pairs of strings ended by NULL; a pair whose value is NULL is left out. Never pass a secret, a token, a
- * ticket, a signed query string or a DATABASE_URL: nothing here can recognise one.
+ * Fields are pairs of strings ended by NULL; a pair whose value is NULL is left out. Never pass a
+ * secret, a token, a ticket, a signed query string or a DATABASE_URL: nothing here can recognise
+ * one.
  *
  *   log_info("claimed", "task_id", task_id, "attempt", LOG_I64(attempt), NULL);
  *
- * Its settings are the one piece of state in lib/ that is not passed in: written once at start, before the loop
- * runs, and only read after that.
+ * Its settings are the one piece of state in lib/ that is not passed in: written once at start,
+ * before the loop runs, and only read after that.
  */
 #ifndef KILN_LOG_H
 #define KILN_LOG_H

@@ -1,8 +1,10 @@
 /*
  * loop: one thread, one epoll, shared by both programs.
  *
- * Ownership: watches, timers and tasks are embedded in the caller's structs; the loop only points at them. Stop,
- *            delete or let them run out before their memory goes. A watch deleted in the middle of a turn gets no
+ * Ownership: watches, timers and tasks are embedded in the caller's structs; the loop only points
+ * at them. Stop,
+ *            delete or let them run out before their memory goes. A watch deleted in the middle of
+ * a turn gets no
  *            further call in that turn, so a callback may free another one's owner.
  * Threads:   one. Nothing here may be called from another thread or from a signal handler.
  * Bound:     512 events a turn; the rest comes with the next epoll_wait.
@@ -26,7 +28,8 @@ void loop_stop(struct loop *loop);
 
 /* ---- file descriptors ---- */
 struct loop_watch {
-    void (*on_event)(void *ctx, uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR */
+    void (*on_event)(void    *ctx,
+                     uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR */
     void    *ctx;
     int      fd;
     uint32_t events; /* what the kernel has been asked for; 0 and fd -1 when not added */
@@ -35,7 +38,7 @@ struct loop_watch {
 /* Fill on_event and ctx first. Adding again, or another fd, is loop_del() and then loop_add(). */
 MUST_CHECK bool loop_add(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events,
                          struct err *err);
-void loop_mod(struct loop *loop, struct loop_watch *watch, uint32_t events);
+void            loop_mod(struct loop *loop, struct loop_watch *watch, uint32_t events);
 void loop_del(struct loop *loop, struct loop_watch *watch); /* before close(fd); twice is fine */
 
 /* ---- timers: one shot, CLOCK_MONOTONIC ---- */
@@ -62,10 +65,11 @@ void loop_defer(struct loop *loop, struct loop_task *task);
 void loop_defer_cancel(struct loop *loop, struct loop_task *task); /* before its memory goes */
 
 /* ---- signals: SIGTERM, SIGINT, SIGHUP, SIGCHLD by signalfd ----
- * Blocks signo in the process. A child inherits the mask: clear it between fork and exec (loop_child_signals).
- * SIGCHLD coalesces: reap with waitpid(-1, …, WNOHANG) until nothing is left. */
-MUST_CHECK bool loop_on_signal(struct loop *loop, int signo, void (*on_signal)(void *ctx, int signo),
-                               void *ctx, struct err *err);
-void loop_child_signals(void); /* async-signal-safe */
+ * Blocks signo in the process. A child inherits the mask: clear it between fork and exec
+ * (loop_child_signals). SIGCHLD coalesces: reap with waitpid(-1, …, WNOHANG) until nothing is left.
+ * */
+MUST_CHECK bool loop_on_signal(struct loop *loop, int                         signo,
+                               void (*on_signal)(void *ctx, int signo), void *ctx, struct err *err);
+void            loop_child_signals(void); /* async-signal-safe */
 
 #endif

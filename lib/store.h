@@ -1,13 +1,14 @@
 /*
  * store: media files under one folder (KILN_MEDIA=file:/abs/dir).
  *
- * A file appears under its key whole and durable or not at all: temporary file, sha256 while writing, fsync, rename,
- * fsync of the folder. Keys are random: 32 hex digits as `ab/cdef…` (2, slash, 30), so a folder has at most 256
- * children and nothing of a person's wording reaches the file system. Any other key is refused, so that no path can
- * be smuggled in through a row.
+ * A file appears under its key whole and durable or not at all: temporary file, sha256 while
+ * writing, fsync, rename, fsync of the folder. Keys are random: 32 hex digits as `ab/cdef…` (2,
+ * slash, 30), so a folder has at most 256 children and nothing of a person's wording reaches the
+ * file system. Any other key is refused, so that no path can be smuggled in through a row.
  *
- * Ownership: end store_open() with store_close(); a writer ends in store_commit() or store_abandon(), both free it.
- * Errors:    58030, and 53100 when the disk is full; then nothing is left behind.
+ * Ownership: end store_open() with store_close(); a writer ends in store_commit() or
+ * store_abandon(), both free it. Errors:    58030, and 53100 when the disk is full; then nothing is
+ * left behind.
  */
 #ifndef KILN_STORE_H
 #define KILN_STORE_H
@@ -26,7 +27,8 @@ struct stored {
     uint64_t bytes;
 };
 
-/* Makes the folder where it is missing; sweeps temporary files older than a day. s3:// is refused (F0000). */
+/* Makes the folder where it is missing; sweeps temporary files older than a day. s3:// is refused
+ * (F0000). */
 struct store *store_open(const char *url, struct err *err);
 void          store_close(struct store *store);
 
@@ -34,9 +36,10 @@ void          store_close(struct store *store);
 bool store_key_is_valid(const char *key);
 
 struct store_writer *store_create(struct store *store, struct err *err);
-MUST_CHECK bool      store_write(struct store_writer *writer, const void *data, size_t bytes, struct err *err);
-MUST_CHECK bool      store_commit(struct store_writer *writer, struct stored *stored, struct err *err);
-void                 store_abandon(struct store_writer *writer);
+MUST_CHECK bool      store_write(struct store_writer *writer, const void *data, size_t bytes,
+                                 struct err *err);
+MUST_CHECK bool store_commit(struct store_writer *writer, struct stored *stored, struct err *err);
+void            store_abandon(struct store_writer *writer);
 
 /* Copies a whole file (from the start of fd) into the store. */
 MUST_CHECK bool store_put_fd(struct store *store, int fd, struct stored *stored, struct err *err);

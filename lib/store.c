@@ -1,0 +1,319 @@
+/*
+ * store: a folder of media files; see store.h for what it promises.
+ */
+#include "store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TEMPORARY          "tmp"
+#define LITTER_SECONDS     86400
+#define WRITE_BEHIND_BYTES (1u << 20)
+
+struct store {
+    int dir_fd;
+};
+
+struct store_writer {
+    struct store *store;
+    EVP_MD_CTX   *sha256;
+    int           fd;
+    uint64_t      bytes;
+    uint64_t      started; /* bytes whose writing to disk has been started */
+    char          part[sizeof(TEMPORARY) + 33];
+};
+
+bool store_key_is_valid(const char *key)
+{
+    for (size_t i = 0; i < STORE_KEY_CHARS; i++) {
+        char c = key[i];
+        if (i == 2 ? c != '/' : !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return false; /* also where key ends early: NUL is no hex digit */
+    }
+    return key[STORE_KEY_CHARS] == '\0';
+}
+
+/* A crash in the middle of a write leaves a temporary file; nothing refers to it. */
+static void sweep_litter(int dir_fd)
+{
+    int            fd  = openat(dir_fd, TEMPORARY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR           *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *entry;
+    struct stat    st;
+
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    while ((entry = readdir(dir))) {
+        if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)
+            && st.st_mtime < base_unix_seconds() - LITTER_SECONDS)
+            unlinkat(fd, entry->d_name, 0);
+    }
+    closedir(dir);
+}
+
+static bool make_folders(const char *path, struct err *err)
+{
+    char *copy = strdup(path);
+    bool  ok   = copy != NULL;
+
+    for (char *slash = copy ? strchr(copy + 1, '/') : NULL; ok && slash;
+         slash       = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        ok     = mkdir(copy, 0755) == 0 || errno == EEXIST;
+        *slash = '/';
+    }
+    ok = ok && (mkdir(path, 0750) == 0 || errno == EEXIST);
+    if (!ok)
+        err_errno(err, "create folder", path);
+    free(copy);
+    return ok;
+}
+
+struct store *store_open(const char *url, struct err *err)
+{
+    const char   *path = url + 5;
+    struct store *store;
+
+    if (strncmp(url, "s3:", 3) == 0) {
+        err_set(err, "F0000", "KILN_MEDIA: s3:// is not built yet, use file:/absolute/folder");
+        return NULL;
+    }
+    if (strncmp(url, "file:", 5) != 0 || path[0] != '/') {
+        err_set(err, "F0000", "KILN_MEDIA must be file:/absolute/folder");
+        return NULL;
+    }
+    if (strncmp(path, "//", 2) == 0) /* file:///dir is the same folder */
+        path += 2;
+    if (path[0] != '/') {
+        err_set(err, "F0000", "KILN_MEDIA must be file:/absolute/folder, without a host");
+        return NULL;
+    }
+    if (!make_folders(path, err))
+        return NULL;
+    store = calloc(1, sizeof(*store));
+    if (!store)
+        abort();
+    store->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (store->dir_fd < 0 || (mkdirat(store->dir_fd, TEMPORARY, 0750) < 0 && errno != EEXIST)) {
+        err_errno(err, "open folder", path);
+        store_close(store);
+        return NULL;
+    }
+    sweep_litter(store->dir_fd);
+    return store;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    if (store->dir_fd >= 0)
+        close(store->dir_fd);
+    free(store);
+}
+
+/* ---- writing ---- */
+
+struct store_writer *store_create(struct store *store, struct err *err)
+{
+    struct store_writer *writer = calloc(1, sizeof(*writer));
+
+    if (!writer)
+        abort();
+    writer->store = store;
+    strcpy(writer->part, TEMPORARY "/");
+    base_random_hex(writer->part + sizeof(TEMPORARY), 32);
+    writer->sha256 = EVP_MD_CTX_new();
+    writer->fd = openat(store->dir_fd, writer->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (writer->fd < 0 || !writer->sha256
+        || EVP_DigestInit_ex(writer->sha256, EVP_sha256(), NULL) != 1) {
+        err_errno(err, "create", writer->part);
+        store_abandon(writer);
+        return NULL;
+    }
+    return writer;
+}
+
+void store_abandon(struct store_writer *writer)
+{
+    if (!writer)
+        return;
+    if (writer->fd >= 0) {
+        close(writer->fd);
+        unlinkat(writer->store->dir_fd, writer->part, 0);
+    }
+    EVP_MD_CTX_free(writer->sha256);
+    free(writer);
+}
+
+/* Starts writing to disk as we go, so that the fsync at the end does not hold the loop for the
+ * whole file. */
+static void write_behind(struct store_writer *writer)
+{
+    if (writer->bytes - writer->started < WRITE_BEHIND_BYTES)
+        return;
+    sync_file_range(writer->fd, (off_t)writer->started, (off_t)(writer->bytes - writer->started),
+                    SYNC_FILE_RANGE_WRITE);
+    writer->started = writer->bytes;
+}
+
+bool store_write(struct store_writer *writer, const void *data, size_t bytes, struct err *err)
+{
+    const char *from = data;
+
+    if (EVP_DigestUpdate(writer->sha256, data, bytes) != 1) {
+        err_set(err, "XX000", "sha256 failed");
+        return false;
+    }
+    while (bytes > 0) {
+        ssize_t n = write(writer->fd, from, bytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            err_errno(err, "write", "a media file");
+            return false;
+        }
+        from += n;
+        bytes -= (size_t)n;
+        writer->bytes += (uint64_t)n;
+    }
+    write_behind(writer);
+    return true;
+}
+
+static void finish_sha256(EVP_MD_CTX *sha256, char hex[65])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
+    unsigned int  n                       = 0;
+
+    EVP_DigestFinal_ex(sha256, digest, &n);
+    for (size_t i = 0; i < 32; i++)
+        snprintf(hex + i * 2, 3, "%02x", digest[i]);
+}
+
+static void random_key(char key[STORE_KEY_CHARS + 1])
+{
+    char hex[33];
+
+    base_random_hex(hex, 32);
+    snprintf(key, STORE_KEY_CHARS + 1, "%.2s/%.30s", hex, hex + 2);
+}
+
+/* The names must be on disk too: the file's in its folder, and the folder's, where it is new, in
+ * the root. */
+static bool settle(struct store *store, const char *part, const char *key)
+{
+    char folder[3] = { key[0], key[1], '\0' };
+    bool is_new    = mkdirat(store->dir_fd, folder, 0750) == 0;
+    int  fd        = is_new || errno == EEXIST
+                         ? openat(store->dir_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                         : -1;
+    bool ok        = fd >= 0 && (!is_new || fsync(store->dir_fd) == 0)
+              && renameat(store->dir_fd, part, store->dir_fd, key) == 0;
+
+    if (ok && fsync(fd) < 0) {
+        int number = errno;
+        unlinkat(store->dir_fd, key, 0);
+        errno = number;
+        ok    = false;
+    }
+    if (fd >= 0) {
+        int number = errno;
+        close(fd);
+        errno = number;
+    }
+    return ok;
+}
+
+bool store_commit(struct store_writer *writer, struct stored *stored, struct err *err)
+{
+    bool ok;
+
+    random_key(stored->key);
+    stored->bytes = writer->bytes;
+    finish_sha256(writer->sha256, stored->sha256);
+    ok = fsync(writer->fd) == 0 && settle(writer->store, writer->part, stored->key);
+    if (!ok)
+        err_errno(err, "store", stored->key);
+    /* After the rename the temporary name is gone, so this closes and frees; after a failure it
+     * also removes. */
+    store_abandon(writer);
+    return ok;
+}
+
+bool store_put_fd(struct store *store, int fd, struct stored *stored, struct err *err)
+{
+    struct store_writer *writer = store_create(store, err);
+    char                 buffer[65536];
+    off_t                at = 0;
+    ssize_t              n;
+
+    if (!writer)
+        return false;
+    while ((n = pread(fd, buffer, sizeof(buffer), at)) > 0) {
+        if (!store_write(writer, buffer, (size_t)n, err)) {
+            store_abandon(writer);
+            return false;
+        }
+        at += n;
+    }
+    if (n < 0) {
+        err_errno(err, "read", "the file to store");
+        store_abandon(writer);
+        return false;
+    }
+    return store_commit(writer, stored, err);
+}
+
+/* ---- reading and removing ---- */
+
+static bool check_key(const char *key, struct err *err)
+{
+    if (store_key_is_valid(key))
+        return true;
+    err_set(err, "XX000", "not a storage key: %.60s", key);
+    return false;
+}
+
+int store_read(struct store *store, const char *key, uint64_t *bytes, struct err *err)
+{
+    struct stat st;
+    int         fd;
+
+    if (!check_key(key, err))
+        return -1;
+    fd = openat(store->dir_fd, key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT) {
+        err_set(err, "58P01", "the file %s is gone", key);
+        return -1;
+    }
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        err_errno(err, "open", key);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    *bytes = (uint64_t)st.st_size;
+    return fd;
+}
+
+bool store_unlink(struct store *store, const char *key, struct err *err)
+{
+    if (!check_key(key, err))
+        return false;
+    if (unlinkat(store->dir_fd, key, 0) < 0 && errno != ENOENT) {
+        err_errno(err, "remove", key);
+        return false;
+    }
+    return true;
+}
