@@ -176,3 +176,10 @@ free_port() {
 random_secret() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 
 seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'; }
+
+# put_file USER MODE FILE: stdin becomes FILE, whole or not at all, readable by nobody else at any moment if MODE says so.
+put_file() {
+    # shellcheck disable=SC2016  # the inner shell expands it
+    local script='umask 077; cat >"$1.part" && chmod "$2" "$1.part" && mv "$1.part" "$1"'
+    as_user "$1" bash -c "$script" - "$3" "$2"
+}

@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# migrate: brings one database to the state of this checkout, in one transaction, or leaves it as it was.
+#
+#   scripts/migrate.sh          the database named by DATABASE_URL, or by libpq's own PGHOST, PGDATABASE, PGUSER …
+#
+# An empty database gets db/ whole (db/install.psql). An older one gets what it lacks of migrations/, and its code anew:
+# views, kiln_api and kiln_runner are dropped first, so that a migration may change what they lean on, and db/code.psql
+# loads them again. An advisory lock lets one migration run at a time. The database's comment keeps a
+# checksum of db/, so that a second run with nothing to do touches nothing.
+# Needs the right to create roles and extensions (a superuser, or the owner on a managed service).
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/common.sh
+source "$here/scripts/common.sh"
+cd "$here"
+have psql || die "psql is not installed: run scripts/deps.sh demo (package postgresql-client-15)"
+[[ -r db/install.psql ]] || die "db/install.psql is not there: this checkout is not complete"
+
+connect=()
+if [[ -n ${DATABASE_URL:-} ]]; then
+    # Everybody on the machine can read a command line.
+    if [[ $DATABASE_URL =~ ^postgres(ql)?://[^/@]*:[^/@]*@ || $DATABASE_URL =~ password ]]; then
+        die "DATABASE_URL holds a password: put it into a PGPASSFILE (host:port:database:user:password) instead"
+    fi
+    connect=(-d "$DATABASE_URL")
+fi
+
+code=$(find db migrations -type f \( -name '*.sql' -o -name '*.psql' \) -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16)
+
+{
+    cat <<'BEGIN'
+begin;
+set local client_min_messages = warning;
+set local lock_timeout = '60s';
+-- Held to the end of the transaction: a second migration waits here and then finds nothing to do.
+select pg_advisory_xact_lock(hashtextextended('kiln migrate', 0)) \g /dev/null
+set local lock_timeout = '10s';
+-- People's settings must not reach into the files.
+set local search_path = pg_catalog, public;
+BEGIN
+    printf "\\set code '%s'\n" "$code"
+    cat <<'DECIDE'
+select to_regclass('kiln.migration') is null as is_empty,
+       coalesce(shobj_description(d.oid, 'pg_database'), '') like '%code ' || :'code' || '%' as is_same
+  from pg_database d where d.datname = current_database() \gset
+\if :is_empty
+    \i db/install.psql
+    \echo 'database: installed'
+DECIDE
+    printf '\\else\n'
+    # What is missing is known only inside the transaction, so each file brings its own question.
+    names=''
+    for file in migrations/[0-9][0-9][0-9][0-9]_*.sql; do
+        [[ -e $file ]] || continue
+        base=${file##*/}
+        number=$((10#${base%%_*})) name=${base#*_}
+        name=${name%.sql}
+        [[ $name =~ ^[a-z0-9_]+$ ]] || die "$file: the name after the number must be lower case letters, digits and _"
+        names+="($number, '$name', '$file'),"
+    done
+    [[ -n $names ]] || names="(null::int, null::text, null::text),"
+    printf "select exists (select from (values %s) f (number, name, file) where f.number is not null and not exists (select from kiln.migration m where m.number = f.number)) as is_behind,\n" "${names%,}"
+    printf "       coalesce((select string_agg(m.number::text, ', ' order by m.number) from kiln.migration m where m.number > (select coalesce(max(f.number), 0) from (values %s) f (number, name, file))), '') as ahead \\gset\n" "${names%,}"
+    cat <<'REST'
+select :'ahead' <> '' as is_ahead, :'is_behind'::boolean or not :'is_same'::boolean as has_work \gset
+\if :is_ahead
+    \warn 'This database has migrations of a later release (' :ahead '): run that release.'
+    select 1 / 0 as newer_database;
+\endif
+\if :has_work
+    do $$
+    declare
+        v_view text;
+    begin
+        for v_view in
+            select format('%I.%I', n.nspname, c.relname)
+              from pg_catalog.pg_class c
+              join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             where n.nspname = 'kiln' and c.relkind = 'v'
+        loop
+            execute 'drop view if exists ' || v_view || ' cascade';
+        end loop;
+    end
+    $$;
+    drop schema kiln_api cascade;
+    drop schema kiln_runner cascade;
+REST
+    for file in migrations/[0-9][0-9][0-9][0-9]_*.sql; do
+        [[ -e $file ]] || continue
+        base=${file##*/}
+        number=$((10#${base%%_*})) name=${base#*_}
+        name=${name%.sql}
+        cat <<ONE
+    select not exists (select from kiln.migration where number = $number) as is_missing \\gset
+    \\if :is_missing
+        \\i '$file'
+        insert into kiln.migration (number, name) values ($number, '$name') on conflict do nothing;
+        \\echo 'database: applied $base'
+    \\endif
+ONE
+    done
+    cat <<'END'
+    \i db/code.psql
+    \echo 'database: code loaded'
+\else
+    \echo 'database: up to date'
+\endif
+\endif
+END
+    for file in migrations/[0-9][0-9][0-9][0-9]_*.sql; do
+        [[ -e $file ]] || continue
+        base=${file##*/}
+        name=${base#*_}
+        printf "insert into kiln.migration (number, name) values (%d, '%s') on conflict do nothing;\n" "$((10#${base%%_*}))" "${name%.sql}"
+    done
+    cat <<'MARK'
+select format('comment on database %I is %L', current_database(), 'Kiln, code ' || :'code') as remark
+ where not :'is_same'::boolean or :'is_empty'::boolean \gexec
+commit;
+MARK
+} | psql -X -q -v ON_ERROR_STOP=1 ${connect[@]+"${connect[@]}"} || die "the database was not changed: the message above says why"
