@@ -146,7 +146,7 @@ static void heap_down(struct loop *loop, size_t slot, struct loop_timer *timer)
     heap_put(loop, slot, timer);
 }
 
-void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms)
+void loop_timer_at(struct loop *loop, struct loop_timer *timer, uint64_t due_ns)
 {
     loop_timer_stop(loop, timer);
     if (loop->ntimers == loop->heap_size) {
@@ -155,8 +155,13 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_
         if (!loop->heap)
             abort();
     }
-    timer->due_ns = base_now_ns() + delay_ms * 1000000u;
+    timer->due_ns = due_ns;
     heap_up(loop, ++loop->ntimers, timer);
+}
+
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms)
+{
+    loop_timer_at(loop, timer, base_now_ns() + delay_ms * 1000000u);
 }
 
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer)
