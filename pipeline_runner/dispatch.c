@@ -1,0 +1,471 @@
+/*
+ * dispatch: slots, and the cycle that brings outcomes home and work in.
+ *
+ * One call completes a batch and claims the next: half the commits, which is the cost at small batches. At most one
+ * cycle is in flight. A new one leaves when a claim is due (pace.c) and a slot is or comes free, or when outcomes have
+ * waited a millisecond for company. Where nothing else runs no company can come, and they leave at once.
+ *
+ * A cycle is all or nothing. When SQL refuses it because one completion is stale or its output is not storable,
+ * nobody knows whose fault it was: each is then sent alone (report.c), and claims go on.
+ */
+#include "dispatch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "beat.h"
+#include "handlers.h"
+
+#define GATHER_NS      PACE_MS
+#define HOLD_NS        (200 * PACE_MS)
+#define TICK_EVERY_MS  100
+#define BUSY_AFTER_MS  1000
+
+/* The rows of one answer, kept while a task in a slot still points into them: nothing is copied. */
+struct batch {
+    PGresult *rows;
+    size_t    users;
+};
+
+/* ---- lists ---- */
+
+void task_list_add(struct task_list *list, struct task *task)
+{
+    if (!list->first)
+        list->last = &list->first;
+    task->next = NULL;
+    *list->last = task;
+    list->last = &task->next;
+    list->count++;
+}
+
+static struct task *list_take(struct task_list *list)
+{
+    struct task *task = list->first;
+
+    list->first = task->next;
+    if (!list->first)
+        list->last = &list->first;
+    list->count--;
+    return task;
+}
+
+void task_list_move(struct task_list *to, struct task_list *from)
+{
+    while (from->first)
+        task_list_add(to, list_take(from));
+}
+
+/* ---- slots ---- */
+
+static void batch_leave(struct batch *batch)
+{
+    if (!batch || --batch->users > 0)
+        return;
+    PQclear(batch->rows);
+    free(batch);
+}
+
+size_t dispatch_running(const struct dispatch *d)
+{
+    return (size_t) d->runner->slots - d->nfree;
+}
+
+void dispatch_drop(struct task *task)
+{
+    struct dispatch *d = task->runner->dispatch;
+    bool             was_full = d->nfree == 0;
+
+    task->is_leaving = task->asked > 0;
+    if (task->is_leaving) {         /* an answer about it is still to come; another task must not get it */
+        task->state = TASK_SENDING;
+        return;
+    }
+    batch_leave(task->batch);
+    task_clear(task);
+    d->free_slots[d->nfree++] = task;
+    d->worked_ms = base_now_ms();
+    if (was_full)
+        pace_wake(&d->pace, base_now_ns());
+    lease_check_old(d);
+    dispatch_wake(d);
+}
+
+struct task *dispatch_find(struct dispatch *d, int64_t task_id, int64_t fence)
+{
+    for (int i = 0; i < d->runner->slots; i++)
+        if (d->slots[i].state != TASK_FREE && d->slots[i].task_id == task_id && d->slots[i].fence == fence)
+            return &d->slots[i];
+    return NULL;
+}
+
+void dispatch_outcome(struct task *task)
+{
+    struct dispatch *d = task->runner->dispatch;
+
+    if (task->report != REPORT_COMPLETE)
+        task_list_add(&d->others, task);
+    else {
+        if (d->done.count == 0)
+            d->gather_until_ns = base_now_ns() + GATHER_NS;
+        task_list_add(&d->done, task);
+    }
+    dispatch_wake(d);
+}
+
+/* ---- claiming ---- */
+
+static int64_t number(const PGresult *rows, int row, int column)
+{
+    return strtoll(PQgetvalue(rows, row, column), NULL, 10);
+}
+
+static void fill(struct task *task, struct batch *batch, int row, int64_t runner_id)
+{
+    const PGresult *rows = batch->rows;
+
+    task->batch = batch;
+    task->state = TASK_RUNNING;
+    task->runner_id = runner_id;
+    task->task_id = number(rows, row, 0);
+    task->fence = number(rows, row, 1);
+    task->job_id = number(rows, row, 2);
+    task->queue_id = (int) number(rows, row, 3);
+    task->stage = (int) number(rows, row, 4);
+    task->stage_name = PQgetvalue(rows, row, 5);
+    task->attempt = (int) number(rows, row, 6);
+    task->handler_name = PQgetvalue(rows, row, 7);
+    task->config = PQgetvalue(rows, row, 8);
+    task->input = PQgetvalue(rows, row, 9);
+    task->media = PQgetvalue(rows, row, 10);
+    task->timeout_ms = (int) number(rows, row, 11);
+    task->handler = handler_find(task->handler_name);
+}
+
+static void start_rows(struct dispatch *d, PGresult *rows)
+{
+    int           count = PQntuples(rows);
+    struct batch *batch = count > 0 ? malloc(sizeof *batch) : NULL;
+
+    if (!batch) {
+        PQclear(rows);
+        return;
+    }
+    *batch = (struct batch) { rows, 1 };
+    for (int i = 0; i < count; i++) {
+        if (d->nfree == 0) {            /* more than we asked for */
+            log_error("the database gave more tasks than slots", "rows", LOG_I64(count), NULL);
+            d->is_claim_lost = true;
+            lease_renew(d);
+            break;
+        }
+        struct task *task = d->free_slots[--d->nfree];
+        batch->users++;
+        fill(task, batch, i, d->runner_id);
+        task_start(task);
+    }
+    batch_leave(batch);
+    beat_hurry(d->runner->beat);
+}
+
+/* ---- the answer ---- */
+
+static void free_sent(struct dispatch *d)
+{
+    while (d->sending.first)
+        dispatch_drop(list_take(&d->sending));
+}
+
+static void keep_idle_count(struct dispatch *d, bool is_empty)
+{
+    bool is_alone = is_empty && d->was_idle && dispatch_running(d) == 0;
+
+    d->empty_claims = is_alone ? d->empty_claims + 1 : 0;
+}
+
+static void cycle_took(struct dispatch *d, PGresult *rows)
+{
+    uint64_t now = base_now_ns();
+    bool     gave_work = PQntuples(rows) > 0;
+
+    free_sent(d);
+    if (d->is_claiming) {
+        pace_answered(&d->pace, d->sent_ns, now, d->was_idle, gave_work);
+        keep_idle_count(d, !gave_work);
+    }
+    if (gave_work)
+        d->worked_ms = base_now_ms();
+    start_rows(d, rows);
+}
+
+static void unsend(struct dispatch *d, enum task_report how, struct task_list *to)
+{
+    for (struct task *task = d->sending.first; task; task = task->next) {
+        task->report = how;
+        task->state = TASK_READY;
+    }
+    task_list_move(to, &d->sending);
+}
+
+static void cycle_failed(struct dispatch *d, const struct err *err)
+{
+    bool was_bare = d->sending.count == 0;
+
+    /* Whether it was committed is not known. If it was, tasks are ours of which we know nothing. */
+    if (d->is_claiming && (err_is(err, "08") || err_is(err, "57P0")))
+        d->is_claim_lost = true;
+    if (err_is(err, "KN011")) {
+        unsend(d, REPORT_COMPLETE, &d->done);
+        lease_renew(d);
+        return;
+    }
+    if (runner_is_passing(err)) {
+        unsend(d, REPORT_COMPLETE, &d->done);
+        d->cycle_hold_ns = base_now_ns() + HOLD_NS;
+        return;
+    }
+    unsend(d, REPORT_COMPLETE_ALONE, &d->others);
+    if (was_bare) {
+        log_error("claiming failed", "sqlstate", err->sqlstate, "error", err->message, NULL);
+        d->cycle_hold_ns = base_now_ns() + 1000 * PACE_MS;
+    }
+}
+
+static void cycle_answered(void *ctx, PGresult *result, const struct err *err)
+{
+    struct dispatch *d = ctx;
+
+    d->is_cycling = false;
+    if (result)
+        cycle_took(d, result);
+    else
+        cycle_failed(d, err);
+    dispatch_wake(d);
+}
+
+/* ---- the question ---- */
+
+/* Moves outcomes from done to sending, as many as one call may carry, and writes their arrays. */
+static void load(struct dispatch *d)
+{
+    size_t bytes = 0;
+
+    literal_begin(&d->ids);
+    literal_begin(&d->fences);
+    literal_begin(&d->outputs);
+    while (d->done.first && d->sending.count < BATCH_TASKS) {
+        struct task *task = d->done.first;
+
+        bytes += strlen(task->output);
+        if (d->sending.count > 0 && bytes > BATCH_BYTES)
+            break;
+        task_list_add(&d->sending, list_take(&d->done));
+        task->state = TASK_SENDING;
+        literal_add_i64(&d->ids, task->task_id);
+        literal_add_i64(&d->fences, task->fence);
+        literal_add(&d->outputs, task->output);
+    }
+}
+
+static void load_busy(struct dispatch *d)
+{
+    literal_begin(&d->busy);
+    if (d->sending.count == dispatch_running(d))        /* nothing else: a poll need not look at each slot */
+        return;
+    for (int i = 0; i < d->runner->slots; i++)
+        if (d->slots[i].state == TASK_RUNNING || d->slots[i].state == TASK_READY)
+            literal_add_i64(&d->busy, d->slots[i].queue_id);
+}
+
+static void send_cycle(struct dispatch *d, uint64_t now_ns)
+{
+    char        id[24], limit[24];
+    const char *params[7] = { [0] = id, [4] = limit };
+    size_t      free_after;
+
+    load(d);
+    load_busy(d);
+    free_after = d->leaving == STAYING ? d->nfree + d->sending.count : 0;
+    d->is_claiming = free_after > 0;
+    d->was_idle = d->is_claiming && d->pace.is_idle;
+    d->sent_ns = now_ns;
+    snprintf(id, sizeof id, "%" PRId64, d->runner_id);
+    snprintf(limit, sizeof limit, "%zu", free_after);
+    params[1] = literal_end(&d->ids);
+    params[2] = literal_end(&d->fences);
+    params[3] = literal_end(&d->outputs);
+    params[5] = literal_end(&d->busy);
+    params[6] = d->was_idle ? "t" : "f";
+    d->is_cycling = db_send(d->runner->work, ST_CYCLE, params, cycle_answered, d, NULL);
+    if (!d->is_cycling) {
+        unsend(d, REPORT_COMPLETE, &d->done);
+        d->cycle_hold_ns = now_ns + HOLD_NS;
+    }
+}
+
+/* ---- when ---- */
+
+static bool outcomes_are_due(const struct dispatch *d, uint64_t now_ns)
+{
+    return d->done.count > 0
+           && (now_ns >= d->gather_until_ns || d->done.count >= BATCH_TASKS || d->done.count == dispatch_running(d));
+}
+
+static bool may_claim(const struct dispatch *d)
+{
+    return d->leaving == STAYING && d->nfree > 0;
+}
+
+static void cycle_step(struct dispatch *d, uint64_t now_ns)
+{
+    if (d->is_cycling || d->runner_id == 0 || d->is_registering || !db_is_up(d->runner->work))
+        return;
+    if (now_ns < d->cycle_hold_ns) {
+        dispatch_later(d, d->cycle_hold_ns);
+        return;
+    }
+    if (outcomes_are_due(d, now_ns) || (may_claim(d) && now_ns >= d->pace.due_ns)) {
+        send_cycle(d, now_ns);
+        return;
+    }
+    if (d->done.count > 0)
+        dispatch_later(d, d->gather_until_ns);
+    if (may_claim(d))
+        dispatch_later(d, d->pace.due_ns);
+}
+
+/* Two empty claims while asleep: the first of them ran the timer of the queue, the second saw what it had moved. */
+static void is_over_step(struct dispatch *d)
+{
+    const struct runner *runner = d->runner;
+    uint64_t             idle_ms = base_now_ms() - d->worked_ms;
+
+    if (d->leaving != STAYING || dispatch_running(d) > 0)
+        return;
+    if (runner->is_once && d->empty_claims >= 2)
+        leave(d);
+    else if (runner->idle_exit_ms > 0 && idle_ms >= runner->idle_exit_ms)
+        leave(d);
+    else if (runner->idle_exit_ms > 0)
+        dispatch_later(d, base_now_ns() + (runner->idle_exit_ms - idle_ms) * PACE_MS);
+}
+
+static void step(void *ctx)
+{
+    struct dispatch *d = ctx;
+    uint64_t         now = base_now_ns();
+
+    loop_timer_stop(d->runner->loop, &d->timer);
+    report_step(d, now);
+    cycle_step(d, now);
+    is_over_step(d);
+    leave_step(d, now);
+}
+
+void dispatch_wake(struct dispatch *d)
+{
+    loop_defer(d->runner->loop, &d->step);
+}
+
+void dispatch_later(struct dispatch *d, uint64_t at_ns)
+{
+    if (d->timer.slot == 0 || at_ns < d->timer.due_ns)
+        loop_timer_at(d->runner->loop, &d->timer, at_ns);
+}
+
+static void on_time(void *ctx)
+{
+    dispatch_wake(ctx);
+}
+
+void dispatch_bell(struct dispatch *d)
+{
+    pace_wake(&d->pace, base_now_ns());
+    dispatch_wake(d);
+}
+
+/* ---- the timer of the queue ---- */
+
+static void tick_answered(void *ctx, PGresult *result, const struct err *err)
+{
+    struct dispatch *d = ctx;
+
+    PQclear(result);
+    d->is_ticking = false;
+    if (err && err_is(err, "KN011"))
+        lease_renew(d);
+    else if (err && !runner_is_passing(err))
+        log_warn("tick failed", "sqlstate", err->sqlstate, "error", err->message, NULL);
+}
+
+/* While asleep the claims tick. */
+static void on_tick(void *ctx)
+{
+    struct dispatch *d = ctx;
+    bool             is_busy = dispatch_running(d) > 0 || base_now_ms() - d->worked_ms < BUSY_AFTER_MS;
+    char             id[24];
+    const char      *params[] = { id };
+
+    loop_timer_set(d->runner->loop, &d->tick_timer, TICK_EVERY_MS);
+    if (!is_busy || d->is_ticking || d->runner_id == 0)
+        return;
+    snprintf(id, sizeof id, "%" PRId64, d->runner_id);
+    d->is_ticking = db_send(d->runner->work, ST_TICK, params, tick_answered, d, NULL);
+}
+
+/* ---- start and end ---- */
+
+void dispatch_link_up(struct dispatch *d)
+{
+    d->cycle_hold_ns = d->report_hold_ns = 0;
+    if (d->runner_id == 0 || d->is_claim_lost)
+        lease_renew(d);
+    pace_wake(&d->pace, base_now_ns());
+    dispatch_wake(d);
+}
+
+struct dispatch *dispatch_open(struct runner *runner)
+{
+    struct dispatch *d = calloc(1, sizeof *d);
+    size_t           slots = (size_t) runner->slots;
+
+    if (!d)
+        abort();
+    d->runner = runner;
+    d->slots = calloc(slots, sizeof *d->slots);
+    d->free_slots = calloc(slots, sizeof *d->free_slots);
+    if (!d->slots || !d->free_slots)
+        abort();
+    for (size_t i = slots; i > 0; i--) {
+        d->slots[i - 1].runner = runner;
+        task_clear(&d->slots[i - 1]);
+        d->free_slots[d->nfree++] = &d->slots[i - 1];
+    }
+    d->worked_ms = base_now_ms();
+    pace_start(&d->pace, base_now_ns());
+    d->step = (struct loop_task) { .on_turn_end = step, .ctx = d };
+    d->timer = (struct loop_timer) { .on_time = on_time, .ctx = d };
+    d->tick_timer = (struct loop_timer) { .on_time = on_tick, .ctx = d };
+    loop_timer_set(runner->loop, &d->tick_timer, TICK_EVERY_MS);
+    lease_start(d);
+    return d;
+}
+
+void dispatch_close(struct dispatch *d)
+{
+    if (!d)
+        return;
+    for (int i = 0; i < d->runner->slots; i++) {
+        batch_leave(d->slots[i].batch);
+        task_clear(&d->slots[i]);
+    }
+    literal_free(&d->ids);
+    literal_free(&d->fences);
+    literal_free(&d->outputs);
+    literal_free(&d->busy);
+    free(d->slots);
+    free(d->free_slots);
+    free(d);
+}

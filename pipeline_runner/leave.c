@@ -1,0 +1,78 @@
+/*
+ * leave: how a runner ends without losing or repeating work.
+ *
+ * First it drains: claims nothing, lets what runs come to its end. After KILN_RUNNER_DRAIN_MS, or at a second SIGTERM,
+ * it stops what still runs and hands it back, which costs neither an attempt nor counts as a death. With all slots free
+ * it signs off, and the loop ends. If the database does not answer meanwhile, it goes after a few seconds all the same:
+ * its leases run out by themselves.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "dispatch.h"
+
+#define PATIENCE_MS 5000    /* for the database to take what is left */
+
+static void hand_back(struct dispatch *d)
+{
+    d->leaving = HANDING_BACK;
+    log_info("handing back what still runs", "running", LOG_I64(dispatch_running(d)), NULL);
+    for (int i = 0; i < d->runner->slots; i++)
+        task_stop(&d->slots[i], STOP_RELEASE);
+    loop_timer_set(d->runner->loop, &d->leave_timer, PATIENCE_MS);
+    dispatch_wake(d);
+}
+
+static void give_up(struct dispatch *d)
+{
+    log_warn("leaving without the database's answer", "running", LOG_I64(dispatch_running(d)), NULL);
+    loop_stop(d->runner->loop);
+}
+
+static void on_time(void *ctx)
+{
+    struct dispatch *d = ctx;
+
+    if (d->leaving == DRAINING)
+        hand_back(d);
+    else
+        give_up(d);
+}
+
+void leave(struct dispatch *d)
+{
+    if (d->leaving == STAYING) {
+        d->leaving = DRAINING;
+        log_info("draining", "running", LOG_I64(dispatch_running(d)), NULL);
+        d->leave_timer = (struct loop_timer) { .on_time = on_time, .ctx = d };
+        loop_timer_set(d->runner->loop, &d->leave_timer, (uint64_t) d->runner->cfg->runner_drain_ms);
+    } else if (d->leaving == DRAINING) {
+        hand_back(d);
+    }
+    dispatch_wake(d);
+}
+
+static void signed_off(void *ctx, PGresult *result, const struct err *err)
+{
+    struct dispatch *d = ctx;
+
+    PQclear(result);
+    if (err)
+        log_warn("could not sign off", "sqlstate", err->sqlstate, "error", err->message, NULL);
+    loop_stop(d->runner->loop);
+}
+
+void leave_step(struct dispatch *d, uint64_t now_ns)
+{
+    char        id[24];
+    const char *params[] = { id };
+
+    (void) now_ns;
+    if (d->leaving == STAYING || d->leaving == SIGNING_OFF || dispatch_running(d) > 0 || d->is_cycling)
+        return;
+    d->leaving = SIGNING_OFF;
+    loop_timer_set(d->runner->loop, &d->leave_timer, PATIENCE_MS);
+    snprintf(id, sizeof id, "%" PRId64, d->runner_id);
+    if (d->runner_id == 0 || !db_send(d->runner->work, ST_UNREGISTER, params, signed_off, d, NULL))
+        loop_stop(d->runner->loop);
+}

@@ -1,0 +1,20 @@
+/*
+ * tool: the handlers `exec` and `media`: one child process a task, in a folder of its own.
+ */
+#ifndef RUNNER_TOOL_H
+#define RUNNER_TOOL_H
+
+#include "task.h"
+
+void exec_start(struct task *task);
+void media_start(struct task *task);
+void tool_stop(struct task *task);
+
+/* The whole environment of a child, NULL-ended, in the arena: PATH HOME TMPDIR LANG and nothing of the runner's. */
+char **tool_environment(struct arena *arena, const char *tools, const char *folder);
+
+/* The program `name` in the first of the folders (separated by colons) that has it; NULL: none. A name with a slash is
+ * never found: a stage's configuration says which tool, the operator's KILN_TOOLS says where tools may lie. */
+char *tool_find(struct arena *arena, const char *folders, const char *name);
+
+#endif
