@@ -8,6 +8,7 @@
 # opened first, then the jobs are made. At `ready` an empty file JOBS_FILE.ready is made.
 use strict;
 use warnings;
+use utf8;
 use JSON::PP;
 use Time::HiRes qw(time);
 $| = 1;
@@ -38,7 +39,7 @@ sub jobs_known {
     return %name ? 1 : 0;
 }
 
-sub tell {
+sub report {
     my ($type, $event) = @_;
     my $id = $event->{job_id} // return;
     my $who = $name{$id} // return;
@@ -58,16 +59,16 @@ sub tell {
     }
 }
 
-$SIG{ALRM} = sub {
+sub give_up {
     my @open = grep { !$ended{$_} } keys %name;
-    print "  no end after $patience s", (@open ? ' of ' . join(', ', map { $name{$_} } @open) : ' of the wait for the stream'), "\n";
+    print "  $_[0]", (@open ? ': no end of ' . join(', ', map { $name{$_} } @open) : ''), "\n";
     exit 1;
-};
-alarm $patience;
+}
 
+# take LINE: one line of the stream; an event is whole at the empty line.
 my ($type, $data) = ('', '');
-while (defined(my $text = <STDIN>)) {
-    $text =~ s/\r?\n\z//;
+sub take {
+    my ($text) = @_;
     if ($text =~ /^event: ?(.*)/) { $type = $1 }
     elsif ($text =~ /^data: ?(.*)/) { $data .= $1 }
     elsif ($text eq '' && $data ne '') {
@@ -80,10 +81,18 @@ while (defined(my $text = <STDIN>)) {
         push @waiting, [$type, $event];
         ($type, $data) = ('', '');
     }
-    else { next }
-    next unless @waiting && jobs_known();
-    tell(@$_) for splice @waiting;
+}
+
+my $buffer = '';
+my $set    = '';
+vec($set, fileno(STDIN), 1) = 1;
+while (time - $start < $patience) {
+    if (select(my $readable = $set, undef, undef, 0.05) > 0) {
+        sysread(STDIN, $buffer, 65536, length $buffer) or give_up('the stream ended too early');
+        take($1) while $buffer =~ s/^([^\n]*?)\r?\n//;
+    }
+    next unless jobs_known();
+    report(@$_) for splice @waiting;
     exit($failed ? 1 : 0) if keys %ended == keys %name;
 }
-print "  the stream ended too early\n";
-exit 1;
+give_up("waited $patience s");
