@@ -1,0 +1,392 @@
+/*
+ * tool: runs one child process a task and speaks the protocol of protocol.h with it.
+ *
+ *   folder with in/ and out/ ──► child: JSON on stdin ──► exit 0 ──► outputs.c ──► task_done
+ *                                  │ progress lines          └► else: exit code → class, last line → reason
+ *                                  └► task's time limit: SIGTERM, 2 s, SIGKILL → timeout
+ */
+#include "tool.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "folder.h"
+#include "outputs.h"
+#include "proc.h"
+
+#define LOGGED_MAX     ((size_t) 65536)         /* of a task's stderr */
+#define FILE_BYTES     ((uint64_t) 2 << 30)     /* the largest file a tool may write */
+#define MEMORY_MB      2048
+#define MEMORY_MB_MAX  262144
+#define ARGS_MAX       63
+#define SYSTEM_PATH    "/usr/local/bin:/usr/bin:/bin"
+
+struct tool {
+    struct task           *task;
+    struct arena          *arena;
+    struct folder          folder;
+    char                 **argv;
+    const char            *path;
+    int                    memory_mb;
+    bool                   has_network;
+    struct protocol_input *inputs;
+    size_t                 ninputs;
+    struct spawn_file     *files;
+    struct jbuf            request;
+    size_t                 logged_bytes;
+    struct proc           *proc;
+    struct protocol_reply  reply;
+    struct outputs        *outputs;
+};
+
+/* AddressSanitizer maps terabytes of address space; its programs cannot live under this limit. */
+uint64_t tool_memory_bytes(int memory_mb)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    (void) memory_mb;
+    return 0;
+#else
+    return (uint64_t) memory_mb << 20;
+#endif
+}
+
+char **tool_environment(struct arena *arena, const char *tools, const char *folder)
+{
+    char **env = arena_alloc(arena, 5 * sizeof *env);
+
+    env[0] = arena_printf(arena, "PATH=%s%s%s", tools, tools[0] ? ":" : "", SYSTEM_PATH);
+    env[1] = arena_printf(arena, "HOME=%s", folder);
+    env[2] = arena_printf(arena, "TMPDIR=%s", folder);
+    env[3] = "LANG=C.UTF-8";
+    return env;
+}
+
+char *tool_find(struct arena *arena, const char *folders, const char *name)
+{
+    struct stat st;
+
+    if (!name[0] || strchr(name, '/'))
+        return NULL;
+    while (*folders) {
+        size_t len = strcspn(folders, ":");
+        char  *path = arena_printf(arena, "%.*s/%s", (int) len, folders, name);
+
+        if (folders[0] == '/' && stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0)
+            return path;
+        folders += len + (folders[len] == ':');
+    }
+    return NULL;
+}
+
+/* ---- end ---- */
+
+static void close_files(struct tool *tool)
+{
+    for (size_t i = 0; tool->files && i < tool->ninputs; i++)
+        if (tool->files[i].fd >= 0)
+            close(tool->files[i].fd);
+    tool->files = NULL;
+}
+
+static void tool_free(struct tool *tool)
+{
+    close_files(tool);
+    folder_remove(&tool->folder);
+    protocol_reply_free(&tool->reply);
+    jbuf_free(&tool->request);
+    arena_close(tool->arena);
+    free(tool);
+}
+
+static void tool_fail(struct tool *tool, enum outcome outcome, const char *message)
+{
+    struct task *task = tool->task;
+    char         kept[512];
+
+    snprintf(kept, sizeof kept, "%s", message);     /* it may lie in what is freed now */
+    tool_free(tool);
+    task_fail(task, outcome, -1, "%s", kept);
+}
+
+static void outputs_ended(void *ctx, const struct outputs_end *end)
+{
+    struct tool *tool = ctx;
+    struct task *task = tool->task;
+
+    tool->outputs = NULL;
+    if (end->is_lost)
+        task->stopping = STOP_LOST;
+    if (end->outcome != OUTCOME_DONE) {
+        tool_fail(tool, end->outcome, end->message);
+        return;
+    }
+    tool_free(tool);
+    task_done_owned(task, end->output);
+}
+
+/* ---- what it says ---- */
+
+static bool on_line(void *ctx, const char *line)
+{
+    struct tool *tool = ctx;
+    double       fraction;
+    char         label[PROTOCOL_LABEL_MAX];
+    size_t       bytes = strlen(line);
+
+    if (protocol_progress(line, &fraction, label, sizeof label)) {
+        task_progress(tool->task, fraction, label);
+        return true;
+    }
+    if (tool->logged_bytes + bytes <= LOGGED_MAX)
+        task_log(tool->task, LOG_LEVEL_INFO, "tool says", "line", line, NULL, NULL);
+    tool->logged_bytes += bytes;
+    return false;
+}
+
+static void read_answer(struct tool *tool, const struct proc_end *end)
+{
+    struct err err = { 0 };
+
+    if (!protocol_parse(tool->arena, end->out, end->out_bytes, &tool->reply, &err)) {
+        tool_fail(tool, OUTCOME_INVALID, err.message);
+        return;
+    }
+    tool->outputs = outputs_start(tool->task, tool->arena, &tool->folder, &tool->reply, outputs_ended, tool);
+}
+
+static void ended_badly(struct tool *tool, const struct proc_end *end)
+{
+    char message[512];
+
+    if (end->last_line[0])
+        snprintf(message, sizeof message, "%.500s", end->last_line);
+    else if (WIFSIGNALED(end->status))
+        snprintf(message, sizeof message, "the tool was ended by signal %d", WTERMSIG(end->status));
+    else
+        snprintf(message, sizeof message, "the tool ended with exit code %d", WEXITSTATUS(end->status));
+    tool_fail(tool, protocol_exit(end->status), message);
+}
+
+static void on_end(void *ctx, const struct proc_end *end)
+{
+    struct tool *tool = ctx;
+    char         message[128];
+
+    tool->proc = NULL;
+    switch (end->cause) {
+    case PROC_STOPPED:
+        tool_fail(tool, OUTCOME_CANCELLED, "stopped");
+        return;
+    case PROC_TIMED_OUT:
+        snprintf(message, sizeof message, "the tool did not end within %d ms", tool->task->timeout_ms);
+        tool_fail(tool, OUTCOME_TIMEOUT, message);
+        return;
+    case PROC_FLOODED:
+        tool_fail(tool, OUTCOME_INVALID, "the tool wrote more than 1 MiB to its stdout");
+        return;
+    case PROC_EXITED:
+        break;
+    }
+    if (protocol_exit(end->status) == OUTCOME_DONE)
+        read_answer(tool, end);
+    else
+        ended_badly(tool, end);
+}
+
+/* ---- begin ---- */
+
+static bool open_inputs(struct tool *tool, struct err *err)
+{
+    struct store *store = tool->task->runner->store;
+    uint64_t      bytes;
+
+    if (!protocol_media(tool->arena, tool->task->media, &tool->inputs, &tool->ninputs, err))
+        return false;
+    tool->files = arena_alloc(tool->arena, (tool->ninputs + 1) * sizeof *tool->files);
+    for (size_t i = 0; i < tool->ninputs; i++)
+        tool->files[i] = (struct spawn_file) { .fd = -1, .name = tool->inputs[i].file };
+    for (size_t i = 0; i < tool->ninputs; i++) {
+        tool->files[i].fd = store_read(store, tool->inputs[i].storage_key, &bytes, err);
+        if (tool->files[i].fd < 0)
+            return false;
+    }
+    return true;
+}
+
+static void write_request(struct tool *tool)
+{
+    const struct task   *task = tool->task;
+    struct protocol_task said = {
+        .job_id = arena_printf(tool->arena, "%lld", (long long) task->job_id),
+        .task_id = arena_printf(tool->arena, "%lld", (long long) task->task_id),
+        .stage = task->stage_name,
+        .attempt = task->attempt,
+        .config = task->config,
+        .input = task->input,
+    };
+
+    protocol_request(&tool->request, &said, tool->inputs, tool->ninputs);
+}
+
+/* Twice the wall clock for each core: enough for any honest tool, and an end for one that hides from its time limit. */
+static uint64_t cpu_seconds(const struct task *task)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return ((uint64_t) task->timeout_ms / 1000 + 10) * (uint64_t) (cores > 0 ? cores : 1) * 2;
+}
+
+static bool start_process(struct tool *tool, struct err *err)
+{
+    struct runner      *runner = tool->task->runner;
+    struct proc_options opt = {
+        .spawn = {
+            .path = tool->path,
+            .argv = tool->argv,
+            .envp = tool_environment(tool->arena, runner->cfg->tools, tool->folder.path),
+            .folder = tool->folder.path,
+            .files = tool->files,
+            .nfiles = tool->ninputs,
+            .memory_bytes = tool_memory_bytes(tool->memory_mb),
+            .cpu_seconds = cpu_seconds(tool->task),
+            .file_bytes = FILE_BYTES,
+            .has_network = tool->has_network,
+        },
+        .input = jbuf_text(&tool->request),
+        .input_bytes = tool->request.len,
+        .timeout_ms = task_left_ms(tool->task),
+        .stdout_most = PROTOCOL_STDOUT_MAX,
+        .on_line = on_line,
+        .on_end = on_end,
+        .ctx = tool,
+    };
+
+    tool->proc = proc_start(runner->loop, &opt, err);
+    close_files(tool);      /* the child has its own */
+    return tool->proc != NULL;
+}
+
+static void tool_begin(struct tool *tool)
+{
+    struct err err = { 0 };
+
+    if (!open_inputs(tool, &err)) {
+        /* A file that is not there will not come back; a disk that does not answer may. */
+        tool_fail(tool, err_is(&err, "58030") ? OUTCOME_TRANSIENT : OUTCOME_INVALID, err.message);
+        return;
+    }
+    write_request(tool);
+    if (!folder_make(&tool->folder, tool->task->runner->work_folder, tool->task->task_id, tool->task->fence, &err)
+        || !start_process(tool, &err))
+        tool_fail(tool, OUTCOME_TRANSIENT, err.message);
+}
+
+static struct tool *tool_new(struct task *task)
+{
+    struct tool *tool = calloc(1, sizeof *tool);
+
+    if (!tool)
+        abort();
+    tool->task = task;
+    tool->arena = arena_open(4096);
+    tool->folder.fd = tool->folder.parent_fd = -1;
+    task->work = tool;
+    return tool;
+}
+
+/* ---- the two handlers ---- */
+
+static bool read_memory(struct tool *tool, const json_t *config)
+{
+    const json_t *memory = json_object_get(config, "memory_mb");
+
+    tool->memory_mb = memory ? (int) json_integer_value(memory) : MEMORY_MB;
+    return !memory || (json_is_integer(memory) && json_integer_value(memory) >= 16 && json_integer_value(memory) <= MEMORY_MB_MAX);
+}
+
+/* Copies the strings of a JSON list behind argv[*count]. */
+static bool read_args(struct tool *tool, const json_t *list)
+{
+    size_t count = json_array_size(list);
+
+    if (count == 0 || count > ARGS_MAX)
+        return false;
+    tool->argv = arena_alloc(tool->arena, (count + 1) * sizeof *tool->argv);
+    for (size_t i = 0; i < count; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+
+        if (!text)
+            return false;
+        tool->argv[i] = arena_strdup(tool->arena, text);
+    }
+    return true;
+}
+
+static const char *exec_config(struct tool *tool, const json_t *config)
+{
+    const json_t *network = json_object_get(config, "network");
+
+    if (!read_args(tool, json_object_get(config, "command")))
+        return "the stage's \"command\" is not a list of 1 to 63 texts";
+    if (!read_memory(tool, config) || (network && !json_is_boolean(network)))
+        return "the stage's \"memory_mb\" or \"network\" is malformed";
+    tool->has_network = json_is_true(network);
+    tool->path = tool_find(tool->arena, tool->task->runner->cfg->tools, tool->argv[0]);
+    return tool->path ? NULL : arena_printf(tool->arena, "there is no tool \"%.64s\" in KILN_TOOLS", tool->argv[0]);
+}
+
+static const char *media_config(struct tool *tool, const json_t *config)
+{
+    static const char *const ops[] = { "prepare", "draw", "film", "speak", "finish" };
+    const char              *op = json_string_value(json_object_get(config, "op"));
+
+    if (!read_memory(tool, config))
+        return "the stage's \"memory_mb\" is malformed";
+    tool->path = arena_printf(tool->arena, "%s/kiln-media", tool->task->runner->self_folder);
+    tool->argv = arena_alloc(tool->arena, 3 * sizeof *tool->argv);
+    tool->argv[0] = "kiln-media";
+    for (size_t i = 0; op && i < countof(ops); i++)
+        if (strcmp(op, ops[i]) == 0)
+            tool->argv[1] = arena_strdup(tool->arena, op);
+    return tool->argv[1] ? NULL : "the stage's \"op\" is none of prepare, draw, film, speak, finish";
+}
+
+static void start_with(struct task *task, const char *(*read_config)(struct tool *, const json_t *))
+{
+    struct tool *tool = tool_new(task);
+    json_t      *config = json_loads(task->config, 0, NULL);
+    const char  *why = json_is_object(config) ? read_config(tool, config) : "the stage's configuration is not an object";
+
+    json_decref(config);
+    if (why)
+        tool_fail(tool, OUTCOME_INVALID, why);
+    else
+        tool_begin(tool);
+}
+
+void exec_start(struct task *task)
+{
+    start_with(task, exec_config);
+}
+
+void media_start(struct task *task)
+{
+    start_with(task, media_config);
+}
+
+/* At once, without SIGTERM: whatever it would still write is thrown away, and someone waits for the cancellation. */
+void tool_stop(struct task *task)
+{
+    struct tool *tool = task->work;
+
+    if (tool->proc)
+        proc_kill(tool->proc);
+    else if (tool->outputs)
+        outputs_stop(tool->outputs);
+}
