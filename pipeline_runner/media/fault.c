@@ -18,7 +18,7 @@ bool fault_set(struct fault *fault, int exit_code, const char *format, ...)
     va_start(args, format);
     vsnprintf(fault->sentence, sizeof fault->sentence, format, args);
     va_end(args);
-    for (char *c = fault->sentence; *c != '\0'; c++)    /* the protocol is line by line */
+    for (char *c = fault->sentence; *c != '\0'; c++) /* the protocol is line by line */
         if ((unsigned char)*c < ' ')
             *c = ' ';
     return false;

@@ -10,12 +10,12 @@
 #include <stdbool.h>
 
 enum {
-    EXIT_INVALID = 65,      /* the input is at fault: trying again cannot help */
-    EXIT_TRANSIENT = 75     /* this machine is at fault: another try may succeed */
+    EXIT_INVALID   = 65, /* the input is at fault: trying again cannot help */
+    EXIT_TRANSIENT = 75  /* this machine is at fault: another try may succeed */
 };
 
 struct fault {
-    int  exit_code;         /* 0: no fault */
+    int  exit_code; /* 0: no fault */
     char sentence[400];
 };
 

@@ -21,7 +21,7 @@ uint64_t prng_hash(uint64_t key, const char *text)
 
 struct prng prng_of(uint64_t key, const char *label)
 {
-    return (struct prng){ prng_hash(key, label) };
+    return (struct prng) { prng_hash(key, label) };
 }
 
 uint64_t prng_next(struct prng *prng)
@@ -59,9 +59,9 @@ static uint32_t lattice(uint32_t seed, int x, int y)
 /* One of 16 directions dotted with the way from the lattice point. */
 static float slope(uint32_t seed, int x, int y, float dx, float dy)
 {
-    static const float cosine[16] = { 1, .9239f, .7071f, .3827f, 0, -.3827f, -.7071f, -.9239f,
-                                      -1, -.9239f, -.7071f, -.3827f, 0, .3827f, .7071f, .9239f };
-    uint32_t h = lattice(seed, x, y) >> 28;
+    static const float cosine[16] = { 1,  .9239f,  .7071f,  .3827f,  0, -.3827f, -.7071f, -.9239f,
+                                      -1, -.9239f, -.7071f, -.3827f, 0, .3827f,  .7071f,  .9239f };
+    uint32_t           h          = lattice(seed, x, y) >> 28;
 
     return cosine[h] * dx + cosine[(h + 12) & 15] * dy;
 }

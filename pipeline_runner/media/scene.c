@@ -7,11 +7,12 @@
 
 struct wish scene_decide(struct wish wish, uint64_t key)
 {
-    struct prng prng = prng_of(key, "decide");
-    static const enum place places[] = { PLACE_FLOW, PLACE_FLOW, PLACE_FLOW, PLACE_MOUNTAIN, PLACE_SEA, PLACE_MEADOW };
+    struct prng             prng     = prng_of(key, "decide");
+    static const enum place places[] = { PLACE_FLOW,     PLACE_FLOW, PLACE_FLOW,
+                                         PLACE_MOUNTAIN, PLACE_SEA,  PLACE_MEADOW };
     static const enum hour  hours[] = { HOUR_DAWN, HOUR_DAY, HOUR_SUNSET, HOUR_SUNSET, HOUR_NIGHT };
-    enum place place = places[prng_below(&prng, G_N_ELEMENTS(places))];
-    enum hour  hour = hours[prng_below(&prng, G_N_ELEMENTS(hours))];
+    enum place              place   = places[prng_below(&prng, G_N_ELEMENTS(places))];
+    enum hour               hour    = hours[prng_below(&prng, G_N_ELEMENTS(hours))];
 
     if (wish.place == PLACE_NONE)
         wish.place = place;
@@ -20,10 +21,13 @@ struct wish scene_decide(struct wish wish, uint64_t key)
     return wish;
 }
 
-void scene_paint(struct canvas *canvas, struct wish wish, uint64_t key, scene_progress *progress, void *context)
+void scene_paint(struct canvas *canvas, struct wish wish, uint64_t key, scene_progress *progress,
+                 void *context)
 {
-    struct scene scene = { .canvas = canvas, .wish = scene_decide(wish, key), .key = key,
-                           .unit = (float)MIN(canvas->width, canvas->height) };
+    struct scene scene = { .canvas = canvas,
+                           .wish   = scene_decide(wish, key),
+                           .key    = key,
+                           .unit   = (float)MIN(canvas->width, canvas->height) };
 
     sky_light(&scene);
     if (scene.wish.place == PLACE_FLOW) {

@@ -12,72 +12,184 @@ static const struct word {
     enum field  field;
     int         value;
 } words[] = {
-    { "mountain", PLACE, PLACE_MOUNTAIN }, { "mountains", PLACE, PLACE_MOUNTAIN }, { "alps", PLACE, PLACE_MOUNTAIN },
-    { "peak", PLACE, PLACE_MOUNTAIN },     { "peaks", PLACE, PLACE_MOUNTAIN },     { "summit", PLACE, PLACE_MOUNTAIN },
-    { "valley", PLACE, PLACE_MOUNTAIN },   { "glacier", PLACE, PLACE_MOUNTAIN },   { "cliff", PLACE, PLACE_MOUNTAIN },
-    { "volcano", PLACE, PLACE_MOUNTAIN },  { "ridge", PLACE, PLACE_MOUNTAIN },     { "fjord", PLACE, PLACE_MOUNTAIN },
-    { "fjord", LAKE, 1 },                  { "lake", PLACE, PLACE_MOUNTAIN },      { "lake", LAKE, 1 },
-    { "sea", PLACE, PLACE_SEA },           { "ocean", PLACE, PLACE_SEA },          { "beach", PLACE, PLACE_SEA },
-    { "coast", PLACE, PLACE_SEA },         { "harbour", PLACE, PLACE_SEA },        { "harbor", PLACE, PLACE_SEA },
-    { "island", PLACE, PLACE_SEA },        { "wave", PLACE, PLACE_SEA },           { "waves", PLACE, PLACE_SEA },
-    { "water", PLACE, PLACE_SEA },         { "ship", PLACE, PLACE_SEA },           { "ship", BOAT, 1 },
-    { "boat", PLACE, PLACE_SEA },          { "boat", BOAT, 1 },                    { "sailboat", PLACE, PLACE_SEA },
-    { "sailboat", BOAT, 1 },               { "sail", BOAT, 1 },                    { "sailing", PLACE, PLACE_SEA },
-    { "sailing", BOAT, 1 },                { "harbour", BOAT, 1 },                 { "lighthouse", PLACE, PLACE_SEA },
-    { "lighthouse", LIGHTHOUSE, 1 },       { "forest", PLACE, PLACE_FOREST },      { "wood", PLACE, PLACE_FOREST },
-    { "woods", PLACE, PLACE_FOREST },      { "tree", PLACE, PLACE_FOREST },        { "trees", PLACE, PLACE_FOREST },
-    { "pine", PLACE, PLACE_FOREST },       { "pines", PLACE, PLACE_FOREST },       { "fir", PLACE, PLACE_FOREST },
-    { "jungle", PLACE, PLACE_FOREST },     { "fox", PLACE, PLACE_FOREST },         { "deer", PLACE, PLACE_FOREST },
-    { "city", PLACE, PLACE_CITY },         { "town", PLACE, PLACE_CITY },          { "skyline", PLACE, PLACE_CITY },
-    { "street", PLACE, PLACE_CITY },       { "building", PLACE, PLACE_CITY },      { "buildings", PLACE, PLACE_CITY },
-    { "tower", PLACE, PLACE_CITY },        { "towers", PLACE, PLACE_CITY },        { "skyscraper", PLACE, PLACE_CITY },
-    { "neon", PLACE, PLACE_CITY },         { "downtown", PLACE, PLACE_CITY },      { "desert", PLACE, PLACE_DESERT },
-    { "dune", PLACE, PLACE_DESERT },       { "dunes", PLACE, PLACE_DESERT },       { "sand", PLACE, PLACE_DESERT },
-    { "sahara", PLACE, PLACE_DESERT },     { "camel", PLACE, PLACE_DESERT },       { "canyon", PLACE, PLACE_DESERT },
-    { "meadow", PLACE, PLACE_MEADOW },     { "field", PLACE, PLACE_MEADOW },       { "fields", PLACE, PLACE_MEADOW },
-    { "hill", PLACE, PLACE_MEADOW },       { "hills", PLACE, PLACE_MEADOW },       { "garden", PLACE, PLACE_MEADOW },
-    { "garden", FLOWERS, 1 },              { "flower", PLACE, PLACE_MEADOW },      { "flower", FLOWERS, 1 },
-    { "flowers", PLACE, PLACE_MEADOW },    { "flowers", FLOWERS, 1 },              { "grass", PLACE, PLACE_MEADOW },
-    { "spring", PLACE, PLACE_MEADOW },     { "spring", FLOWERS, 1 },               { "countryside", PLACE, PLACE_MEADOW },
-    { "farm", PLACE, PLACE_MEADOW },       { "vineyard", PLACE, PLACE_MEADOW },    { "landscape", PLACE, PLACE_MEADOW },
-    { "space", PLACE, PLACE_SPACE },       { "planet", PLACE, PLACE_SPACE },       { "planets", PLACE, PLACE_SPACE },
-    { "galaxy", PLACE, PLACE_SPACE },      { "nebula", PLACE, PLACE_SPACE },       { "cosmos", PLACE, PLACE_SPACE },
-    { "universe", PLACE, PLACE_SPACE },    { "astronaut", PLACE, PLACE_SPACE },    { "rocket", PLACE, PLACE_SPACE },
-    { "saturn", PLACE, PLACE_SPACE },      { "abstract", PLACE, PLACE_FLOW },      { "flow", PLACE, PLACE_FLOW },
-    { "pattern", PLACE, PLACE_FLOW },      { "dream", PLACE, PLACE_FLOW },         { "music", PLACE, PLACE_FLOW },
-    { "wind", PLACE, PLACE_FLOW },         { "dawn", HOUR, HOUR_DAWN },            { "sunrise", HOUR, HOUR_DAWN },
-    { "morning", HOUR, HOUR_DAWN },        { "day", HOUR, HOUR_DAY },              { "noon", HOUR, HOUR_DAY },
-    { "sunny", HOUR, HOUR_DAY },           { "summer", HOUR, HOUR_DAY },           { "bright", HOUR, HOUR_DAY },
-    { "sunset", HOUR, HOUR_SUNSET },       { "dusk", HOUR, HOUR_SUNSET },          { "evening", HOUR, HOUR_SUNSET },
-    { "autumn", HOUR, HOUR_SUNSET },       { "golden", HOUR, HOUR_SUNSET },        { "twilight", HOUR, HOUR_SUNSET },
-    { "night", HOUR, HOUR_NIGHT },         { "midnight", HOUR, HOUR_NIGHT },       { "star", HOUR, HOUR_NIGHT },
-    { "stars", HOUR, HOUR_NIGHT },         { "starry", HOUR, HOUR_NIGHT },         { "dark", HOUR, HOUR_NIGHT },
-    { "moon", HOUR, HOUR_NIGHT },          { "moon", MOON, 1 },                    { "moonlight", HOUR, HOUR_NIGHT },
-    { "moonlight", MOON, 1 },              { "aurora", HOUR, HOUR_NIGHT },         { "aurora", AURORA, 1 },
-    { "northern", AURORA, 1 },             { "northern", HOUR, HOUR_NIGHT },       { "snow", WEATHER, WEATHER_SNOW },
-    { "snowy", WEATHER, WEATHER_SNOW },    { "winter", WEATHER, WEATHER_SNOW },    { "ice", WEATHER, WEATHER_SNOW },
-    { "rain", WEATHER, WEATHER_RAIN },     { "rainy", WEATHER, WEATHER_RAIN },     { "storm", WEATHER, WEATHER_RAIN },
-    { "mist", WEATHER, WEATHER_MIST },     { "misty", WEATHER, WEATHER_MIST },     { "fog", WEATHER, WEATHER_MIST },
-    { "foggy", WEATHER, WEATHER_MIST },    { "cloud", WEATHER, WEATHER_CLOUD },    { "clouds", WEATHER, WEATHER_CLOUD },
-    { "cloudy", WEATHER, WEATHER_CLOUD },  { "bird", BIRDS, 1 },                   { "birds", BIRDS, 1 },
-    { "gulls", BIRDS, 1 },                 { "seagulls", BIRDS, 1 },               { "geese", BIRDS, 1 },
-    { "pink", HUE, 0 },                    { "rose", HUE, 5 },                     { "red", HUE, 27 },
-    { "crimson", HUE, 20 },                { "orange", HUE, 55 },                  { "copper", HUE, 50 },
-    { "amber", HUE, 75 },                  { "gold", HUE, 85 },                    { "yellow", HUE, 100 },
-    { "lime", HUE, 125 },                  { "green", HUE, 145 },                  { "emerald", HUE, 160 },
-    { "teal", HUE, 190 },                  { "turquoise", HUE, 195 },              { "cyan", HUE, 205 },
-    { "blue", HUE, 255 },                  { "indigo", HUE, 280 },                 { "violet", HUE, 300 },
-    { "purple", HUE, 310 },                { "lavender", HUE, 300 },               { "magenta", HUE, 330 },
+    { "mountain", PLACE, PLACE_MOUNTAIN },
+    { "mountains", PLACE, PLACE_MOUNTAIN },
+    { "alps", PLACE, PLACE_MOUNTAIN },
+    { "peak", PLACE, PLACE_MOUNTAIN },
+    { "peaks", PLACE, PLACE_MOUNTAIN },
+    { "summit", PLACE, PLACE_MOUNTAIN },
+    { "valley", PLACE, PLACE_MOUNTAIN },
+    { "glacier", PLACE, PLACE_MOUNTAIN },
+    { "cliff", PLACE, PLACE_MOUNTAIN },
+    { "volcano", PLACE, PLACE_MOUNTAIN },
+    { "ridge", PLACE, PLACE_MOUNTAIN },
+    { "fjord", PLACE, PLACE_MOUNTAIN },
+    { "fjord", LAKE, 1 },
+    { "lake", PLACE, PLACE_MOUNTAIN },
+    { "lake", LAKE, 1 },
+    { "sea", PLACE, PLACE_SEA },
+    { "ocean", PLACE, PLACE_SEA },
+    { "beach", PLACE, PLACE_SEA },
+    { "coast", PLACE, PLACE_SEA },
+    { "harbour", PLACE, PLACE_SEA },
+    { "harbor", PLACE, PLACE_SEA },
+    { "island", PLACE, PLACE_SEA },
+    { "wave", PLACE, PLACE_SEA },
+    { "waves", PLACE, PLACE_SEA },
+    { "water", PLACE, PLACE_SEA },
+    { "ship", PLACE, PLACE_SEA },
+    { "ship", BOAT, 1 },
+    { "boat", PLACE, PLACE_SEA },
+    { "boat", BOAT, 1 },
+    { "sailboat", PLACE, PLACE_SEA },
+    { "sailboat", BOAT, 1 },
+    { "sail", BOAT, 1 },
+    { "sailing", PLACE, PLACE_SEA },
+    { "sailing", BOAT, 1 },
+    { "harbour", BOAT, 1 },
+    { "lighthouse", PLACE, PLACE_SEA },
+    { "lighthouse", LIGHTHOUSE, 1 },
+    { "forest", PLACE, PLACE_FOREST },
+    { "wood", PLACE, PLACE_FOREST },
+    { "woods", PLACE, PLACE_FOREST },
+    { "tree", PLACE, PLACE_FOREST },
+    { "trees", PLACE, PLACE_FOREST },
+    { "pine", PLACE, PLACE_FOREST },
+    { "pines", PLACE, PLACE_FOREST },
+    { "fir", PLACE, PLACE_FOREST },
+    { "jungle", PLACE, PLACE_FOREST },
+    { "fox", PLACE, PLACE_FOREST },
+    { "deer", PLACE, PLACE_FOREST },
+    { "city", PLACE, PLACE_CITY },
+    { "town", PLACE, PLACE_CITY },
+    { "skyline", PLACE, PLACE_CITY },
+    { "street", PLACE, PLACE_CITY },
+    { "building", PLACE, PLACE_CITY },
+    { "buildings", PLACE, PLACE_CITY },
+    { "tower", PLACE, PLACE_CITY },
+    { "towers", PLACE, PLACE_CITY },
+    { "skyscraper", PLACE, PLACE_CITY },
+    { "neon", PLACE, PLACE_CITY },
+    { "downtown", PLACE, PLACE_CITY },
+    { "desert", PLACE, PLACE_DESERT },
+    { "dune", PLACE, PLACE_DESERT },
+    { "dunes", PLACE, PLACE_DESERT },
+    { "sand", PLACE, PLACE_DESERT },
+    { "sahara", PLACE, PLACE_DESERT },
+    { "camel", PLACE, PLACE_DESERT },
+    { "canyon", PLACE, PLACE_DESERT },
+    { "meadow", PLACE, PLACE_MEADOW },
+    { "field", PLACE, PLACE_MEADOW },
+    { "fields", PLACE, PLACE_MEADOW },
+    { "hill", PLACE, PLACE_MEADOW },
+    { "hills", PLACE, PLACE_MEADOW },
+    { "garden", PLACE, PLACE_MEADOW },
+    { "garden", FLOWERS, 1 },
+    { "flower", PLACE, PLACE_MEADOW },
+    { "flower", FLOWERS, 1 },
+    { "flowers", PLACE, PLACE_MEADOW },
+    { "flowers", FLOWERS, 1 },
+    { "grass", PLACE, PLACE_MEADOW },
+    { "spring", PLACE, PLACE_MEADOW },
+    { "spring", FLOWERS, 1 },
+    { "countryside", PLACE, PLACE_MEADOW },
+    { "farm", PLACE, PLACE_MEADOW },
+    { "vineyard", PLACE, PLACE_MEADOW },
+    { "landscape", PLACE, PLACE_MEADOW },
+    { "space", PLACE, PLACE_SPACE },
+    { "planet", PLACE, PLACE_SPACE },
+    { "planets", PLACE, PLACE_SPACE },
+    { "galaxy", PLACE, PLACE_SPACE },
+    { "nebula", PLACE, PLACE_SPACE },
+    { "cosmos", PLACE, PLACE_SPACE },
+    { "universe", PLACE, PLACE_SPACE },
+    { "astronaut", PLACE, PLACE_SPACE },
+    { "rocket", PLACE, PLACE_SPACE },
+    { "saturn", PLACE, PLACE_SPACE },
+    { "abstract", PLACE, PLACE_FLOW },
+    { "flow", PLACE, PLACE_FLOW },
+    { "pattern", PLACE, PLACE_FLOW },
+    { "dream", PLACE, PLACE_FLOW },
+    { "music", PLACE, PLACE_FLOW },
+    { "wind", PLACE, PLACE_FLOW },
+    { "dawn", HOUR, HOUR_DAWN },
+    { "sunrise", HOUR, HOUR_DAWN },
+    { "morning", HOUR, HOUR_DAWN },
+    { "day", HOUR, HOUR_DAY },
+    { "noon", HOUR, HOUR_DAY },
+    { "sunny", HOUR, HOUR_DAY },
+    { "summer", HOUR, HOUR_DAY },
+    { "bright", HOUR, HOUR_DAY },
+    { "sunset", HOUR, HOUR_SUNSET },
+    { "dusk", HOUR, HOUR_SUNSET },
+    { "evening", HOUR, HOUR_SUNSET },
+    { "autumn", HOUR, HOUR_SUNSET },
+    { "golden", HOUR, HOUR_SUNSET },
+    { "twilight", HOUR, HOUR_SUNSET },
+    { "night", HOUR, HOUR_NIGHT },
+    { "midnight", HOUR, HOUR_NIGHT },
+    { "star", HOUR, HOUR_NIGHT },
+    { "stars", HOUR, HOUR_NIGHT },
+    { "starry", HOUR, HOUR_NIGHT },
+    { "dark", HOUR, HOUR_NIGHT },
+    { "moon", HOUR, HOUR_NIGHT },
+    { "moon", MOON, 1 },
+    { "moonlight", HOUR, HOUR_NIGHT },
+    { "moonlight", MOON, 1 },
+    { "aurora", HOUR, HOUR_NIGHT },
+    { "aurora", AURORA, 1 },
+    { "northern", AURORA, 1 },
+    { "northern", HOUR, HOUR_NIGHT },
+    { "snow", WEATHER, WEATHER_SNOW },
+    { "snowy", WEATHER, WEATHER_SNOW },
+    { "winter", WEATHER, WEATHER_SNOW },
+    { "ice", WEATHER, WEATHER_SNOW },
+    { "rain", WEATHER, WEATHER_RAIN },
+    { "rainy", WEATHER, WEATHER_RAIN },
+    { "storm", WEATHER, WEATHER_RAIN },
+    { "mist", WEATHER, WEATHER_MIST },
+    { "misty", WEATHER, WEATHER_MIST },
+    { "fog", WEATHER, WEATHER_MIST },
+    { "foggy", WEATHER, WEATHER_MIST },
+    { "cloud", WEATHER, WEATHER_CLOUD },
+    { "clouds", WEATHER, WEATHER_CLOUD },
+    { "cloudy", WEATHER, WEATHER_CLOUD },
+    { "bird", BIRDS, 1 },
+    { "birds", BIRDS, 1 },
+    { "gulls", BIRDS, 1 },
+    { "seagulls", BIRDS, 1 },
+    { "geese", BIRDS, 1 },
+    { "pink", HUE, 0 },
+    { "rose", HUE, 5 },
+    { "red", HUE, 27 },
+    { "crimson", HUE, 20 },
+    { "orange", HUE, 55 },
+    { "copper", HUE, 50 },
+    { "amber", HUE, 75 },
+    { "gold", HUE, 85 },
+    { "yellow", HUE, 100 },
+    { "lime", HUE, 125 },
+    { "green", HUE, 145 },
+    { "emerald", HUE, 160 },
+    { "teal", HUE, 190 },
+    { "turquoise", HUE, 195 },
+    { "cyan", HUE, 205 },
+    { "blue", HUE, 255 },
+    { "indigo", HUE, 280 },
+    { "violet", HUE, 300 },
+    { "purple", HUE, 310 },
+    { "lavender", HUE, 300 },
+    { "magenta", HUE, 330 },
 };
 
-static const char *const place_names[PLACES] = { "auto", "mountain", "sea", "forest", "city", "desert", "meadow",
-                                                 "space", "flow" };
-static const char *const hour_names[HOURS] = { "auto", "dawn", "day", "sunset", "night" };
+static const char *const place_names[PLACES] = { "auto",   "mountain", "sea",   "forest", "city",
+                                                 "desert", "meadow",   "space", "flow" };
+static const char *const hour_names[HOURS]   = { "auto", "dawn", "day", "sunset", "night" };
 
 static void take(struct wish *wish, const struct word *word)
 {
     switch (word->field) {
-    case PLACE:                             /* the first place named wins: "mountains by the sea" */
+    case PLACE: /* the first place named wins: "mountains by the sea" */
         if (wish->place == PLACE_NONE)
             wish->place = (enum place)word->value;
         break;
@@ -85,21 +197,24 @@ static void take(struct wish *wish, const struct word *word)
         if (wish->hour == HOUR_NONE)
             wish->hour = (enum hour)word->value;
         break;
-    case WEATHER:    wish->weather = (enum weather)word->value; break;
-    case HUE:        wish->has_hue = true; wish->hue_deg = (float)word->value; break;
-    case BOAT:       wish->has_boat = true; break;
+    case WEATHER: wish->weather = (enum weather)word->value; break;
+    case HUE:
+        wish->has_hue = true;
+        wish->hue_deg = (float)word->value;
+        break;
+    case BOAT: wish->has_boat = true; break;
     case LIGHTHOUSE: wish->has_lighthouse = true; break;
-    case BIRDS:      wish->has_birds = true; break;
-    case AURORA:     wish->has_aurora = true; break;
-    case MOON:       wish->has_moon = true; break;
-    case FLOWERS:    wish->has_flowers = true; break;
-    case LAKE:       wish->has_lake = true; break;
+    case BIRDS: wish->has_birds = true; break;
+    case AURORA: wish->has_aurora = true; break;
+    case MOON: wish->has_moon = true; break;
+    case FLOWERS: wish->has_flowers = true; break;
+    case LAKE: wish->has_lake = true; break;
     }
 }
 
 struct wish wish_read(const char *prompt)
 {
-    struct wish wish = { 0 };
+    struct wish wish   = { 0 };
     char      **tokens = g_strsplit_set(prompt, " \t\r\n.,;:!?()[]{}\"'`-_/\\|*&", -1);
 
     for (char **token = tokens; *token != NULL; token++)
@@ -108,7 +223,7 @@ struct wish wish_read(const char *prompt)
                 take(&wish, &words[i]);
     g_strfreev(tokens);
     if (wish.place == PLACE_NONE && (wish.hour != HOUR_NONE || wish.weather != WEATHER_CLEAR))
-        wish.place = PLACE_MOUNTAIN;        /* an hour needs a land to fall on */
+        wish.place = PLACE_MOUNTAIN; /* an hour needs a land to fall on */
     return wish;
 }
 

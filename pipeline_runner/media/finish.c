@@ -1,0 +1,157 @@
+/*
+ * finish: the op that makes the file people get: encoded as asked, marked as a local sample of Kiln, and decoded once
+ * more before it is handed over.
+ */
+#include <string.h>
+
+#include "ops.h"
+#include "probe.h"
+#include "program.h"
+
+static const char mark_title[] = "Kiln local sample";
+static const char mark_text[] =
+    "Local sample made by Kiln on this machine (kiln-media), for trying and testing.";
+
+/* PNG: tEXt; every format: EXIF ImageDescription and XMP. */
+static VipsImage *marked(VipsImage *image)
+{
+    static const char xmp[] =
+        "<?xpacket begin=\"\xef\xbb\xbf\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>"
+        "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">"
+        "<rdf:Description rdf:about=\"\" xmlns:dc=\"http://purl.org/dc/elements/1.1/\""
+        " xmlns:xmp=\"http://ns.adobe.com/xap/1.0/\" xmp:CreatorTool=\"Kiln kiln-media\">"
+        "<dc:description><rdf:Alt><rdf:li xml:lang=\"x-default\">"
+        "Local sample made by Kiln on this machine (kiln-media), for trying and testing."
+        "</rdf:li></rdf:Alt></dc:description></rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end=\"r\"?>";
+    VipsImage *copy = NULL;
+
+    if (vips_copy(image, &copy, NULL) != 0)
+        return NULL;
+    vips_image_set_string(copy, "png-comment-0-Title", mark_title);
+    vips_image_set_string(copy, "png-comment-1-Description", mark_text);
+    vips_image_set_string(copy, "png-comment-2-Software", "Kiln kiln-media");
+    vips_image_set_string(copy, "exif-ifd0-ImageDescription", mark_text);
+    vips_image_set_string(copy, "exif-ifd0-Software", "Kiln kiln-media");
+    vips_image_set_blob_copy(copy, VIPS_META_XMP_NAME, xmp, sizeof xmp - 1);
+    return copy;
+}
+
+static const char *finish_picture(const struct request *request, const char *file,
+                                  struct fault *fault)
+{
+    struct sketch_params params;
+    VipsImage           *image, *copy = NULL;
+    const char          *path = NULL;
+    bool                 ok   = false;
+
+    if (!sketch_params(request, &params, fault))
+        return NULL;
+    image = picture_load(file, PICTURE_SIDE, fault);
+    if (image != NULL)
+        copy = marked(image);
+    if (copy != NULL && strcmp(params.format, "jpeg") == 0)
+        ok = picture_save_jpeg(copy, path = "out/image.jpg", params.quality, fault);
+    else if (copy != NULL && strcmp(params.format, "webp") == 0)
+        ok = picture_save_webp(copy, path = "out/image.webp", params.quality, fault);
+    else if (copy != NULL)
+        ok = picture_save_png(copy, path = "out/image.png", 6, false, fault);
+    if (copy != NULL)
+        g_object_unref(copy);
+    if (image != NULL)
+        g_object_unref(image);
+    return ok ? path : NULL;
+}
+
+/* codec: two arguments or more for ffmpeg, ending with NULL. */
+static const char *convert(const char *file, enum format format, const char *const *codec,
+                           const char *path, struct fault *fault)
+{
+    char  *in = g_strconcat("file:", file, NULL), *title = g_strconcat("title=", mark_title, NULL);
+    char  *comment = g_strconcat("comment=", mark_text, NULL), *out = NULL;
+    size_t bytes;
+    const char *argv[48] = { "ffmpeg",    "-nostdin",  "-hide_banner",
+                             "-v",        "error",     "-y",
+                             "-threads",  "1",         "-protocol_whitelist",
+                             "file,pipe", "-f",        format_demuxer(format),
+                             "-i",        in,          "-map_metadata",
+                             "-1",        "-metadata", title,
+                             "-metadata", comment,     "-threads",
+                             "1",         "-fflags",   "+bitexact",
+                             "-fs",       "128M" };
+    int         n        = 26;
+    bool        ok;
+
+    while (*codec != NULL)
+        argv[n++] = *codec++;
+    argv[n++] = path;
+    argv[n]   = NULL;
+    ok        = program_run(argv, NULL, &out, &bytes, 4096, 120, false, EXIT_TRANSIENT, fault);
+    g_free(out);
+    g_free(in);
+    g_free(title);
+    g_free(comment);
+    return ok ? path : NULL;
+}
+
+static const char *finish_film(const char *file, enum format format, struct fault *fault)
+{
+    static const char *const copy[] = {
+        "-c", "copy", "-movflags", "+faststart", "-f", "mp4", NULL
+    };
+
+    return convert(file, format, copy, "out/video.mp4", fault);
+}
+
+static const char *finish_speech(const struct request *request, const char *file,
+                                 enum format format, struct fault *fault)
+{
+    static const char *const mp3[]  = { "-c:a",      "libmp3lame",     "-b:a", "96k", "-flags:a",
+                                        "+bitexact", "-id3v2_version", "3",    "-f",  "mp3",
+                                        NULL };
+    static const char *const opus[] = { "-c:a",      "libopus", "-b:a", "40k", "-flags:a",
+                                        "+bitexact", "-f",      "ogg",  NULL };
+    static const char *const wav[]  = { "-c:a", "pcm_s16le", "-f", "wav", NULL };
+    struct speech_params     params;
+
+    if (!speech_params(request, &params, fault))
+        return NULL;
+    if (strcmp(params.format, "wav") == 0)
+        return convert(file, format, wav, "out/speech.wav", fault);
+    if (strcmp(params.format, "opus") == 0)
+        return convert(file, format, opus, "out/speech.opus", fault);
+    return convert(file, format, mp3, "out/speech.mp3", fault);
+}
+
+json_t *op_finish(struct request *request, struct fault *fault)
+{
+    struct probe work, final;
+    const char  *file, *path;
+    json_t      *findings;
+
+    if (request->file_count == 0) {
+        fault_set(fault, EXIT_INVALID, "/media: the stage before handed over no file");
+        return NULL;
+    }
+    file = request->files[request->file_count - 1].file;
+    request_progress(request, 0.1f, "checking");
+    if (!probe_file(file, NULL, &work, fault))
+        return NULL;
+    request_progress(request, 0.3f, "encoding");
+    if (strcmp(work.media_type, "image") == 0)
+        path = finish_picture(request, file, fault);
+    else if (strcmp(work.media_type, "video") == 0)
+        path = finish_film(file, work.format, fault);
+    else
+        path = finish_speech(request, file, work.format, fault);
+    if (path == NULL)
+        return NULL;
+    request_progress(request, 0.8f, "checking");
+    if (!probe_file(path, NULL, &final, fault)) {
+        fault->exit_code = EXIT_TRANSIENT; /* our own file: not the user's fault */
+        return NULL;
+    }
+    findings = probe_json(&final);
+    json_object_set_new(findings, "sample", json_string("local"));
+    json_object_set_new(findings, "comment", json_string(mark_text));
+    return request_answer(request, "finish", findings, path, "output");
+}

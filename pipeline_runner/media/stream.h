@@ -1,0 +1,41 @@
+/*
+ * stream: films and recordings, read by ffprobe and ffmpeg.
+ *
+ * The demuxer is forced to the one that sniff.h names, files and pipes are the only protocols, one thread, bounded
+ * time. A path is always given as file:PATH, so that no name is taken for an option or another protocol.
+ */
+#ifndef MEDIA_STREAM_H
+#define MEDIA_STREAM_H
+
+#include <stdint.h>
+
+#include <vips/vips.h>
+
+#include "fault.h"
+#include "sniff.h"
+
+struct stream_facts {
+    bool    has_video, has_audio;
+    int     width, height; /* as shown: after rotation */
+    int64_t duration_ms;   /* of what was decoded */
+    char    video_codec[32], audio_codec[32];
+};
+
+enum { WAVE_COLUMNS = 512 };
+
+struct wave {
+    float high[WAVE_COLUMNS],
+        low[WAVE_COLUMNS]; /* extremes of the samples of each column, -1 .. 1 */
+};
+
+/* Asks for the facts and decodes everything; wave may be NULL. */
+bool stream_check(const char *path, enum format format, struct stream_facts *facts,
+                  struct wave *wave, struct fault *fault);
+
+/* The frame at a moment, as it is shown. */
+VipsImage *stream_frame(const char *path, enum format format, int64_t at_ms, struct fault *fault);
+
+/* The picture of a recording's loudness over time. */
+VipsImage *wave_picture(const struct wave *wave);
+
+#endif
