@@ -28,7 +28,7 @@ check_variables() {
     variables | sed 's/ $//' >"$work/code"
     [[ -s $work/code ]] || die "no variable found in lib/cfg.c: has the table another form now?"
     sed -n 's/^#\{0,1\}\([A-Z][A-Z_0-9]*\)=\(.*\)$/\1 \2/p' .env.example | sed 's/ $//' | LC_ALL=C sort >"$work/example"
-    sed -n 's/^| `\([A-Z][A-Z_0-9]*\)` | `\{0,1\}\([^`|]*\)`\{0,1\} |.*/\1 \2/p' docs/SETUP.md | sed 's/ *$//' | LC_ALL=C sort >"$work/setup"
+    perl -ne 'print "$1 $2\n" if /^\| `([A-Z][A-Z_0-9]*)` \|\s*`?([^`|]*?)`?\s*\|/' docs/SETUP.md | sed 's/ *$//' | LC_ALL=C sort >"$work/setup"
     difference=$(diff --label lib/cfg.c --label .env.example -U0 "$work/code" "$work/example") || { say "$difference"; status=1; }
     difference=$(diff --label lib/cfg.c --label docs/SETUP.md -U0 "$work/code" "$work/setup") || { say "$difference"; status=1; }
     return "$status"
@@ -48,7 +48,7 @@ the transition: what is not listed here is refused with SQLSTATE KN001, for ever
 TOP
     for what in job task; do
         printf '\n## The moves of a %s\n\n```mermaid\nstateDiagram-v2\n' "$what"
-        psql -X -At -c "select format('    [*] --> %s', s) from (select from_state as s from kiln.${what}_move except select to_state from kiln.${what}_move) x
+        psql -X -At -c "select format('    [*] --> %s', enum_first(null::kiln.${what}_state))
                         union all
                         select line from (select format('    %s --> %s : %s', from_state, to_state, event) as line from kiln.${what}_move order by from_state, to_state) m
                         union all
