@@ -122,7 +122,7 @@ load_env() {
 # A process is named by pid, start time and boot, so a number that was given to somebody else is never killed.
 process_stamp() {
     local stat
-    { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
     stat=${stat##*) }
     [[ ${stat%% *} == Z ]] && return 1
     # shellcheck disable=SC2086  # splitting is the point: field 22 of the line is the start time
@@ -134,7 +134,7 @@ process_stamp() {
 is_running() {
     local stamp
     pid=''
-    { stamp=$(<"$1"); } 2>/dev/null || return 1
+    { read -r stamp <"$1"; } 2>/dev/null || return 1
     [[ -n $stamp && $(process_stamp "${stamp%% *}" || true) == "$stamp" ]] || return 1
     pid=${stamp%% *}
 }
