@@ -1,0 +1,62 @@
+-- Cancelling. The job is locked first; of its tasks only those are taken that nobody else holds (SKIP LOCKED): whoever
+-- holds another is claiming or reporting it, comes to the job next, and finds that it is being cancelled.
+create or replace function kiln.cancel_waiting_tasks(p_job_ids bigint[])
+returns void
+language plpgsql
+as $$
+declare
+    v_job_id bigint;
+begin
+    foreach v_job_id in array p_job_ids
+    loop
+        perform from kiln.task t
+          where t.state in ('ready', 'waiting', 'held') and t.task_id between kiln.task_id(v_job_id, 0) and kiln.task_id(v_job_id, 99, 99)
+            for update skip locked;
+        if found then
+            update kiln.task t set state = 'cancelled'
+             where t.state in ('ready', 'waiting', 'held')
+               and t.task_id = any (array(
+                       select u.task_id from kiln.task u
+                        where u.state in ('ready', 'waiting', 'held')
+                          and u.task_id between kiln.task_id(v_job_id, 0) and kiln.task_id(v_job_id, 99, 99)
+                          for update skip locked));
+        end if;
+    end loop;
+end
+$$;
+comment on function kiln.cancel_waiting_tasks(bigint[]) is 'Cancels what waits of these jobs, and nothing that someone is at work on.';
+
+create or replace function kiln.cancel_job(p_job_id bigint)
+returns kiln.job_state
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_state kiln.job_state;
+begin
+    select j.state into v_state from kiln.job j where j.job_id = p_job_id for no key update;
+    if not found then
+        raise exception 'there is no job %', p_job_id using errcode = 'KN002';
+    end if;
+    if v_state = 'cancelling' then
+        return v_state;
+    end if;
+    -- Idle is what has a task that waits and that nobody holds at this moment.
+    if v_state in ('queued', 'running', 'held') and exists (
+        select from (select from kiln.task t
+                      where t.state in ('ready', 'waiting', 'held')
+                        and t.task_id between kiln.task_id(p_job_id, 0) and kiln.task_id(p_job_id, 99, 99)
+                        for update skip locked) as free) then
+        update kiln.job set state = 'cancelled' where job_id = p_job_id;
+    elsif v_state = 'held' then
+        update kiln.job set state = 'cancelled' where job_id = p_job_id;
+    else
+        update kiln.job set state = 'cancelling' where job_id = p_job_id;
+    end if;
+    select j.state into v_state from kiln.job j where j.job_id = p_job_id;
+    return v_state;
+end
+$$;
+comment on function kiln.cancel_job(bigint) is
+'Cancels a job: at once where it waits (returns cancelled); where a runner has it, the runner is told within a second and the job
+ends then (returns cancelling). KN001: it has ended; KN002: there is none.';

@@ -1,0 +1,96 @@
+-- Chores of the tick as rows, and the ones that tidy up.
+create table kiln.chore (
+    name   text     primary key,
+    every  interval not null,
+    ran_at timestamptz
+) with (fillfactor = 20);
+insert into kiln.chore (name, every) values
+    ('bury', '500 milliseconds'), ('overdue', '1 second'), ('rescue', '1 second'), ('partitions', '1 minute'), ('forget', '5 minutes');
+comment on table kiln.chore is 'What the tick does less often than always.';
+comment on column kiln.chore.name is 'bury, overdue, rescue, partitions, forget: see the functions of db/functions/tick.sql and chores.sql.';
+comment on column kiln.chore.every is 'How often.';
+comment on column kiln.chore.ran_at is 'When last.';
+
+-- Partitions: made apart and then attached, so that writers wait for a moment only; dropped whole under a short lock time-out,
+-- and tried again a minute later where someone is in the way.
+create or replace function kiln.keep_partitions()
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+    c_span   constant bigint := 20000000;
+    v_config kiln.config;
+    v_xid    bigint := pg_current_xact_id()::text::bigint;
+    v_from   bigint;
+    v_week   date;
+    v_name   text;
+    v_part   record;
+    v_newest timestamptz;
+    v_wait   text := current_setting('lock_timeout');
+begin
+    select * into v_config from kiln.config;
+    perform set_config('lock_timeout', '50ms', true);
+    foreach v_from in array array[v_xid / c_span * c_span, (v_xid / c_span + 1) * c_span]
+    loop
+        v_name := 'event_x' || v_from;
+        continue when to_regclass('kiln.' || v_name) is not null;
+        begin
+            execute format('create table kiln.%I (like kiln.event including all)', v_name);
+            execute format('comment on table kiln.%I is %L', v_name, format('Events of transactions %s to %s.', v_from, v_from + c_span - 1));
+            execute format('alter table kiln.event attach partition kiln.%I for values from (%L) to (%L)', v_name, v_from, v_from + c_span);
+        exception when lock_not_available or check_violation then
+            null;           -- someone is in the way, or the default partition has rows of this range already: they stay there
+        end;
+    end loop;
+    foreach v_week in array array[date_trunc('week', kiln.now())::date, (date_trunc('week', kiln.now()) + interval '7 days')::date]
+    loop
+        v_name := 'attempt_w' || to_char(v_week, 'YYYYMMDD');
+        continue when to_regclass('kiln.' || v_name) is not null;
+        begin
+            execute format('create table kiln.%I (like kiln.attempt including all)', v_name);
+            execute format('comment on table kiln.%I is %L', v_name, format('Attempts that ended in the week of %s.', v_week));
+            execute format('alter table kiln.attempt attach partition kiln.%I for values from (%L) to (%L)', v_name, v_week, v_week + 7);
+        exception when lock_not_available or check_violation then
+            null;
+        end;
+    end loop;
+    for v_part in
+        select c.oid::regclass as name, p.relname as parent
+          from pg_catalog.pg_inherits i
+          join pg_catalog.pg_class c on c.oid = i.inhrelid
+          join pg_catalog.pg_class p on p.oid = i.inhparent
+         where i.inhparent in ('kiln.event'::regclass, 'kiln.attempt'::regclass) and c.relkind = 'r' and c.relname not like '%\_default'
+    loop
+        if v_part.parent = 'event' then
+            continue when v_part.name::text >= 'kiln.event_x' || (v_xid / c_span * c_span) and length(v_part.name::text) >= length('kiln.event_x' || (v_xid / c_span * c_span));
+            execute format('select at from %s order by xid desc, event_id desc limit 1', v_part.name) into v_newest;
+        else
+            v_newest := to_date(right(v_part.name::text, 8), 'YYYYMMDD') + 7;
+        end if;
+        continue when v_newest >= kiln.now() - case v_part.parent when 'event' then v_config.event_keep else v_config.attempt_keep end;
+        begin
+            execute format('drop table %s', v_part.name);
+        exception when lock_not_available then
+            null;
+        end;
+    end loop;
+    perform set_config('lock_timeout', v_wait, true);
+end
+$$;
+comment on function kiln.keep_partitions() is 'Makes the next partitions of events and attempts and drops those that are older than kiln.config says.';
+
+create or replace function kiln.forget()
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    delete from kiln.idempotency i where i.created_at < kiln.now() - interval '24 hours';
+    delete from kiln.stream_ticket t where t.expires_at < kiln.now();
+    delete from kiln.media m where m.state = 'uploading' and m.created_at < kiln.now() - (select c.upload_ttl from kiln.config c) - interval '1 hour';
+    delete from kiln.runner r where r.ended_at < kiln.now() - interval '7 days';
+    delete from kiln.sleeper s where s.wants_bus and not exists (select from pg_catalog.pg_stat_activity a where 'bus:' || a.pid = s.name);
+end
+$$;
+comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, abandoned uploads, runners that ended a week ago.';

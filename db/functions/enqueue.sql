@@ -1,0 +1,118 @@
+-- Enqueue: the job, its first task and the event, in one transaction; then the bell. The one way in, for people and for the
+-- server. Its turn (vt) is its job_id: first come, first served; fair share will be another number here, and nothing else.
+--
+-- Three plain inserts, since one statement with three of them in CTEs costs more to start than they do.
+create or replace function kiln.enqueue(
+    p_pipeline         text,
+    p_input            kiln.json_object default '{}',
+    p_account_id       bigint           default null,
+    p_priority         kiln.priority    default 1,
+    p_run_at           timestamptz      default null,
+    p_kind             kiln.job_kind    default 'generation',
+    p_media_type       kiln.media_type  default null,
+    p_model_id         int              default null,
+    p_parent_id        bigint           default null,
+    p_estimated_micros bigint           default 0)
+returns bigint
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_account_id bigint := coalesce(p_account_id, kiln.operator_account());
+    v_job_id     bigint;
+    v_version_id int;
+    v_stages     smallint;
+    v_queue_id   smallint;
+begin
+    select p.pipeline_version_id, p.stages, p.queue_id into v_version_id, v_stages, v_queue_id
+      from kiln.pipeline p where p.name = p_pipeline;
+    if v_version_id is null then
+        raise exception 'there is no pipeline %', quote_literal(p_pipeline)
+            using errcode = 'KN002', hint = 'select name from kiln.pipeline';
+    end if;
+
+    insert into kiln.job (account_id, parent_id, pipeline_version_id, model_id, stages, priority, kind, media_type, estimated_micros, run_at, input)
+    values (v_account_id, p_parent_id, v_version_id, p_model_id, v_stages, p_priority, p_kind, p_media_type, p_estimated_micros, p_run_at, p_input)
+    returning job_id into v_job_id;
+
+    if p_run_at > kiln.now() then
+        insert into kiln.task_waiting (task_id, job_id, vt, due_at, pipeline_version_id, state, queue_id, priority, stage)
+        values (kiln.task_id(v_job_id, 1), v_job_id, v_job_id, p_run_at, v_version_id, 'waiting', v_queue_id, p_priority, 1);
+    else
+        insert into kiln.task_ready (task_id, job_id, vt, pipeline_version_id, queue_id, priority, stage)
+        values (kiln.task_id(v_job_id, 1), v_job_id, v_job_id, v_version_id, v_queue_id, p_priority, 1);
+    end if;
+
+    insert into kiln.event (account_id, job_id, version, type) values (v_account_id, v_job_id, 1, 'job.queued');
+
+    if exists (select from kiln.sleeper) then
+        perform kiln.ring(array[v_queue_id]);
+    end if;
+    return v_job_id;
+end
+$$;
+comment on function kiln.enqueue(text, kiln.json_object, bigint, kiln.priority, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint) is
+'Enqueues one job on a pipeline''s newest version and returns its id. p_account_id null: the operator''s own account.
+p_priority 0..3 (3 first); p_run_at null: as soon as may be. KN002 if there is no such pipeline.';
+
+create or replace function kiln.enqueue_many(
+    p_pipeline   text,
+    p_inputs     jsonb[],
+    p_account_id bigint        default null,
+    p_priority   kiln.priority default 1,
+    p_run_at     timestamptz   default null)
+returns setof bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_account_id bigint := coalesce(p_account_id, kiln.operator_account());
+    v_pipeline   kiln.pipeline;
+    v_job_ids    bigint[];
+begin
+    select p.* into v_pipeline from kiln.pipeline p where p.name = p_pipeline and p.pipeline_version_id is not null;
+    if not found then
+        raise exception 'there is no pipeline %', quote_literal(p_pipeline)
+            using errcode = 'KN002', hint = 'select name from kiln.pipeline';
+    end if;
+    with job as (
+        insert into kiln.job (account_id, pipeline_version_id, stages, priority, run_at, input)
+        select v_account_id, v_pipeline.pipeline_version_id, v_pipeline.stages, p_priority, p_run_at, u.input
+          from unnest(p_inputs) with ordinality as u (input, turn)
+         order by u.turn
+        returning job_id
+    )
+    select array_agg(j.job_id) into v_job_ids from job j;
+
+    insert into kiln.task (task_id, job_id, vt, due_at, pipeline_version_id, state, queue_id, priority, stage)
+    select kiln.task_id(u.job_id, 1), u.job_id, u.job_id, case when p_run_at > kiln.now() then p_run_at end, v_pipeline.pipeline_version_id,
+           case when p_run_at > kiln.now() then 'waiting' else 'ready' end::kiln.task_state, v_pipeline.queue_id, p_priority, 1
+      from unnest(v_job_ids) as u (job_id);
+    insert into kiln.event (account_id, job_id, version, type)
+    select v_account_id, u.job_id, 1, 'job.queued' from unnest(v_job_ids) as u (job_id);
+    perform kiln.ring(array[v_pipeline.queue_id]);
+    return query select unnest(v_job_ids);
+end
+$$;
+comment on function kiln.enqueue_many(text, jsonb[], bigint, kiln.priority, timestamptz) is
+'Enqueues one job for each input, in that order, set by set; returns their ids. All or none. About 100 a call is best.';
+
+create or replace function kiln.operator_account()
+returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_account_id bigint;
+begin
+    select i.account_id into v_account_id from kiln.identity i where i.issuer = 'kiln' and i.subject = 'operator';
+    if v_account_id is null then
+        insert into kiln.account (handle, display_name, role) values ('operator', 'Operator', 'admin')
+        on conflict (handle) do update set role = 'admin'
+        returning account_id into v_account_id;
+        insert into kiln.identity (issuer, subject, account_id) values ('kiln', 'operator', v_account_id) on conflict do nothing;
+    end if;
+    return v_account_id;
+end
+$$;
+comment on function kiln.operator_account() is 'The account of jobs that people enqueue in psql without naming another; made when first needed.';

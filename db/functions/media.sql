@@ -1,0 +1,68 @@
+-- Files, as runners see them.
+create or replace function kiln.media_files(p_account_id bigint, p_media jsonb)
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+    select coalesce(jsonb_agg(jsonb_build_object(
+               'media_id', m.media_id::text, 'storage_key', m.storage_key, 'content_type', m.content_type, 'media_type', m.media_type,
+               'bytes', m.bytes, 'width', m.width, 'height', m.height, 'duration_ms', m.duration_ms) order by u.turn), '[]')
+      from jsonb_array_elements_text(case jsonb_typeof(p_media) when 'array' then p_media else '[]' end) with ordinality as u (id, turn)
+      join kiln.media m on m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end
+     where m.account_id = p_account_id and m.state = 'ready'
+$$;
+comment on function kiln.media_files(bigint, jsonb) is 'The files behind an array of media ids (strings) of one account, in that order; what is not there or not ready is left out.';
+
+create or replace function kiln_runner.put_media(p_task_id bigint, p_fence bigint, p_media jsonb)
+returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_job_id     bigint;
+    v_account_id bigint;
+    v_media_id   bigint;
+begin
+    select j.job_id, j.account_id into v_job_id, v_account_id
+      from kiln.task t
+      join kiln.job j using (job_id)
+     where t.task_id = p_task_id and t.fence = p_fence and t.state = 'running'
+       for no key update of t;
+    if not found then
+        perform kiln.refuse_stale(p_task_id, p_fence);
+    end if;
+    insert into kiln.media (account_id, job_id, role, state, media_type, content_type, bytes, sha256, width, height, duration_ms, storage_key, thumbnail_key)
+    select v_account_id, v_job_id, coalesce(m.role, 'work'), 'ready', m.media_type, m.content_type, m.bytes, decode(m.sha256, 'hex'),
+           m.width, m.height, m.duration_ms, m.storage_key, m.thumbnail_key
+      from jsonb_to_record(p_media) as m (role kiln.media_role, media_type kiln.media_type, content_type text, bytes bigint, sha256 text,
+                                          width int, height int, duration_ms bigint, storage_key text, thumbnail_key text)
+    returning media_id into v_media_id;
+    return v_media_id;
+end
+$$;
+comment on function kiln_runner.put_media(bigint, bigint, jsonb) is
+'Records a file that a task made and that is durable in the store already: {"storage_key", "thumbnail_key", "role" (work|output),
+"media_type", "content_type", "bytes", "sha256" (hex), "width", "height", "duration_ms"}. Returns its id. KN010: no longer this runner''s.';
+
+create or replace function kiln_runner.trash(p_limit int default 100)
+returns table (storage_key text)
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    return query
+    select t.storage_key from kiln.trash t order by t.since limit p_limit;
+end
+$$;
+comment on function kiln_runner.trash(int) is 'Files to remove from the store: their rows are gone. Remove them, then call kiln_runner.trash_done().';
+
+create or replace function kiln_runner.trash_done(p_storage_keys text[])
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    delete from kiln.trash t where t.storage_key = any (p_storage_keys);
+end
+$$;
+comment on function kiln_runner.trash_done(text[]) is 'These files are gone from the store.';

@@ -1,0 +1,115 @@
+-- Coming, living and going of a runner.
+create or replace function kiln_runner.register(p_name text, p_host text, p_pid int, p_version text, p_queues text[] default null, p_slots int default 1)
+returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_unknown   text;
+    v_queue_ids smallint[];
+    v_runner_id bigint;
+begin
+    select string_agg(quote_literal(u.name), ', ') into v_unknown
+      from unnest(p_queues) as u (name)
+     where not exists (select from kiln.queue q where q.name = u.name);
+    if v_unknown is not null then
+        raise exception 'there is no queue %', v_unknown
+            using errcode = 'KN002', hint = 'There are: ' || (select string_agg(q.name, ', ' order by q.queue_id) from kiln.queue q) || '.';
+    end if;
+    select array_agg(q.queue_id order by q.queue_id) into v_queue_ids
+      from kiln.queue q
+     where p_queues is null or p_queues = '{}' or q.name = any (p_queues);
+
+    insert into kiln.runner (name, host, pid, version, queue_ids, slots)
+    values (p_name, p_host, p_pid, p_version, v_queue_ids, p_slots)
+    returning runner_id into v_runner_id;
+    insert into kiln.heartbeat (runner_id) values (v_runner_id);
+    return v_runner_id;
+end
+$$;
+comment on function kiln_runner.register(text, text, int, text, text[], int) is
+'Announces a runner; returns the id that its other calls carry. p_queues null or empty: all queues there are now. KN002: no such queue.';
+
+create or replace function kiln_runner.unregister(p_runner_id bigint)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.wake('runner:' || p_runner_id);
+    delete from kiln.heartbeat h where h.runner_id = p_runner_id;
+    update kiln.runner set ended_at = kiln.now(), ended_why = 'left' where runner_id = p_runner_id and ended_at is null;
+    update kiln.task set state = 'ready', error_class = 'released', error_message = 'Its runner left.'
+     where state = 'running' and runner_id = p_runner_id;
+end
+$$;
+comment on function kiln_runner.unregister(bigint) is 'A runner leaves in good order; what it still ran goes back at once, neither attempt nor death.';
+
+create or replace function kiln_runner.beat(p_runner_id bigint)
+returns table (task_id bigint, fence bigint, reason text)
+language plpgsql security definer
+set search_path = '' set enable_seqscan = off
+as $$
+begin
+    update kiln.heartbeat h
+       set beat_at = kiln.now(),
+           since   = case when h.beat_at < kiln.now() - c.lease then kiln.now() else h.since end
+      from kiln.config c
+     where h.runner_id = p_runner_id;
+    if not found then
+        raise exception 'runner % is not registered, or was declared dead', p_runner_id
+            using errcode = 'KN011', hint = 'Call kiln_runner.register() again; what it ran is no longer its own.';
+    end if;
+    return query
+    select t.task_id, t.fence, 'cancelled'
+      from kiln.task t
+      join kiln.job j on j.job_id = t.job_id
+     where t.state = 'running' and t.runner_id = p_runner_id and j.state not in ('running', 'held');
+end
+$$;
+comment on function kiln_runner.beat(bigint) is
+'A sign of life, from its own connection, apart from the work: at least each third of kiln.config.lease. Returns the tasks to
+stop: their job is being cancelled. Report each with kiln_runner.fail(…, ''cancelled'', …). KN011: declared dead; register again.';
+
+create or replace function kiln_runner.progress(p_task_id bigint, p_fence bigint, p_fraction float8, p_label text default null)
+returns void
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_job_id bigint;
+    v_stage  smallint;
+begin
+    update kiln.task t set fraction = least(greatest(p_fraction, 0), 1), label = left(p_label, 200)
+     where t.state = 'running' and t.task_id = p_task_id and t.fence = p_fence
+    returning t.job_id, t.stage into v_job_id, v_stage;
+    if not found then
+        perform kiln.refuse_stale(p_task_id, p_fence);
+    end if;
+    -- The job's row first, so that within a job the order of ids is the order of commits.
+    with locked as (
+        select j.account_id, j.job_id, j.version from kiln.job j where j.job_id = v_job_id for no key update)
+    insert into kiln.event (account_id, job_id, version, type, data)
+    select l.account_id, l.job_id, l.version, 'job.progress',
+           jsonb_build_object('stage', v_stage, 'fraction', least(greatest(p_fraction, 0), 1), 'label', left(p_label, 200))
+      from locked l;
+    perform kiln.ring(null);
+end
+$$;
+comment on function kiln_runner.progress(bigint, bigint, float8, text) is
+'How far a task is, 0 to 1, and what it is doing. At most twice a second a task; the last wins. KN010: no longer this runner''s.';
+
+create or replace function kiln_runner.release(p_task_id bigint, p_fence bigint, p_reason text default 'released')
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    update kiln.task t set state = 'ready', error_class = 'released', error_message = p_reason
+     where t.task_id = p_task_id and t.fence = p_fence and t.state = 'running';
+    if not found then
+        perform kiln.refuse_stale(p_task_id, p_fence);
+    end if;
+end
+$$;
+comment on function kiln_runner.release(bigint, bigint, text) is 'Hands a task back unfinished: neither an attempt nor a death. KN010: no longer this runner''s.';

@@ -1,0 +1,24 @@
+-- Falling asleep and waking up, for runners and for realtime processes. Written only when it changes something.
+create or replace function kiln.sleep(p_name text, p_queue_ids smallint[], p_wants_bus boolean)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if not exists (select from kiln.sleeper s where s.name = p_name) then
+        insert into kiln.sleeper (name, queue_ids, wants_bus) values (p_name, coalesce(p_queue_ids, '{}'), p_wants_bus) on conflict do nothing;
+    end if;
+end
+$$;
+comment on function kiln.sleep(text, smallint[], boolean) is 'Asks for the bell. Look once more after the commit: who wrote just before did not see it.';
+
+create or replace function kiln.wake(p_name text)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    delete from kiln.sleeper s where s.name = p_name;
+end
+$$;
+comment on function kiln.wake(text) is 'No bell is needed any more.';

@@ -1,0 +1,181 @@
+-- The one timer. Every runner calls it; one at a time does what is due, the others leave at once.
+create or replace function kiln_runner.tick(p_runner_id bigint default null)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_chore text;
+begin
+    if not pg_try_advisory_xact_lock(hashtext('kiln.tick')) then
+        return;
+    end if;
+    perform kiln.move_floors();
+    perform kiln.ready_what_is_due(1000);
+
+    for v_chore in
+        select c.name from kiln.chore c
+         where c.ran_at is null or c.ran_at + c.every <= kiln.now()
+         order by c.name
+    loop
+        update kiln.chore c set ran_at = kiln.now() where c.name = v_chore;
+        case v_chore
+            when 'bury'       then perform kiln.bury_dead_runners(p_runner_id);
+            when 'overdue'    then perform kiln.fail_overdue(100);
+            when 'partitions' then perform kiln.keep_partitions();
+            when 'rescue'     then perform kiln.rescue_below_floor(1000);
+            when 'forget'     then perform kiln.forget();
+        end case;
+    end loop;
+end
+$$;
+comment on function kiln_runner.tick(bigint) is
+'What is due: the floors, the waiting tasks, the dead, the overdue, partitions, retention. Each 100 ms by a busy runner, each
+second by an idle one (its idle cycle does it). Only p_runner_id with a lease of unbroken beats buries others; null: nobody is buried.';
+
+create or replace function kiln.move_floors()
+returns void
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_last bigint := (select s.last_value from pg_catalog.pg_sequences s where s.schemaname = 'kiln' and s.sequencename = 'job_job_id_seq');
+begin
+    -- What was the lowest waiting turn one tick ago becomes the floor now: an enqueue that has its turn but has not
+    -- committed yet is not overtaken. Small steps are not worth a row version.
+    update kiln.floor f
+       set vt = f.next_vt, next_vt = greatest(f.next_vt, h.vt)
+      from (select g.queue_id, g.priority,
+                   coalesce((select t.vt - 1 from kiln.task_ready t
+                              where t.queue_id = g.queue_id and t.priority = g.priority and t.vt > g.vt and t.interruptions < 2
+                              order by t.vt limit 1), v_last, 0) as vt
+              from kiln.floor g) h
+     where f.queue_id = h.queue_id and f.priority = h.priority
+       and (h.vt >= f.next_vt + 100 or f.next_vt >= f.vt + 100);
+end
+$$;
+comment on function kiln.move_floors() is 'Publishes where claims begin: monotonic, one tick behind the lowest waiting turn.';
+
+create or replace function kiln.ready_what_is_due(p_limit int)
+returns int
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_task_ids bigint[];
+begin
+    v_task_ids := array(
+        select t.task_id from kiln.task_waiting t where t.due_at <= kiln.now() order by t.due_at limit p_limit for update skip locked);
+    if v_task_ids <> '{}' then
+        update kiln.task t set state = 'ready' where t.state = 'waiting' and t.task_id = any (v_task_ids);
+    end if;
+    return cardinality(v_task_ids);
+end
+$$;
+comment on function kiln.ready_what_is_due(int) is 'Readies up to p_limit waiting tasks whose time has come.';
+
+create or replace function kiln.rescue_below_floor(p_limit int)
+returns int
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_floor   kiln.floor;
+    v_rescued int;
+    v_all     int := 0;
+begin
+    for v_floor in select * from kiln.floor f where f.vt > 0
+    loop
+        update kiln.task_ready t set vt = v_floor.vt + 1
+         where t.ctid = any (array(
+                   select q.ctid from kiln.task_ready q
+                    where q.queue_id = v_floor.queue_id and q.priority = v_floor.priority and q.vt <= v_floor.vt and q.interruptions < 2
+                    order by q.vt, q.task_id
+                    limit p_limit for update skip locked));
+        get diagnostics v_rescued = row_count;
+        v_all := v_all + v_rescued;
+        if v_rescued > 0 then
+            perform kiln.ring(array[v_floor.queue_id]);
+        end if;
+    end loop;
+    return v_all;
+end
+$$;
+comment on function kiln.rescue_below_floor(int) is
+'Lifts to the floor what was committed below it (an enqueue that took longer than a tick); only here is anything looked for down there.';
+
+create or replace function kiln.bury_dead_runners(p_runner_id bigint)
+returns int
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_lease interval := (select c.lease from kiln.config c);
+    v_dead  kiln.runner;
+    v_tasks kiln.task[];
+    v_task  kiln.task;
+    v_all   int := 0;
+begin
+    -- After an outage of the database every beat is late: who has not beaten without a gap for a whole lease buries nobody.
+    if not exists (select from kiln.heartbeat h
+                    where h.runner_id = p_runner_id and h.since <= kiln.now() - v_lease and h.beat_at > kiln.now() - v_lease) then
+        return 0;
+    end if;
+    for v_dead in
+        select r.* from kiln.heartbeat h join kiln.runner r using (runner_id)
+         where h.beat_at < kiln.now() - v_lease and h.runner_id <> p_runner_id
+         order by h.beat_at limit 10
+           for update of h skip locked
+    loop
+        update kiln.runner set ended_at = coalesce(ended_at, kiln.now()), ended_why = coalesce(ended_why, 'dead') where runner_id = v_dead.runner_id;
+        perform kiln.wake('runner:' || v_dead.runner_id);
+        v_tasks := array(
+            select t from kiln.task t
+             where t.state = 'running' and t.runner_id = v_dead.runner_id
+             limit 500
+               for no key update);
+        foreach v_task in array v_tasks
+        loop
+            if v_dead.alone_task_id = v_task.task_id then
+                update kiln.task set state = 'held', interruptions = interruptions + 1, error_class = 'poison',
+                       error_message = format('It ran alone when runner %s died with it, the third to do so.', v_dead.name)
+                 where state = 'running' and task_id = v_task.task_id;
+            else
+                update kiln.task set state = 'ready', interruptions = interruptions + 1, error_class = 'interrupted',
+                       error_message = format('Runner %s died.', v_dead.name)
+                 where state = 'running' and task_id = v_task.task_id;
+            end if;
+            v_all := v_all + 1;
+        end loop;
+        if cardinality(v_tasks) < 500 then
+            delete from kiln.heartbeat h where h.runner_id = v_dead.runner_id;
+        end if;
+    end loop;
+    return v_all;
+end
+$$;
+comment on function kiln.bury_dead_runners(bigint) is
+'Takes the tasks of runners that have not beaten for a lease back: ready again, or, when it ran a suspect alone, held as poison.';
+
+create or replace function kiln.fail_overdue(p_limit int)
+returns int
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_task kiln.task;
+    v_all  int := 0;
+begin
+    for v_task in
+        select t.* from kiln.task t
+         where t.state = 'running' and t.deadline < kiln.now() - (select c.task_grace from kiln.config c)
+         limit p_limit
+           for no key update skip locked
+    loop
+        perform kiln.fail_task(v_task, 'timeout', 'Its time limit passed and its runner did not stop it.');
+        v_all := v_all + 1;
+    end loop;
+    return v_all;
+end
+$$;
+comment on function kiln.fail_overdue(int) is 'Fails, as timeouts, running tasks whose runner lives but has not ended them in time.';

@@ -1,0 +1,59 @@
+-- The knobs of the installation, one typed row, so that a wrong unit or a typing error cannot be stored.
+create table kiln.config (
+    only_row          boolean  primary key default true,
+    lease             interval not null default '5 seconds',
+    task_grace        interval not null default '30 seconds',
+    event_keep        interval not null default '30 days',
+    attempt_keep      interval not null default '90 days',
+    link_ttl          interval not null default '1 hour',
+    upload_ttl        interval not null default '1 hour',
+    upload_max_bytes  bigint   not null default 67108864,
+    currency          text     not null default 'USD',
+    stream_ticket_ttl interval not null default '1 day',
+    constraint config_one_row_check check (only_row),
+    constraint config_lease_check check (lease between '1 second' and '10 minutes'),
+    constraint config_positive_check check (task_grace > '0' and event_keep >= '1 hour' and attempt_keep >= '1 hour'
+        and link_ttl >= '1 minute' and upload_ttl >= '1 minute' and upload_max_bytes > 0 and stream_ticket_ttl >= '1 minute'),
+    constraint config_currency_check check (currency ~ '^[A-Z]{3}$')
+);
+insert into kiln.config default values;
+
+comment on table kiln.config is 'The settings of this installation: one row. Change one with: update kiln.config set lease = ''10 seconds'';';
+comment on column kiln.config.only_row is 'Keeps the table at one row.';
+comment on column kiln.config.lease is 'A runner that has not beaten for this long is dead and its tasks go to others.';
+comment on column kiln.config.task_grace is 'How long after its time limit a task may stay with a living runner before it is failed as a timeout.';
+comment on column kiln.config.event_keep is 'Events older than this are dropped, a partition at a time; a stream that was away longer gets a reset.';
+comment on column kiln.config.attempt_keep is 'Attempts older than this are dropped, a partition at a time.';
+comment on column kiln.config.link_ttl is 'How long a signed media link lives at least; its expiry is rounded up to the hour so that links can be cached.';
+comment on column kiln.config.upload_ttl is 'How long an upload link lives.';
+comment on column kiln.config.upload_max_bytes is 'The largest file one may upload, in bytes.';
+comment on column kiln.config.currency is 'ISO 4217 code of the one currency in which prices are kept.';
+comment on column kiln.config.stream_ticket_ttl is 'A stream ticket lives at most this long, and never longer than the token it was made with.';
+
+-- Random keys that no service role reads: functions sign and check with them.
+create table kiln.secret (
+    name  text  primary key,
+    value bytea not null default kiln.gen_random_bytes(32)
+);
+insert into kiln.secret (name) values ('link'), ('cursor');
+
+comment on table kiln.secret is 'Keys with which SQL signs links. Random per installation; no service role can read them.';
+comment on column kiln.secret.name is 'What the key signs.';
+comment on column kiln.secret.value is '32 random bytes.';
+
+-- Which migrations this database has seen: design of upgrades in docs/SETUP.md.
+create table kiln.migration (
+    number     int         primary key,
+    name       text        not null,
+    applied_at timestamptz not null default kiln.now()
+);
+comment on table kiln.migration is 'The files of migrations/ that are in force here. A fresh install records all of them.';
+comment on column kiln.migration.number is 'NNNN of migrations/NNNN_name.sql.';
+comment on column kiln.migration.name is 'name of migrations/NNNN_name.sql.';
+comment on column kiln.migration.applied_at is 'When it was applied here.';
+
+create function kiln.contract(out major int, out minor int)
+language sql stable
+return (1, 0);
+comment on function kiln.contract() is
+'The version of what programs may call: another major is refused by a program at start; a minor only adds.';

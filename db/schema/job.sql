@@ -1,0 +1,60 @@
+-- A job is one wish of one account: cold and wide, written when it is made, when it starts, at each hand-over and at its
+-- end. No index on a column that changes, so that each of these writes is a HOT update.
+--
+-- No foreign keys from here to model and pipeline_version: each would lock a row that every enqueue shares
+-- (multixacts under load). Their rows are never deleted while a job names them; the triggers of db/triggers/ see to it.
+-- kiln.enqueue() is the way in: it writes the job, its first task and the event.
+create type kiln.job_kind as enum ('generation', 'tryon', 'staging');
+comment on type kiln.job_kind is 'Which product asked for it.';
+
+create table kiln.job (
+    job_id              bigint generated always as identity primary key,
+    account_id          bigint          not null,
+    parent_id           bigint,
+    pipeline_version_id int             not null,
+    model_id            int,
+    version             int             not null default 1,
+    stage               smallint        not null default 1,
+    stages              smallint        not null,
+    priority            kiln.priority   not null default 1,
+    kind                kiln.job_kind   not null default 'generation',
+    media_type          kiln.media_type,
+    state               kiln.job_state  not null default 'queued',
+    estimated_micros    bigint          not null default 0,
+    actual_micros       bigint,
+    run_at              timestamptz,
+    created_at          timestamptz     not null default kiln.now(),
+    started_at          timestamptz,
+    finished_at         timestamptz,
+    error_code          text,
+    error_message       text,
+    input               kiln.json_object not null,
+    output              jsonb
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+create index job_account_id_idx on kiln.job (account_id, job_id);
+
+comment on table kiln.job is
+'One wish of one account, made by kiln.enqueue(). An UPDATE of `state` is the transition (kiln.job_move), by whomever.
+Read kiln.jobs instead; change with kiln.cancel_job, kiln.retry_job, kiln.resume_job.';
+comment on column kiln.job.job_id is 'The key; sent to clients as a decimal string.';
+comment on column kiln.job.account_id is 'Whose it is (kiln.account).';
+comment on column kiln.job.parent_id is 'The job that this one retries or remixes.';
+comment on column kiln.job.pipeline_version_id is 'The version it began with and ends with.';
+comment on column kiln.job.model_id is 'The model asked for; null for jobs that only name a pipeline.';
+comment on column kiln.job.version is 'Grows by one with every change of state. Clients drop what is older than they know.';
+comment on column kiln.job.stage is 'The stage whose turn it is, or the last one that had it.';
+comment on column kiln.job.stages is 'How many stages its pipeline version has.';
+comment on column kiln.job.priority is '3 is served first, 0 last.';
+comment on column kiln.job.kind is 'Which product asked.';
+comment on column kiln.job.media_type is 'What comes out, where the pipeline makes media.';
+comment on column kiln.job.state is 'Where it is. Legal moves: kiln.job_move.';
+comment on column kiln.job.estimated_micros is 'Estimated price when it was made, in millionths of the currency.';
+comment on column kiln.job.actual_micros is 'What it cost; null until it is known.';
+comment on column kiln.job.run_at is 'Not before this time; null: as soon as may be.';
+comment on column kiln.job.created_at is 'When it was made.';
+comment on column kiln.job.started_at is 'When its first task was claimed.';
+comment on column kiln.job.finished_at is 'When it reached a final state.';
+comment on column kiln.job.error_code is 'Why it failed or is held, as a stable word: the error class, cancelled, poison.';
+comment on column kiln.job.error_message is 'Why, as a sentence.';
+comment on column kiln.job.input is 'The first stage''s input: prompt, params, seed, media (ids as strings), media_type, model.';
+comment on column kiln.job.output is 'The last stage''s output; `media` lists the ids of the results.';

@@ -1,0 +1,86 @@
+-- Stored files. A row commits only after its file is durable, and a file is removed only after its row: every row has its file.
+create type kiln.media_role as enum ('input', 'work', 'output');
+comment on type kiln.media_role is 'input: uploaded; work: made by a stage for the next; output: a result.';
+create type kiln.media_state as enum ('uploading', 'ready', 'rejected');
+comment on type kiln.media_state is 'uploading: a place was promised, no file yet.';
+
+create table kiln.media (
+    media_id      bigint generated always as identity primary key,
+    account_id    bigint           not null references kiln.account,
+    job_id        bigint,
+    role          kiln.media_role  not null,
+    state         kiln.media_state not null,
+    media_type    kiln.media_type  not null,
+    content_type  text             not null,
+    bytes         bigint           not null,
+    sha256        bytea,
+    width         int,
+    height        int,
+    duration_ms   bigint,
+    storage_key   text unique,
+    thumbnail_key text unique,
+    filename      text,
+    created_at    timestamptz      not null default kiln.now(),
+    constraint media_ready_has_file_check check (state <> 'ready' or (storage_key is not null and sha256 is not null)),
+    constraint media_sha256_check check (octet_length(sha256) = 32),
+    constraint media_bytes_check check (bytes >= 0),
+    constraint media_storage_key_check check (storage_key ~ '^[0-9a-f]{2}/[0-9a-f]{30}$'),
+    constraint media_thumbnail_key_check check (thumbnail_key ~ '^[0-9a-f]{2}/[0-9a-f]{30}$')
+);
+create index media_account_id_idx on kiln.media (account_id, media_id);
+create index media_job_id_idx on kiln.media (job_id) where job_id is not null;
+comment on table kiln.media is 'A stored file with its facts. Deleting a row hands its file to kiln.trash.';
+comment on column kiln.media.media_id is 'The key; sent to clients as a decimal string.';
+comment on column kiln.media.account_id is 'Whose it is.';
+comment on column kiln.media.job_id is 'The job that made it; null for uploads.';
+comment on column kiln.media.role is 'What it is to its job.';
+comment on column kiln.media.state is 'Whether there is a file behind it yet.';
+comment on column kiln.media.media_type is 'image, video or audio.';
+comment on column kiln.media.content_type is 'Its MIME type, as found in the bytes.';
+comment on column kiln.media.bytes is 'Its size; for one that is uploading, the size that was announced.';
+comment on column kiln.media.sha256 is 'Of the bytes.';
+comment on column kiln.media.width is 'Pixels, as shown (after EXIF orientation).';
+comment on column kiln.media.height is 'Pixels, as shown.';
+comment on column kiln.media.duration_ms is 'Milliseconds, of video and audio.';
+comment on column kiln.media.storage_key is 'Where the store keeps it.';
+comment on column kiln.media.thumbnail_key is 'Where the store keeps its small picture.';
+comment on column kiln.media.filename is 'What the uploader called it; shown, never used as a path.';
+comment on column kiln.media.created_at is 'When the row was made.';
+
+create table kiln.trash (
+    storage_key text primary key,
+    since       timestamptz not null default kiln.now()
+);
+comment on table kiln.trash is 'Files whose rows are gone: a runner removes them, then the row here.';
+comment on column kiln.trash.storage_key is 'Where the store keeps it.';
+comment on column kiln.trash.since is 'Since when it is to go.';
+
+create table kiln.stream_ticket (
+    ticket_hash bytea       primary key,
+    account_id  bigint      not null references kiln.account on delete cascade,
+    expires_at  timestamptz not null
+);
+create index stream_ticket_expires_at_idx on kiln.stream_ticket (expires_at);
+comment on table kiln.stream_ticket is 'Short-lived tickets for streams, which cannot send headers; only their hashes are kept.';
+comment on column kiln.stream_ticket.ticket_hash is 'SHA-256 of the ticket.';
+comment on column kiln.stream_ticket.account_id is 'Whose streams it opens.';
+comment on column kiln.stream_ticket.expires_at is 'The end of the ticket and of the streams it opened.';
+
+create table kiln.idempotency (
+    account_id bigint      not null references kiln.account on delete cascade,
+    route      text        not null,
+    key        text        not null,
+    body_hash  bytea       not null,
+    thing_id   bigint      not null,
+    created_at timestamptz not null default kiln.now(),
+    primary key (account_id, route, key),
+    constraint idempotency_key_check check (length(key) between 1 and 255)
+);
+create index idempotency_created_at_idx on kiln.idempotency (created_at);
+comment on table kiln.idempotency is 'Idempotency keys of creating requests, written in the creating transaction and kept for 24 hours.';
+comment on column kiln.idempotency.account_id is 'Whose request it was.';
+comment on column kiln.idempotency.route is 'Which function; a key is its own on each.';
+comment on column kiln.idempotency.key is 'The Idempotency-Key header.';
+comment on column kiln.idempotency.body_hash is 'SHA-256 of the raw body: the same key with another body is refused (KN005).';
+comment on column kiln.idempotency.thing_id is 'What was made.';
+comment on column kiln.idempotency.created_at is 'When.';

@@ -1,0 +1,168 @@
+-- Queues, and pipelines as data: a pipeline is a name, a version of it is a list of stages that never changes again,
+-- so a running job finishes on the version it began with.
+create type kiln.media_type as enum ('image', 'video', 'audio');
+comment on type kiln.media_type is 'What a file or a model''s result is.';
+
+create table kiln.queue (
+    queue_id    smallint generated always as identity primary key,
+    name        text     not null unique,
+    is_paused   boolean  not null default false,
+    description text     not null default '',
+    constraint queue_name_check check (name ~ '^[a-z][a-z0-9_-]{0,39}$')
+);
+comment on table kiln.queue is 'Where tasks wait. Pause one with kiln.pause_queue(name): what runs goes on, nothing new starts.';
+comment on column kiln.queue.queue_id is 'The key, small since it stands in every hot row.';
+comment on column kiln.queue.name is 'Named in a stage and in a runner''s --queues.';
+comment on column kiln.queue.is_paused is 'While true, nothing is claimed from it.';
+comment on column kiln.queue.description is 'What it is for.';
+
+-- The floor of a queue and priority: claimers look only above it, past the rows that a long transaction keeps dead.
+create table kiln.floor (
+    queue_id smallint not null references kiln.queue on delete cascade,
+    priority smallint not null,
+    vt       bigint   not null default 0,
+    next_vt  bigint   not null default 0,
+    primary key (queue_id, priority),
+    constraint floor_priority_check check (priority between 0 and 3),
+    constraint floor_order_check check (vt <= next_vt)
+) with (fillfactor = 20);
+comment on table kiln.floor is 'Where claims of a queue and priority begin. Only the tick moves it, and only upwards.';
+comment on column kiln.floor.queue_id is 'The queue.';
+comment on column kiln.floor.priority is '3 is served first, 0 last.';
+comment on column kiln.floor.vt is 'Claims scan turns above this one. The tick rescues what is committed below it.';
+comment on column kiln.floor.next_vt is 'The lowest waiting turn one tick ago: it becomes vt, so that an enqueue in flight is not overtaken by the floor.';
+
+create table kiln.provider (
+    provider_id  smallint generated always as identity primary key,
+    name         text    not null unique,
+    is_local     boolean not null default false,
+    is_enabled   boolean not null default true,
+    description  text    not null default '',
+    constraint provider_name_check check (name ~ '^[a-z][a-z0-9_-]{0,39}$')
+);
+comment on table kiln.provider is 'Who does the work: an HTTP API described by data, or a tool on the runner''s machine.';
+comment on column kiln.provider.provider_id is 'The key.';
+comment on column kiln.provider.name is 'The first part of its models'' names.';
+comment on column kiln.provider.is_local is 'True when the work is done by a tool on the runner''s machine.';
+comment on column kiln.provider.is_enabled is 'False takes all of its models out of the catalogue.';
+comment on column kiln.provider.description is 'One sentence for people.';
+
+-- What a stage may name; a runner knows exactly these.
+create table kiln.handler (
+    name        text primary key,
+    description text not null,
+    required    text[] not null default '{}'
+);
+comment on table kiln.handler is 'What runners can do with a task; a stage that names another is refused when it is written.';
+comment on column kiln.handler.name is 'Named in kiln.stage.handler.';
+comment on column kiln.handler.description is 'What it does and which configuration it reads.';
+comment on column kiln.handler.required is 'Keys that a stage''s config must have.';
+insert into kiln.handler (name, description, required) values
+    ('log',   'Logs its input and hands it on: the first thing one tries.', '{}'),
+    ('exec',  'Runs a command of the operator''s tools in a private folder: {"command": ["name", "arg"], "network": false, "memory_mb": 2048}.', '{command}'),
+    ('media', 'Runs an operation of kiln-media in a private folder: {"op": "prepare|draw|film|speak|finish"}.', '{op}'),
+    ('http',  'Sends its input as JSON and takes the JSON reply as output: {"url": "https://…", "method": "POST", "headers": {}, "max_bytes": 1048576}.', '{url}');
+
+create table kiln.pipeline (
+    pipeline_id smallint generated always as identity primary key,
+    name        text not null unique,
+    description text not null default '',
+    pipeline_version_id int,
+    stages      smallint not null default 0,
+    queue_id    smallint,
+    constraint pipeline_name_check check (name ~ '^[a-z][a-z0-9_/-]{0,59}$')
+);
+comment on table kiln.pipeline is 'A named way to make something. What it does stands in its newest version.';
+comment on column kiln.pipeline.pipeline_id is 'The key.';
+comment on column kiln.pipeline.name is 'Named by models and by kiln.enqueue().';
+comment on column kiln.pipeline.description is 'One sentence for people.';
+comment on column kiln.pipeline.pipeline_version_id is 'The newest version, which new jobs take; kept by a trigger when a version is written. Null: none yet.';
+comment on column kiln.pipeline.stages is 'How many stages that version has.';
+comment on column kiln.pipeline.queue_id is 'The queue of its first stage.';
+
+create table kiln.pipeline_version (
+    pipeline_version_id int      generated always as identity primary key,
+    pipeline_id         smallint not null references kiln.pipeline on delete cascade,
+    version             int      not null,
+    xid                 xid8     not null default pg_current_xact_id(),
+    created_at          timestamptz not null default kiln.now(),
+    unique (pipeline_id, version),
+    constraint pipeline_version_number_check check (version >= 1)
+);
+comment on table kiln.pipeline_version is
+'A version of a pipeline: written with its stages in one transaction, then frozen. New jobs take the newest.
+To change a pipeline: begin; select kiln.new_pipeline_version(''image''); insert, update or delete its stages; commit.';
+comment on column kiln.pipeline_version.pipeline_version_id is 'The key; a job keeps the one it began with.';
+comment on column kiln.pipeline_version.pipeline_id is 'The pipeline.';
+comment on column kiln.pipeline_version.version is '1, 2, 3 …';
+comment on column kiln.pipeline_version.xid is 'The transaction that wrote it; only that one may still change its stages.';
+comment on column kiln.pipeline_version.created_at is 'When it was written.';
+
+create table kiln.stage (
+    pipeline_version_id int      not null references kiln.pipeline_version on delete cascade,
+    position            smallint not null,
+    name                text     not null,
+    handler             text     not null references kiln.handler,
+    config              jsonb    not null default '{}',
+    queue_id            smallint not null references kiln.queue,
+    time_limit          interval not null default '5 minutes',
+    max_attempts        smallint not null default 3,
+    backoff_base        interval not null default '2 seconds',
+    backoff_cap         interval not null default '5 minutes',
+    primary key (pipeline_version_id, position) deferrable initially deferred,
+    unique (pipeline_version_id, name) deferrable initially deferred,
+    constraint stage_position_check check (position between 1 and 99),
+    constraint stage_name_check check (name ~ '^[a-z][a-z0-9_-]{0,39}$'),
+    constraint stage_config_check check (jsonb_typeof(config) = 'object'),
+    constraint stage_time_limit_check check (time_limit between '100 milliseconds' and '24 hours'),
+    constraint stage_max_attempts_check check (max_attempts between 1 and 100),
+    constraint stage_backoff_check check (backoff_base >= '0' and backoff_cap >= backoff_base and backoff_cap <= '24 hours')
+);
+comment on table kiln.stage is 'One step of a pipeline version; its output is the next one''s input, the last output is the job''s.';
+comment on column kiln.stage.pipeline_version_id is 'The version it belongs to.';
+comment on column kiln.stage.position is '1, 2, 3 … without a gap, checked at commit.';
+comment on column kiln.stage.name is 'What people and logs call it.';
+comment on column kiln.stage.handler is 'What a runner does: a row of kiln.handler.';
+comment on column kiln.stage.config is 'What the handler is told, a JSON object.';
+comment on column kiln.stage.queue_id is 'Where its tasks wait.';
+comment on column kiln.stage.time_limit is 'How long one attempt may run; then it is stopped and counts as a timeout.';
+comment on column kiln.stage.max_attempts is 'How often it is tried before the job fails; deaths of runners do not count.';
+comment on column kiln.stage.backoff_base is 'The wait before the second attempt; it doubles with each, with jitter.';
+comment on column kiln.stage.backoff_cap is 'The longest wait between attempts.';
+
+create table kiln.model (
+    model_id      int    generated always as identity primary key,
+    name          text   not null unique,
+    provider_id   smallint not null references kiln.provider,
+    pipeline_id   smallint not null references kiln.pipeline,
+    media_type    kiln.media_type not null,
+    title         text   not null,
+    description   text   not null default '',
+    tags          text[] not null default '{}',
+    params_schema jsonb  not null default '{"type": "object", "properties": {}, "additionalProperties": false}',
+    example       jsonb  not null default '{}',
+    price_micros  bigint not null default 0,
+    is_default    boolean not null default false,
+    is_enabled    boolean not null default true,
+    created_at    timestamptz not null default kiln.now(),
+    constraint model_name_check check (name ~ '^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+$'),
+    constraint model_price_check check (price_micros >= 0),
+    constraint model_params_schema_check check (jsonb_typeof(params_schema) = 'object' and params_schema ->> 'type' = 'object'),
+    constraint model_example_check check (jsonb_typeof(example) = 'object')
+);
+create unique index model_default_idx on kiln.model (media_type) where is_default;
+comment on table kiln.model is 'Something a person can ask for. Adding one is an INSERT.';
+comment on column kiln.model.model_id is 'The key.';
+comment on column kiln.model.name is 'provider/name, as clients write it.';
+comment on column kiln.model.provider_id is 'Who does the work.';
+comment on column kiln.model.pipeline_id is 'How: new jobs take the newest version of this pipeline.';
+comment on column kiln.model.media_type is 'What comes out.';
+comment on column kiln.model.title is 'Its name for people.';
+comment on column kiln.model.description is 'What it makes, in a sentence or two.';
+comment on column kiln.model.tags is 'Words to filter by.';
+comment on column kiln.model.params_schema is 'JSON Schema of `params`: an object; type, enum, minimum, maximum, default, maxLength, required are checked.';
+comment on column kiln.model.example is 'A body for POST /generate that works.';
+comment on column kiln.model.price_micros is 'The estimated price of one generation, in millionths of the currency.';
+comment on column kiln.model.is_default is 'Taken when a request names no model; one a media type.';
+comment on column kiln.model.is_enabled is 'False takes it out of the catalogue; running jobs go on.';
+comment on column kiln.model.created_at is 'When it was added.';

@@ -1,0 +1,50 @@
+-- Runners, their heartbeats (apart, since claims read the one and beats write the other), and who sleeps.
+create table kiln.runner (
+    runner_id     bigint generated always as identity primary key,
+    name          text        not null,
+    host          text        not null,
+    pid           int         not null,
+    version       text        not null,
+    queue_ids     smallint[]  not null,
+    slots         int         not null,
+    alone_task_id bigint,
+    started_at    timestamptz not null default kiln.now(),
+    ended_at      timestamptz,
+    ended_why     text,
+    constraint runner_slots_check check (slots between 1 and 10000),
+    constraint runner_end_check check ((ended_at is null) = (ended_why is null))
+) with (fillfactor = 50);
+create index runner_alive_idx on kiln.runner (runner_id) where ended_at is null;
+comment on table kiln.runner is 'Every runner process that registered. Read kiln.runners instead.';
+comment on column kiln.runner.runner_id is 'The key: one a process start.';
+comment on column kiln.runner.name is 'What the operator calls it.';
+comment on column kiln.runner.host is 'Its machine.';
+comment on column kiln.runner.pid is 'Its process there.';
+comment on column kiln.runner.version is 'The program''s version.';
+comment on column kiln.runner.queue_ids is 'The queues it serves.';
+comment on column kiln.runner.slots is 'How many tasks it runs at once.';
+comment on column kiln.runner.alone_task_id is 'A suspect task that it is to run alone: it is given nothing else until that one is over.';
+comment on column kiln.runner.started_at is 'When it registered.';
+comment on column kiln.runner.ended_at is 'When it left or was declared dead.';
+comment on column kiln.runner.ended_why is 'left, or dead.';
+
+create table kiln.heartbeat (
+    runner_id bigint      primary key references kiln.runner on delete cascade,
+    beat_at   timestamptz not null default kiln.now(),
+    since     timestamptz not null default kiln.now()
+) with (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+comment on table kiln.heartbeat is 'One row a living runner: the lease of everything it runs.';
+comment on column kiln.heartbeat.runner_id is 'The runner.';
+comment on column kiln.heartbeat.beat_at is 'Its last beat.';
+comment on column kiln.heartbeat.since is 'Since when its beats have come without a gap of a lease: only then may it bury others.';
+
+-- Unlogged: after a crash of PostgreSQL nobody is marked, and each sleeper looks again within a second anyway.
+create unlogged table kiln.sleeper (
+    name      text       primary key,
+    queue_ids smallint[] not null default '{}',
+    wants_bus boolean    not null default false
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 0);
+comment on table kiln.sleeper is 'Who sleeps and wants the bell: a NOTIFY costs every commit of the cluster, so it is rung only for these.';
+comment on column kiln.sleeper.name is 'runner:ID, or bus:PID of a realtime process''s backend.';
+comment on column kiln.sleeper.queue_ids is 'A runner sleeps until something is ready in one of these.';
+comment on column kiln.sleeper.wants_bus is 'A realtime process sleeps until there is an event.';

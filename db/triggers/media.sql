@@ -1,0 +1,24 @@
+-- A file goes only after its row: a deleted row (or a key that is taken out of one) leaves its file in kiln.trash.
+create or replace function kiln.on_media_delete()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    insert into kiln.trash (storage_key)
+    select k.storage_key
+      from old_rows o
+      cross join lateral (values (o.storage_key), (o.thumbnail_key)) as k (storage_key)
+     where k.storage_key is not null
+    on conflict do nothing;
+    return null;
+end
+$$;
+comment on function kiln.on_media_delete() is 'Hands the files of deleted rows to kiln.trash.';
+
+create trigger t50_deleted
+    after delete on kiln.media referencing old table as old_rows
+    for each statement execute function kiln.on_media_delete();
+alter table kiln.media enable always trigger t50_deleted;
+create trigger t10_guard_truncate before truncate on kiln.media for each statement execute function kiln.guard_truncate();
+alter table kiln.media enable always trigger t10_guard_truncate;

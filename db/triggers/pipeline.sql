@@ -1,0 +1,176 @@
+-- Pipelines are data, and a wrong one is refused when it is written: an unknown handler, a missing key of its
+-- configuration, a gap, a version that jobs already run on.
+
+create or replace function kiln.on_queue_insert()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    insert into kiln.floor (queue_id, priority) select new.queue_id, p from generate_series(0, 3) as p;
+    return null;
+end
+$$;
+comment on function kiln.on_queue_insert() is 'Gives a new queue its floors.';
+create trigger t50_floors after insert on kiln.queue for each row execute function kiln.on_queue_insert();
+alter table kiln.queue enable always trigger t50_floors;
+
+create or replace function kiln.guard_stage()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_stage   kiln.stage := case when tg_op = 'DELETE' then old else new end;
+    v_handler kiln.handler;
+    v_missing text;
+    v_xid     xid8;
+    v_name    text;
+begin
+    select v.xid, p.name into v_xid, v_name
+      from kiln.pipeline_version v join kiln.pipeline p using (pipeline_id)
+     where v.pipeline_version_id = v_stage.pipeline_version_id;
+    if v_xid is null and tg_op = 'DELETE' then
+        return old;         -- its pipeline goes, and takes it along
+    end if;
+    if v_xid is distinct from pg_current_xact_id() then
+        raise exception 'pipeline %: this version is written, and jobs may run on it; its stages never change', quote_literal(v_name)
+            using errcode = 'KN001',
+                  hint = format('begin; select kiln.new_pipeline_version(%L); -- then insert, update or delete its stages; commit', v_name);
+    end if;
+    if tg_op = 'DELETE' then
+        return old;
+    end if;
+
+    select * into v_handler from kiln.handler h where h.name = new.handler;
+    if not found then
+        raise exception 'stage % of pipeline %: there is no handler %', new.position, quote_literal(v_name), quote_literal(new.handler)
+            using errcode = 'KN003', hint = 'There are: ' || (select string_agg(h.name, ', ' order by h.name) from kiln.handler h) || '.',
+                  column = 'handler';
+    end if;
+    select string_agg(r.key, ', ') into v_missing from unnest(v_handler.required) as r (key) where not new.config ? r.key;
+    if v_missing is not null then
+        raise exception 'stage % of pipeline %: handler % needs % in its config', new.position, quote_literal(v_name), new.handler, v_missing
+            using errcode = 'KN003', hint = v_handler.description, column = 'config';
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.guard_stage() is 'Refuses stages with an unknown handler or an incomplete config (KN003), and changes of a version that is written (KN001).';
+create trigger t10_guard before insert or update or delete on kiln.stage for each row execute function kiln.guard_stage();
+alter table kiln.stage enable always trigger t10_guard;
+
+create or replace function kiln.on_pipeline_version()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_stages int;
+    v_last   int;
+    v_name   text;
+begin
+    select p.name into v_name from kiln.pipeline p where p.pipeline_id = new.pipeline_id;
+    if not found or not exists (select from kiln.pipeline_version v where v.pipeline_version_id = new.pipeline_version_id) then
+        return null;        -- written and deleted in one transaction
+    end if;
+    select count(*), coalesce(max(s.position), 0) into v_stages, v_last
+      from kiln.stage s where s.pipeline_version_id = new.pipeline_version_id;
+    if v_stages = 0 then
+        raise exception 'pipeline %, version %: it has no stage', quote_literal(v_name), new.version using errcode = 'KN003';
+    end if;
+    if v_stages <> v_last then
+        raise exception 'pipeline %, version %: its stages have a gap: % stages, the last at position %', quote_literal(v_name), new.version, v_stages, v_last
+            using errcode = 'KN003', hint = 'Positions are 1, 2, 3 … without a gap.', column = 'position';
+    end if;
+    update kiln.pipeline p
+       set pipeline_version_id = new.pipeline_version_id, stages = v_stages,
+           queue_id = (select s.queue_id from kiln.stage s where s.pipeline_version_id = new.pipeline_version_id and s.position = 1)
+     where p.pipeline_id = new.pipeline_id;
+    return null;
+end
+$$;
+comment on function kiln.on_pipeline_version() is 'At commit: refuses a version without stages or with a gap (KN003), and makes a whole one the newest.';
+create constraint trigger t50_publish after insert on kiln.pipeline_version deferrable initially deferred
+    for each row execute function kiln.on_pipeline_version();
+alter table kiln.pipeline_version enable always trigger t50_publish;
+
+create or replace function kiln.guard_pipeline_version()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if tg_op = 'UPDATE' then
+        raise exception 'a pipeline version never changes' using errcode = 'KN001';
+    end if;
+    if exists (select from kiln.job j where j.pipeline_version_id = old.pipeline_version_id) then
+        raise exception 'pipeline version % has jobs: it stays', old.pipeline_version_id using errcode = 'KN001';
+    end if;
+    return old;
+end
+$$;
+comment on function kiln.guard_pipeline_version() is 'Refuses to change a version, or to delete one that jobs name (KN001).';
+create trigger t10_guard before update or delete on kiln.pipeline_version for each row execute function kiln.guard_pipeline_version();
+alter table kiln.pipeline_version enable always trigger t10_guard;
+
+create or replace function kiln.guard_model_delete()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if exists (select from kiln.job j where j.model_id = old.model_id) then
+        raise exception 'model % has jobs: it stays', quote_literal(old.name)
+            using errcode = 'KN001', hint = format('update kiln.model set is_enabled = false where name = %L', old.name);
+    end if;
+    return old;
+end
+$$;
+comment on function kiln.guard_model_delete() is 'Refuses to delete a model that jobs name (KN001).';
+create trigger t10_guard_delete before delete on kiln.model for each row execute function kiln.guard_model_delete();
+alter table kiln.model enable always trigger t10_guard_delete;
+
+create or replace function kiln.guard_account_delete()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if exists (select from kiln.job j where j.account_id = old.account_id) then
+        raise exception 'account % has jobs: delete them first', old.account_id using errcode = 'KN001';
+    end if;
+    return old;
+end
+$$;
+comment on function kiln.guard_account_delete() is 'Refuses to delete an account that jobs name (KN001).';
+create trigger t10_guard_delete before delete on kiln.account for each row execute function kiln.guard_account_delete();
+alter table kiln.account enable always trigger t10_guard_delete;
+
+create or replace function kiln.new_pipeline_version(p_pipeline text)
+returns int
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_old  kiln.pipeline_version;
+    v_new  int;
+    v_id   smallint;
+begin
+    select p.pipeline_id into v_id from kiln.pipeline p where p.name = p_pipeline for update;
+    if not found then
+        insert into kiln.pipeline (name) values (p_pipeline) returning pipeline_id into v_id;
+    end if;
+    select v.* into v_old from kiln.pipeline_version v where v.pipeline_id = v_id order by v.version desc limit 1;
+    insert into kiln.pipeline_version (pipeline_id, version) values (v_id, coalesce(v_old.version, 0) + 1)
+    returning pipeline_version_id into v_new;
+    insert into kiln.stage
+    select v_new, s.position, s.name, s.handler, s.config, s.queue_id, s.time_limit, s.max_attempts, s.backoff_base, s.backoff_cap
+      from kiln.stage s
+     where s.pipeline_version_id = v_old.pipeline_version_id;
+    return v_new;
+end
+$$;
+comment on function kiln.new_pipeline_version(text) is
+'Begins the next version of a pipeline (or the first of a new one) as a copy of the newest; change its stages in the same
+transaction. Returns pipeline_version_id. At commit it is checked and becomes the one that new jobs take.';

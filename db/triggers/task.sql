@@ -1,0 +1,132 @@
+-- A task's life. An UPDATE of `state` is the transition: the row moves to the partition of its new state, and the history, the
+-- job and the next stage follow, set by set, so that a batch of a hundred costs little more than one.
+
+create or replace function kiln.guard_task_move()
+returns trigger
+language plpgsql
+as $$
+begin
+    if not exists (select from kiln.task_move m where m.from_state = old.state and m.to_state = new.state) then
+        raise exception 'task % is %: it cannot become %', old.task_id, old.state, new.state
+            using errcode = 'KN001',
+                  hint = coalesce('From ' || old.state || ' it may become: '
+                         || (select string_agg(m.to_state::text, ', ' order by m.to_state) from kiln.task_move m where m.from_state = old.state) || '.',
+                         'That state is final.');
+    end if;
+    if new.state = 'running' then
+        if new.fence <= old.fence or new.runner_id is null then
+            raise exception 'task % is %: it cannot become running, since no runner claimed it', old.task_id, old.state
+                using errcode = 'KN001', hint = 'A runner calls kiln_runner.claim(); a new fencing number and its runner''s id come with that.';
+        end if;
+    elsif new.state = 'done' then
+        new.output := coalesce(new.output, '{}');
+        new.attempts := old.attempts + 1;
+        new.finished_at := kiln.now();
+    else
+        -- Cold moves. fraction and label belong to the attempt that ended.
+        new.fraction := null;
+        new.label := null;
+        if new.state = 'waiting' then
+            new.due_at := greatest(new.due_at, kiln.now());
+        elsif new.state = 'ready' then
+            new.due_at := null;
+        elsif new.state in ('held', 'failed') then
+            new.error_class := coalesce(new.error_class, 'operator');
+            new.error_message := coalesce(new.error_message, initcap(new.state::text) || ' by ' || session_user || '.');
+        end if;
+        if new.state in ('failed', 'cancelled') then
+            new.finished_at := kiln.now();
+        end if;
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.guard_task_move() is
+'Lets only the moves of kiln.task_move pass, and sets the columns that belong to them. Refuses the others with KN001.';
+
+create trigger t20_guard_move
+    before update of state on kiln.task
+    for each row when (old.state is distinct from new.state)
+    execute function kiln.guard_task_move();
+alter table kiln.task enable always trigger t20_guard_move;
+
+create or replace function kiln.guard_task_fixed()
+returns trigger
+language plpgsql
+as $$
+begin
+    raise exception 'task %: its id, job, stage, slot, version, queue and priority never change', old.task_id using errcode = 'KN001';
+end
+$$;
+comment on function kiln.guard_task_fixed() is 'Keeps what says where a task belongs (KN001).';
+
+create trigger t30_guard_fixed
+    before update of task_id, job_id, stage, slot, pipeline_version_id, queue_id, priority on kiln.task
+    for each row execute function kiln.guard_task_fixed();
+alter table kiln.task enable always trigger t30_guard_fixed;
+
+create or replace function kiln.guard_task_delete()
+returns trigger
+language plpgsql
+as $$
+begin
+    raise exception 'tasks belong to their job: delete the job, once it has ended' using errcode = 'KN001';
+end
+$$;
+comment on function kiln.guard_task_delete() is 'Refuses to delete a task without its job (KN001).';
+
+create trigger t10_guard_delete
+    before delete on kiln.task
+    for each statement when (pg_catalog.pg_trigger_depth() = 0)
+    execute function kiln.guard_task_delete();
+alter table kiln.task enable always trigger t10_guard_delete;
+create trigger t10_guard_truncate before truncate on kiln.task for each statement execute function kiln.guard_truncate();
+alter table kiln.task enable always trigger t10_guard_truncate;
+
+-- What follows from moves of tasks. Hot are claims and completions; the other moves are rare and may take a few statements more.
+create or replace function kiln.on_task_update()
+returns trigger
+language plpgsql
+as $$
+declare
+    v_started bigint[];
+    v_done    bigint[];
+    v_cold    bigint[];
+begin
+    select array_agg(n.job_id)  filter (where n.state = 'running' and n.stage = 1),
+           array_agg(n.task_id) filter (where n.state = 'done'),
+           array_agg(n.task_id) filter (where n.state not in ('running', 'done'))
+      into v_started, v_done, v_cold
+      from new_rows n
+      join old_rows o using (task_id)
+     where n.state <> o.state;
+
+    if v_started is not null then
+        update kiln.job set state = 'running' where job_id = any (v_started) and state = 'queued';
+    end if;
+    if v_done is not null or v_cold is not null then
+        insert into kiln.attempt (fence, task_id, job_id, runner_id, started_at, stage, attempt, outcome, message)
+        select o.fence, o.task_id, o.job_id, o.runner_id, o.started_at, o.stage, o.attempts + 1,
+               case n.state when 'done' then 'done'
+                            when 'cancelled' then 'cancelled'
+                            else coalesce(n.error_class, 'released') end,
+               case when n.state <> 'done' then n.error_message end
+          from old_rows o
+          join new_rows n using (task_id)
+         where o.state = 'running' and n.state <> 'running';
+    end if;
+    if v_done is not null then
+        perform kiln.hand_over(v_done);
+    end if;
+    if v_cold is not null then
+        perform kiln.follow_cold_moves(v_cold);
+    end if;
+    return null;
+end
+$$;
+comment on function kiln.on_task_update() is 'Keeps the history, the job and the next stage in step with moves of tasks.';
+
+create trigger t50_moved
+    after update on kiln.task referencing old table as old_rows new table as new_rows
+    for each statement execute function kiln.on_task_update();
+alter table kiln.task enable always trigger t50_moved;
