@@ -117,6 +117,18 @@ static size_t utf8_length(const unsigned char *text, size_t bytes)
     return n;
 }
 
+bool jbuf_is_utf8(const char *text, size_t bytes)
+{
+    const unsigned char *from = (const unsigned char *)text;
+
+    for (size_t i = 0, n; i < bytes; i += n) {
+        n = utf8_length(from + i, bytes - i);
+        if (n == 0)
+            return false;
+    }
+    return true;
+}
+
 static void append_escaped(struct jbuf *j, unsigned char c)
 {
     char escape[8];

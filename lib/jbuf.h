@@ -45,6 +45,9 @@ void jbuf_null(struct jbuf *j);
 void jbuf_raw(struct jbuf *j,
               const char  *json); /* a value that is JSON already; the caller vouches for it */
 
+/* Whether text is valid UTF-8: no overlong forms, no surrogates, nothing beyond U+10FFFF. */
+bool jbuf_is_utf8(const char *text, size_t bytes);
+
 const char *jbuf_text(const struct jbuf *j);
 char       *jbuf_take(struct jbuf *j); /* malloc'ed text for the caller to free; j is empty after */
 

@@ -1,0 +1,30 @@
+/*
+ * auth: who is asking. Turns a request's token into the context that `kiln_api.act_as` takes; the
+ * claims in it come from a verified token and from nowhere else.
+ *
+ * Bound: a cache of 1,024 verified tokens by SHA-256; dates are checked again at each hit.
+ */
+#ifndef KILN_AUTH_H
+#define KILN_AUTH_H
+
+#include "base.h"
+#include "err.h"
+#include "token.h"
+
+struct auth;
+struct request;
+
+struct auth *auth_open(const struct token_keys *keys); /* keys' strings outlive it */
+void         auth_close(struct auth *auth);
+
+/* Fills r->context (in its arena) and r->expires_at as the route's kind asks. */
+MUST_CHECK bool auth_request(struct auth *auth, struct request *r, struct err *err);
+
+/* For tests: how often a token was verified rather than found. */
+uint64_t auth_verifications(const struct auth *auth);
+
+/* `{"sub":…,"iss":…,"role":…` of a good token; the text lives until the next call. */
+MUST_CHECK bool auth_identity(struct auth *auth, const char *token, int64_t now,
+                              const char **identity, int64_t *expires_at, struct err *err);
+
+#endif

@@ -1,0 +1,391 @@
+/*
+ * bus: when to read the log, and who gets what was read.
+ *
+ *   ASLEEP ─first stream─► HEADING ─head─► READING ─rows─► PAUSING ─timer, bell─► READING …
+ *     ▲────────────────────last stream leaves───────────────────┘
+ *
+ * Pauses: 5 ms while events come and for 50 ms after; then reads that mark this process asleep (so
+ * that writers ring) after 3, 30 and 300 ms, then each second: a trigger cannot close the race
+ * between the last look and falling asleep, these looks do. Without a stream nothing is read, and
+ * the head is forgotten.
+ */
+#include "bus.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "db.h"
+#include "frame.h"
+#include "log.h"
+#include "metrics.h"
+#include "server.h"
+#include "sse.h"
+
+#define BUCKETS        8192 /* of accounts; a power of two */
+#define BUSY_PAUSE_MS  5
+#define BUSY_MS        50
+#define ERROR_PAUSE_MS 200
+#define POSITION_BYTES 2100
+
+enum state { ASLEEP, HEADING, READING, PAUSING };
+enum { STATEMENT_HEAD, STATEMENT_READ };
+
+static const struct db_statement statements[] = {
+    { "bus_head", "select kiln_api.bus_head()", 0 },
+    { "bus_read",
+      "select account_id, position, type, data, head from kiln_api.bus_read($1::text, $2::boolean)",
+      2 },
+};
+
+static const uint64_t idle_pauses_ms[] = { 3, 30, 300, 1000 };
+
+struct bus {
+    struct server    *server;
+    struct db        *link;
+    enum state        state;
+    bool              is_in_flight; /* a head or a read is under way */
+    bool              is_rung;      /* while one was */
+    bool              is_resetting; /* the next head is a new beginning */
+    char              head[POSITION_BYTES];
+    uint64_t          busy_until_ms;
+    size_t            idle_looks;
+    struct loop_timer timer;
+    struct frame      frame;
+    size_t            streams;
+    struct stream    *waiting; /* for a head */
+    struct stream    *buckets[BUCKETS];
+};
+
+static void read_log(struct bus *bus);
+
+/* ---- lists of streams ---- */
+
+static void link_in(struct stream **list, struct stream *stream)
+{
+    struct stream_link *link = stream_link(stream);
+
+    link->next = *list;
+    link->at   = list;
+    if (*list)
+        stream_link(*list)->at = &link->next;
+    *list = stream;
+}
+
+static void link_out(struct stream *stream)
+{
+    struct stream_link *link = stream_link(stream);
+
+    *link->at = link->next;
+    if (link->next)
+        stream_link(link->next)->at = link->at;
+    link->at = NULL;
+}
+
+static struct stream **bucket(struct bus *bus, int64_t account)
+{
+    return &bus->buckets[((uint64_t)account * UINT64_C(0x9e3779b97f4a7c15)) >> 51];
+}
+
+static void admit(struct bus *bus, struct stream *stream)
+{
+    link_in(bucket(bus, stream_account(stream)), stream);
+    stream_begin(stream, bus->head);
+}
+
+static void admit_waiting(struct bus *bus)
+{
+    while (bus->waiting) {
+        struct stream *stream = bus->waiting;
+        link_out(stream);
+        admit(bus, stream);
+    }
+}
+
+static void reset_all(struct bus *bus)
+{
+    struct stream *next;
+
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct stream *s = bus->buckets[i]; s; s = next) {
+            next = stream_link(s)->next; /* a stream that breaks leaves the list */
+            stream_reset(s, bus->head);
+        }
+}
+
+/* ---- pauses ---- */
+
+static void pause_for(struct bus *bus, uint64_t ms)
+{
+    bus->state = PAUSING;
+    loop_timer_set(bus->server->loop, &bus->timer, ms);
+}
+
+static void pause_after_read(struct bus *bus, size_t events)
+{
+    uint64_t now = base_now_ms();
+
+    if (events > 0) {
+        bus->busy_until_ms = now + BUSY_MS;
+        bus->idle_looks    = 0;
+    }
+    if (bus->is_rung) {
+        bus->is_rung = false;
+        pause_for(bus, 0);
+    } else if (now < bus->busy_until_ms) {
+        pause_for(bus, BUSY_PAUSE_MS);
+    } else {
+        pause_for(bus, idle_pauses_ms[bus->idle_looks]);
+        if (bus->idle_looks < countof(idle_pauses_ms) - 1)
+            bus->idle_looks++;
+    }
+}
+
+static void fall_asleep(struct bus *bus)
+{
+    loop_timer_stop(bus->server->loop, &bus->timer);
+    bus->state   = ASLEEP;
+    bus->head[0] = '\0';
+}
+
+/* ---- the head ---- */
+
+static bool take_position(struct bus *bus, const char *position)
+{
+    if (strlen(position) >= sizeof(bus->head)) {
+        log_error("a position of the bus is too long", "bytes", LOG_I64(strlen(position)), NULL);
+        return false;
+    }
+    strcpy(bus->head, position);
+    return true;
+}
+
+static void on_head(void *ctx, PGresult *result, const struct err *err)
+{
+    struct bus *bus = ctx;
+
+    bus->is_in_flight = false;
+    if (err || PQntuples(result) != 1 || !take_position(bus, PQgetvalue(result, 0, 0))) {
+        if (err && !err_is(err, "08"))
+            log_warn("the bus has no head", "sqlstate", err->sqlstate, "error", err->message, NULL);
+        pause_for(bus, ERROR_PAUSE_MS);
+    } else if (bus->streams == 0) {
+        fall_asleep(bus);
+    } else {
+        if (bus->is_resetting)
+            reset_all(bus);
+        bus->is_resetting  = false;
+        bus->busy_until_ms = base_now_ms() + BUSY_MS;
+        bus->idle_looks    = 0;
+        admit_waiting(bus);
+        pause_after_read(bus, 0);
+    }
+    PQclear(result);
+}
+
+static void ask_head(struct bus *bus)
+{
+    struct err err;
+
+    if (bus->is_in_flight || !db_can_send(bus->link))
+        return; /* on_up comes back here */
+    bus->state        = HEADING;
+    bus->is_in_flight = db_send(bus->link, STATEMENT_HEAD, NULL, on_head, bus, &err);
+}
+
+/* ---- reading ---- */
+
+static void deliver(struct bus *bus, const PGresult *result, int row)
+{
+    const char    *position   = PQgetisnull(result, row, 1) ? NULL : PQgetvalue(result, row, 1);
+    bool           is_nobodys = PQgetisnull(result, row, 0);
+    int64_t        account    = strtoll(PQgetvalue(result, row, 0), NULL, 10);
+    struct stream *next;
+
+    if (is_nobodys)
+        return;
+    frame_event(&bus->frame, position, PQgetvalue(result, row, 2), PQgetvalue(result, row, 3));
+    for (struct stream *s = *bucket(bus, account); s; s = next) {
+        next = stream_link(s)->next;
+        if (stream_account(s) == account)
+            stream_event(s, &bus->frame);
+    }
+}
+
+/* The first row has only the new head. */
+static size_t deliver_all(struct bus *bus, const PGresult *result)
+{
+    int rows = PQntuples(result);
+
+    if (rows < 1 || !take_position(bus, PQgetvalue(result, 0, 4)))
+        return 0;
+    for (int row = 1; row < rows; row++)
+        deliver(bus, result, row);
+    return (size_t)(rows - 1);
+}
+
+static void on_read_error(struct bus *bus, const struct err *err)
+{
+    if (err_is(
+            err,
+            "KN013")) { /* after a failover or a restore: one reset a stream, which is not a hole */
+        log_warn("the bus starts anew", "error", err->message, NULL);
+        bus->is_resetting = true;
+        bus->head[0]      = '\0';
+    } else if (!err_is(err, "08")) {
+        log_warn("the bus cannot be read", "sqlstate", err->sqlstate, "error", err->message, NULL);
+    }
+    pause_for(bus, ERROR_PAUSE_MS);
+}
+
+static void on_read(void *ctx, PGresult *result, const struct err *err)
+{
+    struct bus *bus = ctx;
+
+    bus->is_in_flight = false;
+    metrics_pump_read(bus->server->metrics);
+    if (err) {
+        on_read_error(bus, err);
+    } else {
+        size_t events = deliver_all(bus, result);
+        admit_waiting(bus);
+        pause_after_read(bus, events);
+    }
+    PQclear(result);
+    if (bus->streams == 0)
+        fall_asleep(bus);
+}
+
+static void read_log(struct bus *bus)
+{
+    bool        is_idle   = base_now_ms() >= bus->busy_until_ms && !bus->is_rung;
+    const char *params[2] = { bus->head, is_idle ? "true" : "false" };
+    struct err  err;
+
+    if (bus->is_in_flight || !db_can_send(bus->link))
+        return;
+    bus->is_rung      = false;
+    bus->state        = READING;
+    bus->is_in_flight = db_send(bus->link, STATEMENT_READ, params, on_read, bus, &err);
+}
+
+static void go_on(void *ctx)
+{
+    struct bus *bus = ctx;
+
+    if (bus->streams == 0)
+        fall_asleep(bus);
+    else if (bus->head[0])
+        read_log(bus);
+    else
+        ask_head(bus);
+}
+
+/* ---- the link ---- */
+
+static void on_up(void *ctx, struct db *db)
+{
+    (void)db;
+    go_on(ctx); /* from the position we had: what happened meanwhile is read now */
+}
+
+static void on_bell(void *ctx, struct db *db, const char *payload)
+{
+    struct bus *bus = ctx;
+
+    (void)db;
+    (void)payload;
+    if (bus->streams == 0)
+        return;
+    bus->is_rung = true;
+    if (bus->state == PAUSING)
+        loop_timer_set(bus->server->loop, &bus->timer, 0); /* many bells of one turn are one read */
+}
+
+static void on_refused(void *ctx, struct db *db, const struct err *err)
+{
+    (void)ctx;
+    (void)db;
+    log_error("the database does not fit this program", "error", err->message, NULL);
+    exit(EXIT_CONTRACT);
+}
+
+static struct db_options options(struct server *server, struct bus *bus)
+{
+    return (struct db_options) { .url                = server->cfg->listen_url,
+                                 .user               = "kiln_server",
+                                 .application        = "kiln-server bus",
+                                 .statements         = statements,
+                                 .nstatements        = countof(statements),
+                                 .listen             = "kiln_event",
+                                 .is_preparing       = server->cfg->is_preparing,
+                                 .max_in_flight      = 2,
+                                 .request_timeout_ms = 5000,
+                                 .ctx                = bus,
+                                 .on_up              = on_up,
+                                 .on_notify          = on_bell,
+                                 .on_refused         = on_refused };
+}
+
+struct bus *bus_open(struct server *server, struct err *err)
+{
+    struct bus       *bus = calloc(1, sizeof(*bus));
+    struct db_options opt = options(server, bus);
+
+    if (!bus)
+        abort();
+    bus->server = server;
+    bus->timer  = (struct loop_timer) { .on_time = go_on, .ctx = bus };
+    bus->link   = db_open(server->loop, &opt, err);
+    if (!bus->link) {
+        free(bus);
+        return NULL;
+    }
+    return bus;
+}
+
+void bus_close(struct bus *bus)
+{
+    if (!bus)
+        return;
+    db_close(bus->link);
+    loop_timer_stop(bus->server->loop, &bus->timer);
+    frame_free(&bus->frame);
+    free(bus);
+}
+
+bool bus_check(struct server *server, struct err *err)
+{
+    struct db_options opt = options(server, NULL);
+
+    return db_check(&opt, err);
+}
+
+bool bus_is_up(const struct bus *bus)
+{
+    return db_is_up(bus->link);
+}
+
+/* ---- joining ---- */
+
+/* A head that is being read past right now is still right: what that read brings lies behind it. */
+void bus_join(struct bus *bus, struct stream *stream)
+{
+    bus->streams++;
+    if (bus->head[0] && !bus->is_resetting && db_is_up(bus->link)) {
+        admit(bus, stream);
+        return;
+    }
+    link_in(&bus->waiting, stream);
+    if (bus->state == ASLEEP || !bus->head[0])
+        ask_head(bus);
+}
+
+void bus_leave(struct bus *bus, struct stream *stream)
+{
+    if (!stream_link(stream)->at)
+        return;
+    link_out(stream);
+    bus->streams--;
+    if (bus->streams == 0 && !bus->is_in_flight)
+        fall_asleep(bus);
+}

@@ -1,0 +1,136 @@
+/*
+ * frame: event framing and the queue of bytes.
+ */
+#include "frame.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_HEAD 18 /* 16 hex digits and CRLF: room kept in front, filled from the right */
+#define ID_MAX     2048
+
+void frame_free(struct frame *frame)
+{
+    free(frame->text);
+    *frame = (struct frame) { 0 };
+}
+
+static void add(struct frame *frame, const char *text, size_t bytes)
+{
+    if (frame->bytes + bytes > frame->size) {
+        frame->size = (frame->bytes + bytes) * 2;
+        frame->text = realloc(frame->text, frame->size);
+        if (!frame->text)
+            abort();
+    }
+    memcpy(frame->text + frame->bytes, text, bytes);
+    frame->bytes += bytes;
+}
+
+static void add_line(struct frame *frame, const char *field, const char *value, size_t bytes)
+{
+    add(frame, field, strlen(field));
+    add(frame, value, bytes);
+    add(frame, "\n", 1);
+}
+
+static void begin(struct frame *frame)
+{
+    frame->bytes = 0;
+    add(frame, "                  ", CHUNK_HEAD);
+}
+
+/* "%zx\r\n" in front, without gap: what is left over of the room is cut by moving the whole once.
+ * */
+static void end(struct frame *frame)
+{
+    char head[CHUNK_HEAD + 2];
+    int  n = snprintf(head, sizeof(head), "%zx\r\n", frame->bytes - CHUNK_HEAD);
+
+    add(frame, "\r\n", 2);
+    memmove(frame->text + n, frame->text + CHUNK_HEAD, frame->bytes - CHUNK_HEAD);
+    memcpy(frame->text, head, (size_t)n);
+    frame->bytes -= CHUNK_HEAD - (size_t)n;
+}
+
+static bool is_one_line(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ')
+            return false;
+    return true;
+}
+
+void frame_event(struct frame *frame, const char *id, const char *type, const char *data)
+{
+    begin(frame);
+    if (id && is_one_line(id))
+        add_line(frame, "id: ", id, strlen(id));
+    if (is_one_line(type))
+        add_line(frame, "event: ", type, strlen(type));
+    for (;;) {
+        size_t bytes = strcspn(data, "\r\n");
+        add_line(frame, "data: ", data, bytes);
+        data += bytes;
+        if (!*data)
+            break;
+        data += strncmp(data, "\r\n", 2) == 0 ? 2 : 1;
+    }
+    add(frame, "\n", 1);
+    end(frame);
+}
+
+void frame_raw(struct frame *frame, const char *text)
+{
+    begin(frame);
+    add(frame, text, strlen(text));
+    end(frame);
+}
+
+bool frame_id_is_sane(const char *id)
+{
+    size_t bytes = strlen(id);
+
+    if (bytes == 0 || bytes > ID_MAX)
+        return false;
+    for (; *id; id++)
+        if (*id <= ' ' || *id > '~')
+            return false;
+    return true;
+}
+
+void outq_free(struct outq *q)
+{
+    free(q->data);
+    *q = (struct outq) { 0 };
+}
+
+bool outq_add(struct outq *q, const char *data, size_t bytes, size_t max)
+{
+    if (q->bytes + bytes > max)
+        return false;
+    if (q->start + q->bytes + bytes > q->size) {
+        size_t size = q->bytes + bytes > 4096 ? (q->bytes + bytes) * 2 : 4096;
+        char  *room = malloc(size);
+        if (!room)
+            abort();
+        if (q->bytes)
+            memcpy(room, q->data + q->start, q->bytes);
+        free(q->data);
+        q->data  = room;
+        q->size  = size;
+        q->start = 0;
+    }
+    memcpy(q->data + q->start + q->bytes, data, bytes);
+    q->bytes += bytes;
+    return true;
+}
+
+void outq_take(struct outq *q, size_t bytes)
+{
+    q->start += bytes;
+    q->bytes -= bytes;
+    if (q->bytes == 0)
+        outq_free(q); /* most streams have nothing queued most of the time */
+}

@@ -1,0 +1,43 @@
+/*
+ * frame: server-sent events as bytes, and the bounded queue of a stream that cannot take them at
+ * once.
+ *
+ * MHD has announced Transfer-Encoding: chunked, so what we write ourselves is framed as chunks. A
+ * frame is made once an event and sent to every stream that wants it.
+ */
+#ifndef KILN_FRAME_H
+#define KILN_FRAME_H
+
+#include "base.h"
+
+struct frame {
+    char  *text;
+    size_t bytes, size;
+};
+
+void frame_free(struct frame *frame);
+
+/* One event as one chunk, replacing what was in frame. id NULL: none. Line breaks in data become
+ * several data lines; id and type with a control character are left out, since they could forge a
+ * line. */
+void frame_event(struct frame *frame, const char *id, const char *type, const char *data);
+
+/* Lines as they are (comments, retry), as one chunk; text ends with an empty line. */
+void frame_raw(struct frame *frame, const char *text);
+
+/* Whether a client's Last-Event-ID can be a position: 1 to 2,048 printable ASCII characters. */
+bool frame_id_is_sane(const char *id);
+
+/* ---- a queue of bytes ---- */
+struct outq {
+    char  *data;
+    size_t start, bytes, size;
+};
+
+void outq_free(struct outq *q);
+
+/* False, and nothing added, where it would pass max. */
+MUST_CHECK bool outq_add(struct outq *q, const char *data, size_t bytes, size_t max);
+void            outq_take(struct outq *q, size_t bytes); /* bytes from the front were sent */
+
+#endif

@@ -1,0 +1,520 @@
+/*
+ * http: the way of a request.
+ *
+ *   first line ─► on_uri ─► headers ─► begin() ─► [body] ─► finish() ─► answer ─► on_completed
+ *
+ * MHD calls on_request at the end of the headers, for each piece of the body, once more at its end,
+ * and after each resume; the phase says where we are. A refusal before the body is still held back
+ * until the body has been read and thrown away (up to DISCARD_BYTES_MAX): closing with unread bytes
+ * makes the kernel send a reset, and the client would see that instead of our 401.
+ */
+#include "http.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "auth.h"
+#include "log.h"
+#include "metrics.h"
+#include "problem.h"
+
+#define CONNECTION_BYTES 8192
+#define IDLE_SECONDS \
+    65 /* above the 60 s that proxies keep an idle connection, or they would meet our close */
+#define DISCARD_BYTES_MAX   (16u << 20)
+#define REQUEST_ARENA_BYTES 1400
+
+struct http {
+    struct server     *server;
+    struct MHD_Daemon *daemon;
+    size_t             requests;
+    struct loop_watch  watch;
+    struct loop_timer  timer;
+    struct loop_task   run;
+};
+
+/* ---- running MHD ---- */
+
+static void run_mhd(void *ctx)
+{
+    struct http           *http = ctx;
+    MHD_UNSIGNED_LONG_LONG ms;
+
+    MHD_run(http->daemon);
+    if (MHD_get_timeout(http->daemon, &ms) == MHD_YES)
+        loop_timer_set(http->server->loop, &http->timer, ms);
+    else
+        loop_timer_stop(http->server->loop, &http->timer);
+}
+
+static void run_later(void *ctx)
+{
+    struct http *http = ctx;
+
+    loop_defer(http->server->loop, &http->run);
+}
+
+static void on_mhd_socket(void *ctx, uint32_t events)
+{
+    (void)events;
+    run_later(ctx);
+}
+
+/* ---- answering ---- */
+
+const char *request_header(struct request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
+}
+
+void request_suspend(struct request *r)
+{
+    r->is_suspended = true;
+    MHD_suspend_connection(r->conn);
+}
+
+void request_resume(struct request *r)
+{
+    if (!r->is_suspended)
+        return;
+    r->is_suspended = false;
+    MHD_resume_connection(r->conn);
+    run_later(r->server->http);
+}
+
+void request_answer(struct request *r, unsigned status, struct MHD_Response *response)
+{
+    if (!response || r->answer)
+        abort(); /* out of memory, or two answers */
+    MHD_add_response_header(response, "X-Request-Id", r->id);
+    if (r->server->is_draining)
+        MHD_add_response_header(response, "Connection", "close");
+    r->answer       = response;
+    r->status       = status;
+    r->discard_from = r->received_bytes;
+    request_resume(r); /* where it is not suspended we are inside on_request, which queues it */
+}
+
+struct MHD_Response *http_text_response(char *text, size_t bytes, const char *content_type)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_with_free_callback(bytes, text, free);
+
+    if (!response)
+        abort();
+    MHD_add_response_header(response, "Content-Type", content_type);
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    return response;
+}
+
+static void log_problem(const struct request *r, const struct problem *problem,
+                        const struct err *err)
+{
+    log_write(problem->status == 500 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "request failed",
+              "request_id", r->id, "route", r->route ? r->route->pattern : NULL, "sqlstate",
+              err->sqlstate, "error", err->message, "detail", err->detail[0] ? err->detail : NULL,
+              NULL);
+}
+
+void request_problem(struct request *r, const struct err *err)
+{
+    const struct problem *problem     = problem_find(err);
+    unsigned              retry_after = problem_retry_after(problem, err);
+    struct jbuf           j           = { 0 };
+    struct MHD_Response  *response;
+    char                  seconds[16];
+
+    if (!problem->is_ours)
+        log_problem(r, problem, err);
+    problem_json(&j, problem, err, r->id);
+    response = http_text_response(j.text, j.len, "application/problem+json");
+    snprintf(seconds, sizeof(seconds), "%u", retry_after);
+    if (retry_after)
+        MHD_add_response_header(response, "Retry-After", seconds);
+    if (problem->status == 401) /* RFC 6750: no error code where no token was sent */
+        MHD_add_response_header(response, "WWW-Authenticate",
+                                r->has_token ? "Bearer realm=\"kiln\", error=\"invalid_token\""
+                                             : "Bearer realm=\"kiln\"");
+    request_answer(r, problem->status, response);
+}
+
+static void refuse(struct request *r, const char *sqlstate, const char *sentence)
+{
+    struct err err;
+
+    err_set(&err, sqlstate, "%s", sentence);
+    request_problem(r, &err);
+}
+
+static enum MHD_Result queue_answer(struct request *r)
+{
+    struct MHD_Response *response = r->answer;
+    enum MHD_Result      result   = MHD_queue_response(r->conn, r->status, response);
+
+    MHD_destroy_response(response); /* our reference; MHD keeps its own */
+    return result;
+}
+
+/* ---- before the body ---- */
+
+/* A proxy's id is kept, so that its log and ours can be laid side by side; anything odd is
+ * replaced. */
+static void choose_id(struct request *r)
+{
+    const char *given = request_header(r, "X-Request-Id");
+    size_t      bytes = given ? strlen(given) : 0;
+    bool        ok    = bytes >= 8 && bytes < sizeof(r->id);
+
+    for (size_t i = 0; ok && i < bytes; i++)
+        ok = isalnum((unsigned char)given[i]) || given[i] == '-' || given[i] == '_'
+             || given[i] == '.';
+    if (ok)
+        memcpy(r->id, given, bytes + 1);
+    else
+        base_random_hex(r->id, 32);
+}
+
+static bool find_route(struct request *r)
+{
+    struct route_match match = { 0 };
+
+    switch (routes_match(r->server->roles, r->method, r->path, &match)) {
+    case ROUTE_FOUND:
+        r->route         = match.route;
+        r->path_id       = match.id;
+        r->path_id_bytes = match.id_bytes;
+        return true;
+    case ROUTE_NO_PATH: refuse(r, "H0404", "There is nothing at this path."); return false;
+    default:
+        refuse(r, "H0405", "This path has other methods; see Allow.");
+        MHD_add_response_header(r->answer, "Allow", match.allow);
+        return false;
+    }
+}
+
+static bool has_body(struct request *r)
+{
+    const char *length = request_header(r, "Content-Length");
+
+    return (length && strcmp(length, "0") != 0) || request_header(r, "Transfer-Encoding");
+}
+
+/* What the client announces; 0 where it announces nothing. MHD has checked that it is a number. */
+static uint64_t announced_bytes(struct request *r)
+{
+    const char *length = request_header(r, "Content-Length");
+
+    return length ? strtoull(length, NULL, 10) : 0;
+}
+
+static bool body_is_welcome(struct request *r)
+{
+    const char *type = request_header(r, "Content-Type");
+
+    if (r->route->handler->take || !has_body(r))
+        return true;
+    if (announced_bytes(r) > HTTP_JSON_BYTES_MAX) {
+        refuse(r, "H0413", "The body may have 1 MiB.");
+        return false;
+    }
+    if (!type || strncasecmp(type, "application/json", 16) != 0 || !strchr("; \t", type[16])) {
+        refuse(r, "H0415", "The body must be application/json.");
+        return false;
+    }
+    return true;
+}
+
+static bool may_enter(struct request *r)
+{
+    struct err err;
+
+    if (!find_route(r) || !body_is_welcome(r))
+        return false;
+    if (auth_request(r->server->auth, r, &err))
+        return true;
+    request_problem(r, &err);
+    return false;
+}
+
+static enum MHD_Result begin_request(struct request *r)
+{
+    r->phase = REQUEST_BODY;
+    choose_id(r);
+    if (may_enter(r) && r->route->handler->begin) {
+        r->phase = REQUEST_BEGINNING;
+        r->route->handler->begin(r);
+        if (!r->is_suspended)
+            r->phase = REQUEST_BODY;
+    }
+    if (!r->answer || !has_body(r))
+        return MHD_YES; /* asked again with the body's end, where a connection can be kept */
+    if (announced_bytes(r) > DISCARD_BYTES_MAX || request_header(r, "Expect"))
+        return queue_answer(r); /* nothing of the body has been sent, or too much is coming */
+    return MHD_YES;
+}
+
+/* ---- the body ---- */
+
+static void collect(struct request *r, const char *data, size_t bytes)
+{
+    size_t need = r->body_bytes + bytes + 1;
+
+    if (need > HTTP_JSON_BYTES_MAX + 1) {
+        refuse(r, "H0413", "The body may have 1 MiB.");
+        return;
+    }
+    if (need > r->body_size) {
+        r->body_size = need > 2 * r->body_size ? need : 2 * r->body_size;
+        r->body      = realloc(r->body, r->body_size);
+        if (!r->body)
+            abort();
+    }
+    memcpy(r->body + r->body_bytes, data, bytes);
+    r->body_bytes += bytes;
+    r->body[r->body_bytes] = '\0';
+}
+
+static enum MHD_Result take_body(struct request *r, const char *data, size_t bytes)
+{
+    r->received_bytes += bytes;
+    if (r->answer) /* thrown away, but not for ever */
+        return r->received_bytes > r->discard_from + DISCARD_BYTES_MAX ? MHD_NO : MHD_YES;
+    if (r->route->handler->take)
+        r->route->handler->take(r, data, bytes);
+    else
+        collect(r, data, bytes);
+    return MHD_YES;
+}
+
+static enum MHD_Result end_request(struct request *r)
+{
+    r->phase = REQUEST_RUNNING;
+    if (!r->answer && r->body && memchr(r->body, '\0', r->body_bytes))
+        refuse(r, "KN006", "The body holds a NUL byte.");
+    if (!r->answer)
+        r->route->handler->finish(r);
+    return r->answer && !r->is_suspended ? queue_answer(r) : MHD_YES;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *data_bytes, void **con_cls)
+{
+    struct request *r = *con_cls;
+
+    (void)cls;
+    (void)url;
+    switch (r->phase) {
+    case REQUEST_NEW:
+        r->conn        = conn;
+        r->method      = method;
+        r->is_http_1_0 = strcmp(version, "HTTP/1.0") == 0;
+        return begin_request(r);
+    case REQUEST_BEGINNING: /* resumed; still before the body */
+        r->phase = REQUEST_BODY;
+        if (r->answer)
+            return !has_body(r) || announced_bytes(r) > DISCARD_BYTES_MAX ? queue_answer(r)
+                                                                          : MHD_YES;
+        return MHD_YES;
+    case REQUEST_BODY:
+        if (*data_bytes == 0)
+            return end_request(r);
+        if (take_body(r, data, *data_bytes) == MHD_NO)
+            return MHD_NO;
+        *data_bytes = 0;
+        return MHD_YES;
+    default: return r->answer ? queue_answer(r) : MHD_NO;
+    }
+}
+
+/* ---- a request's life ---- */
+
+static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
+{
+    struct http    *http  = cls;
+    struct arena   *arena = arena_open(REQUEST_ARENA_BYTES);
+    struct request *r     = arena_alloc(arena, sizeof(*r));
+    char           *mark;
+
+    r->arena      = arena;
+    r->server     = http->server;
+    r->conn       = conn;
+    r->started_ns = base_now_ns();
+    r->path       = arena_strdup(arena, uri);
+    mark          = strchr(r->path, '?');
+    if (mark) {
+        *mark    = '\0';
+        r->query = mark + 1;
+    }
+    http->requests++;
+    return r;
+}
+
+static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct http    *http = cls;
+    struct request *r    = *con_cls;
+
+    (void)conn;
+    (void)code;
+    if (!r)
+        return;
+    *con_cls = NULL;
+    http->requests--;
+    metrics_request(http->server->metrics, r->route, r->status, base_now_ns() - r->started_ns);
+    if (log_wants(LOG_LEVEL_DEBUG)) /* the path only: the query may hold a ticket or a signature */
+        log_debug("request", "request_id", r->id, "method", r->method, "path", r->path, "status",
+                  LOG_I64(r->status), NULL);
+    if (r->data_free)
+        r->data_free(r->data);
+    free(r->body);
+    arena_close(r->arena);
+}
+
+/* MHD's own decoding is off: see uri.h. */
+static size_t keep_escapes(void *cls, struct MHD_Connection *conn, char *text)
+{
+    (void)cls;
+    (void)conn;
+    return strlen(text);
+}
+
+static void log_mhd(void *cls, const char *fmt, va_list args)
+{
+    char line[256];
+
+    (void)cls;
+    if (!log_wants(LOG_LEVEL_DEBUG))
+        return;
+    vsnprintf(line, sizeof(line), fmt, args);
+    log_debug("libmicrohttpd", "said", line, NULL);
+}
+
+/* ---- opening and closing ---- */
+
+static bool parse_address(const char *bind, int port, struct sockaddr_storage *address,
+                          socklen_t *bytes)
+{
+    struct sockaddr_in  *v4 = (struct sockaddr_in *)address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+
+    memset(address, 0, sizeof(*address));
+    if (inet_pton(AF_INET, bind, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port   = htons((uint16_t)port);
+        *bytes         = sizeof(*v4);
+        return true;
+    }
+    if (inet_pton(AF_INET6, bind, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port   = htons((uint16_t)port);
+        *bytes          = sizeof(*v6);
+        return true;
+    }
+    return false;
+}
+
+/* Our own socket, so that the reason of a failure can be told, and so that a restart finds the port
+ * free. */
+static int listen_on(const char *bind_to, int port, struct err *err)
+{
+    struct sockaddr_storage address;
+    socklen_t               bytes;
+    char                    what[100];
+    int                     one = 1, fd;
+
+    if (!parse_address(bind_to, port, &address, &bytes)) {
+        err_set(err, "F0000", "KILN_BIND must be an IPv4 or IPv6 address");
+        return -1;
+    }
+    snprintf(what, sizeof(what), "on %s port %d", bind_to, port);
+    fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0
+        || bind(fd, (struct sockaddr *)&address, bytes) < 0 || listen(fd, 4096) < 0) {
+        err_errno(err, "listen", what);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static struct MHD_Daemon *start_mhd(struct http *http, int fd, unsigned connections)
+{
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_TURBO, 0, NULL, NULL,
+        on_request, http, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
+}
+
+static bool watch_mhd(struct http *http, struct err *err)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+
+    return info && loop_add(http->server->loop, &http->watch, info->epoll_fd, EPOLLIN, err);
+}
+
+struct http *http_open(struct server *server, const char *bind_to, int port, struct err *err)
+{
+    struct http *http = calloc(1, sizeof(*http));
+    int          fd   = listen_on(bind_to, port, err);
+
+    if (!http)
+        abort();
+    http->server = server;
+    http->watch  = (struct loop_watch) { .on_event = on_mhd_socket, .ctx = http, .fd = -1 };
+    http->timer  = (struct loop_timer) { .on_time = run_later, .ctx = http };
+    http->run    = (struct loop_task) { .on_turn_end = run_mhd, .ctx = http };
+    if (fd < 0) {
+        free(http);
+        return NULL;
+    }
+    http->daemon = start_mhd(http, fd, (unsigned)server->cfg->max_streams + 900);
+    if (!http->daemon) {
+        err_set(err, "58030", "libmicrohttpd does not start");
+        close(fd);
+        free(http);
+        return NULL;
+    }
+    if (!watch_mhd(http, err)) {
+        http_close(http);
+        return NULL;
+    }
+    return http;
+}
+
+void http_stop_accepting(struct http *http)
+{
+    int fd = MHD_quiesce_daemon(http->daemon);
+
+    if (fd >= 0)
+        close(fd);
+    run_later(http);
+}
+
+size_t http_requests(const struct http *http)
+{
+    return http->requests;
+}
+
+void http_close(struct http *http)
+{
+    if (!http)
+        return;
+    loop_del(http->server->loop, &http->watch);
+    loop_timer_stop(http->server->loop, &http->timer);
+    loop_defer_cancel(http->server->loop, &http->run);
+    MHD_stop_daemon(http->daemon);
+    free(http);
+}

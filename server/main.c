@@ -1,0 +1,287 @@
+/*
+ * kiln-server: HTTP and event streams in front of PostgreSQL. It turns a request into one call of a
+ * kiln_api function and the answer back; it decides nothing and keeps nothing that a restart would
+ * lose.
+ *
+ * This file: flags, configuration, the order of opening and closing, and the drain.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "auth.h"
+#include "bus.h"
+#include "call.h"
+#include "http.h"
+#include "log.h"
+#include "metrics.h"
+#include "server.h"
+#include "sse.h"
+#include "store.h"
+
+#define PROGRAM "kiln-server"
+#define DRAIN_MS \
+    12000 /* beyond the deadline of a call, which answers what is still suspended then */
+
+struct options {
+    unsigned roles;
+    int64_t  port; /* 0: not given */
+    char    *bind;
+    bool     is_check;
+};
+
+struct program {
+    struct server     server;
+    struct cfg        cfg;
+    struct loop_timer drain_timer;
+    uint64_t          drain_until_ms;
+    char              media[4200];
+};
+
+static void print_help(void)
+{
+    puts("kiln-server: the HTTP interface and the event streams of Kiln\n\n"
+         "  --role api|realtime|both   which routes this process has (both)\n"
+         "  --port N                   instead of KILN_PORT\n"
+         "  --bind ADDRESS             instead of KILN_BIND\n"
+         "  --check                    connect, prepare every statement, print one line, end\n"
+         "  --version, --help\n\n"
+         "Environment:");
+    cfg_help(stdout);
+}
+
+static bool parse_role(const char *word, unsigned *roles)
+{
+    *roles = strcmp(word, "api") == 0        ? ROLE_API
+             : strcmp(word, "realtime") == 0 ? ROLE_REALTIME
+             : strcmp(word, "both") == 0     ? ROLE_BOTH
+                                             : 0;
+    return *roles != 0;
+}
+
+/* -1: go on; else the exit code. */
+static int parse_flags(int argc, char **argv, struct options *opt)
+{
+    static const struct option flags[] = { { "role", required_argument, NULL, 'r' },
+                                           { "port", required_argument, NULL, 'p' },
+                                           { "bind", required_argument, NULL, 'b' },
+                                           { "check", no_argument, NULL, 'c' },
+                                           { "help", no_argument, NULL, 'h' },
+                                           { "version", no_argument, NULL, 'v' },
+                                           { NULL, 0, NULL, 0 } };
+    int                        flag;
+
+    while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
+        bool ok = true;
+        switch (flag) {
+        case 'r': ok = parse_role(optarg, &opt->roles); break;
+        case 'p': ok = cfg_parse_int(optarg, 1, 65535, &opt->port); break;
+        case 'b': opt->bind = optarg; break;
+        case 'c': opt->is_check = true; break;
+        case 'h': print_help(); return EXIT_OK;
+        case 'v': puts(PROGRAM " " KILN_VERSION); return EXIT_OK;
+        default: return EXIT_USAGE; /* getopt has said why */
+        }
+        if (!ok) {
+            fprintf(stderr, PROGRAM ": --%s: not a value for it (see --help)\n",
+                    flag == 'r' ? "role" : "port");
+            return EXIT_USAGE;
+        }
+    }
+    if (optind == argc)
+        return -1;
+    fprintf(stderr, PROGRAM ": %s: no such argument (see --help)\n", argv[optind]);
+    return EXIT_USAGE;
+}
+
+static bool check_cfg(struct program *program, struct err *err)
+{
+    const struct cfg *cfg = &program->cfg;
+
+    if (!cfg->database_url[0])
+        err_set(err, "F0000",
+                "DATABASE_URL is empty (./kiln up sets it for the embedded database)");
+    else if (!cfg->jwt_secret[0])
+        err_set(err, "F0000", "KILN_JWT_SECRET is empty (./kiln up makes one)");
+    else if (cfg->jwks_url[0])
+        err_set(err, "F0000", "KILN_JWKS_URL: RS256 by JWKS is not built yet; leave it empty");
+    else
+        return true;
+    return false;
+}
+
+/* The default folder is named by an absolute path, since KILN_MEDIA must be one. */
+static const char *media_url(struct program *program)
+{
+    char *home = realpath(program->cfg.home, NULL);
+
+    if (program->cfg.media[0])
+        return program->cfg.media;
+    snprintf(program->media, sizeof(program->media), "file:%s/media",
+             home ? home : program->cfg.home);
+    free(home);
+    return program->media;
+}
+
+/* Each stream is a descriptor; what the kernel does not allow cannot be promised. */
+static void raise_open_files(struct cfg *cfg)
+{
+    struct rlimit limit;
+    int           spare = 1000;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur != RLIM_INFINITY && (rlim_t)(cfg->max_streams + spare) > limit.rlim_cur) {
+        cfg->max_streams =
+            limit.rlim_cur > 2000 ? (int)limit.rlim_cur - spare : (int)limit.rlim_cur / 2;
+        log_warn("fewer streams than configured: the limit of open files is lower", "streams",
+                 LOG_I64(cfg->max_streams), NULL);
+    }
+}
+
+/* ---- drain: SIGTERM, SIGINT ----
+ * Nothing new comes in; streams end with a retry; calls in flight are answered, at the latest by
+ * their deadline. MHD must not be stopped while a connection is suspended, so we wait for the last
+ * one. */
+
+static void watch_drain(void *ctx)
+{
+    struct program *program = ctx;
+    struct server  *server  = &program->server;
+    size_t          left    = http_requests(server->http);
+
+    if (left == 0) {
+        loop_stop(server->loop);
+        return;
+    }
+    if (base_now_ms() > program->drain_until_ms) {
+        log_error("the drain took too long", "requests", LOG_I64(left), NULL);
+        exit(EXIT_INTERNAL);
+    }
+    loop_timer_set(server->loop, &program->drain_timer, 20);
+}
+
+static void on_stop(void *ctx, int signo)
+{
+    struct program *program = ctx;
+    struct server  *server  = &program->server;
+
+    if (server->is_draining)
+        return;
+    log_info("draining", "signal", LOG_I64(signo), "requests", LOG_I64(http_requests(server->http)),
+             NULL);
+    server->is_draining     = true;
+    program->drain_until_ms = base_now_ms() + DRAIN_MS;
+    http_stop_accepting(server->http);
+    if (server->sse)
+        sse_drain(server->sse);
+    watch_drain(program);
+}
+
+/* ---- opening and closing ---- */
+
+static bool open_parts(struct program *program, const struct options *opt, struct err *err)
+{
+    struct server    *server = &program->server;
+    struct token_keys keys   = { program->cfg.jwt_secret, program->cfg.jwt_secret_previous,
+                                 program->cfg.jwt_issuer, program->cfg.jwt_audience };
+
+    server->auth    = auth_open(&keys);
+    server->metrics = metrics_open();
+    server->calls   = calls_open(server, err);
+    if (!server->calls)
+        return false;
+    if (server->roles & ROLE_API && !(server->store = store_open(media_url(program), err)))
+        return false;
+    if (server->roles & ROLE_REALTIME) {
+        server->sse = sse_open(server);
+        server->bus = bus_open(server, err);
+        if (!server->bus)
+            return false;
+    }
+    server->http = http_open(server, opt->bind ? opt->bind : program->cfg.bind,
+                             opt->port ? (int)opt->port : program->cfg.port, err);
+    return server->http && loop_on_signal(server->loop, SIGTERM, on_stop, program, err)
+           && loop_on_signal(server->loop, SIGINT, on_stop, program, err);
+}
+
+static void close_parts(struct server *server)
+{
+    http_close(server->http);
+    bus_close(server->bus);
+    calls_close(server->calls);
+    sse_close(server->sse);
+    store_close(server->store);
+    metrics_close(server->metrics);
+    auth_close(server->auth);
+    loop_close(server->loop);
+}
+
+static int exit_code(const struct err *err)
+{
+    return err_is(err, "F0000") ? EXIT_CONFIG : EXIT_INTERNAL;
+}
+
+static int serve(struct program *program, const struct options *opt)
+{
+    struct server *server = &program->server;
+    struct err     err;
+    int            code = EXIT_OK;
+
+    server->loop = loop_open(&err);
+    if (server->loop && open_parts(program, opt, &err)) {
+        log_info("serving", "version", KILN_VERSION, "bind",
+                 opt->bind ? opt->bind : program->cfg.bind, "port",
+                 LOG_I64(opt->port ? opt->port : program->cfg.port), NULL);
+        loop_run(server->loop);
+        log_info("stopped", NULL);
+    } else {
+        log_fatal(PROGRAM, &err);
+        code = exit_code(&err);
+    }
+    close_parts(server);
+    return code;
+}
+
+static int check(struct program *program)
+{
+    struct err err;
+
+    if (!calls_check(&program->server, &err) || !bus_check(&program->server, &err)) {
+        log_fatal(PROGRAM, &err);
+        return db_exit_code(&err);
+    }
+    puts(PROGRAM ": the database answers and has every function");
+    return EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    struct program program = { 0 };
+    struct options opt     = { .roles = ROLE_BOTH };
+    struct err     err;
+    int            code = parse_flags(argc, argv, &opt);
+
+    if (code >= 0)
+        return code;
+    if (!cfg_load(&program.cfg, &err) || !check_cfg(&program, &err)) {
+        log_fatal(PROGRAM, &err);
+        return EXIT_CONFIG;
+    }
+    signal(SIGPIPE, SIG_IGN); /* a client that has gone shows as EPIPE where we write */
+    log_setup(PROGRAM, (enum log_level)program.cfg.log_level,
+              program.cfg.log_format == CFG_LOG_JSON);
+    program.server.cfg   = &program.cfg;
+    program.server.roles = opt.roles;
+    program.drain_timer  = (struct loop_timer) { .on_time = watch_drain, .ctx = &program };
+    if (opt.is_check)
+        return check(&program);
+    raise_open_files(&program.cfg);
+    return serve(&program, &opt);
+}

@@ -1,0 +1,364 @@
+/*
+ * media: uploads into the store and files out of it.
+ */
+#include "media.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "http.h"
+#include "jbuf.h"
+#include "log.h"
+#include "range.h"
+#include "sniff.h"
+#include "store.h"
+
+/* What open_media and begin_upload say of a file. */
+struct facts {
+    char     key[STORE_KEY_CHARS + 1];
+    char     content_type[128];
+    char     sha256[65];
+    uint64_t bytes;
+};
+
+static void copy_string(const json_t *json, const char *name, char *to, size_t size)
+{
+    const char *text = json_string_value(json_object_get(json, name));
+
+    snprintf(to, size, "%s", text ? text : "");
+}
+
+static bool read_facts(const PGresult *result, struct facts *facts, struct err *err)
+{
+    const char *text = PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "";
+    json_t     *json = json_loads(text, 0, NULL);
+
+    copy_string(json, "storage_key", facts->key, sizeof(facts->key));
+    copy_string(json, "content_type", facts->content_type, sizeof(facts->content_type));
+    copy_string(json, "sha256", facts->sha256, sizeof(facts->sha256));
+    facts->bytes = (uint64_t)json_integer_value(json_object_get(json, "bytes"));
+    json_decref(json);
+    if (facts->content_type[0])
+        return true;
+    err_set(err, "XX000", "SQL gave no facts of a file");
+    return false;
+}
+
+/* ---- PUT ---- */
+
+struct upload {
+    struct facts         facts;
+    struct store_writer *writer;
+    unsigned char        head[SNIFF_BYTES];
+    size_t               head_bytes;
+    uint64_t             bytes;
+    struct stored        stored;
+};
+
+static void upload_free(void *data)
+{
+    struct upload *upload = data;
+
+    store_abandon(upload->writer); /* NULL once it was committed */
+    free(upload);
+}
+
+static void fail(struct request *r, const char *sqlstate, const char *sentence)
+{
+    struct err err;
+
+    err_set(&err, sqlstate, "%s", sentence);
+    request_problem(r, &err);
+}
+
+static void fail_upload(struct request *r, const struct err *err)
+{
+    struct upload *upload = r->data;
+
+    if (upload) {
+        store_abandon(upload->writer);
+        upload->writer = NULL;
+    }
+    request_problem(r, err);
+}
+
+static bool type_agrees(struct request *r, const struct facts *facts)
+{
+    const char *given = request_header(r, "Content-Type");
+    size_t      bytes = strlen(facts->content_type);
+
+    return !given
+           || (strncasecmp(given, facts->content_type, bytes) == 0 && strchr("; \t", given[bytes]));
+}
+
+static void start_upload(struct request *r, const struct facts *facts)
+{
+    struct upload *upload = calloc(1, sizeof(*upload));
+    struct err     err;
+
+    if (!upload)
+        abort();
+    upload->facts  = *facts;
+    r->data        = upload;
+    r->data_free   = upload_free;
+    upload->writer = store_create(r->server->store, &err);
+    if (!upload->writer)
+        fail_upload(r, &err);
+}
+
+/* The answer to begin_upload: from here on the body is let in. */
+static void on_begin_reply(void *ctx, PGresult *result, const struct err *err)
+{
+    struct request *r     = ctx;
+    struct facts    facts = { 0 };
+    struct err      own;
+
+    if (err || !read_facts(result, &facts, &own))
+        request_problem(r, err ? err : &own);
+    else if (!type_agrees(r, &facts))
+        fail(r, "H0415", "The Content-Type is not the one the URL was signed for.");
+    else
+        start_upload(r, &facts);
+    PQclear(result);
+    if (!r->answer)
+        request_resume(r);
+}
+
+static void put_begin(struct request *r)
+{
+    const char *length = request_header(r, "Content-Length");
+    struct err  err;
+
+    if (length && strtoull(length, NULL, 10) > (uint64_t)r->server->cfg->upload_max_bytes)
+        fail(r, "H0413", "The file is larger than uploads may be.");
+    else if (call_request(r, CALL_STATEMENT(CALL_BEGIN_UPLOAD), POOL_WRITE, NULL, on_begin_reply,
+                          &err))
+        request_suspend(r);
+    else
+        request_problem(r, &err);
+}
+
+static void invalid(struct err *err, const char *sentence)
+{
+    err_set(err, "KN003", "%s", sentence);
+    snprintf(err->detail, sizeof(err->detail), "[{\"field\":\"/bytes\",\"message\":\"%s\"}]",
+             sentence);
+}
+
+/* Looked at as soon as there is enough, so that a wrong file is refused before the disk has all of
+ * it. */
+static bool head_agrees(struct upload *upload, const char *data, size_t bytes, bool is_end)
+{
+    size_t more = SNIFF_BYTES - upload->head_bytes;
+
+    if (more == 0)
+        return true;
+    more = bytes < more ? bytes : more;
+    if (more)
+        memcpy(upload->head + upload->head_bytes, data, more);
+    upload->head_bytes += more;
+    if (upload->head_bytes < SNIFF_BYTES && !is_end)
+        return true;
+    return sniff_agrees(upload->facts.content_type, upload->head, upload->head_bytes);
+}
+
+static void put_take(struct request *r, const char *data, size_t bytes)
+{
+    struct upload *upload = r->data;
+    struct err     err;
+
+    upload->bytes += bytes;
+    if (upload->bytes > (uint64_t)r->server->cfg->upload_max_bytes)
+        err_set(&err, "H0413", "The file is larger than uploads may be.");
+    else if (upload->facts.bytes && upload->bytes > upload->facts.bytes)
+        invalid(&err, "the file is larger than was announced");
+    else if (!head_agrees(upload, data, bytes, false))
+        err_set(&err, "H0415", "The file does not begin like %s.", upload->facts.content_type);
+    else if (store_write(upload->writer, data, bytes, &err))
+        return;
+    fail_upload(r, &err);
+}
+
+/* A file whose row was refused has no owner; where the link was lost its row may be there, and the
+ * sweep decides. */
+static void on_finish_reply(void *ctx, PGresult *result, const struct err *err)
+{
+    struct request *r      = ctx;
+    struct upload  *upload = r->data;
+    struct err      ignored;
+
+    if (err && !err_is(err, "08") && !store_unlink(r->server->store, upload->stored.key, &ignored))
+        log_warn("a refused upload stays", "request_id", r->id, "error", ignored.message, NULL);
+    call_answer(r, result, err);
+}
+
+static const char *finish_body(struct request *r, const struct upload *upload)
+{
+    struct jbuf j = { 0 };
+    const char *text;
+
+    jbuf_object(&j);
+    jbuf_key(&j, "storage_key");
+    jbuf_str(&j, upload->stored.key);
+    jbuf_key(&j, "bytes");
+    jbuf_i64(&j, (int64_t)upload->stored.bytes);
+    jbuf_key(&j, "sha256");
+    jbuf_str(&j, upload->stored.sha256);
+    jbuf_key(&j, "content_type");
+    jbuf_str(&j, upload->facts.content_type);
+    jbuf_end(&j);
+    text = arena_strdup(r->arena, jbuf_text(&j));
+    jbuf_free(&j);
+    return text;
+}
+
+static void put_finish(struct request *r)
+{
+    struct upload       *upload = r->data;
+    struct store_writer *writer = upload->writer;
+    struct err           err;
+
+    if (upload->facts.bytes && upload->bytes != upload->facts.bytes) {
+        invalid(&err, "the file is smaller than was announced");
+        fail_upload(r, &err);
+        return;
+    }
+    if (!head_agrees(upload, NULL, 0, true)) {
+        err_set(&err, "H0415", "The file does not begin like %s.", upload->facts.content_type);
+        fail_upload(r, &err);
+        return;
+    }
+    upload->writer = NULL;
+    if (!store_commit(writer, &upload->stored, &err)) {
+        request_problem(r, &err);
+        return;
+    }
+    if (call_request(r, (size_t)(r->route - routes), r->route->pool, finish_body(r, upload),
+                     on_finish_reply, &err))
+        request_suspend(r);
+    else
+        on_finish_reply(r, NULL, &err);
+}
+
+const struct handler media_put = { put_begin, put_take, put_finish };
+
+/* ---- GET, HEAD ---- */
+
+static void add_file_headers(struct MHD_Response *response, const struct facts *facts,
+                             const char *etag)
+{
+    MHD_add_response_header(response, "Content-Type", facts->content_type);
+    MHD_add_response_header(response, "Accept-Ranges", "bytes");
+    MHD_add_response_header(response, "ETag", etag);
+    /* The bytes of one id never change; who may see them does, hence private. */
+    MHD_add_response_header(response, "Cache-Control", "private, max-age=31536000, immutable");
+    /* A file somebody sent in must not act as a page of this site. */
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Content-Security-Policy", "default-src 'none'; sandbox");
+}
+
+static void send_unsatisfiable(struct request *r, uint64_t size)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    char text[64];
+
+    snprintf(text, sizeof(text), "bytes */%" PRIu64, size);
+    MHD_add_response_header(response, "Content-Range", text);
+    request_answer(r, 416, response);
+}
+
+/* If-Range: a range is only good for the file the client has begun; dates we do not give, so none
+ * matches. */
+static enum range_kind wanted_range(struct request *r, const char *etag, uint64_t size,
+                                    uint64_t *first, uint64_t *last)
+{
+    const char *condition = request_header(r, "If-Range");
+
+    if (condition && strcmp(condition, etag) != 0)
+        return RANGE_WHOLE;
+    return range_parse(request_header(r, "Range"), size, first, last);
+}
+
+static void send_file(struct request *r, const struct facts *facts, int fd, uint64_t size,
+                      const char *etag)
+{
+    uint64_t             first = 0, last = 0;
+    enum range_kind      kind  = wanted_range(r, etag, size, &first, &last);
+    uint64_t             bytes = kind == RANGE_PART ? last - first + 1 : size;
+    struct MHD_Response *response;
+    char                 text[96];
+
+    if (kind == RANGE_UNSATISFIABLE) {
+        close(fd);
+        send_unsatisfiable(r, size);
+        return;
+    }
+    response = MHD_create_response_from_fd_at_offset64(bytes, fd, first); /* sendfile; closes fd */
+    if (!response)
+        abort();
+    add_file_headers(response, facts, etag);
+    if (kind == RANGE_PART) {
+        snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first, last, size);
+        MHD_add_response_header(response, "Content-Range", text);
+    }
+    request_answer(r, kind == RANGE_PART ? 206 : 200, response);
+}
+
+static void send_not_modified(struct request *r, const struct facts *facts, const char *etag)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+
+    add_file_headers(response, facts, etag);
+    request_answer(r, 304, response);
+}
+
+static void open_file(struct request *r, const struct facts *facts)
+{
+    char       etag[68];
+    uint64_t   size;
+    struct err err;
+    int        fd;
+
+    snprintf(etag, sizeof(etag), "\"%.64s\"", facts->sha256);
+    if (range_etag_matches(request_header(r, "If-None-Match"), etag)) {
+        send_not_modified(r, facts, etag);
+        return;
+    }
+    fd = store_read(r->server->store, facts->key, &size, &err);
+    if (fd < 0)
+        request_problem(r, &err);
+    else
+        send_file(r, facts, fd, size, etag);
+}
+
+static void on_open_reply(void *ctx, PGresult *result, const struct err *err)
+{
+    struct request *r     = ctx;
+    struct facts    facts = { 0 };
+    struct err      own;
+
+    if (err || !read_facts(result, &facts, &own))
+        request_problem(r, err ? err : &own);
+    else
+        open_file(r, &facts);
+    PQclear(result);
+}
+
+static void get_finish(struct request *r)
+{
+    struct err err;
+
+    if (call_request(r, (size_t)(r->route - routes), r->route->pool, NULL, on_open_reply, &err))
+        request_suspend(r);
+    else
+        request_problem(r, &err);
+}
+
+const struct handler media_get = { .finish = get_finish };

@@ -1,0 +1,116 @@
+/*
+ * problem: what an error looks like from outside. The HTTP codes of C's own refusals (404 of a
+ * path, 413, 415 …) have rows too, under SQLSTATEs beginning with H that no database sends, so that
+ * there is one table and one form.
+ */
+#include "problem.h"
+
+#include <jansson.h>
+#include <string.h>
+
+static const struct problem problems[] = {
+    /* Said by SQL */
+    { "KN001", 409, "state_conflict", "The thing is not in a state for this", true, 0 },
+    { "KN002", 404, "not_found", "Not found", true, 0 },
+    { "KN003", 422, "invalid_field", "A field is wrong", true, 0 },
+    { "KN004", 403, "forbidden", "Not allowed", true, 0 },
+    { "KN005", 409, "idempotency_conflict", "The idempotency key was used with another body", true,
+      0 },
+    { "KN006", 400, "malformed", "Malformed request", true, 0 },
+    { "KN007", 429, "too_many_requests", "Too many requests", true, 1 },
+    { "KN008", 403, "link_expired", "The link is forged or has expired", true, 0 },
+    { "KN009", 401, "unauthorized", "Unauthorized", true, 0 },
+
+    /* Values that do not parse: invalid text, encoding, date, number */
+    { "22P02", 400, "malformed", "Malformed request", true, 0 },
+    { "22P05", 400, "malformed", "Malformed request", true, 0 },
+    { "22021", 400, "malformed", "Malformed request", true, 0 },
+    { "22023", 400, "malformed", "Malformed request", true, 0 },
+    { "22003", 400, "malformed", "Malformed request", true, 0 },
+
+    /* Later it may work: time-out, lock, conflict, resources, restart, link */
+    { "57014", 503, "unavailable", "Try again", false, 2 },
+    { "55P03", 503, "unavailable", "Try again", false, 1 },
+    { "40001", 503, "unavailable", "Try again", false, 1 },
+    { "40P01", 503, "unavailable", "Try again", false, 1 },
+    { "53", 503, "unavailable", "Try again", false, 2 },
+    { "57P0", 503, "unavailable", "Try again", false, 2 },
+    { "08", 503, "unavailable", "Try again", false, 2 },
+
+    /* Said by this server */
+    { "H0404", 404, "not_found", "Not found", true, 0 },
+    { "H0405", 405, "method_not_allowed", "Method not allowed", true, 0 },
+    { "H0413", 413, "too_large", "The body is too large", true, 0 },
+    { "H0415", 415, "unsupported_media_type", "Unsupported media type", true, 0 },
+    { "H0505", 505, "http_version", "HTTP/1.1 is needed", true, 0 },
+};
+
+static const struct problem internal = { "", 500, "internal", "Internal error", false, 0 };
+
+const struct problem *problem_find(const struct err *err)
+{
+    for (size_t i = 0; i < countof(problems); i++)
+        if (err_is(err, problems[i].sqlstate))
+            return &problems[i];
+    return &internal;
+}
+
+static json_t *load_detail(const struct err *err)
+{
+    return err->detail[0] ? json_loads(err->detail, 0, NULL) : NULL;
+}
+
+unsigned problem_retry_after(const struct problem *problem, const struct err *err)
+{
+    json_t *detail;
+    double  seconds;
+
+    if (!err_is(err, "KN007"))
+        return problem->retry_after_seconds;
+    detail  = load_detail(err);
+    seconds = json_number_value(json_object_get(detail, "retry_after"));
+    json_decref(detail);
+    if (!(seconds > 0))
+        return problem->retry_after_seconds;
+    return seconds > 86400 ? 86400 : (unsigned)(seconds + 0.999);
+}
+
+/* DETAIL of KN003 goes out as it came, if it is the list it should be (a long one may have been
+ * cut). */
+static void write_fields(struct jbuf *j, const struct err *err)
+{
+    json_t *fields = load_detail(err);
+
+    if (json_is_array(fields)) {
+        jbuf_key(j, "errors");
+        jbuf_raw(j, err->detail);
+    }
+    json_decref(fields);
+}
+
+void problem_json(struct jbuf *j, const struct problem *problem, const struct err *err,
+                  const char *request_id)
+{
+    char type[80] = "urn:kiln:problem:";
+
+    strncat(type, problem->code, sizeof(type) - strlen(type) - 1);
+    jbuf_object(j);
+    jbuf_key(j, "type");
+    jbuf_str(j, type);
+    jbuf_key(j, "title");
+    jbuf_str(j, problem->title);
+    jbuf_key(j, "status");
+    jbuf_i64(j, problem->status);
+    jbuf_key(j, "detail");
+    jbuf_str(j, problem->is_ours ? err->message
+                : problem->status == 503
+                    ? "The request could not be served just now; it is safe to try again."
+                    : "Something went wrong on our side; the log has it under the request id.");
+    jbuf_key(j, "code");
+    jbuf_str(j, problem->code);
+    jbuf_key(j, "request_id");
+    jbuf_str(j, request_id);
+    if (err_is(err, "KN003"))
+        write_fields(j, err);
+    jbuf_end(j);
+}

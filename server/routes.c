@@ -1,0 +1,106 @@
+/*
+ * routes: every path this server answers, in reading order. A row that is missing here does not
+ * exist; a row whose function is missing in the database ends the program at start.
+ */
+#include "routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "call.h"
+#include "media.h"
+#include "metrics.h"
+#include "server.h"
+#include "sse.h"
+
+#define V1 "/api/v1"
+
+const struct route routes[] = {
+    /* Generations */
+    { "POST", V1 "/generate", AUTH_USER, &call_sql, "create_generation", 202, POOL_WRITE,
+      ROLE_API },
+    { "GET", V1 "/generations", AUTH_USER, &call_sql, "list_generations", 200, POOL_READ,
+      ROLE_API },
+    { "GET", V1 "/generations/{id}", AUTH_USER, &call_sql, "get_generation", 200, POOL_READ,
+      ROLE_API },
+    { "DELETE", V1 "/generations/{id}", AUTH_USER, &call_sql, "delete_generation", 204, POOL_WRITE,
+      ROLE_API },
+    { "POST", V1 "/generations/{id}/cancel", AUTH_USER, &call_sql, "cancel_generation", 202,
+      POOL_WRITE, ROLE_API },
+    { "POST", V1 "/generations/{id}/retry", AUTH_USER, &call_sql, "retry_generation", 202,
+      POOL_WRITE, ROLE_API },
+
+    /* The catalogue */
+    { "GET", V1 "/models", AUTH_NONE, &call_sql, "list_models", 200, POOL_READ, ROLE_API },
+    { "GET", V1 "/models/{id...}", AUTH_NONE, &call_sql, "get_model", 200, POOL_READ, ROLE_API },
+
+    /* Media */
+    { "POST", V1 "/uploads/presign", AUTH_USER, &call_sql, "create_upload", 201, POOL_WRITE,
+      ROLE_API },
+    { "PUT", V1 "/media/{id}", AUTH_SIGNED, &media_put, "finish_upload", 200, POOL_WRITE,
+      ROLE_API },
+    { "GET", V1 "/media/{id}", AUTH_SIGNED, &media_get, "open_media", 200, POOL_READ, ROLE_API },
+
+    /* The stream */
+    { "POST", V1 "/stream-tickets", AUTH_USER, &sse_ticket, "create_ticket", 201, POOL_WRITE,
+      ROLE_API },
+    { "GET", V1 "/events", AUTH_STREAM, &sse_events, NULL, 200, POOL_READ, ROLE_REALTIME },
+
+    /* For those who run it */
+    { "GET", "/healthz", AUTH_NONE, &metrics_health, NULL, 200, POOL_NONE, ROLE_BOTH },
+    { "GET", "/readyz", AUTH_NONE, &metrics_ready, "ready", 200, POOL_READ, ROLE_BOTH },
+    { "GET", "/metrics", AUTH_NONE, &metrics_page, "metrics", 200, POOL_READ, ROLE_BOTH },
+};
+const size_t nroutes = countof(routes);
+
+/* The pattern's text before its parameter is compared as it is; after {id} comes the end or a
+ * literal tail. */
+static bool path_fits(const char *pattern, const char *path, struct route_match *match)
+{
+    const char *open  = strchr(pattern, '{');
+    size_t      fixed = open ? (size_t)(open - pattern) : 0;
+    const char *tail;
+
+    match->id = NULL;
+    if (!open)
+        return strcmp(pattern, path) == 0;
+    if (strncmp(pattern, path, fixed) != 0)
+        return false;
+    tail            = strchr(open, '}') + 1;
+    match->id       = path + fixed;
+    match->id_bytes = tail[-2] == '.' ? strlen(match->id) : strcspn(match->id, "/");
+    return match->id_bytes > 0 && strcmp(match->id + match->id_bytes, tail) == 0;
+}
+
+static bool method_fits(const struct route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0
+           || (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0
+               && route->auth != AUTH_STREAM);
+}
+
+static void allow(struct route_match *match, const struct route *route)
+{
+    size_t      len   = strlen(match->allow);
+    const char *comma = len ? ", " : "";
+    bool        head  = strcmp(route->method, "GET") == 0 && route->auth != AUTH_STREAM;
+
+    snprintf(match->allow + len, sizeof(match->allow) - len, "%s%s%s", comma, route->method,
+             head ? ", HEAD" : "");
+}
+
+enum route_result routes_match(unsigned roles, const char *method, const char *path,
+                               struct route_match *match)
+{
+    match->allow[0] = '\0';
+    for (size_t i = 0; i < nroutes; i++) {
+        if (!(routes[i].roles & roles) || !path_fits(routes[i].pattern, path, match))
+            continue;
+        if (method_fits(&routes[i], method)) {
+            match->route = &routes[i];
+            return ROUTE_FOUND;
+        }
+        allow(match, &routes[i]);
+    }
+    return match->allow[0] ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
+}

@@ -1,0 +1,60 @@
+/*
+ * routes: the whole public surface as one array; see routes.c.
+ */
+#ifndef KILN_ROUTES_H
+#define KILN_ROUTES_H
+
+#include "base.h"
+
+struct request;
+
+enum auth_kind {
+    AUTH_NONE,   /* anyone */
+    AUTH_USER,   /* Authorization: Bearer */
+    AUTH_SIGNED, /* exp and sig in the query; SQL checks them */
+    AUTH_STREAM, /* Bearer, or ?ticket= */
+};
+
+enum pool {
+    POOL_NONE,
+    POOL_READ,  /* the pipelined link; sent once more when the link is lost */
+    POOL_WRITE, /* one of KILN_DB_WRITERS links, one call in flight each */
+};
+
+/* What a route does with a request. A begin that has to wait suspends; it has refused once an
+ * answer is set. */
+struct handler {
+    void (*begin)(struct request *r); /* before the body, or NULL */
+    void (*take)(struct request *r, const char *data,
+                 size_t bytes);        /* NULL: the body is collected */
+    void (*finish)(struct request *r); /* the whole body is here */
+};
+
+struct route {
+    const char           *method;
+    const char           *pattern; /* {id} is one segment, {id...} the rest of the path */
+    enum auth_kind        auth;
+    const struct handler *handler;
+    const char           *function; /* kiln_api.NAME, or NULL */
+    unsigned              status;   /* of success */
+    enum pool             pool;
+    unsigned              roles; /* enum role: which processes have it */
+};
+
+extern const struct route routes[];
+extern const size_t       nroutes;
+
+enum route_result { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD };
+
+struct route_match {
+    const struct route *route;
+    const char         *id; /* undecoded; NULL where the pattern has none */
+    size_t              id_bytes;
+    char                allow[64]; /* of ROUTE_NO_METHOD: what the path does have */
+};
+
+/* HEAD finds the row of GET, except for streams. */
+enum route_result routes_match(unsigned roles, const char *method, const char *path,
+                               struct route_match *match);
+
+#endif

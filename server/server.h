@@ -1,0 +1,28 @@
+/*
+ * server: what the parts of kiln-server share. One struct, passed to whoever needs it; main.c owns
+ * all of it.
+ */
+#ifndef KILN_SERVER_H
+#define KILN_SERVER_H
+
+#include "base.h"
+#include "cfg.h"
+#include "loop.h"
+
+enum role { ROLE_API = 1, ROLE_REALTIME = 2, ROLE_BOTH = ROLE_API | ROLE_REALTIME };
+
+struct server {
+    const struct cfg *cfg;
+    struct loop      *loop;
+    unsigned          roles; /* enum role */
+    struct http      *http;
+    struct calls     *calls;
+    struct auth      *auth;
+    struct store     *store; /* NULL without ROLE_API */
+    struct sse       *sse;   /* NULL without ROLE_REALTIME */
+    struct bus       *bus;   /* NULL without ROLE_REALTIME */
+    struct metrics   *metrics;
+    bool              is_draining;
+};
+
+#endif
