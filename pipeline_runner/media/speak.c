@@ -6,8 +6,8 @@
 
 #include "ops.h"
 #include "prng.h"
-#include "probe.h"
 #include "program.h"
+#include "stream.h"
 
 /* espeak-ng reads [[ ]] as phoneme names and < > as nothing good; a prompt is plain words. */
 static char *plain(const char *prompt)
@@ -20,11 +20,25 @@ static char *plain(const char *prompt)
     return text;
 }
 
+/* espeak-ng writes a short silence for a text of signs alone. */
+static bool is_heard(const char *path, struct stream_facts *facts)
+{
+    struct fault unheard = { 0 };
+    struct wave *wave    = g_new0(struct wave, 1);
+    float        loudest = 0;
+
+    if (stream_check(path, FORMAT_WAV, facts, wave, &unheard))
+        for (int i = 0; i < WAVE_COLUMNS; i++)
+            loudest = MAX(loudest, wave->high[i]);
+    g_free(wave);
+    return loudest > 0.01f;
+}
+
 json_t *op_speak(struct request *request, struct fault *fault)
 {
     struct speech_params params;
     struct prng          prng = prng_of(request_key(request), "pitch");
-    struct probe         probe;
+    struct stream_facts  facts;
     char                 speed[12], pitch[12], *text, *out = NULL;
     size_t               bytes;
     bool                 ok;
@@ -47,14 +61,13 @@ json_t *op_speak(struct request *request, struct fault *fault)
     request_progress(request, 0.8f, "listening");
     if (!ok)
         return NULL;
-    if (!probe_file("out/speech.wav", NULL, &probe, fault)) {
-        *fault = (struct fault) { 0 };
+    if (!is_heard("out/speech.wav", &facts)) {
         fault_set(fault, EXIT_INVALID, "/prompt: holds nothing that can be spoken");
         return NULL;
     }
     return request_answer(request, "speak",
                           json_pack("{s:s, s:i, s:i, s:I}", "voice", params.voice, "speed",
                                     params.speed, "pitch", pitched, "duration_ms",
-                                    (json_int_t)probe.duration_ms),
+                                    (json_int_t)facts.duration_ms),
                           "out/speech.wav", "work");
 }

@@ -160,15 +160,34 @@ static void take_samples(struct wave *wave, const int16_t *samples, size_t count
 static bool decode_audio(const char *url, enum format format, double claimed_s, double *seconds,
                          struct wave *wave, struct fault *fault)
 {
-    const char *const argv[] = { "ffmpeg",    "-nostdin", "-hide_banner",
-                                 "-v",        "error",    "-xerror",
-                                 "-threads",  "1",        "-protocol_whitelist",
-                                 "file,pipe", "-f",       format_demuxer(format),
-                                 "-i",        url,        "-map",
-                                 "0:a:0",     "-threads", "1",
-                                 "-ac",       "1",        "-ar",
-                                 "8000",      "-f",       "s16le",
-                                 "pipe:1",    NULL };
+    const char *const argv[] = { "ffmpeg",
+                                 "-nostdin",
+                                 "-hide_banner",
+                                 "-v",
+                                 "error",
+                                 "-xerror",
+                                 "-err_detect",
+                                 "crccheck+explode",
+                                 "-threads",
+                                 "1",
+                                 "-protocol_whitelist",
+                                 "file,pipe",
+                                 "-f",
+                                 format_demuxer(format),
+                                 "-i",
+                                 url,
+                                 "-map",
+                                 "0:a:0",
+                                 "-threads",
+                                 "1",
+                                 "-ac",
+                                 "1",
+                                 "-ar",
+                                 "8000",
+                                 "-f",
+                                 "s16le",
+                                 "pipe:1",
+                                 NULL };
     struct program    program;
     int16_t           samples[16384];
     size_t            held = 0;
