@@ -87,7 +87,7 @@ void dispatch_drop(struct task *task)
     task_clear(task);
     d->free_slots[d->nfree++] = task;
     d->worked_ms = base_now_ms();
-    if (was_full)
+    if (was_full || dispatch_running(d) == 0)
         pace_wake(&d->pace, base_now_ns());
     lease_check_old(d);
     dispatch_wake(d);

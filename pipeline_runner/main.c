@@ -163,7 +163,6 @@ static void work_up(void *ctx, struct db *db)
     struct runner *runner = ctx;
 
     (void) db;
-    log_info("connected", "link", "work", NULL);
     dispatch_link_up(runner->dispatch);
 }
 
@@ -172,7 +171,6 @@ static void bell_up(void *ctx, struct db *db)
     struct runner *runner = ctx;
 
     (void) db;
-    log_info("connected", "link", "bell", NULL);
     dispatch_bell(runner->dispatch);        /* it may have rung while nobody listened */
 }
 
@@ -189,8 +187,8 @@ static void link_down(void *ctx, struct db *db, const struct err *err)
 {
     struct runner *runner = ctx;
 
-    log_warn("no link to the database", "link", db == runner->bell ? "bell" : "work", "sqlstate", err->sqlstate, "error",
-             err->message, NULL);
+    (void) db;
+    (void) err;         /* lib/db has logged it */
     if (runner->is_once && runner->dispatch->runner_id == 0) {
         runner->exit_code = EXIT_NO_DB;
         loop_stop(runner->loop);
