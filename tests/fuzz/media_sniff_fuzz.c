@@ -1,7 +1,8 @@
 /*
- * sniff: any bytes whatever may be called a picture, a film or a recording; the walk to their end stays within them.
+ * media_sniff: any bytes whatever may be called a picture, a film or a recording; the walk to their end
+ * stays within them.
  */
-#include "sniff.h"
+#include "pipeline_runner/media/sniff.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
