@@ -30,18 +30,19 @@ static void obey(struct dispatch *d, const PGresult *orders)
 {
     for (int i = 0; i < PQntuples(orders); i++) {
         int64_t      task_id = strtoll(PQgetvalue(orders, i, 0), NULL, 10);
-        int64_t      fence = strtoll(PQgetvalue(orders, i, 1), NULL, 10);
-        struct task *task = dispatch_find(d, task_id, fence);
+        int64_t      fence   = strtoll(PQgetvalue(orders, i, 1), NULL, 10);
+        struct task *task    = dispatch_find(d, task_id, fence);
 
-        if (task)       /* else its outcome has crossed the order */
-            task_stop(task, strcmp(PQgetvalue(orders, i, 2), "cancelled") == 0 ? STOP_CANCELLED : STOP_LOST);
+        if (task) /* else its outcome has crossed the order */
+            task_stop(task, strcmp(PQgetvalue(orders, i, 2), "cancelled") == 0 ? STOP_CANCELLED
+                                                                               : STOP_LOST);
     }
 }
 
 static void answered(void *ctx, PGresult *result, const struct err *err)
 {
     struct ask      *ask = ctx;
-    struct dispatch *d = ask->beat->runner->dispatch;
+    struct dispatch *d   = ask->beat->runner->dispatch;
 
     ask->is_asking = false;
     if (result)
@@ -63,8 +64,8 @@ static void beat_for(struct beat *beat, struct ask *ask, int64_t runner_id)
         return;
     *ask = (struct ask) { beat, runner_id, false };
     snprintf(id, sizeof id, "%" PRId64, runner_id);
-    ask->is_asking
-        = db_send(db_is_up(runner->bell) ? runner->bell : runner->work, ST_BEAT, params, answered, ask, NULL);
+    ask->is_asking = db_send(db_is_up(runner->bell) ? runner->bell : runner->work, ST_BEAT, params,
+                             answered, ask, NULL);
 }
 
 static uint64_t interval_ms(const struct beat *beat)
@@ -85,7 +86,8 @@ static void on_time(void *ctx)
 
 void beat_hurry(struct beat *beat)
 {
-    /* A stop order must be heard within a second of its writing, also by work that began a moment after a beat. */
+    /* A stop order must be heard within a second of its writing, also by work that began a moment
+     * after a beat. */
     if (beat->timer.slot == 0 || beat->timer.due_ns > base_now_ns() + BUSY_MS * UINT64_C(1000000))
         loop_timer_set(beat->runner->loop, &beat->timer, BUSY_MS);
 }
@@ -97,7 +99,7 @@ struct beat *beat_open(struct runner *runner)
     if (!beat)
         abort();
     beat->runner = runner;
-    beat->timer = (struct loop_timer) { .on_time = on_time, .ctx = beat };
+    beat->timer  = (struct loop_timer) { .on_time = on_time, .ctx = beat };
     loop_timer_set(runner->loop, &beat->timer, IDLE_MS);
     return beat;
 }

@@ -1,8 +1,9 @@
 /*
  * beat: says that this runner lives, and hears what it is to stop.
  *
- * Sent over the second link, apart from the work: a slow batch must not look like a death. Where that link is down the
- * first one carries the beats. Each second while anything runs, each three seconds while nothing does; the lease is five.
+ * Sent over the second link, apart from the work: a slow batch must not look like a death. Where
+ * that link is down the first one carries the beats. Each second while anything runs, each three
+ * seconds while nothing does; the lease is five.
  *
  * Ownership: end beat_open() with beat_close(), after the links are closed.
  */

@@ -1,12 +1,14 @@
 /*
  * dispatch: slots, and the cycle that brings outcomes home and work in.
  *
- * One call completes a batch and claims the next: half the commits, which is the cost at small batches. At most one
- * cycle is in flight. A new one leaves when a claim is due (pace.c) and a slot is or comes free, or when outcomes have
- * waited a millisecond for company. Where nothing else runs no company can come, and they leave at once.
+ * One call completes a batch and claims the next: half the commits, which is the cost at small
+ * batches. At most one cycle is in flight. A new one leaves when a claim is due (pace.c) and a slot
+ * is or comes free, or when outcomes have waited a millisecond for company. Where nothing else runs
+ * no company can come, and they leave at once.
  *
- * A cycle is all or nothing. When SQL refuses it because one completion is stale or its output is not storable,
- * nobody knows whose fault it was: each is then sent alone (report.c), and claims go on.
+ * A cycle is all or nothing. When SQL refuses it because one completion is stale or its output is
+ * not storable, nobody knows whose fault it was: each is then sent alone (report.c), and claims go
+ * on.
  */
 #include "dispatch.h"
 
@@ -18,10 +20,10 @@
 #include "beat.h"
 #include "handlers.h"
 
-#define GATHER_NS      PACE_MS
-#define HOLD_NS        (200 * PACE_MS)
-#define TICK_EVERY_MS  100
-#define BUSY_AFTER_MS  1000
+#define GATHER_NS     PACE_MS
+#define HOLD_NS       (200 * PACE_MS)
+#define TICK_EVERY_MS 100
+#define BUSY_AFTER_MS 1000
 
 /* The rows of one answer, kept while a task in a slot still points into them: nothing is copied. */
 struct batch {
@@ -35,9 +37,9 @@ void task_list_add(struct task_list *list, struct task *task)
 {
     if (!list->first)
         list->last = &list->first;
-    task->next = NULL;
+    task->next  = NULL;
     *list->last = task;
-    list->last = &task->next;
+    list->last  = &task->next;
     list->count++;
 }
 
@@ -70,23 +72,23 @@ static void batch_leave(struct batch *batch)
 
 size_t dispatch_running(const struct dispatch *d)
 {
-    return (size_t) d->runner->slots - d->nfree;
+    return (size_t)d->runner->slots - d->nfree;
 }
 
 void dispatch_drop(struct task *task)
 {
-    struct dispatch *d = task->runner->dispatch;
+    struct dispatch *d        = task->runner->dispatch;
     bool             was_full = d->nfree == 0;
 
     task->is_leaving = task->asked > 0;
-    if (task->is_leaving) {         /* an answer about it is still to come; another task must not get it */
+    if (task->is_leaving) { /* an answer about it is still to come; another task must not get it */
         task->state = TASK_SENDING;
         return;
     }
     batch_leave(task->batch);
     task_clear(task);
     d->free_slots[d->nfree++] = task;
-    d->worked_ms = base_now_ms();
+    d->worked_ms              = base_now_ms();
     if (was_full || dispatch_running(d) == 0)
         pace_wake(&d->pace, base_now_ns());
     lease_check_old(d);
@@ -96,7 +98,8 @@ void dispatch_drop(struct task *task)
 struct task *dispatch_find(struct dispatch *d, int64_t task_id, int64_t fence)
 {
     for (int i = 0; i < d->runner->slots; i++)
-        if (d->slots[i].state != TASK_FREE && d->slots[i].task_id == task_id && d->slots[i].fence == fence)
+        if (d->slots[i].state != TASK_FREE && d->slots[i].task_id == task_id
+            && d->slots[i].fence == fence)
             return &d->slots[i];
     return NULL;
 }
@@ -126,22 +129,22 @@ static void fill(struct task *task, struct batch *batch, int row, int64_t runner
 {
     const PGresult *rows = batch->rows;
 
-    task->batch = batch;
-    task->state = TASK_RUNNING;
-    task->runner_id = runner_id;
-    task->task_id = number(rows, row, 0);
-    task->fence = number(rows, row, 1);
-    task->job_id = number(rows, row, 2);
-    task->queue_id = (int) number(rows, row, 3);
-    task->stage = (int) number(rows, row, 4);
-    task->stage_name = PQgetvalue(rows, row, 5);
-    task->attempt = (int) number(rows, row, 6);
+    task->batch        = batch;
+    task->state        = TASK_RUNNING;
+    task->runner_id    = runner_id;
+    task->task_id      = number(rows, row, 0);
+    task->fence        = number(rows, row, 1);
+    task->job_id       = number(rows, row, 2);
+    task->queue_id     = (int)number(rows, row, 3);
+    task->stage        = (int)number(rows, row, 4);
+    task->stage_name   = PQgetvalue(rows, row, 5);
+    task->attempt      = (int)number(rows, row, 6);
     task->handler_name = PQgetvalue(rows, row, 7);
-    task->config = PQgetvalue(rows, row, 8);
-    task->input = PQgetvalue(rows, row, 9);
-    task->media = PQgetvalue(rows, row, 10);
-    task->timeout_ms = (int) number(rows, row, 11);
-    task->handler = handler_find(task->handler_name);
+    task->config       = PQgetvalue(rows, row, 8);
+    task->input        = PQgetvalue(rows, row, 9);
+    task->media        = PQgetvalue(rows, row, 10);
+    task->timeout_ms   = (int)number(rows, row, 11);
+    task->handler      = handler_find(task->handler_name);
 }
 
 static void start_rows(struct dispatch *d, PGresult *rows)
@@ -155,7 +158,7 @@ static void start_rows(struct dispatch *d, PGresult *rows)
     }
     *batch = (struct batch) { rows, 1 };
     for (int i = 0; i < count; i++) {
-        if (d->nfree == 0) {            /* more than we asked for */
+        if (d->nfree == 0) { /* more than we asked for */
             log_error("the database gave more tasks than slots", "rows", LOG_I64(count), NULL);
             d->is_claim_lost = true;
             lease_renew(d);
@@ -187,7 +190,7 @@ static void keep_idle_count(struct dispatch *d, bool is_empty)
 
 static void cycle_took(struct dispatch *d, PGresult *rows)
 {
-    uint64_t now = base_now_ns();
+    uint64_t now       = base_now_ns();
     bool     gave_work = PQntuples(rows) > 0;
 
     free_sent(d);
@@ -204,7 +207,7 @@ static void unsend(struct dispatch *d, enum task_report how, struct task_list *t
 {
     for (struct task *task = d->sending.first; task; task = task->next) {
         task->report = how;
-        task->state = TASK_READY;
+        task->state  = TASK_READY;
     }
     task_list_move(to, &d->sending);
 }
@@ -272,7 +275,8 @@ static void load(struct dispatch *d)
 static void load_busy(struct dispatch *d)
 {
     literal_begin(&d->busy);
-    if (d->sending.count == dispatch_running(d))        /* nothing else: a poll need not look at each slot */
+    if (d->sending.count
+        == dispatch_running(d)) /* nothing else: a poll need not look at each slot */
         return;
     for (int i = 0; i < d->runner->slots; i++)
         if (d->slots[i].state == TASK_RUNNING || d->slots[i].state == TASK_READY)
@@ -287,17 +291,17 @@ static void send_cycle(struct dispatch *d, uint64_t now_ns)
 
     load(d);
     load_busy(d);
-    free_after = d->leaving == STAYING ? d->nfree + d->sending.count : 0;
+    free_after     = d->leaving == STAYING ? d->nfree + d->sending.count : 0;
     d->is_claiming = free_after > 0;
-    d->was_idle = d->is_claiming && d->pace.is_idle;
-    d->sent_ns = now_ns;
+    d->was_idle    = d->is_claiming && d->pace.is_idle;
+    d->sent_ns     = now_ns;
     snprintf(id, sizeof id, "%" PRId64, d->runner_id);
     snprintf(limit, sizeof limit, "%zu", free_after);
-    params[1] = literal_end(&d->ids);
-    params[2] = literal_end(&d->fences);
-    params[3] = literal_end(&d->outputs);
-    params[5] = literal_end(&d->busy);
-    params[6] = d->was_idle ? "t" : "f";
+    params[1]     = literal_end(&d->ids);
+    params[2]     = literal_end(&d->fences);
+    params[3]     = literal_end(&d->outputs);
+    params[5]     = literal_end(&d->busy);
+    params[6]     = d->was_idle ? "t" : "f";
     d->is_cycling = db_send(d->runner->work, ST_CYCLE, params, cycle_answered, d, NULL);
     if (!d->is_cycling) {
         unsend(d, REPORT_COMPLETE, &d->done);
@@ -310,7 +314,8 @@ static void send_cycle(struct dispatch *d, uint64_t now_ns)
 static bool outcomes_are_due(const struct dispatch *d, uint64_t now_ns)
 {
     return d->done.count > 0
-           && (now_ns >= d->gather_until_ns || d->done.count >= BATCH_TASKS || d->done.count == dispatch_running(d));
+           && (now_ns >= d->gather_until_ns || d->done.count >= BATCH_TASKS
+               || d->done.count == dispatch_running(d));
 }
 
 static bool may_claim(const struct dispatch *d)
@@ -336,17 +341,17 @@ static void cycle_step(struct dispatch *d, uint64_t now_ns)
         dispatch_later(d, d->pace.due_ns);
 }
 
-/* Two empty claims while asleep: the first of them ran the timer of the queue, the second saw what it had moved. */
+/* Two empty claims while asleep: the first of them ran the timer of the queue, the second saw what
+ * it had moved. */
 static void is_over_step(struct dispatch *d)
 {
-    const struct runner *runner = d->runner;
+    const struct runner *runner  = d->runner;
     uint64_t             idle_ms = base_now_ms() - d->worked_ms;
 
     if (d->leaving != STAYING || dispatch_running(d) > 0)
         return;
-    if (runner->is_once && d->empty_claims >= 2)
-        leave(d);
-    else if (runner->idle_exit_ms > 0 && idle_ms >= runner->idle_exit_ms)
+    if ((runner->is_once && d->empty_claims >= 2)
+        || (runner->idle_exit_ms > 0 && idle_ms >= runner->idle_exit_ms))
         leave(d);
     else if (runner->idle_exit_ms > 0)
         dispatch_later(d, base_now_ns() + (runner->idle_exit_ms - idle_ms) * PACE_MS);
@@ -354,7 +359,7 @@ static void is_over_step(struct dispatch *d)
 
 static void step(void *ctx)
 {
-    struct dispatch *d = ctx;
+    struct dispatch *d   = ctx;
     uint64_t         now = base_now_ns();
 
     loop_timer_stop(d->runner->loop, &d->timer);
@@ -403,10 +408,10 @@ static void tick_answered(void *ctx, PGresult *result, const struct err *err)
 /* While asleep the claims tick. */
 static void on_tick(void *ctx)
 {
-    struct dispatch *d = ctx;
-    bool             is_busy = dispatch_running(d) > 0 || base_now_ms() - d->worked_ms < BUSY_AFTER_MS;
-    char             id[24];
-    const char      *params[] = { id };
+    struct dispatch *d  = ctx;
+    bool        is_busy = dispatch_running(d) > 0 || base_now_ms() - d->worked_ms < BUSY_AFTER_MS;
+    char        id[24];
+    const char *params[] = { id };
 
     loop_timer_set(d->runner->loop, &d->tick_timer, TICK_EVERY_MS);
     if (!is_busy || d->is_ticking || d->runner_id == 0)
@@ -428,13 +433,13 @@ void dispatch_link_up(struct dispatch *d)
 
 struct dispatch *dispatch_open(struct runner *runner)
 {
-    struct dispatch *d = calloc(1, sizeof *d);
-    size_t           slots = (size_t) runner->slots;
+    struct dispatch *d     = calloc(1, sizeof *d);
+    size_t           slots = (size_t)runner->slots;
 
     if (!d)
         abort();
-    d->runner = runner;
-    d->slots = calloc(slots, sizeof *d->slots);
+    d->runner     = runner;
+    d->slots      = calloc(slots, sizeof *d->slots);
     d->free_slots = calloc(slots, sizeof *d->free_slots);
     if (!d->slots || !d->free_slots)
         abort();
@@ -445,8 +450,8 @@ struct dispatch *dispatch_open(struct runner *runner)
     }
     d->worked_ms = base_now_ms();
     pace_start(&d->pace, base_now_ns());
-    d->step = (struct loop_task) { .on_turn_end = step, .ctx = d };
-    d->timer = (struct loop_timer) { .on_time = on_time, .ctx = d };
+    d->step       = (struct loop_task) { .on_turn_end = step, .ctx = d };
+    d->timer      = (struct loop_timer) { .on_time = on_time, .ctx = d };
     d->tick_timer = (struct loop_timer) { .on_time = on_tick, .ctx = d };
     loop_timer_set(runner->loop, &d->tick_timer, TICK_EVERY_MS);
     lease_start(d);

@@ -1,11 +1,14 @@
 /*
- * dispatch: the heart of a runner: claims tasks into free slots, starts them, brings their outcomes home.
+ * dispatch: the heart of a runner: claims tasks into free slots, starts them, brings their outcomes
+ * home.
  *
- * Four files share struct dispatch: dispatch.c (slots and the cycle), report.c (what is reported alone), lease.c (who
- * we are to the database), leave.c (how we end). All work is sent over one link, in order.
+ * Four files share struct dispatch: dispatch.c (slots and the cycle), report.c (what is reported
+ * alone), lease.c (who we are to the database), leave.c (how we end). All work is sent over one
+ * link, in order.
  *
  * Ownership: end dispatch_open() with dispatch_close(), after the links are closed.
- * Bounds:    as many tasks as slots; one cycle in flight, with at most BATCH_TASKS outcomes or BATCH_BYTES of them.
+ * Bounds:    as many tasks as slots; one cycle in flight, with at most BATCH_TASKS outcomes or
+ *            BATCH_BYTES of them.
  */
 #ifndef RUNNER_DISPATCH_H
 #define RUNNER_DISPATCH_H
@@ -15,7 +18,7 @@
 #include "task.h"
 
 #define BATCH_TASKS 1000
-#define BATCH_BYTES ((size_t) 4 << 20)
+#define BATCH_BYTES ((size_t)4 << 20)
 #define OLD_LEASES  4
 
 /* A list of tasks in order, linked through task->next. */
@@ -27,33 +30,33 @@ struct task_list {
 
 enum leaving {
     STAYING,
-    DRAINING,       /* claims nothing; what runs may finish */
-    HANDING_BACK,   /* what still runs is stopped and released */
-    SIGNING_OFF,    /* all slots are free: unregister, then the loop stops */
+    DRAINING,     /* claims nothing; what runs may finish */
+    HANDING_BACK, /* what still runs is stopped and released */
+    SIGNING_OFF,  /* all slots are free: unregister, then the loop stops */
 };
 
 struct dispatch {
     struct runner *runner;
-    struct task   *slots;           /* runner->slots of them */
-    struct task  **free_slots;      /* a stack */
+    struct task   *slots;      /* runner->slots of them */
+    struct task  **free_slots; /* a stack */
     size_t         nfree;
 
-    struct task_list done;          /* for the next cycle */
-    struct task_list sending;       /* in the cycle that is in flight */
-    struct task_list others;        /* to be reported alone */
+    struct task_list done;    /* for the next cycle */
+    struct task_list sending; /* in the cycle that is in flight */
+    struct task_list others;  /* to be reported alone */
 
     /* the cycle in flight */
     bool     is_cycling;
-    bool     is_claiming;           /* it asked for tasks */
-    bool     was_idle;              /* it marked us asleep */
+    bool     is_claiming; /* it asked for tasks */
+    bool     was_idle;    /* it marked us asleep */
     uint64_t sent_ns;
 
     struct pace pace;
-    uint64_t    gather_until_ns;    /* outcomes wait for company until then */
-    uint64_t    cycle_hold_ns;      /* after an error: not before */
+    uint64_t    gather_until_ns; /* outcomes wait for company until then */
+    uint64_t    cycle_hold_ns;   /* after an error: not before */
     uint64_t    report_hold_ns;
-    uint64_t    worked_ms;          /* when a task was last claimed or ran */
-    unsigned    empty_claims;       /* in a row, asleep, with every slot free */
+    uint64_t    worked_ms;    /* when a task was last claimed or ran */
+    unsigned    empty_claims; /* in a row, asleep, with every slot free */
 
     struct loop_task  step;
     struct loop_timer timer;
@@ -61,10 +64,10 @@ struct dispatch {
     bool              is_ticking;
 
     /* lease.c */
-    int64_t           runner_id;        /* 0 = not registered */
+    int64_t           runner_id; /* 0 = not registered */
     int64_t           old_ids[OLD_LEASES];
     bool              is_registering;
-    bool              is_claim_lost;    /* a claim was sent and its answer never came */
+    bool              is_claim_lost; /* a claim was sent and its answer never came */
     struct loop_timer register_timer;
 
     /* leave.c */
@@ -83,7 +86,7 @@ void dispatch_bell(struct dispatch *d);
 
 /* The one who holds this task, or NULL. */
 struct task *dispatch_find(struct dispatch *d, int64_t task_id, int64_t fence);
-size_t       dispatch_running(const struct dispatch *d);        /* slots in use */
+size_t       dispatch_running(const struct dispatch *d); /* slots in use */
 
 /* From task.c: an outcome is there; a task is over without one. */
 void dispatch_outcome(struct task *task);
@@ -91,15 +94,15 @@ void dispatch_drop(struct task *task);
 
 /* Between the four files. */
 void task_list_add(struct task_list *list, struct task *task);
-void task_list_move(struct task_list *to, struct task_list *from);      /* all of from, to the end */
-void dispatch_wake(struct dispatch *d);                                 /* looks again at the end of this turn */
-void dispatch_later(struct dispatch *d, uint64_t at_ns);                /* and at that time */
+void task_list_move(struct task_list *to, struct task_list *from); /* all of from, to the end */
+void dispatch_wake(struct dispatch *d);                  /* looks again at the end of this turn */
+void dispatch_later(struct dispatch *d, uint64_t at_ns); /* and at that time */
 void report_step(struct dispatch *d, uint64_t now_ns);
 
-void lease_start(struct dispatch *d);
-void lease_renew(struct dispatch *d);                                   /* KN011, or a claim was lost */
-void lease_check_old(struct dispatch *d);                               /* a slot came free */
-void lease_forget(struct dispatch *d, int64_t runner_id);               /* KN011 to a beat */
+void   lease_start(struct dispatch *d);
+void   lease_renew(struct dispatch *d);                     /* KN011, or a claim was lost */
+void   lease_check_old(struct dispatch *d);                 /* a slot came free */
+void   lease_forget(struct dispatch *d, int64_t runner_id); /* KN011 to a beat */
 size_t lease_ids(const struct dispatch *d, int64_t ids[OLD_LEASES + 1]);
 
 /* SIGTERM: once to drain, twice to hand back at once. */

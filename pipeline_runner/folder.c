@@ -1,8 +1,8 @@
 /*
  * folder: makes, removes and sweeps work folders.
  *
- * What lies in them was written by tools, so it is walked by descriptor, never through a symbolic link, and to a
- * bounded depth.
+ * What lies in them was written by tools, so it is walked by descriptor, never through a symbolic
+ * link, and to a bounded depth.
  */
 #include "folder.h"
 
@@ -28,7 +28,7 @@ static bool remove_tree(int parent_fd, const char *name, int depth);
 
 static bool remove_entries(int fd, int depth)
 {
-    DIR           *dir = fdopendir(fd);     /* owns fd */
+    DIR           *dir = fdopendir(fd); /* owns fd */
     struct dirent *entry;
     bool           ok = dir != NULL;
 
@@ -51,7 +51,8 @@ static bool remove_tree(int parent_fd, const char *name, int depth)
     if ((errno != EISDIR && errno != EPERM) || depth > DEEPEST)
         return errno == ENOENT;
     fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno == EACCES && fchmodat(parent_fd, name, 0700, 0) == 0)   /* a tool may have shut its own folder */
+    if (fd < 0 && errno == EACCES
+        && fchmodat(parent_fd, name, 0700, 0) == 0) /* a tool may have shut its own folder */
         fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return false;
@@ -73,7 +74,8 @@ void folder_remove(struct folder *folder)
 
 /* ---- making ---- */
 
-/* Between making a folder and locking it, it looks like a dead one's. Makers hold this lock shared, a sweep alone. */
+/* Between making a folder and locking it, it looks like a dead one's. Makers hold this lock
+ * shared, a sweep alone. */
 static int lock_all(int parent_fd, int how)
 {
     int fd = openat(parent_fd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -94,15 +96,17 @@ static bool make_inside(struct folder *folder)
             || mkdirat(folder->parent_fd, folder->name, 0700) < 0)
             return false;
     }
-    folder->fd = openat(folder->parent_fd, folder->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return folder->fd >= 0 && flock(folder->fd, LOCK_EX | LOCK_NB) == 0 && mkdirat(folder->fd, "in", 0700) == 0
-           && mkdirat(folder->fd, "out", 0700) == 0;
+    folder->fd =
+        openat(folder->parent_fd, folder->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return folder->fd >= 0 && flock(folder->fd, LOCK_EX | LOCK_NB) == 0
+           && mkdirat(folder->fd, "in", 0700) == 0 && mkdirat(folder->fd, "out", 0700) == 0;
 }
 
-bool folder_make(struct folder *folder, const char *work_folder, int64_t task_id, int64_t fence, struct err *err)
+bool folder_make(struct folder *folder, const char *work_folder, int64_t task_id, int64_t fence,
+                 struct err *err)
 {
     int  lock = -1;
-    bool ok = false;
+    bool ok   = false;
 
     *folder = (struct folder) { .fd = -1 };
     snprintf(folder->name, sizeof folder->name, "%" PRId64 "-%" PRId64, task_id, fence);
@@ -132,8 +136,8 @@ static bool is_in(const char *path, const char *folder)
     return strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/');
 }
 
-/* A runner that was killed takes its children with it, but not theirs. Who still works in the dead one's folder is
- * known by its current directory. */
+/* A runner that was killed takes its children with it, but not theirs. Who still works in the dead
+ * one's folder is known by its current directory. */
 static void kill_inside(const char *folder)
 {
     DIR           *proc = opendir("/proc");
@@ -153,7 +157,7 @@ static void kill_inside(const char *folder)
         cwd[len] = '\0';
         if (is_in(cwd, folder)) {
             log_warn("ended a process that outlived its runner", "pid", LOG_I64(pid), NULL);
-            kill((pid_t) pid, SIGKILL);
+            kill((pid_t)pid, SIGKILL);
         }
     }
     if (proc)
@@ -162,7 +166,7 @@ static void kill_inside(const char *folder)
 
 static bool is_dead(int parent_fd, const char *name)
 {
-    int  fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int  fd      = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     bool is_free = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
 
     if (fd >= 0)
@@ -172,7 +176,7 @@ static bool is_dead(int parent_fd, const char *name)
 
 static void sweep_entries(int parent_fd, const char *work_folder)
 {
-    int            fd = openat(parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int            fd  = openat(parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR           *dir = fd >= 0 ? fdopendir(fd) : NULL;
     struct dirent *entry;
     char           path[4096];
@@ -180,7 +184,7 @@ static void sweep_entries(int parent_fd, const char *work_folder)
     while (dir && (entry = readdir(dir))) {
         if (entry->d_name[0] == '.' || !is_dead(parent_fd, entry->d_name))
             continue;
-        if ((size_t) snprintf(path, sizeof path, "%s/%s", work_folder, entry->d_name) >= sizeof path)
+        if ((size_t)snprintf(path, sizeof path, "%s/%s", work_folder, entry->d_name) >= sizeof path)
             continue;
         kill_inside(path);
         if (!remove_tree(parent_fd, entry->d_name, 0))
@@ -201,7 +205,7 @@ bool folder_sweep(const char *work_folder, struct err *err)
         err_errno(err, "make", work_folder);
         return false;
     }
-    fd = open(work_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd   = open(work_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     lock = fd >= 0 ? lock_all(fd, LOCK_EX) : -1;
     if (lock < 0) {
         err_errno(err, "lock", work_folder);

@@ -8,8 +8,8 @@
 #include "http.h"
 #include "tool.h"
 
-/* The first thing one tries: prints its input and hands it on as its output. It answers within the claim, so a drain
- * of a deep queue runs at the speed of the database. */
+/* The first thing one tries: prints its input and hands it on as its output. It answers within the
+ * claim, so a drain of a deep queue runs at the speed of the database. */
 static void log_start(struct task *task)
 {
     task_log(task, LOG_LEVEL_DEBUG, "input", "input", task->input, NULL, NULL);
@@ -18,14 +18,14 @@ static void log_start(struct task *task)
 
 static void log_stop(struct task *task)
 {
-    (void) task;        /* is never running when someone could stop it */
+    (void)task; /* is never running when someone could stop it */
 }
 
 static const struct handler handlers[] = {
-    { "log",   true,  log_start,   log_stop  },
-    { "exec",  false, exec_start,  tool_stop },
+    { "log", true, log_start, log_stop },
+    { "exec", false, exec_start, tool_stop },
     { "media", false, media_start, tool_stop },
-    { "http",  false, http_start,  http_stop },
+    { "http", false, http_start, http_stop },
 };
 
 const struct handler *handler_find(const char *name)

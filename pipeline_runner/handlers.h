@@ -8,9 +8,9 @@
 
 struct handler {
     const char *name;
-    bool        is_chatty;                  /* its everyday lines are for debug */
-    void      (*start)(struct task *task);  /* ends in task_done() or task_fail(), now or later */
-    void      (*stop)(struct task *task);   /* the work must end now; task_fail() follows, now or later */
+    bool        is_chatty;            /* its everyday lines are for debug */
+    void (*start)(struct task *task); /* ends in task_done() or task_fail(), now or later */
+    void (*stop)(struct task *task);  /* the work must end now; task_fail() follows, now or later */
 };
 
 /* NULL where there is none of that name. */

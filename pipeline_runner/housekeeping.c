@@ -1,8 +1,9 @@
 /*
  * housekeeping: trash → unlink → trash_done.
  *
- * The row goes first and the file after, so a row never lacks its file; a runner that dies in between leaves the key
- * in the trash for the next one. Removing a file twice is harmless, so runners need not agree on who does it.
+ * The row goes first and the file after, so a row never lacks its file; a runner that dies in
+ * between leaves the key in the trash for the next one. Removing a file twice is harmless, so
+ * runners need not agree on who does it.
  */
 #include "housekeeping.h"
 
@@ -11,10 +12,10 @@
 #include "literal.h"
 #include "log.h"
 
-#define EVERY_MS   10000
-#define MORE_MS    200
-#define AT_ONCE    "100"
-#define AT_ONCE_N  100
+#define EVERY_MS  10000
+#define MORE_MS   200
+#define AT_ONCE   "100"
+#define AT_ONCE_N 100
 
 struct housekeeping {
     struct runner    *runner;
@@ -29,10 +30,11 @@ static void again(struct housekeeping *h, uint64_t ms)
 
 static void emptied(void *ctx, PGresult *result, const struct err *err)
 {
-    (void) ctx;
+    (void)ctx;
     PQclear(result);
     if (err && !runner_is_passing(err))
-        log_warn("the trash could not be emptied", "sqlstate", err->sqlstate, "error", err->message, NULL);
+        log_warn("the trash could not be emptied", "sqlstate", err->sqlstate, "error", err->message,
+                 NULL);
 }
 
 static void unlink_all(struct housekeeping *h, const PGresult *rows)
@@ -50,7 +52,8 @@ static void unlink_all(struct housekeeping *h, const PGresult *rows)
             log_warn("a file could not be removed", "storage_key", key, "error", err.message, NULL);
     }
     params[0] = literal_end(&h->gone);
-    (void) !db_send(h->runner->work, ST_TRASH_DONE, params, emptied, h, NULL);      /* else they come again */
+    (void)!db_send(h->runner->work, ST_TRASH_DONE, params, emptied, h,
+                   NULL); /* else they come again */
 }
 
 static void listed(void *ctx, PGresult *result, const struct err *err)
@@ -58,7 +61,8 @@ static void listed(void *ctx, PGresult *result, const struct err *err)
     struct housekeeping *h = ctx;
 
     if (err && !runner_is_passing(err))
-        log_warn("the trash could not be listed", "sqlstate", err->sqlstate, "error", err->message, NULL);
+        log_warn("the trash could not be listed", "sqlstate", err->sqlstate, "error", err->message,
+                 NULL);
     if (result && PQntuples(result) > 0)
         unlink_all(h, result);
     again(h, result && PQntuples(result) == AT_ONCE_N ? MORE_MS : EVERY_MS);
@@ -67,7 +71,7 @@ static void listed(void *ctx, PGresult *result, const struct err *err)
 
 static void on_time(void *ctx)
 {
-    struct housekeeping *h = ctx;
+    struct housekeeping *h        = ctx;
     const char          *params[] = { AT_ONCE };
 
     if (!db_send(h->runner->work, ST_TRASH, params, listed, h, NULL))
@@ -81,7 +85,7 @@ struct housekeeping *housekeeping_open(struct runner *runner)
     if (!h)
         abort();
     h->runner = runner;
-    h->timer = (struct loop_timer) { .on_time = on_time, .ctx = h };
+    h->timer  = (struct loop_timer) { .on_time = on_time, .ctx = h };
     again(h, EVERY_MS);
     return h;
 }

@@ -1,9 +1,10 @@
 /*
  * http: one call a task, through libcurl's multi_socket interface in the runner's loop.
  *
- * The stage's configuration gives address, method, headers and bounds; the task's input is the body, the answer must be
- * a JSON object and is the output. Addresses and headers may hold keys: no line of the log and no message carries them,
- * only the host's name. Redirects are not followed: the operator named the host that may be asked.
+ * The stage's configuration gives address, method, headers and bounds; the task's input is the
+ * body, the answer must be a JSON object and is the output. Addresses and headers may hold keys: no
+ * line of the log and no message carries them, only the host's name. Redirects are not followed:
+ * the operator named the host that may be asked.
  */
 #include "http.h"
 
@@ -19,8 +20,8 @@
 #include "retry_after.h"
 
 #define CONNECT_MS      10000
-#define ANSWER_BYTES    ((size_t) 1 << 20)
-#define ANSWER_MAX      ((size_t) 8 << 20)
+#define ANSWER_BYTES    ((size_t)1 << 20)
+#define ANSWER_MAX      ((size_t)8 << 20)
 #define HEADERS_MAX     32
 #define CALLS_KEPT_OPEN 256L
 
@@ -73,7 +74,7 @@ static void call_free(struct call *call)
 
 static void call_fail(struct call *call, enum outcome outcome, const char *message)
 {
-    struct task *task = call->task;
+    struct task *task        = call->task;
     int          retry_after = call->retry_after_ms;
     char         kept[256];
 
@@ -85,8 +86,9 @@ static void call_fail(struct call *call, enum outcome outcome, const char *messa
 static void take_answer(struct call *call)
 {
     struct task *task = call->task;
-    json_t      *answer = json_loadb(call->body ? call->body : "", call->body_bytes, JSON_REJECT_DUPLICATES, NULL);
-    char        *output = json_is_object(answer) ? json_dumps(answer, JSON_COMPACT) : NULL;
+    json_t      *answer =
+        json_loadb(call->body ? call->body : "", call->body_bytes, JSON_REJECT_DUPLICATES, NULL);
+    char *output = json_is_object(answer) ? json_dumps(answer, JSON_COMPACT) : NULL;
 
     json_decref(answer);
     if (!output) {
@@ -118,12 +120,11 @@ static void call_ended(struct call *call, CURLcode code)
 
     curl_easy_getinfo(call->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
     switch (code) {
-    case CURLE_OK:
-        answered(call);
-        break;
+    case CURLE_OK: answered(call); break;
     case CURLE_WRITE_ERROR:
         call_fail(call, call->is_too_long ? OUTCOME_INVALID : OUTCOME_TRANSIENT,
-                  call->is_too_long ? "the answer is longer than max_bytes" : curl_easy_strerror(code));
+                  call->is_too_long ? "the answer is longer than max_bytes"
+                                    : curl_easy_strerror(code));
         break;
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
@@ -131,10 +132,12 @@ static void call_ended(struct call *call, CURLcode code)
         break;
     case CURLE_OPERATION_TIMEDOUT:
         call_fail(call, connected_us > 0 ? OUTCOME_TIMEOUT : OUTCOME_TRANSIENT,
-                  connected_us > 0 ? "the service did not answer in time" : "no connection in time");
+                  connected_us > 0 ? "the service did not answer in time"
+                                   : "no connection in time");
         break;
     default:
-        call_fail(call, OUTCOME_TRANSIENT, curl_easy_strerror(code));     /* names no address, unlike CURLOPT_ERRORBUFFER */
+        call_fail(call, OUTCOME_TRANSIENT,
+                  curl_easy_strerror(code)); /* names no address, unlike CURLOPT_ERRORBUFFER */
     }
 }
 
@@ -145,11 +148,11 @@ static void reap(struct http *http)
 
     while ((message = curl_multi_info_read(http->multi, &left))) {
         struct call *call = NULL;
-        CURLcode     code = message->data.result;     /* the message goes with its handle */
+        CURLcode     code = message->data.result; /* the message goes with its handle */
 
         if (message->msg != CURLMSG_DONE)
             continue;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &call);
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
         call_ended(call, code);
     }
 }
@@ -158,10 +161,11 @@ static void reap(struct http *http)
 
 static void on_socket(void *ctx, uint32_t events)
 {
-    struct http_socket *s = ctx;
-    struct http        *http = s->http;     /* s may be gone after the call */
+    struct http_socket *s    = ctx;
+    struct http        *http = s->http; /* s may be gone after the call */
     int                 running;
-    int what = ((events & EPOLLIN) ? CURL_CSELECT_IN : 0) | ((events & EPOLLOUT) ? CURL_CSELECT_OUT : 0)
+    int                 what = ((events & EPOLLIN) ? CURL_CSELECT_IN : 0)
+               | ((events & EPOLLOUT) ? CURL_CSELECT_OUT : 0)
                | ((events & (EPOLLERR | EPOLLHUP)) ? CURL_CSELECT_ERR : 0);
 
     curl_multi_socket_action(http->multi, s->watch.fd, what, &running);
@@ -181,11 +185,12 @@ static int timer_wanted(CURLM *multi, long ms, void *ctx)
 {
     struct http *http = ctx;
 
-    (void) multi;
+    (void)multi;
     if (ms < 0)
         loop_timer_stop(http->runner->loop, &http->timer);
     else
-        loop_timer_set(http->runner->loop, &http->timer, (uint64_t) ms);    /* 0: next turn, never from in here */
+        loop_timer_set(http->runner->loop, &http->timer,
+                       (uint64_t)ms); /* 0: next turn, never from in here */
     return 0;
 }
 
@@ -195,7 +200,7 @@ static struct http_socket *socket_new(struct http *http, curl_socket_t fd)
 
     if (!s)
         abort();
-    s->http = http;
+    s->http  = http;
     s->watch = (struct loop_watch) { .on_event = on_socket, .ctx = s, .fd = -1 };
     curl_multi_assign(http->multi, fd, s);
     return s;
@@ -203,11 +208,12 @@ static struct http_socket *socket_new(struct http *http, curl_socket_t fd)
 
 static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
 {
-    struct http        *http = ctx;
-    struct http_socket *s = socket_ctx;
-    uint32_t events = ((what & CURL_POLL_IN) ? (uint32_t) EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? (uint32_t) EPOLLOUT : 0);
+    struct http        *http   = ctx;
+    struct http_socket *s      = socket_ctx;
+    uint32_t            events = ((what & CURL_POLL_IN) ? (uint32_t)EPOLLIN : 0)
+                      | ((what & CURL_POLL_OUT) ? (uint32_t)EPOLLOUT : 0);
 
-    (void) easy;
+    (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (s)
             loop_del(http->runner->loop, &s->watch);
@@ -230,7 +236,7 @@ static size_t take_body(char *data, size_t one, size_t bytes, void *ctx)
 {
     struct call *call = ctx;
 
-    (void) one;
+    (void)one;
     if (bytes > call->body_most - call->body_bytes) {
         call->is_too_long = true;
         return 0;
@@ -245,16 +251,18 @@ static size_t take_body(char *data, size_t one, size_t bytes, void *ctx)
 
 static size_t take_header(char *data, size_t one, size_t bytes, void *ctx)
 {
-    static const char name[] = "retry-after:";
-    struct call      *call = ctx;
+    static const char name[]     = "retry-after:";
+    const size_t      name_bytes = sizeof(name) - 1;
+    struct call      *call       = ctx;
     char              value[128];
 
-    (void) one;
-    if (bytes > sizeof name && bytes - sizeof name < sizeof value && strncasecmp(data, name, sizeof name - 1) == 0) {
-        memcpy(value, data + sizeof name - 1, bytes - (sizeof name - 1));
-        value[bytes - (sizeof name - 1)] = '\0';
-        call->retry_after_ms = retry_after_ms(value, time(NULL));
-    }
+    (void)one;
+    if (bytes < name_bytes || bytes - name_bytes >= sizeof(value)
+        || strncasecmp(data, name, name_bytes) != 0)
+        return bytes;
+    memcpy(value, data + name_bytes, bytes - name_bytes);
+    value[bytes - name_bytes] = '\0';
+    call->retry_after_ms      = retry_after_ms(value, time(NULL));
     return bytes;
 }
 
@@ -265,7 +273,8 @@ static bool add_header(struct call *call, const char *name, const char *value)
     int                len = snprintf(line, sizeof line, value[0] ? "%s: %s" : "%s;", name, value);
 
     /* A line break would begin another header, of the writer's choice. */
-    if (len < 0 || (size_t) len >= sizeof line || !name[0] || strpbrk(name, ":; \t") || strpbrk(line, "\r\n"))
+    if (len < 0 || (size_t)len >= sizeof line || !name[0] || strpbrk(name, ":; \t")
+        || strpbrk(line, "\r\n"))
         return false;
     longer = curl_slist_append(call->headers, line);
     if (!longer)
@@ -284,10 +293,12 @@ static bool add_headers(struct call *call, json_t *config)
         return false;
     add_header(call, "Content-Type", "application/json");
     add_header(call, "Accept", "application/json");
-    call->headers = curl_slist_append(call->headers, "Expect:");    /* else a large body waits a second for a "100" */
-    json_object_foreach(headers, name, value)
-        if (!json_is_string(value) || !add_header(call, name, json_string_value(value)))
-            return false;
+    call->headers = curl_slist_append(call->headers,
+                                      "Expect:"); /* else a large body waits a second for a "100" */
+    json_object_foreach(
+        headers, name,
+        value) if (!json_is_string(value)
+                   || !add_header(call, name, json_string_value(value))) return false;
     return true;
 }
 
@@ -311,8 +322,10 @@ static bool set_method(struct call *call, const char *method)
     for (size_t i = 0; i < countof(with_body); i++) {
         if (strcmp(method, with_body[i]) != 0)
             continue;
-        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, call->task->input);       /* lives as long as the slot */
-        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) strlen(call->task->input));
+        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS,
+                         call->task->input); /* lives as long as the slot */
+        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                         (curl_off_t)strlen(call->task->input));
         return curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, method) == CURLE_OK;
     }
     return false;
@@ -326,11 +339,13 @@ static void set_options(struct call *call, const char *url, int64_t timeout_ms)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 16384L);         /* 15.7 KiB a call in all, with thousands in flight */
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
+                     16384L); /* 15.7 KiB a call in all, with thousands in flight */
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "kiln-runner/" KILN_VERSION);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS));
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)(timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS));
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
@@ -340,33 +355,35 @@ static void set_options(struct call *call, const char *url, int64_t timeout_ms)
 
 static const char *configure(struct call *call, json_t *config)
 {
-    const char *url = json_string_value(json_object_get(config, "url"));
-    const char *method = json_string_value(json_object_get(config, "method"));
+    const char *url        = json_string_value(json_object_get(config, "url"));
+    const char *method     = json_string_value(json_object_get(config, "method"));
     int64_t     timeout_ms = call->task->timeout_ms;
-    int64_t     max_bytes = ANSWER_BYTES;
+    int64_t     max_bytes  = ANSWER_BYTES;
 
     if (!url || (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0))
         return "the stage's \"url\" is not an http or https address";
-    if (!read_number(config, "timeout_ms", 86400000, &timeout_ms) || !read_number(config, "max_bytes", ANSWER_MAX, &max_bytes))
+    if (!read_number(config, "timeout_ms", 86400000, &timeout_ms)
+        || !read_number(config, "max_bytes", ANSWER_MAX, &max_bytes))
         return "the stage's \"timeout_ms\" or \"max_bytes\" is out of range";
     if (!set_method(call, method ? method : "POST"))
         return "the stage's \"method\" is none of GET, POST, PUT, PATCH";
     if (!add_headers(call, config))
         return "the stage's \"headers\" are malformed";
-    call->body_most = (size_t) max_bytes;
-    set_options(call, url, timeout_ms < call->task->timeout_ms ? timeout_ms : call->task->timeout_ms);
+    call->body_most = (size_t)max_bytes;
+    set_options(call, url,
+                timeout_ms < call->task->timeout_ms ? timeout_ms : call->task->timeout_ms);
     return NULL;
 }
 
 void http_start(struct task *task)
 {
-    struct call *call = calloc(1, sizeof *call);
+    struct call *call   = calloc(1, sizeof *call);
     json_t      *config = json_loads(task->config, 0, NULL);
     const char  *why;
 
     if (!call)
         abort();
-    *call = (struct call) { .task = task, .http = task->runner->http, .retry_after_ms = -1 };
+    *call      = (struct call) { .task = task, .http = task->runner->http, .retry_after_ms = -1 };
     task->work = call;
     call->easy = curl_easy_init();
     if (!call->easy)
@@ -393,8 +410,8 @@ struct http *http_open(struct runner *runner, struct err *err)
     if (!http)
         abort();
     http->runner = runner;
-    http->timer = (struct loop_timer) { .on_time = on_time, .ctx = http };
-    http->multi = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_multi_init() : NULL;
+    http->timer  = (struct loop_timer) { .on_time = on_time, .ctx = http };
+    http->multi  = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_multi_init() : NULL;
     if (!http->multi) {
         err_set(err, "XX000", "libcurl cannot be started");
         free(http);

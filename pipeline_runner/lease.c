@@ -1,11 +1,12 @@
 /*
  * lease: who this process is to the database.
  *
- * Everything a runner holds hangs on its runner_id's heartbeat. Two things make a new id necessary. KN011: the database
- * does not know us any more. And a claim whose answer was lost with the link: if it was committed, tasks stand under
- * our id of which we know nothing, and as long as we beat for that id nobody else would get them. So we register
- * again; for the old id we beat only while tasks that we do know still run under it, then sign it off, which puts the
- * unknown ones back. Outcomes are taken by fence, whatever the id.
+ * Everything a runner holds hangs on its runner_id's heartbeat. Two things make a new id necessary.
+ * KN011: the database does not know us any more. And a claim whose answer was lost with the link:
+ * if it was committed, tasks stand under our id of which we know nothing, and as long as we beat
+ * for that id nobody else would get them. So we register again; for the old id we beat only while
+ * tasks that we do know still run under it, then sign it off, which puts the unknown ones back.
+ * Outcomes are taken by fence, whatever the id.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,10 +21,11 @@
 
 static void unregister_answered(void *ctx, PGresult *result, const struct err *err)
 {
-    (void) ctx;
+    (void)ctx;
     PQclear(result);
     if (err)
-        log_warn("the old registration could not be ended", "sqlstate", err->sqlstate, "error", err->message, NULL);
+        log_warn("the old registration could not be ended", "sqlstate", err->sqlstate, "error",
+                 err->message, NULL);
 }
 
 static bool is_used(const struct dispatch *d, int64_t runner_id)
@@ -44,7 +46,7 @@ void lease_check_old(struct dispatch *d)
             continue;
         snprintf(id, sizeof id, "%" PRId64, d->old_ids[i]);
         /* Where it is not sent the lease runs out by itself, since the beats for it end here. */
-        (void) !db_send(d->runner->work, ST_UNREGISTER, params, unregister_answered, d, NULL);
+        (void)!db_send(d->runner->work, ST_UNREGISTER, params, unregister_answered, d, NULL);
         d->old_ids[i] = 0;
     }
 }
@@ -79,21 +81,21 @@ static void keep_old(struct dispatch *d)
 
 static void registered(void *ctx, PGresult *result, const struct err *err)
 {
-    struct dispatch     *d = ctx;
+    struct dispatch     *d      = ctx;
     const struct runner *runner = d->runner;
 
     d->is_registering = false;
     if (result) {
         d->runner_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-        log_info("registered", "runner_id", LOG_I64(d->runner_id), "name", runner->name, "slots", LOG_I64(runner->slots),
-                 "queues", runner->queues ? runner->queues : "all", NULL);
+        log_info("registered", "runner_id", LOG_I64(d->runner_id), "name", runner->name, "slots",
+                 LOG_I64(runner->slots), "queues", runner->queues ? runner->queues : "all", NULL);
         PQclear(result);
         lease_check_old(d);
         beat_hurry(runner->beat);
         dispatch_wake(d);
     } else if (runner_is_passing(err)) {
         loop_timer_set(runner->loop, &d->register_timer, RETRY_MS);
-    } else {                /* a queue that does not exist, a name that is not allowed: nothing that waiting would mend */
+    } else { /* a queue that does not exist, for one: waiting would not mend it */
         log_fatal("kiln-runner", err);
         d->runner->exit_code = EXIT_CONFIG;
         loop_stop(runner->loop);
@@ -102,15 +104,15 @@ static void registered(void *ctx, PGresult *result, const struct err *err)
 
 static void send_register(void *ctx)
 {
-    struct dispatch     *d = ctx;
-    const struct runner *runner = d->runner;
+    struct dispatch     *d         = ctx;
+    const struct runner *runner    = d->runner;
     char                 host[256] = "", pid[16], slots[16];
-    const char          *params[] = { runner->name, host, pid, KILN_VERSION, runner->queues, slots };
+    const char *params[] = { runner->name, host, pid, KILN_VERSION, runner->queues, slots };
 
     if (d->is_registering)
         return;
     gethostname(host, sizeof host - 1);
-    snprintf(pid, sizeof pid, "%d", (int) getpid());
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
     snprintf(slots, sizeof slots, "%d", runner->slots);
     d->is_registering = db_send(runner->work, ST_REGISTER, params, registered, d, NULL);
     if (!d->is_registering)
@@ -127,7 +129,7 @@ void lease_renew(struct dispatch *d)
     if (d->is_claim_lost && d->runner_id != 0)
         keep_old(d);
     d->is_claim_lost = false;
-    d->runner_id = 0;
+    d->runner_id     = 0;
     if (d->leaving < SIGNING_OFF)
         send_register(d);
 }

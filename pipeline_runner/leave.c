@@ -1,17 +1,17 @@
 /*
  * leave: how a runner ends without losing or repeating work.
  *
- * First it drains: claims nothing, lets what runs come to its end. After KILN_RUNNER_DRAIN_MS, or at a second SIGTERM,
- * it stops what still runs and hands it back, which costs neither an attempt nor counts as a death. With all slots free
- * it signs off, and the loop ends. If the database does not answer meanwhile, it goes after a few seconds all the same:
- * its leases run out by themselves.
+ * First it drains: claims nothing, lets what runs come to its end. After KILN_RUNNER_DRAIN_MS, or
+ * at a second SIGTERM, it stops what still runs and hands it back, which costs neither an attempt
+ * nor counts as a death. With all slots free it signs off, and the loop ends. If the database does
+ * not answer meanwhile, it goes after a few seconds all the same: its leases run out by themselves.
  */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "dispatch.h"
 
-#define PATIENCE_MS 5000    /* for the database to take what is left */
+#define PATIENCE_MS 5000 /* for the database to take what is left */
 
 static void hand_back(struct dispatch *d)
 {
@@ -25,7 +25,8 @@ static void hand_back(struct dispatch *d)
 
 static void give_up(struct dispatch *d)
 {
-    log_warn("leaving without the database's answer", "running", LOG_I64(dispatch_running(d)), NULL);
+    log_warn("leaving without the database's answer", "running", LOG_I64(dispatch_running(d)),
+             NULL);
     loop_stop(d->runner->loop);
 }
 
@@ -45,7 +46,7 @@ void leave(struct dispatch *d)
         d->leaving = DRAINING;
         log_info("draining", "running", LOG_I64(dispatch_running(d)), NULL);
         d->leave_timer = (struct loop_timer) { .on_time = on_time, .ctx = d };
-        loop_timer_set(d->runner->loop, &d->leave_timer, (uint64_t) d->runner->cfg->runner_drain_ms);
+        loop_timer_set(d->runner->loop, &d->leave_timer, (uint64_t)d->runner->cfg->runner_drain_ms);
     } else if (d->leaving == DRAINING) {
         hand_back(d);
     }
@@ -67,8 +68,9 @@ void leave_step(struct dispatch *d, uint64_t now_ns)
     char        id[24];
     const char *params[] = { id };
 
-    (void) now_ns;
-    if (d->leaving == STAYING || d->leaving == SIGNING_OFF || dispatch_running(d) > 0 || d->is_cycling)
+    (void)now_ns;
+    if (d->leaving == STAYING || d->leaving == SIGNING_OFF || dispatch_running(d) > 0
+        || d->is_cycling)
         return;
     d->leaving = SIGNING_OFF;
     loop_timer_set(d->runner->loop, &d->leave_timer, PATIENCE_MS);

@@ -1,8 +1,8 @@
 /*
  * literal: array literals for parameters of type bigint[], int[] and text[].
  *
- * Everything is quoted, so NULL, empty text, commas and braces need no thought; within quotes only the quote and the
- * backslash have a meaning (PostgreSQL 15, 8.15.6).
+ * Everything is quoted, so NULL, empty text, commas and braces need no thought; within quotes only
+ * the quote and the backslash have a meaning (PostgreSQL 15, 8.15.6).
  */
 #include "literal.h"
 
@@ -17,7 +17,7 @@ static void room(struct literal *literal, size_t bytes)
 
     if (need <= literal->cap)
         return;
-    literal->cap = need * 2;
+    literal->cap  = need * 2;
     literal->text = realloc(literal->text, literal->cap);
     if (!literal->text)
         abort();
@@ -46,30 +46,30 @@ void literal_add_i64(struct literal *literal, int64_t number)
 {
     room(literal, 24);
     separate(literal);
-    literal->len += (size_t) snprintf(literal->text + literal->len, 22, "%" PRId64, number);
+    literal->len += (size_t)snprintf(literal->text + literal->len, 22, "%" PRId64, number);
 }
 
 void literal_add(struct literal *literal, const char *text)
 {
     char *to;
 
-    room(literal, 2 * strlen(text) + 3);    /* every byte may need a backslash */
+    room(literal, 2 * strlen(text) + 3); /* every byte may need a backslash */
     separate(literal);
-    to = literal->text + literal->len;
+    to    = literal->text + literal->len;
     *to++ = '"';
     for (; *text; text++) {
         if (*text == '"' || *text == '\\')
             *to++ = '\\';
         *to++ = *text;
     }
-    *to++ = '"';
-    literal->len = (size_t) (to - literal->text);
+    *to++        = '"';
+    literal->len = (size_t)(to - literal->text);
 }
 
 const char *literal_end(struct literal *literal)
 {
     room(literal, 1);
     literal->text[literal->len++] = '}';
-    literal->text[literal->len] = '\0';
+    literal->text[literal->len]   = '\0';
     return literal->text;
 }

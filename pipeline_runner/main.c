@@ -1,8 +1,8 @@
 /*
  * kiln-runner: claims tasks from the queue, does the work, brings the outcome back.
  *
- * One process, one loop. This file reads flags and configuration, opens what the parts share, and closes it again in
- * the right order; dispatch.c is where the work is.
+ * One process, one loop. This file reads flags and configuration, opens what the parts share, and
+ * closes it again in the right order; dispatch.c is where the work is.
  */
 #include <getopt.h>
 #include <limits.h>
@@ -52,8 +52,8 @@ static void help(void)
           stdout);
     for (size_t i = 0; handler_name(i); i++)
         printf(" %s", handler_name(i));
-    puts("\n\nSIGTERM: claims nothing more and finishes; after KILN_RUNNER_DRAIN_MS, or at a second\n"
-         "SIGTERM, hands back what still runs.\n\nEnvironment:");
+    puts("\n\nSIGTERM: claims nothing more and finishes; after KILN_RUNNER_DRAIN_MS, or at a\n"
+         "second SIGTERM, hands back what still runs.\n\nEnvironment:");
     cfg_help(stdout);
 }
 
@@ -94,7 +94,7 @@ static int read_flags(int argc, char **argv, struct flags *flags)
         case 'l': return list_handlers();
         case 'h': help(); return EXIT_OK;
         case 'v': puts("kiln-runner " KILN_VERSION); return EXIT_OK;
-        default: return EXIT_USAGE;     /* getopt has said what it was */
+        default: return EXIT_USAGE; /* getopt has said what it was */
         }
     }
     return optind < argc ? refuse("takes no argument such as ", argv[optind]) : -1;
@@ -125,7 +125,7 @@ static const char *runner_name(const char *given, char *own, size_t size)
     char host[200] = "localhost";
 
     gethostname(host, sizeof host - 1);
-    snprintf(own, size, "%s:%d", host, (int) getpid());
+    snprintf(own, size, "%s:%d", host, (int)getpid());
     return given && given[0] ? given : own;
 }
 
@@ -135,7 +135,7 @@ static void self_folder(char *folder, size_t size)
     char   *slash;
 
     folder[len > 0 ? len : 0] = '\0';
-    slash = strrchr(folder, '/');
+    slash                     = strrchr(folder, '/');
     if (slash)
         *slash = '\0';
 }
@@ -144,12 +144,12 @@ static bool make_folders(const char *home, char *work, size_t size, struct err *
 {
     char real[PATH_MAX];
 
-    mkdir(home, 0755);      /* its failure shows in the next line */
+    mkdir(home, 0755); /* its failure shows in the next line */
     if (!realpath(home, real)) {
         err_errno(err, "open", home);
         return false;
     }
-    if ((size_t) snprintf(work, size, "%s/work", real) >= size) {
+    if ((size_t)snprintf(work, size, "%s/work", real) >= size) {
         err_set(err, "F0000", "KILN_HOME is too long");
         return false;
     }
@@ -162,7 +162,7 @@ static void work_up(void *ctx, struct db *db)
 {
     struct runner *runner = ctx;
 
-    (void) db;
+    (void)db;
     dispatch_link_up(runner->dispatch);
 }
 
@@ -170,16 +170,16 @@ static void bell_up(void *ctx, struct db *db)
 {
     struct runner *runner = ctx;
 
-    (void) db;
-    dispatch_bell(runner->dispatch);        /* it may have rung while nobody listened */
+    (void)db;
+    dispatch_bell(runner->dispatch); /* it may have rung while nobody listened */
 }
 
 static void on_bell(void *ctx, struct db *db, const char *payload)
 {
     struct runner *runner = ctx;
 
-    (void) db;
-    (void) payload;
+    (void)db;
+    (void)payload;
     dispatch_bell(runner->dispatch);
 }
 
@@ -187,8 +187,8 @@ static void link_down(void *ctx, struct db *db, const struct err *err)
 {
     struct runner *runner = ctx;
 
-    (void) db;
-    (void) err;         /* lib/db has logged it */
+    (void)db;
+    (void)err; /* lib/db has logged it */
     if (runner->is_once && runner->dispatch->runner_id == 0) {
         runner->exit_code = EXIT_NO_DB;
         loop_stop(runner->loop);
@@ -199,7 +199,7 @@ static void link_refused(void *ctx, struct db *db, const struct err *err)
 {
     struct runner *runner = ctx;
 
-    (void) db;
+    (void)db;
     log_fatal("kiln-runner", err);
     runner->exit_code = EXIT_CONTRACT;
     loop_stop(runner->loop);
@@ -208,18 +208,18 @@ static void link_refused(void *ctx, struct db *db, const struct err *err)
 static struct db_options link_options(struct runner *runner, bool is_bell)
 {
     return (struct db_options) {
-        .url = is_bell ? runner->cfg->listen_url : runner->cfg->database_url,
-        .user = "kiln_worker",
-        .application = is_bell ? "kiln-runner bell" : "kiln-runner",
-        .statements = runner_statements,
-        .nstatements = ST_COUNT,
-        .listen = is_bell ? "kiln_work" : NULL,
+        .url          = is_bell ? runner->cfg->listen_url : runner->cfg->database_url,
+        .user         = "kiln_worker",
+        .application  = is_bell ? "kiln-runner bell" : "kiln-runner",
+        .statements   = runner_statements,
+        .nstatements  = ST_COUNT,
+        .listen       = is_bell ? "kiln_work" : NULL,
         .is_preparing = is_bell || runner->cfg->is_preparing,
-        .ctx = runner,
-        .on_up = is_bell ? bell_up : work_up,
-        .on_down = link_down,
-        .on_notify = is_bell ? on_bell : NULL,
-        .on_refused = link_refused,
+        .ctx          = runner,
+        .on_up        = is_bell ? bell_up : work_up,
+        .on_down      = link_down,
+        .on_notify    = is_bell ? on_bell : NULL,
+        .on_refused   = link_refused,
     };
 }
 
@@ -232,7 +232,8 @@ static int check(struct runner *runner)
         log_fatal("kiln-runner", &err);
         return db_exit_code(&err);
     }
-    printf("kiln-runner: the database has all %d functions in the form this runner needs\n", ST_COUNT);
+    printf("kiln-runner: the database has all %d functions in the form this runner needs\n",
+           ST_COUNT);
     return EXIT_OK;
 }
 
@@ -242,7 +243,7 @@ static void on_signal(void *ctx, int signo)
 {
     struct runner *runner = ctx;
 
-    (void) signo;
+    (void)signo;
     leave(runner->dispatch);
 }
 
@@ -251,15 +252,15 @@ static bool open_all(struct runner *runner, struct err *err)
     struct db_options work = link_options(runner, false), bell = link_options(runner, true);
 
     runner->store = store_open(runner->cfg->media, err);
-    runner->http = runner->store ? http_open(runner, err) : NULL;
+    runner->http  = runner->store ? http_open(runner, err) : NULL;
     if (!runner->http || !loop_on_signal(runner->loop, SIGTERM, on_signal, runner, err)
         || !loop_on_signal(runner->loop, SIGINT, on_signal, runner, err))
         return false;
-    runner->dispatch = dispatch_open(runner);
-    runner->beat = beat_open(runner);
+    runner->dispatch     = dispatch_open(runner);
+    runner->beat         = beat_open(runner);
     runner->housekeeping = housekeeping_open(runner);
-    runner->work = db_open(runner->loop, &work, err);
-    runner->bell = runner->work ? db_open(runner->loop, &bell, err) : NULL;
+    runner->work         = db_open(runner->loop, &work, err);
+    runner->bell         = runner->work ? db_open(runner->loop, &bell, err) : NULL;
     return runner->bell != NULL;
 }
 
@@ -297,16 +298,16 @@ static int start(struct cfg *cfg, const struct flags *flags)
 {
     char           name[256], self[PATH_MAX], work[PATH_MAX];
     struct literal queues = { 0 };
-    struct err     err = { 0 };
+    struct err     err    = { 0 };
     struct runner  runner = {
-        .cfg = cfg,
-        .name = runner_name(flags->name ? flags->name : cfg->runner_name, name, sizeof name),
-        .queues = queue_list(flags->queues ? flags->queues : cfg->runner_queues, &queues),
-        .slots = flags->slots ? (int) flags->slots : cfg->runner_slots,
-        .is_once = flags->is_once,
-        .idle_exit_ms = (uint64_t) flags->idle_exit_s * 1000,
-        .work_folder = work,
-        .self_folder = self,
+         .cfg     = cfg,
+         .name    = runner_name(flags->name ? flags->name : cfg->runner_name, name, sizeof name),
+         .queues  = queue_list(flags->queues ? flags->queues : cfg->runner_queues, &queues),
+         .slots   = flags->slots ? (int)flags->slots : cfg->runner_slots,
+         .is_once = flags->is_once,
+         .idle_exit_ms = (uint64_t)flags->idle_exit_s * 1000,
+         .work_folder  = work,
+         .self_folder  = self,
     };
     int code;
 
@@ -318,16 +319,16 @@ static int start(struct cfg *cfg, const struct flags *flags)
         code = EXIT_CONFIG;
     } else {
         runner.can_cut_network = spawn_can_cut_network();
-        code = run(&runner);
+        code                   = run(&runner);
     }
     literal_free(&queues);
     return code;
 }
 
-/* Tools run as the same user as the runner; without this they could read its environment in /proc. */
+/* Tools run as the runner's user; without this they could read its environment in /proc. */
 static void hide_memory(void)
 {
-#if !defined(__SANITIZE_ADDRESS__)      /* the leak checker attaches to us */
+#if !defined(__SANITIZE_ADDRESS__) /* the leak checker attaches to us */
     prctl(PR_SET_DUMPABLE, 0);
 #endif
 }
@@ -336,7 +337,7 @@ int main(int argc, char **argv)
 {
     struct flags flags = { 0 };
     struct cfg   cfg;
-    struct err   err = { 0 };
+    struct err   err  = { 0 };
     int          code = read_flags(argc, argv, &flags);
 
     if (code >= 0)
@@ -345,7 +346,7 @@ int main(int argc, char **argv)
         log_fatal("kiln-runner", &err);
         return EXIT_CONFIG;
     }
-    log_setup("kiln-runner", (enum log_level) cfg.log_level, cfg.log_format == CFG_LOG_JSON);
+    log_setup("kiln-runner", (enum log_level)cfg.log_level, cfg.log_format == CFG_LOG_JSON);
     signal(SIGPIPE, SIG_IGN);
     hide_memory();
     return start(&cfg, &flags);

@@ -1,8 +1,8 @@
 /*
  * outputs: probe → store → put_media, for each file in turn.
  *
- * Storing means fsync, which takes as long as the disk likes; it is done in a forked child, so that beats and other
- * tasks go on meanwhile.
+ * Storing means fsync, which takes as long as the disk likes; it is done in a forked child, so that
+ * beats and other tasks go on meanwhile.
  */
 #include "outputs.h"
 
@@ -26,7 +26,7 @@
 /* What the storing child writes to its stdout. */
 struct receipt {
     struct stored file;
-    struct stored thumbnail;        /* key empty = none */
+    struct stored thumbnail; /* key empty = none */
 };
 
 struct outputs {
@@ -34,10 +34,10 @@ struct outputs {
     struct arena          *arena;
     const struct folder   *folder;
     struct protocol_reply *reply;
-    void                 (*on_end)(void *ctx, const struct outputs_end *end);
-    void                  *ctx;
+    void (*on_end)(void *ctx, const struct outputs_end *end);
+    void *ctx;
 
-    size_t                at;       /* index of the file in hand */
+    size_t                at; /* index of the file in hand */
     struct protocol_probe probe;
     const char           *thumbnail;
     struct receipt        receipt;
@@ -86,7 +86,8 @@ static uint64_t at_most(const struct outputs *o, uint64_t ms)
 
 /* ---- put_media ---- */
 
-/* No row will ever name these files. Not called where the database may have taken the row after all. */
+/* No row will ever name these files. Not called where the database may have taken the row after
+ * all. */
 static void unstore(struct outputs *o)
 {
     struct store *store = o->task->runner->store;
@@ -94,14 +95,16 @@ static void unstore(struct outputs *o)
     if (o->receipt.file.key[0] && !store_unlink(store, o->receipt.file.key, NULL))
         log_warn("an unused file stays in the store", "storage_key", o->receipt.file.key, NULL);
     if (o->receipt.thumbnail.key[0] && !store_unlink(store, o->receipt.thumbnail.key, NULL))
-        log_warn("an unused file stays in the store", "storage_key", o->receipt.thumbnail.key, NULL);
+        log_warn("an unused file stays in the store", "storage_key", o->receipt.thumbnail.key,
+                 NULL);
 }
 
 static void refused(struct outputs *o, const struct err *err)
 {
     unstore(o);
     if (err_is(err, "KN010"))
-        finish(o, &(struct outputs_end) { .outcome = OUTCOME_UNKNOWN, .is_lost = true, .message = err->message });
+        finish(o, &(struct outputs_end) {
+                      .outcome = OUTCOME_UNKNOWN, .is_lost = true, .message = err->message });
     else
         fail(o, OUTCOME_INVALID, err->message);
 }
@@ -132,7 +135,7 @@ static void put_media(void *ctx)
     snprintf(id, sizeof id, "%" PRId64, o->task->task_id);
     snprintf(fence, sizeof fence, "%" PRId64, o->task->fence);
     o->is_asking = db_send(o->task->runner->work, ST_PUT_MEDIA, params, media_answered, o, NULL);
-    if (!o->is_asking)      /* the file is stored; the row waits for the database, however long */
+    if (!o->is_asking) /* the file is stored; the row waits for the database, however long */
         loop_timer_set(o->task->runner->loop, &o->again, ASK_AGAIN_MS);
 }
 
@@ -153,7 +156,7 @@ static void number_or_null(struct jbuf *j, const char *key, int64_t number)
 
 static void write_fact(struct outputs *o)
 {
-    struct jbuf          *j = &o->fact;
+    struct jbuf          *j       = &o->fact;
     const struct receipt *receipt = &o->receipt;
 
     jbuf_reset(j);
@@ -163,7 +166,7 @@ static void write_fact(struct outputs *o)
     pair(j, "role", o->reply->files[o->at].role);
     pair(j, "media_type", o->probe.media_type);
     pair(j, "content_type", o->probe.content_type);
-    number_or_null(j, "bytes", (int64_t) receipt->file.bytes);
+    number_or_null(j, "bytes", (int64_t)receipt->file.bytes);
     pair(j, "sha256", receipt->file.sha256);
     number_or_null(j, "width", o->probe.width);
     number_or_null(j, "height", o->probe.height);
@@ -179,7 +182,8 @@ static int complain(const struct err *err, int code)
     return code;
 }
 
-static bool store_one(const struct outputs *o, const char *path, struct stored *stored, struct err *err)
+static bool store_one(const struct outputs *o, const char *path, struct stored *stored,
+                      struct err *err)
 {
     uint64_t bytes;
     int      fd = protocol_open(o->folder->fd, path, &bytes, err);
@@ -193,9 +197,9 @@ static bool store_one(const struct outputs *o, const char *path, struct stored *
 /* Runs in the child. */
 static int store_both(void *ctx, int stdout_fd)
 {
-    const struct outputs *o = ctx;
+    const struct outputs *o       = ctx;
     struct receipt        receipt = { 0 };
-    struct err            err = { 0 };
+    struct err            err     = { 0 };
 
     if (!store_one(o, o->reply->files[o->at].file, &receipt.file, &err))
         return complain(&err, err_is(&err, "22023") ? EX_DATAERR : EX_TEMPFAIL);
@@ -203,7 +207,7 @@ static int store_both(void *ctx, int stdout_fd)
     if (faccessat(o->folder->fd, o->thumbnail, F_OK, AT_SYMLINK_NOFOLLOW) == 0
         && !store_one(o, o->thumbnail, &receipt.thumbnail, &err))
         return complain(&err, EX_TEMPFAIL);
-    return write(stdout_fd, &receipt, sizeof receipt) == (ssize_t) sizeof receipt ? 0 : EX_TEMPFAIL;
+    return write(stdout_fd, &receipt, sizeof receipt) == (ssize_t)sizeof receipt ? 0 : EX_TEMPFAIL;
 }
 
 static void stored(void *ctx, const struct proc_end *end)
@@ -211,7 +215,8 @@ static void stored(void *ctx, const struct proc_end *end)
     struct outputs *o = ctx;
 
     o->proc = NULL;
-    if (end->cause == PROC_EXITED && protocol_exit(end->status) == OUTCOME_DONE && end->out_bytes == sizeof o->receipt)
+    if (end->cause == PROC_EXITED && protocol_exit(end->status) == OUTCOME_DONE
+        && end->out_bytes == sizeof o->receipt)
         memcpy(&o->receipt, end->out, sizeof o->receipt);
     else {
         fail(o, end->cause == PROC_EXITED ? protocol_exit(end->status) : OUTCOME_TRANSIENT,
@@ -231,11 +236,11 @@ static void store_file(struct outputs *o)
 {
     struct err          err = { 0 };
     struct proc_options opt = {
-        .spawn = { .run = store_both, .ctx = o },
-        .timeout_ms = STORE_MS,         /* not the task's limit: the work is done, only the disk is slow */
+        .spawn       = { .run = store_both, .ctx = o },
+        .timeout_ms  = STORE_MS, /* not the task's limit: the work is done, only the disk is slow */
         .stdout_most = sizeof(struct receipt),
-        .on_end = stored,
-        .ctx = o,
+        .on_end      = stored,
+        .ctx         = o,
     };
 
     o->proc = proc_start(o->task->runner->loop, &opt, &err);
@@ -254,12 +259,13 @@ static void probe_failed(struct outputs *o, const struct proc_end *end)
     if (end->cause == PROC_TIMED_OUT)
         fail(o, OUTCOME_TIMEOUT, message);
     else
-        fail(o, end->cause == PROC_EXITED ? protocol_exit(end->status) : OUTCOME_TRANSIENT, message);
+        fail(o, end->cause == PROC_EXITED ? protocol_exit(end->status) : OUTCOME_TRANSIENT,
+             message);
 }
 
 static void probed(void *ctx, const struct proc_end *end)
 {
-    struct outputs *o = ctx;
+    struct outputs *o   = ctx;
     struct err      err = { 0 };
 
     o->proc = NULL;
@@ -275,10 +281,14 @@ static void probed(void *ctx, const struct proc_end *end)
 
 static void probe_file(struct outputs *o)
 {
-    struct runner      *runner = o->task->runner;
-    struct err          err = { 0 };
-    char               *argv[] = { "kiln-media", "probe", arena_strdup(o->arena, o->reply->files[o->at].file),
-                                   "--thumbnail", arena_strdup(o->arena, o->thumbnail), NULL };
+    struct runner *runner = o->task->runner;
+    struct err     err    = { 0 };
+    char          *argv[] = { "kiln-media",
+                              "probe",
+                              arena_strdup(o->arena, o->reply->files[o->at].file),
+                              "--thumbnail",
+                              arena_strdup(o->arena, o->thumbnail),
+                              NULL };
     struct proc_options opt = {
         .spawn = {
             .path = arena_printf(o->arena, "%s/kiln-media", runner->self_folder),
@@ -316,13 +326,13 @@ static void next_file(struct outputs *o)
     }
     memset(&o->receipt, 0, sizeof o->receipt);
     o->thumbnail = arena_printf(o->arena, "out/.thumbnail-%zu", o->at);
-    fd = protocol_open(o->folder->fd, o->reply->files[o->at].file, &bytes, &err);
+    fd           = protocol_open(o->folder->fd, o->reply->files[o->at].file, &bytes, &err);
     if (fd < 0) {
         fail(o, OUTCOME_INVALID, err.message);
         return;
     }
     close(fd);
-    unlinkat(o->folder->fd, o->thumbnail, 0);       /* only what the probe makes is a thumbnail */
+    unlinkat(o->folder->fd, o->thumbnail, 0); /* only what the probe makes is a thumbnail */
     probe_file(o);
 }
 
@@ -332,20 +342,21 @@ static void begin(void *ctx)
 }
 
 struct outputs *outputs_start(struct task *task, struct arena *arena, const struct folder *folder,
-                              struct protocol_reply *reply, void (*on_end)(void *ctx, const struct outputs_end *end), void *ctx)
+                              struct protocol_reply *reply,
+                              void (*on_end)(void *ctx, const struct outputs_end *end), void *ctx)
 {
     struct outputs *o = calloc(1, sizeof *o);
 
     if (!o)
         abort();
-    o->task = task;
-    o->arena = arena;
+    o->task   = task;
+    o->arena  = arena;
     o->folder = folder;
-    o->reply = reply;
+    o->reply  = reply;
     o->on_end = on_end;
-    o->ctx = ctx;
-    o->again = (struct loop_timer) { .on_time = put_media, .ctx = o };
-    o->start = (struct loop_task) { .on_turn_end = begin, .ctx = o };
+    o->ctx    = ctx;
+    o->again  = (struct loop_timer) { .on_time = put_media, .ctx = o };
+    o->start  = (struct loop_task) { .on_turn_end = begin, .ctx = o };
     loop_defer(task->runner->loop, &o->start);
     return o;
 }
@@ -356,5 +367,6 @@ void outputs_stop(struct outputs *o)
     if (o->proc)
         proc_kill(o->proc);
     else if (!o->is_asking)
-        fail(o, OUTCOME_TRANSIENT, "stopped");      /* was waiting for the database: the row may or may not be there */
+        fail(o, OUTCOME_TRANSIENT,
+             "stopped"); /* was waiting for the database: the row may or may not be there */
 }

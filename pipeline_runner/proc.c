@@ -1,9 +1,9 @@
 /*
  * proc: one running child and its three pipes.
  *
- * The end of the process is the end of the work: a grandchild that kept stdout open is killed with the group and
- * not waited for. The pidfd says when; until waitpid() has been called the number of the group cannot be given to
- * anyone else, so killing the group first and reaping after is safe.
+ * The end of the process is the end of the work: a grandchild that kept stdout open is killed with
+ * the group and not waited for. The pidfd says when; until waitpid() has been called the number of
+ * the group cannot be given to anyone else, so killing the group first and reaping after is safe.
  */
 #include "proc.h"
 
@@ -21,7 +21,7 @@ struct proc {
     struct proc_options opt;
     pid_t               pid;
     enum proc_cause     cause;
-    bool                is_ending;      /* SIGTERM or SIGKILL was sent */
+    bool                is_ending; /* SIGTERM or SIGKILL was sent */
     struct loop_watch   ended, in, out, err;
     struct loop_timer   timer;
     size_t              in_done;
@@ -34,7 +34,7 @@ struct proc {
 
 static void signal_group(const struct proc *proc, int signo)
 {
-    if (proc->pid == 0)         /* reaped: the number may be another's by now */
+    if (proc->pid == 0) /* reaped: the number may be another's by now */
         return;
     /* Before its setsid() the child is not yet a group: then the second call reaches it. */
     if (kill(-proc->pid, signo) < 0)
@@ -75,13 +75,14 @@ static void on_time(void *ctx)
 static void on_stdin(void *ctx, uint32_t events)
 {
     struct proc *proc = ctx;
-    ssize_t      put = 0;
+    ssize_t      put  = 0;
 
-    (void) events;
+    (void)events;
     if (proc->in_done < proc->opt.input_bytes)
-        put = write(proc->in.fd, proc->opt.input + proc->in_done, proc->opt.input_bytes - proc->in_done);
+        put = write(proc->in.fd, proc->opt.input + proc->in_done,
+                    proc->opt.input_bytes - proc->in_done);
     if (put > 0)
-        proc->in_done += (size_t) put;
+        proc->in_done += (size_t)put;
     if (put < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     /* A tool need not read its input: EPIPE is no error. */
@@ -93,10 +94,10 @@ static void out_room(struct proc *proc)
 {
     if (proc->out_cap - proc->out_len > 1)
         return;
-    proc->out_cap = proc->out_cap ? proc->out_cap * 2 : FIRST_OUT;
+    proc->out_cap  = proc->out_cap ? proc->out_cap * 2 : FIRST_OUT;
     proc->out_text = realloc(proc->out_text, proc->out_cap);
     if (!proc->out_text)
-        abort();        /* as everywhere in lib/: without memory there is nothing sensible left to do */
+        abort(); /* as everywhere in lib/: without memory there is nothing sensible left to do */
 }
 
 /* False: nothing more to read now. */
@@ -114,7 +115,7 @@ static bool read_out(struct proc *proc)
         close_watch(proc, &proc->out);
         return false;
     }
-    proc->out_len += (size_t) got;
+    proc->out_len += (size_t)got;
     if (proc->out_len > proc->opt.stdout_most) {
         end_by(proc, PROC_FLOODED, SIGKILL);
         close_watch(proc, &proc->out);
@@ -125,8 +126,8 @@ static bool read_out(struct proc *proc)
 
 static void on_stdout(void *ctx, uint32_t events)
 {
-    (void) events;
-    (void) read_out(ctx);
+    (void)events;
+    (void)read_out(ctx);
 }
 
 static void line_done(struct proc *proc)
@@ -145,7 +146,8 @@ static void take_err(struct proc *proc, const char *text, size_t bytes)
         if (text[i] == '\n')
             line_done(proc);
         else if (proc->line_len < PROC_LINE_MAX - 1)
-            proc->line[proc->line_len++] = text[i] ? text[i] : ' ';    /* a NUL must not hide the rest */
+            proc->line[proc->line_len++] =
+                text[i] ? text[i] : ' '; /* a NUL must not hide the rest */
     }
 }
 
@@ -162,14 +164,14 @@ static bool read_err(struct proc *proc)
         close_watch(proc, &proc->err);
         return false;
     }
-    take_err(proc, text, (size_t) got);
+    take_err(proc, text, (size_t)got);
     return true;
 }
 
 static void on_stderr(void *ctx, uint32_t events)
 {
-    (void) events;
-    (void) read_err(ctx);
+    (void)events;
+    (void)read_err(ctx);
 }
 
 static void proc_free(struct proc *proc)
@@ -183,7 +185,8 @@ static void proc_free(struct proc *proc)
     free(proc);
 }
 
-/* What was written before the end is in the pipes now; a pipe holds at most some 64 KiB, a page each for lines. */
+/* What was written before the end is in the pipes now; a pipe holds at most some 64 KiB, a page
+ * each for lines. */
 static void drain(struct proc *proc)
 {
     for (int i = 0; i < 64 && proc->out.fd >= 0 && read_out(proc); i++)
@@ -196,10 +199,10 @@ static void drain(struct proc *proc)
 static void on_ended(void *ctx, uint32_t events)
 {
     struct proc    *proc = ctx;
-    struct proc_end end = { 0 };
+    struct proc_end end  = { 0 };
 
-    (void) events;
-    signal_group(proc, SIGKILL);        /* whoever it left behind */
+    (void)events;
+    signal_group(proc, SIGKILL); /* whoever it left behind */
     while (waitpid(proc->pid, &end.status, 0) < 0 && errno == EINTR)
         continue;
     proc->pid = 0;
@@ -207,30 +210,31 @@ static void on_ended(void *ctx, uint32_t events)
     drain(proc);
     out_room(proc);
     proc->out_text[proc->out_len] = '\0';
-    end.cause = proc->cause;
-    end.out = proc->out_text;
-    end.out_bytes = proc->out_len;
-    end.last_line = proc->last_line;
+    end.cause                     = proc->cause;
+    end.out                       = proc->out_text;
+    end.out_bytes                 = proc->out_len;
+    end.last_line                 = proc->last_line;
     proc->opt.on_end(proc->opt.ctx, &end);
     proc_free(proc);
 }
 
-static bool watch(struct proc *proc, struct loop_watch *w, int *fd, uint32_t events, void (*on_event)(void *, uint32_t),
-                  struct err *err)
+static bool watch(struct proc *proc, struct loop_watch *w, int *fd, uint32_t events,
+                  void (*on_event)(void *, uint32_t), struct err *err)
 {
     w->on_event = on_event;
-    w->ctx = proc;
+    w->ctx      = proc;
     if (!loop_add(proc->loop, w, *fd, events, err)) {
         w->fd = -1;
         return false;
     }
-    *fd = -1;       /* the watch's now */
+    *fd = -1; /* the watch's now */
     return true;
 }
 
 static bool watch_all(struct proc *proc, struct spawned *child, struct err *err)
 {
-    if (proc->opt.input_bytes > 0 && !watch(proc, &proc->in, &child->stdin_fd, EPOLLOUT, on_stdin, err))
+    if (proc->opt.input_bytes > 0
+        && !watch(proc, &proc->in, &child->stdin_fd, EPOLLOUT, on_stdin, err))
         return false;
     return watch(proc, &proc->out, &child->stdout_fd, EPOLLIN, on_stdout, err)
            && watch(proc, &proc->err, &child->stderr_fd, EPOLLIN, on_stderr, err)
@@ -253,9 +257,9 @@ struct proc *proc_start(struct loop *loop, const struct proc_options *opt, struc
 
     if (!proc)
         abort();
-    proc->loop = loop;
-    proc->opt = *opt;
-    proc->timer = (struct loop_timer) { .on_time = on_time, .ctx = proc };
+    proc->loop     = loop;
+    proc->opt      = *opt;
+    proc->timer    = (struct loop_timer) { .on_time = on_time, .ctx = proc };
     proc->ended.fd = proc->in.fd = proc->out.fd = proc->err.fd = -1;
     if (!spawn_start(&opt->spawn, &child, err)) {
         free(proc);
@@ -269,7 +273,7 @@ struct proc *proc_start(struct loop *loop, const struct proc_options *opt, struc
         proc_free(proc);
         return NULL;
     }
-    close_rest(&child);         /* stdin, where there is nothing to say: the tool sees its end at once */
+    close_rest(&child); /* stdin, where there is nothing to say: the tool sees its end at once */
     loop_timer_set(loop, &proc->timer, opt->timeout_ms);
     return proc;
 }

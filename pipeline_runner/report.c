@@ -1,7 +1,7 @@
 /*
- * report: what is told to the database one task at a time: failures, releases, and completions whose batch was
- * refused. All are sent at once, in order, and answered in order; an error of the moment (the link, a lock) is tried
- * again, anything else is final.
+ * report: what is told to the database one task at a time: failures, releases, and completions
+ * whose batch was refused. All are sent at once, in order, and answered in order; an error of the
+ * moment (the link, a lock) is tried again, anything else is final.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,19 +16,21 @@ static void refused(struct task *task, const struct err *err);
 
 static void log_accepted(const struct task *task, const PGresult *result)
 {
-    const char *state = PQntuples(result) == 1 && PQnfields(result) == 1 ? PQgetvalue(result, 0, 0) : "";
+    const char *state =
+        PQntuples(result) == 1 && PQnfields(result) == 1 ? PQgetvalue(result, 0, 0) : "";
 
     if (task->report == REPORT_RELEASE)
         task_log(task, LOG_LEVEL_INFO, "handed back", NULL, NULL, NULL, NULL);
     else if (task->report == REPORT_FAIL)
         task_log(task, task->outcome == OUTCOME_CANCELLED ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
-                 strcmp(state, "failed") == 0 ? "failed" : "attempt ended", "error", task->message, "state", state);
+                 strcmp(state, "failed") == 0 ? "failed" : "attempt ended", "error", task->message,
+                 "state", state);
 }
 
 static void answered(void *ctx, PGresult *result, const struct err *err)
 {
     struct task     *task = ctx;
-    struct dispatch *d = task->runner->dispatch;
+    struct dispatch *d    = task->runner->dispatch;
 
     if (result) {
         log_accepted(task, result);
@@ -50,24 +52,26 @@ static void refused(struct task *task, const struct err *err)
         dispatch_drop(task);
         return;
     }
-    task_log(task, LOG_LEVEL_ERROR, "the outcome was refused", "sqlstate", err->sqlstate, "error", err->message);
+    task_log(task, LOG_LEVEL_ERROR, "the outcome was refused", "sqlstate", err->sqlstate, "error",
+             err->message);
     if (task->report == REPORT_COMPLETE_ALONE) {
         /* An output that the database cannot store would be refused again after the same work. */
-        task->report = REPORT_FAIL;
+        task->report  = REPORT_FAIL;
         task->outcome = OUTCOME_INVALID;
-        snprintf(task->message, sizeof task->message, "the output was refused: %.400s", err->message);
+        snprintf(task->message, sizeof task->message, "the output was refused: %.400s",
+                 err->message);
         protocol_clean(task->message);
         task->state = TASK_READY;
         dispatch_outcome(task);
         return;
     }
-    dispatch_drop(task);        /* the task's time limit will find it */
+    dispatch_drop(task); /* the task's time limit will find it */
 }
 
 static bool send_one(struct task *task)
 {
     char        id[24], fence[24], retry[16];
-    struct db  *work = task->runner->work;
+    struct db  *work      = task->runner->work;
     const char *params[5] = { id, fence, task->output, NULL, NULL };
 
     snprintf(id, sizeof id, "%" PRId64, task->task_id);
@@ -99,7 +103,7 @@ void report_step(struct dispatch *d, uint64_t now_ns)
     while (todo.first) {
         struct task *task = todo.first;
 
-        todo.first = task->next;
+        todo.first  = task->next;
         task->state = TASK_SENDING;
         if (send_one(task))
             continue;

@@ -1,38 +1,46 @@
 /*
- * runner: every statement that kiln-runner sends, in one table. All are prepared at start; one that the database does
- * not have in this form ends the program with a sentence (exit 76).
+ * runner: every statement that kiln-runner sends, in one table. All are prepared at start; one that
+ * the database does not have in this form ends the program with a sentence (exit 76).
  */
 #include "runner.h"
 
 const struct db_statement runner_statements[ST_COUNT] = {
     [ST_REGISTER] = { "register",
-                      "select kiln_runner.register($1::text, $2::text, $3::int, $4::text, $5::text[], $6::int)", 6 },
-    [ST_CYCLE] = { "cycle",
-                   "select task_id, fence, job_id, queue_id, stage, stage_name, attempt, handler, config, input, media,"
-                   " timeout_ms from kiln_runner.cycle($1::bigint, $2::bigint[], $3::bigint[], $4::text[], $5::int,"
-                   " $6::int[], $7::boolean)", 7 },
-    [ST_COMPLETE] = { "complete", "select kiln_runner.complete($1::bigint, $2::bigint, $3::text)", 3 },
-    [ST_PROGRESS] = { "progress", "select kiln_runner.progress($1::bigint, $2::bigint, $3::float8, $4::text)", 4 },
-    [ST_FAIL] = { "fail", "select kiln_runner.fail($1::bigint, $2::bigint, $3::text, $4::text, $5::int)", 5 },
+                      "select kiln_runner.register($1::text, $2::text, $3::int, $4::text, $5::text[], $6::int)",
+                      6 },
+    [ST_CYCLE]    = { "cycle",
+                      "select task_id, fence, job_id, queue_id, stage, stage_name, attempt, handler, config, input, media,"
+                         " timeout_ms from kiln_runner.cycle($1::bigint, $2::bigint[], $3::bigint[], $4::text[], $5::int,"
+                         " $6::int[], $7::boolean)",
+                      7 },
+    [ST_COMPLETE] = { "complete", "select kiln_runner.complete($1::bigint, $2::bigint, $3::text)",
+                      3 },
+    [ST_PROGRESS] = { "progress",
+                      "select kiln_runner.progress($1::bigint, $2::bigint, $3::float8, $4::text)",
+                      4 },
+    [ST_FAIL]     = { "fail",
+                      "select kiln_runner.fail($1::bigint, $2::bigint, $3::text, $4::text, $5::int)",
+                      5 },
     [ST_RELEASE] = { "release", "select kiln_runner.release($1::bigint, $2::bigint, $3::text)", 3 },
-    [ST_PUT_MEDIA] = { "put_media", "select kiln_runner.put_media($1::bigint, $2::bigint, $3::jsonb)", 3 },
+    [ST_PUT_MEDIA] = { "put_media",
+                       "select kiln_runner.put_media($1::bigint, $2::bigint, $3::jsonb)", 3 },
     [ST_BEAT] = { "beat", "select task_id, fence, reason from kiln_runner.beat($1::bigint)", 1 },
     [ST_TICK] = { "tick", "select kiln_runner.tick($1::bigint)", 1 },
     [ST_UNREGISTER] = { "unregister", "select kiln_runner.unregister($1::bigint)", 1 },
-    [ST_TRASH] = { "trash", "select storage_key from kiln_runner.trash($1::int)", 1 },
+    [ST_TRASH]      = { "trash", "select storage_key from kiln_runner.trash($1::int)", 1 },
     [ST_TRASH_DONE] = { "trash_done", "select kiln_runner.trash_done($1::text[])", 1 },
 };
 
 bool runner_is_passing(const struct err *err)
 {
     static const char *const classes[] = {
-        "08",           /* the link */
-        "57P0",         /* the server is stopping or starting */
-        "57014",        /* statement_timeout */
-        "55P03",        /* lock_timeout */
-        "40",           /* serialization, deadlock */
-        "53",           /* no memory, no disk, too many connections */
-        "25006",        /* read-only: a standby, for a moment after a failover */
+        "08",    /* the link */
+        "57P0",  /* the server is stopping or starting */
+        "57014", /* statement_timeout */
+        "55P03", /* lock_timeout */
+        "40",    /* serialization, deadlock */
+        "53",    /* no memory, no disk, too many connections */
+        "25006", /* read-only: a standby, for a moment after a failover */
     };
 
     for (size_t i = 0; i < countof(classes); i++)

@@ -17,7 +17,8 @@ struct beat;
 struct http;
 struct housekeeping;
 
-/* Places in runner_statements; both links prepare all of them, so that either can stand in for the other's beats. */
+/* Places in runner_statements; both links prepare all of them, so that either can stand in for the
+ * other's beats. */
 enum statement {
     ST_REGISTER,
     ST_CYCLE,
@@ -40,17 +41,17 @@ struct runner {
     struct loop      *loop;
     const struct cfg *cfg;
     struct store     *store;
-    struct db        *work;     /* everything but the beats */
-    struct db        *bell;     /* LISTEN kiln_work, and the beats */
+    struct db        *work; /* everything but the beats */
+    struct db        *bell; /* LISTEN kiln_work, and the beats */
 
     const char *name;
-    const char *queues;         /* a text[] literal, or NULL for all */
+    const char *queues; /* a text[] literal, or NULL for all */
     int         slots;
     bool        is_once;
-    uint64_t    idle_exit_ms;   /* 0 = stay */
+    uint64_t    idle_exit_ms; /* 0 = stay */
 
-    const char *work_folder;    /* $KILN_HOME/work */
-    const char *self_folder;    /* where kiln-runner's own binary lies, and kiln-media beside it */
+    const char *work_folder; /* $KILN_HOME/work */
+    const char *self_folder; /* where kiln-runner's own binary lies, and kiln-media beside it */
     bool        can_cut_network;
 
     struct dispatch     *dispatch;

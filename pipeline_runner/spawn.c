@@ -1,9 +1,9 @@
 /*
  * spawn: fork, shut the child off, exec.
  *
- * Between fork and exec only async-signal-safe calls are made: libcurl's resolver may be running a thread, and a
- * lock it holds at the fork stays held in the child for ever. So everything that needs memory or formatting is made
- * before the fork.
+ * Between fork and exec only async-signal-safe calls are made: libcurl's resolver may be running a
+ * thread, and a lock it holds at the fork stays held in the child for ever. So everything that
+ * needs memory or formatting is made before the fork.
  */
 #include "spawn.h"
 
@@ -37,7 +37,7 @@ static void say(const char *text)
 {
     ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
 
-    (void) ignored;     /* the pipe is our own and empty; without it there is nobody to tell */
+    (void)ignored; /* the pipe is our own and empty; without it there is nobody to tell */
 }
 
 static _Noreturn void give_up(const char *what)
@@ -53,22 +53,24 @@ static _Noreturn void give_up(const char *what)
 static bool write_file(const char *path, const char *text)
 {
     int  fd = open(path, O_WRONLY | O_CLOEXEC);
-    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t) strlen(text);
+    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 
     if (fd >= 0)
         close(fd);
     return ok;
 }
 
-/* Root may unshare the network alone. Others need a user namespace of their own around it, in which they stay who
- * they are; where that is switched off too (some kernels, most containers) the tool keeps the network. */
+/* Root may unshare the network alone. Others need a user namespace of their own around it, in
+ * which they stay who they are; where that is switched off too (some kernels, most containers) the
+ * tool keeps the network. */
 static bool cut_network(const struct setup *setup)
 {
     if (unshare(CLONE_NEWNET) == 0)
         return true;
     if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
         return false;
-    return write_file("/proc/self/setgroups", "deny") && write_file("/proc/self/uid_map", setup->uid_map)
+    return write_file("/proc/self/setgroups", "deny")
+           && write_file("/proc/self/uid_map", setup->uid_map)
            && write_file("/proc/self/gid_map", setup->gid_map);
 }
 
@@ -76,7 +78,8 @@ static void limit(__rlimit_resource_t what, uint64_t amount)
 {
     struct rlimit limits = { amount, amount };
 
-    if (amount > 0 && setrlimit(what, &limits) < 0 && errno != EPERM)   /* EPERM: the limit is lower already */
+    if (amount > 0 && setrlimit(what, &limits) < 0
+        && errno != EPERM) /* EPERM: the limit is lower already */
         give_up("set a resource limit");
 }
 
@@ -87,9 +90,10 @@ static void copy_in(const struct spawn_file *file)
 
     if (to < 0 || lseek(file->fd, 0, SEEK_SET) < 0)
         give_up("copy an input file");
-    /* A copy, never a link: a tool that writes into its input must not change what the store promised. */
+    /* A copy, never a link: a tool that writes into its input must not change what the store
+     * promised. */
     do
-        got = copy_file_range(file->fd, NULL, to, NULL, (size_t) 1 << 30, 0);
+        got = copy_file_range(file->fd, NULL, to, NULL, (size_t)1 << 30, 0);
     while (got > 0);
     if (got < 0)
         give_up("copy an input file");
@@ -110,18 +114,20 @@ static void shut_off(const struct setup *setup)
         give_up("make a session");
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         give_up("set up the process");
-    if (getppid() != setup->parent)     /* the runner died before the line above */
+    if (getppid() != setup->parent) /* the runner died before the line above */
         _exit(SPAWN_EXIT_SETUP);
-    if (dup2(setup->in, STDIN_FILENO) < 0 || dup2(setup->out, STDOUT_FILENO) < 0 || dup2(setup->err, STDERR_FILENO) < 0)
+    if (dup2(setup->in, STDIN_FILENO) < 0 || dup2(setup->out, STDOUT_FILENO) < 0
+        || dup2(setup->err, STDERR_FILENO) < 0)
         give_up("set up the pipes");
     own_signals();
     if (spawn->folder && chdir(spawn->folder) < 0)
         give_up("enter the work folder");
     for (size_t i = 0; i < spawn->nfiles; i++)
         copy_in(&spawn->files[i]);
-    prctl(PR_SET_DUMPABLE, 1);          /* the runner is not; a process that is not cannot write its own uid_map */
+    prctl(PR_SET_DUMPABLE,
+          1); /* the runner is not; a process that is not cannot write its own uid_map */
     if (!spawn->has_network)
-        (void) cut_network(setup);
+        (void)cut_network(setup);
     umask(077);
     limit(RLIMIT_AS, spawn->memory_bytes);
     limit(RLIMIT_CPU, spawn->cpu_seconds);
@@ -133,7 +139,7 @@ static void shut_off(const struct setup *setup)
 static _Noreturn void exec_child(const struct setup *setup)
 {
     shut_off(setup);
-    close_range(3, ~0U, 0);             /* all are O_CLOEXEC; this is for those of libraries */
+    close_range(3, ~0U, 0); /* all are O_CLOEXEC; this is for those of libraries */
     execve(setup->spawn->path, setup->spawn->argv, setup->spawn->envp);
     give_up("run the program");
 }
@@ -161,7 +167,8 @@ static bool make_pipes(int fds[6])
 {
     for (int i = 0; i < 6; i++)
         fds[i] = -1;
-    return pipe2(&fds[0], O_CLOEXEC) == 0 && pipe2(&fds[2], O_CLOEXEC) == 0 && pipe2(&fds[4], O_CLOEXEC) == 0
+    return pipe2(&fds[0], O_CLOEXEC) == 0 && pipe2(&fds[2], O_CLOEXEC) == 0
+           && pipe2(&fds[4], O_CLOEXEC) == 0
            /* only our ends: O_NONBLOCK would otherwise surprise the tool */
            && fcntl(fds[1], F_SETFL, O_NONBLOCK) == 0 && fcntl(fds[2], F_SETFL, O_NONBLOCK) == 0
            && fcntl(fds[4], F_SETFL, O_NONBLOCK) == 0;
@@ -170,7 +177,11 @@ static bool make_pipes(int fds[6])
 static void prepare(struct setup *setup, const struct spawn *spawn, const int fds[6])
 {
     *setup = (struct setup) {
-        .spawn = spawn, .parent = getpid(), .in = fds[0], .out = fds[3], .err = fds[5],
+        .spawn  = spawn,
+        .parent = getpid(),
+        .in     = fds[0],
+        .out    = fds[3],
+        .err    = fds[5],
     };
     snprintf(setup->uid_map, sizeof setup->uid_map, "%u %u 1", geteuid(), geteuid());
     snprintf(setup->gid_map, sizeof setup->gid_map, "%u %u 1", getegid(), getegid());
@@ -194,7 +205,8 @@ bool spawn_start(const struct spawn *spawn, struct spawned *child, struct err *e
         run_child(&setup);
     if (pid == 0)
         exec_child(&setup);
-    pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;      /* the number cannot be another's: nobody else reaps it */
+    pidfd = pid > 0 ? pidfd_open(pid, 0)
+                    : -1; /* the number cannot be another's: nobody else reaps it */
     if (pidfd < 0) {
         err_errno(err, "start", spawn->path ? spawn->path : "a child");
         if (pid > 0) {
@@ -222,5 +234,6 @@ bool spawn_can_cut_network(void)
         prctl(PR_SET_DUMPABLE, 1);
         _exit(cut_network(&setup) ? 0 : 1);
     }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status)
+           && WEXITSTATUS(status) == 0;
 }

@@ -1,8 +1,8 @@
 /*
  * spawn: starts one child process, shut off from everything that is the runner's.
  *
- * Own session and process group, a small environment, no descriptors but the three pipes, resource limits, no
- * network where the kernel lets us, and it dies when the runner dies.
+ * Own session and process group, a small environment, no descriptors but the three pipes, resource
+ * limits, no network where the kernel lets us, and it dies when the runner dies.
  *
  * Ownership: what struct spawned holds (three pipe ends, a pidfd, a child to reap) is the caller's.
  */
@@ -14,36 +14,38 @@
 #include "base.h"
 #include "err.h"
 
-/* A file the child copies into its folder before it starts: in the child, so that no copy stops the loop. */
+/* A file the child copies into its folder before it starts: in the child, so that no copy stops
+ * the loop. */
 struct spawn_file {
-    int         fd;      /* open for reading; stays the caller's */
-    const char *name;    /* relative to the folder */
+    int         fd;   /* open for reading; stays the caller's */
+    const char *name; /* relative to the folder */
 };
 
 struct spawn {
-    const char              *path;          /* absolute; NULL: run() instead */
+    const char              *path; /* absolute; NULL: run() instead */
     char *const             *argv;
     char *const             *envp;
-    const char              *folder;        /* becomes the current directory */
+    const char              *folder; /* becomes the current directory */
     const struct spawn_file *files;
     size_t                   nfiles;
-    uint64_t                 memory_bytes;  /* address space; 0 = no limit */
-    uint64_t                 cpu_seconds;   /* 0 = no limit */
-    uint64_t                 file_bytes;    /* the largest file it may write; 0 = no limit */
+    uint64_t                 memory_bytes; /* address space; 0 = no limit */
+    uint64_t                 cpu_seconds;  /* 0 = no limit */
+    uint64_t                 file_bytes;   /* the largest file it may write; 0 = no limit */
     bool                     has_network;
-    int                    (*run)(void *ctx, int stdout_fd);   /* our own code in the child; its result is the exit code */
-    void                    *ctx;
+    int (*run)(void *ctx,
+               int   stdout_fd); /* our own code in the child; its result is the exit code */
+    void *ctx;
 };
 
 struct spawned {
-    pid_t pid;          /* also the number of its process group */
-    int   pidfd;        /* readable when it has ended */
-    int   stdin_fd;     /* -1 with run() */
+    pid_t pid;      /* also the number of its process group */
+    int   pidfd;    /* readable when it has ended */
+    int   stdin_fd; /* -1 with run() */
     int   stdout_fd;
     int   stderr_fd;
 };
 
-#define SPAWN_EXIT_SETUP 125    /* the child could not be set up; stderr says why */
+#define SPAWN_EXIT_SETUP 125 /* the child could not be set up; stderr says why */
 
 MUST_CHECK bool spawn_start(const struct spawn *spawn, struct spawned *child, struct err *err);
 

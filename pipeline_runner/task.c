@@ -18,20 +18,21 @@ enum log_level task_level(const struct task *task)
     return task->handler && task->handler->is_chatty ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
 }
 
-void task_log(const struct task *task, enum log_level level, const char *msg, const char *key, const char *value,
-              const char *key2, const char *value2)
+void task_log(const struct task *task, enum log_level level, const char *msg, const char *key,
+              const char *value, const char *key2, const char *value2)
 {
     if (!log_wants(level))
         return;
-    log_write(level, msg, "job_id", LOG_I64(task->job_id), "task_id", LOG_I64(task->task_id), "fence",
-              LOG_I64(task->fence), "attempt", LOG_I64(task->attempt), "stage", task->stage_name, key ? key : "handler",
-              key ? value : task->handler_name, key2, value2, NULL);
+    log_write(level, msg, "job_id", LOG_I64(task->job_id), "task_id", LOG_I64(task->task_id),
+              "fence", LOG_I64(task->fence), "attempt", LOG_I64(task->attempt), "stage",
+              task->stage_name, key ? key : "handler", key ? value : task->handler_name, key2,
+              value2, NULL);
 }
 
 uint64_t task_left_ms(const struct task *task)
 {
     uint64_t spent = base_now_ms() - task->started_ms;
-    uint64_t limit = (uint64_t) task->timeout_ms;
+    uint64_t limit = (uint64_t)task->timeout_ms;
 
     return spent < limit ? limit - spent : 0;
 }
@@ -39,19 +40,19 @@ uint64_t task_left_ms(const struct task *task)
 static void has_outcome(struct task *task)
 {
     loop_timer_stop(task->runner->loop, &task->progress_timer);
-    task->work = NULL;
+    task->work  = NULL;
     task->state = TASK_READY;
     dispatch_outcome(task);
 }
 
-/* What is reported of a task that was told to stop does not depend on how its work ended. True: nothing more to do. */
+/* What is reported of a task that was told to stop does not depend on how its work ended. True:
+ * nothing more to do. */
 static bool was_stopped(struct task *task)
 {
     switch (task->stopping) {
-    case STOP_NO:
-        return false;
+    case STOP_NO: return false;
     case STOP_CANCELLED:
-        task->report = REPORT_FAIL;
+        task->report  = REPORT_FAIL;
         task->outcome = OUTCOME_CANCELLED;
         snprintf(task->message, sizeof task->message, "stopped, because it was cancelled");
         break;
@@ -76,11 +77,12 @@ void task_done(struct task *task, const char *output)
         task->stopping = STOP_NO;
     if (was_stopped(task))
         return;
-    task->report = REPORT_COMPLETE;
+    task->report  = REPORT_COMPLETE;
     task->outcome = OUTCOME_DONE;
-    task->output = output;
+    task->output  = output;
     if (log_wants(task_level(task)))
-        task_log(task, task_level(task), "finished", "ms", LOG_I64(base_now_ms() - task->started_ms), NULL, NULL);
+        task_log(task, task_level(task), "finished", "ms",
+                 LOG_I64(base_now_ms() - task->started_ms), NULL, NULL);
     has_outcome(task);
 }
 
@@ -96,8 +98,8 @@ void task_fail(struct task *task, enum outcome outcome, int retry_after_ms, cons
 
     if (was_stopped(task))
         return;
-    task->report = REPORT_FAIL;
-    task->outcome = outcome;
+    task->report         = REPORT_FAIL;
+    task->outcome        = outcome;
     task->retry_after_ms = retry_after_ms;
     va_start(args, fmt);
     vsnprintf(task->message, sizeof task->message, fmt, args);
@@ -113,17 +115,21 @@ void task_start(struct task *task)
     if (task->handler)
         task->handler->start(task);
     else
-        task_fail(task, OUTCOME_INVALID, -1, "this runner has no handler \"%s\"", task->handler_name);
+        task_fail(task, OUTCOME_INVALID, -1, "this runner has no handler \"%s\"",
+                  task->handler_name);
 }
 
 void task_stop(struct task *task, enum task_stop why)
 {
     static const char *const reasons[] = {
-        [STOP_CANCELLED] = "cancelled", [STOP_LOST] = "lost", [STOP_RELEASE] = "handed back",
+        [STOP_CANCELLED] = "cancelled",
+        [STOP_LOST]      = "lost",
+        [STOP_RELEASE]   = "handed back",
     };
 
     /* One whose outcome is on its way is not stopped: SQL decides what the outcome is worth. */
-    if (task->state != TASK_RUNNING || (task->stopping != STOP_NO && why != STOP_LOST) || task->stopping == STOP_LOST)
+    if (task->state != TASK_RUNNING || (task->stopping != STOP_NO && why != STOP_LOST)
+        || task->stopping == STOP_LOST)
         return;
     task->stopping = why;
     task_log(task, LOG_LEVEL_INFO, "stopping", "reason", reasons[why], NULL, NULL);
@@ -156,10 +162,10 @@ static void send_progress(struct task *task)
     char        id[24], fence[24], fraction[32];
     const char *params[] = { id, fence, fraction, task->label };
 
-    snprintf(id, sizeof id, "%lld", (long long) task->task_id);
-    snprintf(fence, sizeof fence, "%lld", (long long) task->fence);
+    snprintf(id, sizeof id, "%lld", (long long)task->task_id);
+    snprintf(fence, sizeof fence, "%lld", (long long)task->fence);
     snprintf(fraction, sizeof fraction, "%.4f", task->fraction);
-    task->has_progress = false;
+    task->has_progress     = false;
     task->progress_sent_ms = base_now_ms();
     /* Not sent while the link is down: the next line of the tool brings a newer one. */
     if (db_send(task->runner->work, ST_PROGRESS, params, progress_answered, task, NULL))
@@ -180,7 +186,8 @@ void task_progress(struct task *task, double fraction, const char *label)
         return;
     }
     if (!task->has_progress)
-        loop_timer_set(task->runner->loop, &task->progress_timer, task->progress_sent_ms + PROGRESS_EVERY_MS - now);
+        loop_timer_set(task->runner->loop, &task->progress_timer,
+                       task->progress_sent_ms + PROGRESS_EVERY_MS - now);
     task->has_progress = true;
 }
 
@@ -192,6 +199,6 @@ void task_clear(struct task *task)
 
     loop_timer_stop(runner->loop, &task->progress_timer);
     free(task->output_owned);
-    *task = (struct task) { .runner = runner, .retry_after_ms = -1 };
+    *task                = (struct task) { .runner = runner, .retry_after_ms = -1 };
     task->progress_timer = (struct loop_timer) { .on_time = progress_due, .ctx = task };
 }

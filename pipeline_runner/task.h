@@ -1,8 +1,8 @@
 /*
  * task: one claimed task in its slot, from the claim until the database has taken its outcome.
  *
- * A slot is free again only when SQL has acknowledged the outcome (or called it stale). So while the database is away
- * results wait in memory, and there are never more of them than slots.
+ * A slot is free again only when SQL has acknowledged the outcome (or called it stale). So while
+ * the database is away results wait in memory, and there are never more of them than slots.
  *
  *   handler->start ──► task_done / task_fail, exactly once, maybe from within start
  *   task_stop      ──► handler->stop (kill the work) ──► task_fail as above; what is reported follows from why
@@ -21,49 +21,49 @@ struct handler;
 enum task_state {
     TASK_FREE,
     TASK_RUNNING,
-    TASK_READY,         /* has an outcome to send */
-    TASK_SENDING,       /* sent, not answered */
+    TASK_READY,   /* has an outcome to send */
+    TASK_SENDING, /* sent, not answered */
 };
 
 enum task_report {
-    REPORT_COMPLETE,        /* in the next cycle */
-    REPORT_COMPLETE_ALONE,  /* its cycle was refused: alone, to learn whose fault it was */
+    REPORT_COMPLETE,       /* in the next cycle */
+    REPORT_COMPLETE_ALONE, /* its cycle was refused: alone, to learn whose fault it was */
     REPORT_FAIL,
     REPORT_RELEASE,
 };
 
 enum task_stop {
     STOP_NO,
-    STOP_CANCELLED,     /* report fail(cancelled) */
-    STOP_LOST,          /* it is no longer ours: report nothing */
-    STOP_RELEASE,       /* hand it back */
+    STOP_CANCELLED, /* report fail(cancelled) */
+    STOP_LOST,      /* it is no longer ours: report nothing */
+    STOP_RELEASE,   /* hand it back */
 };
 
 struct task {
     struct runner        *runner;
-    const struct handler *handler;      /* NULL: no such handler */
-    struct batch         *batch;        /* holds the texts below */
+    const struct handler *handler; /* NULL: no such handler */
+    struct batch         *batch;   /* holds the texts below */
     enum task_state       state;
     enum task_stop        stopping;
     uint64_t              started_ms;
 
-    int64_t     task_id, fence, job_id, runner_id;      /* runner_id: whose lease covers it */
+    int64_t     task_id, fence, job_id, runner_id; /* runner_id: whose lease covers it */
     int         queue_id, stage, attempt, timeout_ms;
     const char *stage_name, *handler_name, *config, *input, *media;
 
-    void *work;         /* the handler's */
+    void *work; /* the handler's */
 
     enum task_report report;
     enum outcome     outcome;
-    const char      *output;            /* JSON object */
-    char            *output_owned;      /* free() it, or NULL */
-    int              retry_after_ms;    /* -1 = not said */
+    const char      *output;         /* JSON object */
+    char            *output_owned;   /* free() it, or NULL */
+    int              retry_after_ms; /* -1 = not said */
     char             message[512];
 
-    struct task *next;  /* in the dispatcher's lists of outcomes */
+    struct task *next; /* in the dispatcher's lists of outcomes */
 
-    unsigned asked;         /* questions about it in flight, whose answers will come back to this slot */
-    bool     is_leaving;    /* the slot is free when they have */
+    unsigned asked; /* questions about it in flight, whose answers will come back to this slot */
+    bool     is_leaving; /* the slot is free when they have */
 
     bool              has_progress;
     uint64_t          progress_sent_ms;
@@ -74,10 +74,12 @@ struct task {
 
 /* ---- for handlers ---- */
 
-/* The work is done. output must live until the slot is free: part of the batch, or malloc'ed and handed over. */
+/* The work is done. output must live until the slot is free: part of the batch, or malloc'ed and
+ * handed over. */
 void task_done(struct task *task, const char *output);
 void task_done_owned(struct task *task, char *output);
-void task_fail(struct task *task, enum outcome outcome, int retry_after_ms, const char *fmt, ...) PRINTF_LIKE(4, 5);
+void task_fail(struct task *task, enum outcome outcome, int retry_after_ms, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
 
 /* Sent at most twice a second a task; the last one wins. */
 void task_progress(struct task *task, double fraction, const char *label);
@@ -93,9 +95,10 @@ void task_stop(struct task *task, enum task_stop why);
 /* Ends what belongs to the task in its slot; the dispatcher does the rest. */
 void task_clear(struct task *task);
 
-/* One line with job_id, task_id, fence, attempt and stage, and at most two pairs more (NULL: none). */
-void task_log(const struct task *task, enum log_level level, const char *msg, const char *key, const char *value,
-              const char *key2, const char *value2);
+/* One line with job_id, task_id, fence, attempt and stage, and at most two pairs more (NULL:
+ * none). */
+void task_log(const struct task *task, enum log_level level, const char *msg, const char *key,
+              const char *value, const char *key2, const char *value2);
 
 /* The level of a task's everyday lines: a handler with thousands a second talks at debug only. */
 enum log_level task_level(const struct task *task);

@@ -20,12 +20,12 @@
 #include "outputs.h"
 #include "proc.h"
 
-#define LOGGED_MAX     ((size_t) 65536)         /* of a task's stderr */
-#define FILE_BYTES     ((uint64_t) 2 << 30)     /* the largest file a tool may write */
-#define MEMORY_MB      2048
-#define MEMORY_MB_MAX  262144
-#define ARGS_MAX       63
-#define SYSTEM_PATH    "/usr/local/bin:/usr/bin:/bin"
+#define LOGGED_MAX    ((size_t)65536)     /* of a task's stderr */
+#define FILE_BYTES    ((uint64_t)2 << 30) /* the largest file a tool may write */
+#define MEMORY_MB     2048
+#define MEMORY_MB_MAX 262144
+#define ARGS_MAX      63
+#define SYSTEM_PATH   "/usr/local/bin:/usr/bin:/bin"
 
 struct tool {
     struct task           *task;
@@ -49,10 +49,10 @@ struct tool {
 uint64_t tool_memory_bytes(int memory_mb)
 {
 #if defined(__SANITIZE_ADDRESS__)
-    (void) memory_mb;
+    (void)memory_mb;
     return 0;
 #else
-    return (uint64_t) memory_mb << 20;
+    return (uint64_t)memory_mb << 20;
 #endif
 }
 
@@ -74,10 +74,11 @@ char *tool_find(struct arena *arena, const char *folders, const char *name)
     if (!name[0] || strchr(name, '/'))
         return NULL;
     while (*folders) {
-        size_t len = strcspn(folders, ":");
-        char  *path = arena_printf(arena, "%.*s/%s", (int) len, folders, name);
+        size_t len  = strcspn(folders, ":");
+        char  *path = arena_printf(arena, "%.*s/%s", (int)len, folders, name);
 
-        if (folders[0] == '/' && stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0)
+        if (folders[0] == '/' && stat(path, &st) == 0 && S_ISREG(st.st_mode)
+            && access(path, X_OK) == 0)
             return path;
         folders += len + (folders[len] == ':');
     }
@@ -109,7 +110,7 @@ static void tool_fail(struct tool *tool, enum outcome outcome, const char *messa
     struct task *task = tool->task;
     char         kept[512];
 
-    snprintf(kept, sizeof kept, "%s", message);     /* it may lie in what is freed now */
+    snprintf(kept, sizeof kept, "%s", message); /* it may lie in what is freed now */
     tool_free(tool);
     task_fail(task, outcome, -1, "%s", kept);
 }
@@ -157,7 +158,8 @@ static void read_answer(struct tool *tool, const struct proc_end *end)
         tool_fail(tool, OUTCOME_INVALID, err.message);
         return;
     }
-    tool->outputs = outputs_start(tool->task, tool->arena, &tool->folder, &tool->reply, outputs_ended, tool);
+    tool->outputs =
+        outputs_start(tool->task, tool->arena, &tool->folder, &tool->reply, outputs_ended, tool);
 }
 
 static void ended_badly(struct tool *tool, const struct proc_end *end)
@@ -169,7 +171,8 @@ static void ended_badly(struct tool *tool, const struct proc_end *end)
     else if (WIFSIGNALED(end->status))
         snprintf(message, sizeof message, "the tool was ended by signal %d", WTERMSIG(end->status));
     else
-        snprintf(message, sizeof message, "the tool ended with exit code %d", WEXITSTATUS(end->status));
+        snprintf(message, sizeof message, "the tool ended with exit code %d",
+                 WEXITSTATUS(end->status));
     tool_fail(tool, protocol_exit(end->status), message);
 }
 
@@ -180,18 +183,16 @@ static void on_end(void *ctx, const struct proc_end *end)
 
     tool->proc = NULL;
     switch (end->cause) {
-    case PROC_STOPPED:
-        tool_fail(tool, OUTCOME_CANCELLED, "stopped");
-        return;
+    case PROC_STOPPED: tool_fail(tool, OUTCOME_CANCELLED, "stopped"); return;
     case PROC_TIMED_OUT:
-        snprintf(message, sizeof message, "the tool did not end within %d ms", tool->task->timeout_ms);
+        snprintf(message, sizeof message, "the tool did not end within %d ms",
+                 tool->task->timeout_ms);
         tool_fail(tool, OUTCOME_TIMEOUT, message);
         return;
     case PROC_FLOODED:
         tool_fail(tool, OUTCOME_INVALID, "the tool wrote more than 1 MiB to its stdout");
         return;
-    case PROC_EXITED:
-        break;
+    case PROC_EXITED: break;
     }
     if (protocol_exit(end->status) == OUTCOME_DONE)
         read_answer(tool, end);
@@ -223,28 +224,29 @@ static void write_request(struct tool *tool)
 {
     const struct task   *task = tool->task;
     struct protocol_task said = {
-        .job_id = arena_printf(tool->arena, "%lld", (long long) task->job_id),
-        .task_id = arena_printf(tool->arena, "%lld", (long long) task->task_id),
-        .stage = task->stage_name,
+        .job_id  = arena_printf(tool->arena, "%lld", (long long)task->job_id),
+        .task_id = arena_printf(tool->arena, "%lld", (long long)task->task_id),
+        .stage   = task->stage_name,
         .attempt = task->attempt,
-        .config = task->config,
-        .input = task->input,
+        .config  = task->config,
+        .input   = task->input,
     };
 
     protocol_request(&tool->request, &said, tool->inputs, tool->ninputs);
 }
 
-/* Twice the wall clock for each core: enough for any honest tool, and an end for one that hides from its time limit. */
+/* Twice the wall clock for each core: enough for any honest tool, and an end for one that hides
+ * from its time limit. */
 static uint64_t cpu_seconds(const struct task *task)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    return ((uint64_t) task->timeout_ms / 1000 + 10) * (uint64_t) (cores > 0 ? cores : 1) * 2;
+    return ((uint64_t)task->timeout_ms / 1000 + 10) * (uint64_t)(cores > 0 ? cores : 1) * 2;
 }
 
 static bool start_process(struct tool *tool, struct err *err)
 {
-    struct runner      *runner = tool->task->runner;
+    struct runner *runner = tool->task->runner;
     struct proc_options opt = {
         .spawn = {
             .path = tool->path,
@@ -268,7 +270,7 @@ static bool start_process(struct tool *tool, struct err *err)
     };
 
     tool->proc = proc_start(runner->loop, &opt, err);
-    close_files(tool);      /* the child has its own */
+    close_files(tool); /* the child has its own */
     return tool->proc != NULL;
 }
 
@@ -282,7 +284,8 @@ static void tool_begin(struct tool *tool)
         return;
     }
     write_request(tool);
-    if (!folder_make(&tool->folder, tool->task->runner->work_folder, tool->task->task_id, tool->task->fence, &err)
+    if (!folder_make(&tool->folder, tool->task->runner->work_folder, tool->task->task_id,
+                     tool->task->fence, &err)
         || !start_process(tool, &err))
         tool_fail(tool, OUTCOME_TRANSIENT, err.message);
 }
@@ -293,10 +296,10 @@ static struct tool *tool_new(struct task *task)
 
     if (!tool)
         abort();
-    tool->task = task;
-    tool->arena = arena_open(4096);
+    tool->task      = task;
+    tool->arena     = arena_open(4096);
     tool->folder.fd = tool->folder.parent_fd = -1;
-    task->work = tool;
+    task->work                               = tool;
     return tool;
 }
 
@@ -306,8 +309,10 @@ static bool read_memory(struct tool *tool, const json_t *config)
 {
     const json_t *memory = json_object_get(config, "memory_mb");
 
-    tool->memory_mb = memory ? (int) json_integer_value(memory) : MEMORY_MB;
-    return !memory || (json_is_integer(memory) && json_integer_value(memory) >= 16 && json_integer_value(memory) <= MEMORY_MB_MAX);
+    tool->memory_mb = memory ? (int)json_integer_value(memory) : MEMORY_MB;
+    return !memory
+           || (json_is_integer(memory) && json_integer_value(memory) >= 16
+               && json_integer_value(memory) <= MEMORY_MB_MAX);
 }
 
 /* Copies the strings of a JSON list behind argv[*count]. */
@@ -337,31 +342,35 @@ static const char *exec_config(struct tool *tool, const json_t *config)
     if (!read_memory(tool, config) || (network && !json_is_boolean(network)))
         return "the stage's \"memory_mb\" or \"network\" is malformed";
     tool->has_network = json_is_true(network);
-    tool->path = tool_find(tool->arena, tool->task->runner->cfg->tools, tool->argv[0]);
-    return tool->path ? NULL : arena_printf(tool->arena, "there is no tool \"%.64s\" in KILN_TOOLS", tool->argv[0]);
+    tool->path        = tool_find(tool->arena, tool->task->runner->cfg->tools, tool->argv[0]);
+    return tool->path ? NULL
+                      : arena_printf(tool->arena, "there is no tool \"%.64s\" in KILN_TOOLS",
+                                     tool->argv[0]);
 }
 
 static const char *media_config(struct tool *tool, const json_t *config)
 {
     static const char *const ops[] = { "prepare", "draw", "film", "speak", "finish" };
-    const char              *op = json_string_value(json_object_get(config, "op"));
+    const char              *op    = json_string_value(json_object_get(config, "op"));
 
     if (!read_memory(tool, config))
         return "the stage's \"memory_mb\" is malformed";
-    tool->path = arena_printf(tool->arena, "%s/kiln-media", tool->task->runner->self_folder);
-    tool->argv = arena_alloc(tool->arena, 3 * sizeof *tool->argv);
+    tool->path    = arena_printf(tool->arena, "%s/kiln-media", tool->task->runner->self_folder);
+    tool->argv    = arena_alloc(tool->arena, 3 * sizeof *tool->argv);
     tool->argv[0] = "kiln-media";
     for (size_t i = 0; op && i < countof(ops); i++)
         if (strcmp(op, ops[i]) == 0)
             tool->argv[1] = arena_strdup(tool->arena, op);
-    return tool->argv[1] ? NULL : "the stage's \"op\" is none of prepare, draw, film, speak, finish";
+    return tool->argv[1] ? NULL
+                         : "the stage's \"op\" is none of prepare, draw, film, speak, finish";
 }
 
 static void start_with(struct task *task, const char *(*read_config)(struct tool *, const json_t *))
 {
-    struct tool *tool = tool_new(task);
+    struct tool *tool   = tool_new(task);
     json_t      *config = json_loads(task->config, 0, NULL);
-    const char  *why = json_is_object(config) ? read_config(tool, config) : "the stage's configuration is not an object";
+    const char  *why    = json_is_object(config) ? read_config(tool, config)
+                                                 : "the stage's configuration is not an object";
 
     json_decref(config);
     if (why)
@@ -380,7 +389,8 @@ void media_start(struct task *task)
     start_with(task, media_config);
 }
 
-/* At once, without SIGTERM: whatever it would still write is thrown away, and someone waits for the cancellation. */
+/* At once, without SIGTERM: whatever it would still write is thrown away, and someone waits for
+ * the cancellation. */
 void tool_stop(struct task *task)
 {
     struct tool *tool = task->work;

@@ -10,14 +10,16 @@ void exec_start(struct task *task);
 void media_start(struct task *task);
 void tool_stop(struct task *task);
 
-/* The whole environment of a child, NULL-ended, in the arena: PATH HOME TMPDIR LANG and nothing of the runner's. */
+/* The whole environment of a child, NULL-ended, in the arena: PATH HOME TMPDIR LANG and nothing of
+ * the runner's. */
 char **tool_environment(struct arena *arena, const char *tools, const char *folder);
 
 /* For struct spawn. */
 uint64_t tool_memory_bytes(int memory_mb);
 
-/* The program `name` in the first of the folders (separated by colons) that has it; NULL: none. A name with a slash is
- * never found: a stage's configuration says which tool, the operator's KILN_TOOLS says where tools may lie. */
+/* The program `name` in the first of the folders (separated by colons) that has it; NULL: none. A
+ * name with a slash is never found: a stage's configuration says which tool, the operator's
+ * KILN_TOOLS says where tools may lie. */
 char *tool_find(struct arena *arena, const char *folders, const char *name);
 
 #endif

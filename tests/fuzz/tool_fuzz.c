@@ -1,4 +1,4 @@
-/* Everything the runner reads from tools, providers and media lists. The first byte says what the rest is. */
+/* Everything the runner reads from others. The first byte says what the rest is. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +37,7 @@ static void fuzz_media(struct arena *arena, const char *text)
 {
     struct protocol_input *inputs;
     size_t                 count;
-    struct jbuf            out = { 0 };
+    struct jbuf            out  = { 0 };
     struct protocol_task   task = { "1", "2", text, 1, "{}", "{}" };
 
     if (protocol_media(arena, text, &inputs, &count, NULL))
@@ -52,7 +52,7 @@ static void fuzz_clean(char *text)
     protocol_clean(text);
     twice = strdup(text);
     protocol_clean(twice);
-    assert(strcmp(text, twice) == 0);       /* what is clean stays as it is */
+    assert(strcmp(text, twice) == 0); /* what is clean stays as it is */
     free(twice);
 }
 
@@ -77,14 +77,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     arena = arena_open(1024);
-    text = arena_strndup(arena, (const char *) data + 1, size - 1);
+    text  = arena_strndup(arena, (const char *)data + 1, size - 1);
     switch (data[0] % 7) {
     case 0: fuzz_progress(text); break;
-    case 1: fuzz_reply(arena, (const char *) data + 1, size - 1); break;
+    case 1: fuzz_reply(arena, (const char *)data + 1, size - 1); break;
     case 2: fuzz_media(arena, text); break;
     case 3: fuzz_clean(text); break;
     case 4: fuzz_literal(text); break;
-    case 5: (void) !protocol_parse_probe(arena, (const char *) data + 1, size - 1, &probe, NULL); break;
+    case 5:
+        (void)!protocol_parse_probe(arena, (const char *)data + 1, size - 1, &probe, NULL);
+        break;
     default: assert(retry_after_ms(text, 0) >= -1 && retry_after_ms(text, 0) <= 86400000);
     }
     arena_close(arena);

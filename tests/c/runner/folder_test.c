@@ -19,7 +19,7 @@ static char work[64];
 
 static int make_work(void **state)
 {
-    (void) state;
+    (void)state;
     strcpy(work, "/tmp/kiln-work-XXXXXX");
     return mkdtemp(work) ? 0 : -1;
 }
@@ -28,7 +28,7 @@ static int remove_work(void **state)
 {
     char path[128];
 
-    (void) state;
+    (void)state;
     snprintf(path, sizeof path, "%s/.lock", work);
     unlink(path);
     return rmdir(work);
@@ -47,7 +47,7 @@ static void a_folder_is_private_and_has_in_and_out(void **state)
     struct folder folder;
     struct stat   st;
 
-    (void) state;
+    (void)state;
     assert_true(folder_make(&folder, work, 12, 34, NULL));
     assert_true(exists("12-34/in"));
     assert_true(exists("12-34/out"));
@@ -63,7 +63,7 @@ static void it_is_removed_whatever_a_tool_left_in_it(void **state)
     char          outside[128];
     int           fd;
 
-    (void) state;
+    (void)state;
     snprintf(outside, sizeof outside, "%s/outside", work);
     assert_int_equal(mkdir(outside, 0700), 0);
     assert_true(folder_make(&folder, work, 1, 2, NULL));
@@ -76,7 +76,7 @@ static void it_is_removed_whatever_a_tool_left_in_it(void **state)
     assert_int_equal(mkfifoat(folder.fd, "out/fifo", 0600), 0);
     folder_remove(&folder);
     assert_false(exists("1-2"));
-    assert_true(exists("outside"));     /* the link went, not what it pointed at */
+    assert_true(exists("outside")); /* the link went, not what it pointed at */
     rmdir(outside);
 }
 
@@ -85,7 +85,7 @@ static void litter_of_the_same_name_does_not_stop_a_task(void **state)
     struct folder folder;
     char          path[128];
 
-    (void) state;
+    (void)state;
     snprintf(path, sizeof path, "%s/5-6", work);
     assert_int_equal(mkdir(path, 0700), 0);
     assert_true(folder_make(&folder, work, 5, 6, NULL));
@@ -96,7 +96,7 @@ static void the_sweep_leaves_the_folders_of_the_living(void **state)
 {
     struct folder folder;
 
-    (void) state;
+    (void)state;
     assert_true(folder_make(&folder, work, 1, 1, NULL));
     assert_true(folder_sweep(work, NULL));
     assert_true(exists("1-1/out"));
@@ -107,7 +107,7 @@ static void the_sweep_removes_what_a_killed_runner_left(void **state)
 {
     pid_t pid = fork();
 
-    (void) state;
+    (void)state;
     if (pid == 0) {
         struct folder folder;
 
@@ -127,7 +127,7 @@ static void the_sweep_ends_processes_that_outlived_their_runner(void **state)
     int   status;
     pid_t pid;
 
-    (void) state;
+    (void)state;
     snprintf(path, sizeof path, "%s/9-9", work);
     assert_int_equal(mkdir(path, 0700), 0);
     pid = fork();
@@ -150,7 +150,7 @@ static void the_environment_is_four_names(void **state)
     struct arena *arena = arena_open(1024);
     char        **env;
 
-    (void) state;
+    (void)state;
     setenv("DATABASE_URL", "postgresql://secret", 1);
     setenv("PGPASSFILE", "/secret", 1);
     env = tool_environment(arena, "/opt/tools", "/work/1-2");
@@ -167,14 +167,14 @@ static void tools_are_found_only_in_the_folders_named(void **state)
 {
     struct arena *arena = arena_open(1024);
 
-    (void) state;
+    (void)state;
     assert_string_equal(tool_find(arena, "/nonexistent:/bin", "sh"), "/bin/sh");
     assert_null(tool_find(arena, "", "sh"));
     assert_null(tool_find(arena, "/bin", "/bin/sh"));
     assert_null(tool_find(arena, "/usr", "../bin/sh"));
     assert_null(tool_find(arena, "bin:.", "sh"));
-    assert_null(tool_find(arena, "/etc", "passwd"));        /* not executable */
-    assert_null(tool_find(arena, "/", "bin"));              /* a folder */
+    assert_null(tool_find(arena, "/etc", "passwd")); /* not executable */
+    assert_null(tool_find(arena, "/", "bin"));       /* a folder */
     assert_null(tool_find(arena, "/bin", ""));
     arena_close(arena);
 }
@@ -182,12 +182,18 @@ static void tools_are_found_only_in_the_folders_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_folder_is_private_and_has_in_and_out, make_work, remove_work),
-        cmocka_unit_test_setup_teardown(it_is_removed_whatever_a_tool_left_in_it, make_work, remove_work),
-        cmocka_unit_test_setup_teardown(litter_of_the_same_name_does_not_stop_a_task, make_work, remove_work),
-        cmocka_unit_test_setup_teardown(the_sweep_leaves_the_folders_of_the_living, make_work, remove_work),
-        cmocka_unit_test_setup_teardown(the_sweep_removes_what_a_killed_runner_left, make_work, remove_work),
-        cmocka_unit_test_setup_teardown(the_sweep_ends_processes_that_outlived_their_runner, make_work, remove_work),
+        cmocka_unit_test_setup_teardown(a_folder_is_private_and_has_in_and_out, make_work,
+                                        remove_work),
+        cmocka_unit_test_setup_teardown(it_is_removed_whatever_a_tool_left_in_it, make_work,
+                                        remove_work),
+        cmocka_unit_test_setup_teardown(litter_of_the_same_name_does_not_stop_a_task, make_work,
+                                        remove_work),
+        cmocka_unit_test_setup_teardown(the_sweep_leaves_the_folders_of_the_living, make_work,
+                                        remove_work),
+        cmocka_unit_test_setup_teardown(the_sweep_removes_what_a_killed_runner_left, make_work,
+                                        remove_work),
+        cmocka_unit_test_setup_teardown(the_sweep_ends_processes_that_outlived_their_runner,
+                                        make_work, remove_work),
         cmocka_unit_test(the_environment_is_four_names),
         cmocka_unit_test(tools_are_found_only_in_the_folders_named),
     };

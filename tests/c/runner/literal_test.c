@@ -12,7 +12,7 @@ static void numbers_are_separated_by_commas(void **state)
 {
     struct literal l = { 0 };
 
-    (void) state;
+    (void)state;
     literal_begin(&l);
     literal_add_i64(&l, 1);
     literal_add_i64(&l, -9223372036854775807 - 1);
@@ -25,7 +25,7 @@ static void nothing_is_an_empty_array(void **state)
 {
     struct literal l = { 0 };
 
-    (void) state;
+    (void)state;
     literal_begin(&l);
     assert_string_equal(literal_end(&l), "{}");
     literal_free(&l);
@@ -35,7 +35,7 @@ static void quotes_and_backslashes_are_escaped_and_nothing_else(void **state)
 {
     struct literal l = { 0 };
 
-    (void) state;
+    (void)state;
     literal_begin(&l);
     literal_add(&l, "{\"a\":\"b\\n, {}\"}");
     literal_add(&l, "");
@@ -48,7 +48,7 @@ static void a_second_use_begins_empty(void **state)
 {
     struct literal l = { 0 };
 
-    (void) state;
+    (void)state;
     literal_begin(&l);
     literal_add(&l, "first");
     literal_end(&l);
@@ -60,11 +60,11 @@ static void a_second_use_begins_empty(void **state)
 
 static void a_megabyte_of_quotes_fits(void **state)
 {
-    struct literal l = { 0 };
-    size_t         size = 1 << 20;
+    struct literal l      = { 0 };
+    size_t         size   = 1 << 20;
     char          *quotes = malloc(size + 1);
 
-    (void) state;
+    (void)state;
     memset(quotes, '"', size);
     quotes[size] = '\0';
     literal_begin(&l);

@@ -10,7 +10,7 @@
 
 static const uint64_t T0 = 1000 * MS;
 
-/* Claims as often as pace says and finds nothing, until the claim that is due at or after `until`. */
+/* Claims as often as pace says and finds nothing, until the claim due at or after `until`. */
 static unsigned claim_in_vain(struct pace *pace, uint64_t until)
 {
     unsigned claims = 0;
@@ -28,7 +28,7 @@ static void first_claim_is_due_at_once_and_asleep(void **state)
 {
     struct pace pace;
 
-    (void) state;
+    (void)state;
     pace_start(&pace, T0);
     assert_int_equal(pace.due_ns, T0);
     assert_true(pace.is_idle);
@@ -38,7 +38,7 @@ static void after_work_the_next_claim_is_a_millisecond_after_the_last_was_sent(v
 {
     struct pace pace;
 
-    (void) state;
+    (void)state;
     pace_start(&pace, T0);
     pace_answered(&pace, T0, T0 + MS / 4, true, true);
     assert_int_equal(pace.due_ns, T0 + MS);
@@ -49,7 +49,7 @@ static void a_slow_answer_does_not_put_the_next_claim_into_the_past(void **state
 {
     struct pace pace;
 
-    (void) state;
+    (void)state;
     pace_start(&pace, T0);
     pace_answered(&pace, T0, T0 + 7 * MS, false, true);
     assert_int_equal(pace.due_ns, T0 + 7 * MS);
@@ -60,7 +60,7 @@ static void it_polls_each_millisecond_for_50_ms_after_work_and_not_longer(void *
     struct pace pace;
     unsigned    polls = 0;
 
-    (void) state;
+    (void)state;
     pace_start(&pace, T0);
     pace_answered(&pace, T0, T0, true, true);
     while (!pace.is_idle) {
@@ -71,7 +71,8 @@ static void it_polls_each_millisecond_for_50_ms_after_work_and_not_longer(void *
         assert_in_range(polls, 1, 60);
     }
     assert_int_equal(polls, 50);
-    assert_int_equal(pace.due_ns, T0 + 50 * MS);        /* the claim that marks it asleep follows at once */
+    assert_int_equal(pace.due_ns,
+                     T0 + 50 * MS); /* the claim that marks it asleep follows at once */
 }
 
 static void asleep_it_looks_again_after_3_30_300_ms_and_then_each_second(void **state)
@@ -79,7 +80,7 @@ static void asleep_it_looks_again_after_3_30_300_ms_and_then_each_second(void **
     static const uint64_t gaps[] = { 3, 30, 300, 1000, 1000, 1000 };
     struct pace           pace;
 
-    (void) state;
+    (void)state;
     pace_start(&pace, T0);
     for (size_t i = 0; i < sizeof gaps / sizeof *gaps; i++) {
         uint64_t now = pace.due_ns;
@@ -95,7 +96,7 @@ static void idle_for_an_hour_it_asks_once_a_second(void **state)
 {
     struct pace pace;
 
-    (void) state;
+    (void)state;
     pace_start(&pace, T0);
     assert_in_range(claim_in_vain(&pace, T0 + 3600 * 1000 * MS), 3590, 3610);
 }
@@ -104,7 +105,7 @@ static void the_bell_makes_a_claim_due_now_that_marks_it_asleep_again(void **sta
 {
     struct pace pace;
 
-    (void) state;
+    (void)state;
     pace_start(&pace, T0);
     claim_in_vain(&pace, T0 + 5000 * MS);
     pace_wake(&pace, T0 + 5000 * MS);
@@ -118,7 +119,7 @@ static void the_bell_does_not_put_an_awake_runner_to_sleep(void **state)
 {
     struct pace pace;
 
-    (void) state;
+    (void)state;
     pace_start(&pace, T0);
     pace_answered(&pace, T0, T0, true, true);
     pace_wake(&pace, T0 + MS / 2);
@@ -130,7 +131,7 @@ static void a_claim_that_did_not_mark_it_asleep_is_followed_by_one_that_does(voi
 {
     struct pace pace;
 
-    (void) state;
+    (void)state;
     pace_start(&pace, T0);
     pace_answered(&pace, T0, T0, false, false);
     assert_int_equal(pace.due_ns, T0);

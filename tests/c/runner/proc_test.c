@@ -15,20 +15,20 @@
 #include "proc.h"
 
 struct run {
-    struct loop       *loop;
-    struct proc       *proc;
-    struct proc_end    end;
-    char               out[1 << 16];
-    char               last_line[PROC_LINE_MAX];
-    char               lines[4096];
-    struct loop_timer  stop;
+    struct loop      *loop;
+    struct proc      *proc;
+    struct proc_end   end;
+    char              out[1 << 16];
+    char              last_line[PROC_LINE_MAX];
+    char              lines[4096];
+    struct loop_timer stop;
 };
 
 static void on_end(void *ctx, const struct proc_end *end)
 {
     struct run *run = ctx;
 
-    run->end = *end;
+    run->end     = *end;
     run->end.out = NULL;
     snprintf(run->out, sizeof run->out, "%s", end->out);
     snprintf(run->last_line, sizeof run->last_line, "%s", end->last_line);
@@ -55,22 +55,22 @@ static void on_stop(void *ctx)
 
 static struct run *start(const char *script, struct proc_options opt)
 {
-    static char *const env[] = { "PATH=/usr/bin:/bin", NULL };
-    struct run        *run = calloc(1, sizeof *run);
-    char              *argv[] = { "sh", "-c", (char *) (uintptr_t) script, NULL };
+    static char *const env[]  = { "PATH=/usr/bin:/bin", NULL };
+    struct run        *run    = calloc(1, sizeof *run);
+    char              *argv[] = { "sh", "-c", (char *)(uintptr_t)script, NULL };
 
-    run->loop = loop_open(NULL);
-    run->stop = (struct loop_timer) { .on_time = on_stop, .ctx = run };
+    run->loop      = loop_open(NULL);
+    run->stop      = (struct loop_timer) { .on_time = on_stop, .ctx = run };
     opt.spawn.path = "/bin/sh";
     opt.spawn.argv = argv;
     if (!opt.spawn.envp)
         opt.spawn.envp = env;
-    opt.timeout_ms = opt.timeout_ms ? opt.timeout_ms : 10000;
+    opt.timeout_ms  = opt.timeout_ms ? opt.timeout_ms : 10000;
     opt.stdout_most = opt.stdout_most ? opt.stdout_most : 60000;
-    opt.on_line = on_line;
-    opt.on_end = on_end;
-    opt.ctx = run;
-    run->proc = proc_start(run->loop, &opt, NULL);
+    opt.on_line     = on_line;
+    opt.on_end      = on_end;
+    opt.ctx         = run;
+    run->proc       = proc_start(run->loop, &opt, NULL);
     assert_non_null(run->proc);
     return run;
 }
@@ -92,7 +92,7 @@ static void stdin_goes_in_and_stdout_comes_back(void **state)
     struct proc_options opt = { .input = "hello", .input_bytes = 5 };
     struct run         *run = finish(start("cat; exit 65", opt));
 
-    (void) state;
+    (void)state;
     assert_int_equal(run->end.cause, PROC_EXITED);
     assert_int_equal(WEXITSTATUS(run->end.status), 65);
     assert_string_equal(run->out, "hello");
@@ -103,10 +103,10 @@ static void a_tool_that_does_not_read_its_input_is_no_error(void **state)
 {
     size_t              bytes = 1 << 20;
     char               *input = calloc(1, bytes);
-    struct proc_options opt = { .input = input, .input_bytes = bytes };
-    struct run         *run = finish(start("exec 0<&-; sleep 0.1; echo fine", opt));
+    struct proc_options opt   = { .input = input, .input_bytes = bytes };
+    struct run         *run   = finish(start("exec 0<&-; sleep 0.1; echo fine", opt));
 
-    (void) state;
+    (void)state;
     assert_int_equal(run->end.cause, PROC_EXITED);
     assert_int_equal(run->end.status, 0);
     assert_string_equal(run->out, "fine\n");
@@ -116,9 +116,11 @@ static void a_tool_that_does_not_read_its_input_is_no_error(void **state)
 
 static void stderr_comes_by_lines_and_the_last_is_kept(void **state)
 {
-    struct run *run = finish(start("printf 'one\\r\\n\\nprogress 0.5\\nthe reason' >&2; printf '\\nprogress 1' >&2", (struct proc_options) { 0 }));
+    struct run *run = finish(
+        start("printf 'one\\r\\n\\nprogress 0.5\\nthe reason' >&2; printf '\\nprogress 1' >&2",
+              (struct proc_options) { 0 }));
 
-    (void) state;
+    (void)state;
     assert_string_equal(run->lines, "one|progress 0.5|the reason|progress 1|");
     assert_string_equal(run->last_line, "the reason");
     done(run);
@@ -126,9 +128,10 @@ static void stderr_comes_by_lines_and_the_last_is_kept(void **state)
 
 static void a_line_without_end_is_cut_not_gathered(void **state)
 {
-    struct run *run = finish(start("head -c 3000000 /dev/zero | tr '\\0' x >&2", (struct proc_options) { 0 }));
+    struct run *run =
+        finish(start("head -c 3000000 /dev/zero | tr '\\0' x >&2", (struct proc_options) { 0 }));
 
-    (void) state;
+    (void)state;
     assert_int_equal(run->end.cause, PROC_EXITED);
     assert_int_equal(strlen(run->last_line), PROC_LINE_MAX - 1);
     done(run);
@@ -138,7 +141,7 @@ static void more_stdout_than_allowed_ends_it(void **state)
 {
     struct run *run = finish(start("yes", (struct proc_options) { .stdout_most = 50000 }));
 
-    (void) state;
+    (void)state;
     assert_int_equal(run->end.cause, PROC_FLOODED);
     assert_in_range(run->end.out_bytes, 50001, 140000);
     done(run);
@@ -147,9 +150,10 @@ static void more_stdout_than_allowed_ends_it(void **state)
 static void at_its_time_limit_it_is_asked_to_end(void **state)
 {
     uint64_t    begin = base_now_ms();
-    struct run *run = finish(start("trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done", (struct proc_options) { .timeout_ms = 200 }));
+    struct run *run   = finish(start("trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done",
+                                     (struct proc_options) { .timeout_ms = 200 }));
 
-    (void) state;
+    (void)state;
     assert_int_equal(run->end.cause, PROC_TIMED_OUT);
     assert_int_equal(WEXITSTATUS(run->end.status), 3);
     assert_string_equal(run->out, "bye\n");
@@ -164,13 +168,13 @@ static bool is_gone(pid_t pid)
         char path[64], stat[256] = "";
         int  fd;
 
-        snprintf(path, sizeof path, "/proc/%d/stat", (int) pid);
+        snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
         fd = open(path, O_RDONLY);
         if (fd < 0)
             return true;
         ssize_t got = read(fd, stat, sizeof stat - 1);
         close(fd);
-        if (got > 0 && strstr(stat, ") Z"))     /* dead, and its parent (init) has yet to notice */
+        if (got > 0 && strstr(stat, ") Z")) /* dead, and its parent (init) has yet to notice */
             return true;
         usleep(10000);
     }
@@ -180,10 +184,11 @@ static bool is_gone(pid_t pid)
 static void one_that_will_not_end_is_killed_with_its_whole_group(void **state)
 {
     uint64_t    begin = base_now_ms();
-    struct run *run = finish(start("trap '' TERM; sh -c 'trap \"\" TERM; echo $$; exec sleep 60' & while :; do sleep 1; done",
-                                   (struct proc_options) { .timeout_ms = 200 }));
+    struct run *run   = finish(start(
+          "trap '' TERM; sh -c 'trap \"\" TERM; echo $$; exec sleep 60' & while :; do sleep 1; done",
+          (struct proc_options) { .timeout_ms = 200 }));
 
-    (void) state;
+    (void)state;
     assert_int_equal(run->end.cause, PROC_TIMED_OUT);
     assert_true(WIFSIGNALED(run->end.status));
     assert_in_range(base_now_ms() - begin, 200 + PROC_GRACE_MS - 100, 200 + PROC_GRACE_MS + 1500);
@@ -195,11 +200,11 @@ static void one_that_will_not_end_is_killed_with_its_whole_group(void **state)
 static void whoever_it_leaves_behind_ends_with_it_and_is_not_waited_for(void **state)
 {
     uint64_t    begin = base_now_ms();
-    struct run *run = finish(start("sleep 60 & echo $!; exit 0", (struct proc_options) { 0 }));
+    struct run *run   = finish(start("sleep 60 & echo $!; exit 0", (struct proc_options) { 0 }));
 
-    (void) state;
+    (void)state;
     assert_int_equal(run->end.cause, PROC_EXITED);
-    assert_true(base_now_ms() - begin < 2000);      /* though the sleeper holds its stdout open */
+    assert_true(base_now_ms() - begin < 2000); /* though the sleeper holds its stdout open */
     assert_true(is_gone(atoi(run->out)));
     done(run);
 }
@@ -208,7 +213,7 @@ static void killed_on_order_it_says_so(void **state)
 {
     struct run *run = start("trap '' TERM; sleep 60", (struct proc_options) { 0 });
 
-    (void) state;
+    (void)state;
     loop_timer_set(run->loop, &run->stop, 50);
     finish(run);
     assert_int_equal(run->end.cause, PROC_STOPPED);
@@ -218,11 +223,11 @@ static void killed_on_order_it_says_so(void **state)
 
 static void it_has_three_descriptors_and_nothing_of_ours(void **state)
 {
-    int         leak = open("/dev/null", O_RDONLY);     /* not close-on-exec, as a library's might be */
+    int         leak = open("/dev/null", O_RDONLY); /* not close-on-exec, as a library's might be */
     struct run *run = finish(start("ls /proc/self/fd | tr '\\n' ' '", (struct proc_options) { 0 }));
 
-    (void) state;
-    assert_string_equal(run->out, "0 1 2 3 ");          /* 3 is the folder ls reads */
+    (void)state;
+    assert_string_equal(run->out, "0 1 2 3 "); /* 3 is the folder ls reads */
     done(run);
     close(leak);
 }
@@ -232,12 +237,13 @@ static void its_signals_are_as_if_nobody_had_touched_them(void **state)
     struct run *run;
     sigset_t    set, old;
 
-    (void) state;
+    (void)state;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigprocmask(SIG_BLOCK, &set, &old);
     signal(SIGPIPE, SIG_IGN);
-    run = finish(start("grep -E 'Sig(Blk|Ign)' /proc/self/status | tr -d '\\t\\n'", (struct proc_options) { 0 }));
+    run = finish(start("grep -E 'Sig(Blk|Ign)' /proc/self/status | tr -d '\\t\\n'",
+                       (struct proc_options) { 0 }));
     assert_string_equal(run->out, "SigBlk:0000000000000000SigIgn:0000000000000000");
     sigprocmask(SIG_SETMASK, &old, NULL);
     done(run);
@@ -245,10 +251,11 @@ static void its_signals_are_as_if_nobody_had_touched_them(void **state)
 
 static void its_session_and_group_are_its_own(void **state)
 {
-    struct run *run = finish(start("cut -d ' ' -f 1,5,6 /proc/$$/stat", (struct proc_options) { 0 }));
-    int         pid = 0, group = 0, session = 0;
+    struct run *run =
+        finish(start("cut -d ' ' -f 1,5,6 /proc/$$/stat", (struct proc_options) { 0 }));
+    int pid = 0, group = 0, session = 0;
 
-    (void) state;
+    (void)state;
     assert_int_equal(sscanf(run->out, "%d %d %d", &pid, &group, &session), 3);
     assert_int_equal(group, pid);
     assert_int_equal(session, pid);
@@ -257,19 +264,22 @@ static void its_session_and_group_are_its_own(void **state)
 
 static void limits_are_in_force(void **state)
 {
-    struct proc_options opt = { .spawn = { .memory_bytes = (uint64_t) 512 << 20, .cpu_seconds = 7, .file_bytes = 1 << 20 } };
-    struct run         *run = finish(start("ulimit -v; ulimit -t; ulimit -f; ulimit -c", opt));
+    struct proc_options opt = {
+        .spawn = { .memory_bytes = (uint64_t)512 << 20, .cpu_seconds = 7, .file_bytes = 1 << 20 }
+    };
+    struct run *run = finish(start("ulimit -v; ulimit -t; ulimit -f; ulimit -c", opt));
 
-    (void) state;
+    (void)state;
     assert_string_equal(run->out, "524288\n7\n2048\n0\n");
     done(run);
 }
 
 static void it_cannot_gain_rights(void **state)
 {
-    struct run *run = finish(start("grep NoNewPrivs /proc/self/status", (struct proc_options) { 0 }));
+    struct run *run =
+        finish(start("grep NoNewPrivs /proc/self/status", (struct proc_options) { 0 }));
 
-    (void) state;
+    (void)state;
     assert_string_equal(run->out, "NoNewPrivs:\t1\n");
     done(run);
 }
@@ -278,15 +288,18 @@ static void it_has_no_network_where_the_kernel_lets_us(void **state)
 {
     struct run *run;
 
-    (void) state;
+    (void)state;
     if (!spawn_can_cut_network())
         skip();
-    run = finish(start("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' \\n'; tail -n +2 /proc/net/route", (struct proc_options) { 0 }));
+    run = finish(
+        start("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' \\n'; tail -n +2 /proc/net/route",
+              (struct proc_options) { 0 }));
     assert_string_equal(run->out, "lo");
     done(run);
-    run = finish(start("readlink /proc/self/ns/net", (struct proc_options) { .spawn = { .has_network = true } }));
+    run              = finish(start("readlink /proc/self/ns/net",
+                                    (struct proc_options) { .spawn = { .has_network = true } }));
     char    ours[64] = "";
-    ssize_t len = readlink("/proc/self/ns/net", ours, sizeof ours - 2);
+    ssize_t len      = readlink("/proc/self/ns/net", ours, sizeof ours - 2);
     assert_true(len > 0);
     strcat(ours, "\n");
     assert_string_equal(run->out, ours);
@@ -299,13 +312,14 @@ static void input_files_are_copies(void **state)
     struct spawn_file file = { .name = "copy" };
     struct run       *run;
 
-    (void) state;
+    (void)state;
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/original", folder);
     file.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     assert_int_equal(write(file.fd, "abc", 3), 3);
-    run = finish(start("cat copy; echo changed >> copy; rm copy original2 2>/dev/null; pwd",
-                       (struct proc_options) { .spawn = { .folder = folder, .files = &file, .nfiles = 1 } }));
+    run = finish(start(
+        "cat copy; echo changed >> copy; rm copy original2 2>/dev/null; pwd",
+        (struct proc_options) { .spawn = { .folder = folder, .files = &file, .nfiles = 1 } }));
     assert_memory_equal(run->out, "abc", 3);
     assert_string_equal(strchr(run->out, '/'), strcat(strcpy(path, folder), "\n"));
     assert_int_equal(pread(file.fd, text, sizeof text, 0), 3);
@@ -325,11 +339,14 @@ static void our_own_code_can_run_in_a_child(void **state)
 {
     struct run         *run = calloc(1, sizeof *run);
     struct proc_options opt = {
-        .spawn = { .run = answer, .ctx = "from the child" },
-        .timeout_ms = 5000, .stdout_most = 100, .on_end = on_end, .ctx = run,
+        .spawn       = { .run = answer, .ctx = "from the child" },
+        .timeout_ms  = 5000,
+        .stdout_most = 100,
+        .on_end      = on_end,
+        .ctx         = run,
     };
 
-    (void) state;
+    (void)state;
     run->loop = loop_open(NULL);
     run->proc = proc_start(run->loop, &opt, NULL);
     finish(run);
@@ -343,11 +360,14 @@ static void a_program_that_does_not_exist_says_why(void **state)
     char               *argv[] = { "none", NULL }, *env[] = { NULL };
     struct run         *run = calloc(1, sizeof *run);
     struct proc_options opt = {
-        .spawn = { .path = "/nonexistent", .argv = argv, .envp = env },
-        .timeout_ms = 5000, .stdout_most = 100, .on_end = on_end, .ctx = run,
+        .spawn       = { .path = "/nonexistent", .argv = argv, .envp = env },
+        .timeout_ms  = 5000,
+        .stdout_most = 100,
+        .on_end      = on_end,
+        .ctx         = run,
     };
 
-    (void) state;
+    (void)state;
     run->loop = loop_open(NULL);
     run->proc = proc_start(run->loop, &opt, NULL);
     finish(run);

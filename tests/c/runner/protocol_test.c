@@ -13,14 +13,14 @@
 
 #include "protocol.h"
 
-#define EXITED(code)   ((code) << 8)
-#define SIGNALED(sig)  (sig)
+#define EXITED(code)  ((code) << 8)
+#define SIGNALED(sig) (sig)
 
 /* ---- exit codes ---- */
 
 static void the_exit_code_is_the_class(void **state)
 {
-    (void) state;
+    (void)state;
     assert_int_equal(protocol_exit(EXITED(0)), OUTCOME_DONE);
     assert_int_equal(protocol_exit(EXITED(65)), OUTCOME_INVALID);
     assert_int_equal(protocol_exit(EXITED(75)), OUTCOME_TRANSIENT);
@@ -33,7 +33,7 @@ static void the_exit_code_is_the_class(void **state)
 
 static void classes_have_the_names_that_sql_knows(void **state)
 {
-    (void) state;
+    (void)state;
     assert_string_equal(outcome_name(OUTCOME_TRANSIENT), "transient");
     assert_string_equal(outcome_name(OUTCOME_RATE_LIMITED), "rate_limited");
     assert_string_equal(outcome_name(OUTCOME_INVALID), "invalid");
@@ -50,7 +50,7 @@ static void progress_lines_are_read(void **state)
     double fraction;
     char   label[16];
 
-    (void) state;
+    (void)state;
     assert_true(protocol_progress("progress 0.42 drawing it", &fraction, label, sizeof label));
     assert_float_equal(fraction, 0.42, 1e-6);
     assert_string_equal(label, "drawing it");
@@ -66,21 +66,34 @@ static void a_long_label_is_cut_between_characters(void **state)
     double fraction;
     char   label[6];
 
-    (void) state;
-    assert_true(protocol_progress("progress 0 ab\xC3\xA9\xC3\xA9z", &fraction, label, sizeof label));
+    (void)state;
+    assert_true(
+        protocol_progress("progress 0 ab\xC3\xA9\xC3\xA9z", &fraction, label, sizeof label));
     assert_string_equal(label, "ab\xC3\xA9");
 }
 
 static void other_lines_are_not_progress(void **state)
 {
     static const char *const lines[] = {
-        "", "progress", "progress ", "progress x", "progress nan", "progress inf", "progress -1", "progress 0x1p3",
-        "progress  0.5", "progress 0.5x", "Progress 0.5", "progress .5", "progress 1e5", "in progress 0.5",
+        "",
+        "progress",
+        "progress ",
+        "progress x",
+        "progress nan",
+        "progress inf",
+        "progress -1",
+        "progress 0x1p3",
+        "progress  0.5",
+        "progress 0.5x",
+        "Progress 0.5",
+        "progress .5",
+        "progress 1e5",
+        "in progress 0.5",
     };
     double fraction;
     char   label[8];
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < countof(lines); i++)
         assert_false(protocol_progress(lines[i], &fraction, label, sizeof label));
 }
@@ -89,30 +102,33 @@ static void what_is_not_text_is_cleaned(void **state)
 {
     char bytes[] = "a\x01\xC3\xA9 \xFF\xC3!\xED\xA0\x80\xF0\x9F\x98\x80\xC3";
 
-    (void) state;
+    (void)state;
     protocol_clean(bytes);
-    assert_string_equal(bytes, "a?\xC3\xA9 ?" "?!??" "?\xF0\x9F\x98\x80?");
+    assert_string_equal(bytes, "a?\xC3\xA9 ?"
+                               "?!??"
+                               "?\xF0\x9F\x98\x80?");
 }
 
 /* ---- request ---- */
 
 static void the_request_is_what_the_contract_says(void **state)
 {
-    static const char expected[]
-        = "{\"job_id\":\"1\",\"task_id\":\"2\",\"stage\":\"generate\",\"attempt\":1,\"config\":{\"a\":1},\"input\":{},"
-          "\"media\":[{\"media_id\":\"7\",\"file\":\"in/0.png\",\"content_type\":\"image/png\",\"media_type\":\"image\","
-          "\"width\":4,\"height\":3,\"duration_ms\":null}]}";
+    static const char expected[] =
+        "{\"job_id\":\"1\",\"task_id\":\"2\",\"stage\":\"generate\",\"attempt\":1,\"config\":{\"a\":1},\"input\":{},"
+        "\"media\":[{\"media_id\":\"7\",\"file\":\"in/0.png\",\"content_type\":\"image/png\",\"media_type\":\"image\","
+        "\"width\":4,\"height\":3,\"duration_ms\":null}]}";
     struct arena          *arena = arena_open(1024);
     struct protocol_input *inputs;
     size_t                 count;
-    struct jbuf            out = { 0 };
+    struct jbuf            out  = { 0 };
     struct protocol_task   task = { "1", "2", "generate", 1, "{\"a\":1}", "{}" };
 
-    (void) state;
-    assert_true(protocol_media(arena,
-                               "[{\"media_id\":\"7\",\"storage_key\":\"ab/cd\",\"content_type\":\"image/png\","
-                               "\"media_type\":\"image\",\"bytes\":9,\"width\":4,\"height\":3,\"duration_ms\":null}]",
-                               &inputs, &count, NULL));
+    (void)state;
+    assert_true(protocol_media(
+        arena,
+        "[{\"media_id\":\"7\",\"storage_key\":\"ab/cd\",\"content_type\":\"image/png\","
+        "\"media_type\":\"image\",\"bytes\":9,\"width\":4,\"height\":3,\"duration_ms\":null}]",
+        &inputs, &count, NULL));
     protocol_request(&out, &task, inputs, count);
     assert_string_equal(jbuf_text(&out), expected);
     jbuf_free(&out);
@@ -121,12 +137,14 @@ static void the_request_is_what_the_contract_says(void **state)
 
 static void media_without_id_or_key_is_refused(void **state)
 {
-    static const char *const lists[] = { "{}", "[7]", "[{\"media_id\":\"7\"}]", "[{\"storage_key\":\"ab\"}]", "x", "" };
-    struct arena            *arena = arena_open(1024);
-    struct protocol_input   *inputs;
-    size_t                   count;
+    static const char *const lists[] = {
+        "{}", "[7]", "[{\"media_id\":\"7\"}]", "[{\"storage_key\":\"ab\"}]", "x", ""
+    };
+    struct arena          *arena = arena_open(1024);
+    struct protocol_input *inputs;
+    size_t                 count;
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < countof(lists); i++)
         assert_false(protocol_media(arena, lists[i], &inputs, &count, NULL));
     arena_close(arena);
@@ -137,7 +155,7 @@ static void media_without_id_or_key_is_refused(void **state)
 static bool parse(const char *text, struct protocol_reply *reply, struct err *err)
 {
     struct arena *arena = arena_open(1024);
-    bool          ok = protocol_parse(arena, text, strlen(text), reply, err);
+    bool          ok    = protocol_parse(arena, text, strlen(text), reply, err);
 
     if (ok) {
         assert_non_null(reply->output);
@@ -151,7 +169,7 @@ static void a_reply_without_files_is_fine(void **state)
 {
     struct protocol_reply reply;
 
-    (void) state;
+    (void)state;
     assert_true(parse("{\"output\":{\"a\":[1]}}", &reply, NULL));
     assert_true(parse(" {\"output\":{},\"media\":[]} \n", &reply, NULL));
 }
@@ -159,16 +177,30 @@ static void a_reply_without_files_is_fine(void **state)
 static void malformed_stdout_is_refused_with_a_sentence(void **state)
 {
     static const char *const replies[] = {
-        "", "{", "hello", "[]", "null", "{}", "{\"output\":[]}", "{\"output\":\"x\"}", "{\"output\":{}}{}", "{\"output\":{}} x",
-        "{\"output\":{},\"output\":{}}", "{\"output\":{\"a\":\"\\u0000\"}}", "{\"output\":{\"a\":\"\xFF\"}}",
-        "{\"output\":{},\"media\":{}}", "{\"output\":{},\"media\":[1]}", "{\"output\":{},\"media\":[{\"role\":\"output\"}]}",
-        "{\"output\":{},\"media\":[{\"file\":\"out/a\"}]}", "{\"output\":{},\"media\":[{\"file\":\"out/a\",\"role\":\"input\"}]}",
+        "",
+        "{",
+        "hello",
+        "[]",
+        "null",
+        "{}",
+        "{\"output\":[]}",
+        "{\"output\":\"x\"}",
+        "{\"output\":{}}{}",
+        "{\"output\":{}} x",
+        "{\"output\":{},\"output\":{}}",
+        "{\"output\":{\"a\":\"\\u0000\"}}",
+        "{\"output\":{\"a\":\"\xFF\"}}",
+        "{\"output\":{},\"media\":{}}",
+        "{\"output\":{},\"media\":[1]}",
+        "{\"output\":{},\"media\":[{\"role\":\"output\"}]}",
+        "{\"output\":{},\"media\":[{\"file\":\"out/a\"}]}",
+        "{\"output\":{},\"media\":[{\"file\":\"out/a\",\"role\":\"input\"}]}",
         "{\"output\":{},\"media\":[{\"file\":\"../a\",\"role\":\"output\"}]}",
     };
     struct protocol_reply reply;
     struct err            err;
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < countof(replies); i++) {
         err_clear(&err);
         assert_false(parse(replies[i], &reply, &err));
@@ -181,21 +213,23 @@ static void more_than_64_files_are_refused(void **state)
     char                  text[8192] = "{\"output\":{},\"media\":[";
     struct protocol_reply reply;
 
-    (void) state;
+    (void)state;
     for (int i = 0; i < 65; i++)
-        strcat(text, i ? ",{\"file\":\"out/a\",\"role\":\"work\"}" : "{\"file\":\"out/a\",\"role\":\"work\"}");
+        strcat(text, i ? ",{\"file\":\"out/a\",\"role\":\"work\"}"
+                       : "{\"file\":\"out/a\",\"role\":\"work\"}");
     strcat(text, "]}");
     assert_false(parse(text, &reply, NULL));
 }
 
 static void ids_replace_the_media_of_the_output(void **state)
 {
-    static const char     text[] = "{\"output\":{\"x\":1,\"media\":[\"5\"]},\"media\":[{\"file\":\"out/a\",\"role\":\"output\"}]}";
+    static const char text[] =
+        "{\"output\":{\"x\":1,\"media\":[\"5\"]},\"media\":[{\"file\":\"out/a\",\"role\":\"output\"}]}";
     struct arena         *arena = arena_open(1024);
     struct protocol_reply reply;
     char                 *output;
 
-    (void) state;
+    (void)state;
     assert_true(protocol_parse(arena, text, strlen(text), &reply, NULL));
     output = protocol_output(&reply, (int64_t[]) { 12, 13 }, 2);
     assert_string_equal(output, "{\"x\":1,\"media\":[\"12\",\"13\"]}");
@@ -211,14 +245,17 @@ static void ids_replace_the_media_of_the_output(void **state)
 
 static void only_paths_below_out_are_taken(void **state)
 {
-    static const char *const good[] = { "out/a", "out/a.png", "out/sub/b.mp4", "out/..a", "out/a..b", "out/ \xC3\xA9" };
-    static const char *const bad[] = {
-        "", "out", "out/", "a", "/etc/passwd", "/out/a", "./out/a", "in/a", "out/../a", "out/..", "out/.", "out/./a", "out//a",
-        "out/a/", "out/a/../../b", "outx/a", "out/a\nb", "out/\x7F", "../out/a",
+    static const char *const good[] = { "out/a",   "out/a.png", "out/sub/b.mp4",
+                                        "out/..a", "out/a..b",  "out/ \xC3\xA9" };
+    static const char *const bad[]  = {
+         "",       "out",      "out/",     "a",        "/etc/passwd",
+         "/out/a", "./out/a",  "in/a",     "out/../a", "out/..",
+         "out/.",  "out/./a",  "out//a",   "out/a/",   "out/a/../../b",
+         "outx/a", "out/a\nb", "out/\x7F", "../out/a",
     };
     char long_path[400];
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < countof(good); i++)
         assert_true(protocol_path_ok(good[i]));
     for (size_t i = 0; i < countof(bad); i++)
@@ -253,9 +290,9 @@ static void a_regular_file_is_opened(void **state)
 {
     char     path[] = "/tmp/kiln-protocol-XXXXXX";
     int      folder = make_folder(path), fd;
-    uint64_t bytes = 0;
+    uint64_t bytes  = 0;
 
-    (void) state;
+    (void)state;
     fd = openat(folder, "out/a", O_WRONLY | O_CREAT, 0600);
     assert_int_equal(write(fd, "12345", 5), 5);
     close(fd);
@@ -268,16 +305,18 @@ static void a_regular_file_is_opened(void **state)
 
 static void links_folders_pipes_and_nothing_are_refused(void **state)
 {
-    static const char *const names[] = { "out/link", "out/fifo", "out/none", "out/sub/passwd", "out", NULL };
-    char                     path[] = "/tmp/kiln-protocol-XXXXXX";
-    int                      folder = make_folder(path);
+    static const char *const names[] = { "out/link",       "out/fifo", "out/none",
+                                         "out/sub/passwd", "out",      NULL };
+    char                     path[]  = "/tmp/kiln-protocol-XXXXXX";
+    int                      folder  = make_folder(path);
     uint64_t                 bytes;
     struct err               err;
 
-    (void) state;
+    (void)state;
     assert_int_equal(symlinkat("/etc/passwd", folder, "out/link"), 0);
     assert_int_equal(mkfifoat(folder, "out/fifo", 0600), 0);
-    assert_int_equal(symlinkat("/etc", folder, "out/sub"), 0);      /* a folder on the way may be a link too */
+    assert_int_equal(symlinkat("/etc", folder, "out/sub"),
+                     0); /* a folder on the way may be a link too */
     for (size_t i = 0; names[i]; i++) {
         err_clear(&err);
         assert_int_equal(protocol_open(folder, names[i], &bytes, &err), -1);
@@ -292,7 +331,7 @@ static void a_path_that_climbs_out_is_refused_by_the_kernel_too(void **state)
     int      folder = make_folder(path);
     uint64_t bytes;
 
-    (void) state;
+    (void)state;
     assert_int_equal(protocol_open(folder, "../../etc/passwd", &bytes, NULL), -1);
     assert_int_equal(protocol_open(folder, "/etc/passwd", &bytes, NULL), -1);
     remove_folder(folder, path, (const char *const[]) { NULL });
@@ -302,11 +341,12 @@ static void a_path_that_climbs_out_is_refused_by_the_kernel_too(void **state)
 
 static void a_probe_names_types_and_may_leave_out_sizes(void **state)
 {
-    static const char     sound[] = "{\"media_type\":\"audio\",\"content_type\":\"audio/mpeg\",\"bytes\":5,\"width\":null,\"duration_ms\":12}";
+    static const char sound[] =
+        "{\"media_type\":\"audio\",\"content_type\":\"audio/mpeg\",\"bytes\":5,\"width\":null,\"duration_ms\":12}";
     struct arena         *arena = arena_open(1024);
     struct protocol_probe probe;
 
-    (void) state;
+    (void)state;
     assert_true(protocol_parse_probe(arena, sound, strlen(sound), &probe, NULL));
     assert_string_equal(probe.media_type, "audio");
     assert_int_equal(probe.width, -1);

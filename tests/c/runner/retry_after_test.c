@@ -7,11 +7,11 @@
 #include "http.h"
 #include "retry_after.h"
 
-#define NOW ((time_t) 784111777)    /* Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110 */
+#define NOW ((time_t)784111777) /* Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110 */
 
 static void seconds_become_milliseconds(void **state)
 {
-    (void) state;
+    (void)state;
     assert_int_equal(retry_after_ms("120", NOW), 120000);
     assert_int_equal(retry_after_ms(" 7 \r\n", NOW), 7000);
     assert_int_equal(retry_after_ms("0", NOW), 0);
@@ -19,7 +19,7 @@ static void seconds_become_milliseconds(void **state)
 
 static void the_three_date_forms_of_http_are_read(void **state)
 {
-    (void) state;
+    (void)state;
     assert_int_equal(retry_after_ms("Sun, 06 Nov 1994 08:50:07 GMT", NOW), 30000);
     assert_int_equal(retry_after_ms("Sunday, 06-Nov-94 08:50:07 GMT", NOW), 30000);
     assert_int_equal(retry_after_ms("Sun Nov  6 08:50:07 1994", NOW), 30000);
@@ -27,13 +27,13 @@ static void the_three_date_forms_of_http_are_read(void **state)
 
 static void a_moment_gone_by_is_now(void **state)
 {
-    (void) state;
+    (void)state;
     assert_int_equal(retry_after_ms("Sun, 06 Nov 1994 08:00:00 GMT", NOW), 0);
 }
 
 static void nobody_parks_us_for_more_than_a_day(void **state)
 {
-    (void) state;
+    (void)state;
     assert_int_equal(retry_after_ms("31536000", NOW), 86400000);
     assert_int_equal(retry_after_ms("99999999999999999999999999999999", NOW), 86400000);
     assert_int_equal(retry_after_ms("Fri, 31 Dec 2099 23:59:59 GMT", NOW), 86400000);
@@ -41,18 +41,20 @@ static void nobody_parks_us_for_more_than_a_day(void **state)
 
 static void anything_else_says_nothing(void **state)
 {
-    static const char *const values[] = { "", " ", "soon", "-5", "1.5", "12abc", "5;", "+5", "0x10", "Sun, 99 Foo" };
+    static const char *const values[] = { "",      " ",  "soon", "-5",   "1.5",
+                                          "12abc", "5;", "+5",   "0x10", "Sun, 99 Foo" };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         assert_int_equal(retry_after_ms(values[i], NOW), -1);
 }
 
 static void a_status_says_whether_trying_again_can_help(void **state)
 {
-    static const long again[] = { 408, 425, 500, 502, 503, 504 }, never[] = { 300, 301, 302, 307, 308, 400, 401, 403, 404, 422 };
+    static const long again[] = { 408, 425, 500, 502, 503, 504 },
+                      never[] = { 300, 301, 302, 307, 308, 400, 401, 403, 404, 422 };
 
-    (void) state;
+    (void)state;
     assert_int_equal(http_outcome(200), OUTCOME_DONE);
     assert_int_equal(http_outcome(201), OUTCOME_DONE);
     assert_int_equal(http_outcome(429), OUTCOME_RATE_LIMITED);
