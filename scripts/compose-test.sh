@@ -41,7 +41,7 @@ cleanup() {
         done
         # dockerd leaves its bridge, its chains and forwarding switched on.
         if [[ $had_bridge = no ]]; then ip link delete docker0 2>/dev/null; fi
-        iptables-restore <"$rules" 2>/dev/null
+        restore_rules
         printf '%s\n' "$had_forward" >/proc/sys/net/ipv4/ip_forward
         left=$(awk -v d="$work/" 'index($2, d) == 1 { print $2 }' /proc/mounts)
         while read -r mount; do [[ -z $mount ]] || umount "$mount"; done <<<"$left"
@@ -49,6 +49,19 @@ cleanup() {
     fi
     rm -rf "$work"
     exit "$status"
+}
+
+# Tables that were there get their old rules; those that dockerd made are emptied, so that they let everything pass as before.
+restore_rules() {
+    local table chain
+    for table in filter nat; do
+        if grep -q "^\*$table\$" "$rules"; then continue; fi
+        if [[ $table == filter ]]; then for chain in INPUT FORWARD OUTPUT; do iptables -P "$chain" ACCEPT; done; fi
+        iptables -t "$table" -F
+        iptables -t "$table" -X
+        if have nft; then nft delete table ip "$table"; fi
+    done 2>/dev/null
+    if [[ -s $rules ]]; then iptables-restore <"$rules" 2>/dev/null; fi
 }
 
 work=$(mktemp -d /var/tmp/kiln-compose-XXXXXX)
