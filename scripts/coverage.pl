@@ -36,6 +36,9 @@ sub reason {
 sub percent { $_[1] ? sprintf '%5.1f %%', 100 * $_[0] / $_[1] : '    - %' }
 
 # --- C: one .gcda or .gcno a source; a line counts as reached when any program reached it ----------------------------------
+# gcov tells on stderr of each source that no program ran; the tables say it better.
+open my $complaints, '>&', \*STDERR or die;
+open STDERR, '>', '/dev/null' or die;
 my (%line, %branch);
 my @notes;
 find({ no_chdir => 1, wanted => sub { push @notes, $_ if m{/obj/(lib|server|pipeline_runner)/.*\.gcno$} } }, $folder);
@@ -57,18 +60,28 @@ for my $note (sort @notes) {
         }
     }
 }
+open STDERR, '>&', $complaints or die;
 my (@total) = (0, 0, 0, 0);
 print "C                                             lines           branches\n" if %line;
 for my $file (sort keys %line) {
     open my $in, '<:utf8', $file or die "$file: $!\n";
     my @text = <$in>;
     my @n = (0, 0, 0, 0);
+    my $run;    # lines not reached that follow one another are one place
     for my $number (sort { $a <=> $b } keys %{ $line{$file} }) {
         my $source = ($text[ $number - 1 ] // '') =~ s/^\s+|\s+$//gr;
         my $known = reason($file, $source);
         $n[1]++;
-        if ($line{$file}{$number}) { $n[0]++ }
-        else { push @uncovered, [ "$file:$number", $source, $known, 'line' ] }
+        if ($line{$file}{$number}) { $n[0]++; undef $run }
+        elsif ($run && ($run->[2] // '') eq ($known // '')) {
+            $run->[4]++;
+            $run->[0] = "$file:$run->[5]-$number";
+            $run->[3] = "$run->[4] lines";
+        }
+        else {
+            $run = [ "$file:$number", $source, $known, 'line', 1, $number ];
+            push @uncovered, $run;
+        }
         # assert() has a branch that must never be taken.
         next if $source =~ /\bassert\(/;
         my @taken = @{ $branch{$file}{$number} // [] };
