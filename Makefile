@@ -13,13 +13,13 @@ SHELL         := /bin/bash
 FLAVOUR       ?= release
 FUZZ_SECONDS  ?= 10
 
-# Quiet, one short line a step; V=1 shows the commands.
+# Quiet, one short line a step; V=1 shows the commands, -s not even the lines.
 ifdef V
 Q    :=
 note  = @:
 else
 Q    := @
-note  = @printf '  %-5s %s\n'
+note  = $(if $(findstring s,$(firstword -$(MAKEFLAGS))),@:,@printf '  %-5s %s\n')
 MAKEFLAGS += --no-print-directory
 endif
 

@@ -14,7 +14,7 @@ step() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 step "1  Packages and programs"
 at=$EPOCHREALTIME
 scripts/deps.sh demo
-make -s -j "$(nproc)" build
+env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s -j "$(nproc)" build
 say "   ready ($(seconds_since "$at") s)"
 
 step "2  The stack: PostgreSQL, kiln-server, kiln-runner"
