@@ -12,11 +12,11 @@
 #include "problem.h"
 #include "uri.h"
 
-#define READS_MAX    24000 /* in flight; connections are fewer, so a request always has its place */
-#define WAITING_MAX  1024
-#define WAITING_MS   5000
-#define PARKED_MS    1500 /* a restart of the database takes about a second */
-#define DEADLINE_MS  10000
+#define READS_MAX   24000 /* in flight; connections are fewer, so a request always has its place */
+#define WAITING_MAX 1024
+#define WAITING_MS  5000
+#define PARKED_MS   1500 /* a restart of the database takes about a second */
+#define DEADLINE_MS 10000
 
 struct queue {
     struct call  *first;

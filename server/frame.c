@@ -88,6 +88,12 @@ void frame_raw(struct frame *frame, const char *text)
     end(frame);
 }
 
+void frame_last(struct frame *frame, const char *text)
+{
+    frame_raw(frame, text);
+    add(frame, "0\r\n\r\n", 5);
+}
+
 bool frame_id_is_sane(const char *id)
 {
     size_t bytes = strlen(id);

@@ -25,6 +25,9 @@ void frame_event(struct frame *frame, const char *id, const char *type, const ch
 /* Lines as they are (comments, retry), as one chunk; text ends with an empty line. */
 void frame_raw(struct frame *frame, const char *text);
 
+/* The same, and behind it the chunk that ends the body. */
+void frame_last(struct frame *frame, const char *text);
+
 /* Whether a client's Last-Event-ID can be a position: 1 to 2,048 printable ASCII characters. */
 bool frame_id_is_sane(const char *id);
 

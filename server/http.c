@@ -61,6 +61,11 @@ static void run_later(void *ctx)
     loop_defer(http->server->loop, &http->run);
 }
 
+void http_run_again(struct http *http)
+{
+    run_later(http);
+}
+
 static void on_mhd_socket(void *ctx, uint32_t events)
 {
     (void)events;
@@ -447,6 +452,8 @@ static int listen_on(const char *bind_to, int port, struct err *err)
     return fd;
 }
 
+/* TURBO: 9 % more requests, and a connection that is given up is closed without a shutdown, which
+ * sse.c needs. */
 static struct MHD_Daemon *start_mhd(struct http *http, int fd, unsigned connections)
 {
     return MHD_start_daemon(

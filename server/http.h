@@ -70,6 +70,9 @@ size_t       http_requests(
           const struct http *http); /* begun and not completed; idle connections do not count */
 void http_close(struct http *http); /* no request may be suspended any more */
 
+/* MHD has something to clean up that no event tells it of. */
+void http_run_again(struct http *http);
+
 const char *request_header(struct request *r, const char *name);
 void        request_suspend(struct request *r);
 

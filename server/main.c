@@ -156,6 +156,7 @@ static void watch_drain(void *ctx)
     struct server  *server  = &program->server;
     size_t          left    = http_requests(server->http);
 
+    left += server->sse ? sse_streams(server->sse) : 0;
     if (left == 0) {
         loop_stop(server->loop);
         return;

@@ -1,7 +1,7 @@
 /*
- * sse: event streams. MHD shakes hands; after the first chunk the connection stays suspended for
- * good and its socket is ours, in our epoll: no walk over all suspended connections at each event,
- * and one frame for all of them.
+ * sse: event streams. MHD shakes hands; after the first chunk the socket is ours, in our epoll, and
+ * MHD has forgotten it: no walk over suspended connections at each event, no buffers held for idle
+ * streams, one frame for all of them.
  *
  * Bounds: KILN_MAX_STREAMS; 32 KiB of the kernel's memory and 64 KiB of ours a stream, then the
  * reader is cut and
