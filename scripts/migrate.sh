@@ -64,8 +64,8 @@ DECIDE
     cat <<'REST'
 select :'ahead' <> '' as is_ahead, :'is_behind'::boolean or not :'is_same'::boolean as has_work \gset
 \if :is_ahead
-    \warn 'This database has migrations of a later release (' :ahead '): run that release.'
-    select 1 / 0 as newer_database;
+    \warn 'database: it has migrations that this checkout does not know:' :ahead
+    do $$ begin raise exception 'this database belongs to a later release: run that one'; end $$;
 \endif
 \if :has_work
     do $$
