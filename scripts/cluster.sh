@@ -24,26 +24,30 @@ free_mb() { df -Pk "$1" | awk 'NR == 2 { print int($4 / 1024) }'; }
 
 make_cluster() {
     local fast=$1 mb
+    if [[ -d $dir/pg ]]; then
+        [[ -e $dir/pg/kiln.conf ]] || die "$dir/pg is there, but was not made by Kiln: set KILN_HOME to another folder"
+        return
+    fi
     mb=$(free_mb "$dir")
     [[ $mb -ge 500 ]] || die "only $mb MB are free where $dir lies; a new database needs 500: make room or set KILN_HOME to another disk"
-    # A run that was cut off leaves a half-made cluster, which nobody has used: begin again.
-    if [[ -d $dir/pg && ! -e $dir/pg/kiln.conf ]]; then rm -rf "$dir/pg"; fi
-    [[ -d $dir/pg ]] && return
-    local out
-    local args=(-D "$dir/pg" -U postgres -E UTF8 --locale=C.UTF-8 --auth-local=peer --auth-host=scram-sha-256)
+    local part=$dir/pg.part out
+    # A run that was cut off leaves this folder, which nobody has used: begin again.
+    rm -rf "$part"
+    local args=(-D "$part" -U postgres -E UTF8 --locale=C.UTF-8 --auth-local=peer --auth-host=scram-sha-256)
     [[ $fast = yes ]] && args+=(-N)
     out=$(cd / && as_user "$user" "$bin/initdb" "${args[@]}" 2>&1) || die "initdb failed: $out"
-    as_user "$user" tee "$dir/pg/pg_hba.conf" >/dev/null <<'HBA'
+    as_user "$user" tee "$part/pg_hba.conf" >/dev/null <<'HBA'
 # Local socket only. The superuser by who you are, all others by password.
 local all postgres peer map=local
 local all all      scram-sha-256
 HBA
-    as_user "$user" tee "$dir/pg/pg_ident.conf" >/dev/null <<IDENT
+    as_user "$user" tee "$part/pg_ident.conf" >/dev/null <<IDENT
 local "$user" postgres
 local root postgres
 IDENT
-    printf "\ninclude 'kiln.conf'\n" | as_user "$user" tee -a "$dir/pg/postgresql.conf" >/dev/null
-    as_user "$user" touch "$dir/pg/kiln.conf"
+    printf "\ninclude 'kiln.conf'\n" | as_user "$user" tee -a "$part/postgresql.conf" >/dev/null
+    as_user "$user" touch "$part/kiln.conf"
+    mv "$part" "$dir/pg"
 }
 
 # The socket lies in DIR/run, or in a short folder under /tmp where that path would pass the kernel's 107 bytes or
@@ -113,9 +117,14 @@ start() {
     cat "$dir/socket"
 }
 
+halt() {
+    is_up || return 0
+    pg_ctl -s -w -t 60 -m "${1:-fast}" stop >/dev/null || die "PostgreSQL in $dir did not stop within 60 s"
+}
+
 stop() {
-    if is_up; then pg_ctl -s -w -t 60 -m "${1:-fast}" stop >/dev/null || die "PostgreSQL in $dir did not stop within 60 s"; fi
     local run
+    halt "$@"
     run=$(cat "$dir/socket" 2>/dev/null || true)
     if [[ $run == /tmp/kiln-* ]]; then rmdir "$run" 2>/dev/null || true; fi
 }
@@ -132,7 +141,7 @@ bin=$(pg_bindir "$dir/pg")
 case $action in
     start)   start "$@" ;;
     stop)    stop "$@" ;;
-    restart) stop "$@"; socket_dir; pg_ctl -s -w -t 60 -l "$dir/log/postgres.log" start >/dev/null </dev/null ;;
+    restart) halt "$@"; pg_ctl -s -w -t 60 -l "$dir/log/postgres.log" start >/dev/null </dev/null ;;
     host)    is_up && cat "$dir/socket" ;;
     *)       usage ;;
 esac
