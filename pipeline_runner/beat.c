@@ -48,7 +48,7 @@ static void answered(void *ctx, PGresult *result, const struct err *err)
     if (result)
         obey(d, result);
     else if (err_is(err, "KN011"))
-        lease_forget(d, ask->runner_id);
+        lease_unknown(d, ask->runner_id);
     else if (!runner_is_passing(err))
         log_warn("beat failed", "sqlstate", err->sqlstate, "error", err->message, NULL);
     PQclear(result);

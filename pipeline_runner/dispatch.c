@@ -221,7 +221,7 @@ static void cycle_failed(struct dispatch *d, const struct err *err)
         d->is_claim_lost = true;
     if (err_is(err, "KN011")) {
         unsend(d, REPORT_COMPLETE, &d->done);
-        lease_renew(d);
+        lease_unknown(d, d->runner_id);
         return;
     }
     if (runner_is_passing(err)) {
@@ -400,7 +400,7 @@ static void tick_answered(void *ctx, PGresult *result, const struct err *err)
     PQclear(result);
     d->is_ticking = false;
     if (err && err_is(err, "KN011"))
-        lease_renew(d);
+        lease_unknown(d, d->runner_id);
     else if (err && !runner_is_passing(err))
         log_warn("tick failed", "sqlstate", err->sqlstate, "error", err->message, NULL);
 }

@@ -100,9 +100,9 @@ void dispatch_later(struct dispatch *d, uint64_t at_ns); /* and at that time */
 void report_step(struct dispatch *d, uint64_t now_ns);
 
 void   lease_start(struct dispatch *d);
-void   lease_renew(struct dispatch *d);                     /* KN011, or a claim was lost */
-void   lease_check_old(struct dispatch *d);                 /* a slot came free */
-void   lease_forget(struct dispatch *d, int64_t runner_id); /* KN011 to a beat */
+void   lease_renew(struct dispatch *d);                      /* the answer to a claim was lost */
+void   lease_check_old(struct dispatch *d);                  /* a slot came free */
+void   lease_unknown(struct dispatch *d, int64_t runner_id); /* KN011 */
 size_t lease_ids(const struct dispatch *d, int64_t ids[OLD_LEASES + 1]);
 
 /* SIGTERM: once to drain, twice to hand back at once. */

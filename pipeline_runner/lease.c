@@ -51,8 +51,12 @@ void lease_check_old(struct dispatch *d)
     }
 }
 
-void lease_forget(struct dispatch *d, int64_t runner_id)
+void lease_unknown(struct dispatch *d, int64_t runner_id)
 {
+    /* Who is declared dead has lost its tasks with it: another runner has them or will. */
+    for (int i = 0; i < d->runner->slots; i++)
+        if (d->slots[i].state == TASK_RUNNING && d->slots[i].runner_id == runner_id)
+            task_stop(&d->slots[i], STOP_LOST);
     for (size_t i = 0; i < OLD_LEASES; i++)
         if (d->old_ids[i] == runner_id)
             d->old_ids[i] = 0;
@@ -109,7 +113,7 @@ static void send_register(void *ctx)
     char                 host[256] = "", pid[16], slots[16];
     const char *params[] = { runner->name, host, pid, KILN_VERSION, runner->queues, slots };
 
-    if (d->is_registering)
+    if (d->is_registering || d->runner_id != 0)
         return;
     gethostname(host, sizeof host - 1);
     snprintf(pid, sizeof pid, "%d", (int)getpid());

@@ -101,6 +101,11 @@ static void unstore(struct outputs *o)
 
 static void refused(struct outputs *o, const struct err *err)
 {
+    /* The row of a lost answer is there after all, and its file stays. The next attempt makes its own. */
+    if (err_is(err, "23505")) {
+        fail(o, OUTCOME_TRANSIENT, "the database has this file already");
+        return;
+    }
     unstore(o);
     if (err_is(err, "KN010"))
         finish(o, &(struct outputs_end) {
