@@ -31,7 +31,7 @@ find build/coverage -name '*.gcda' -delete 2>/dev/null || true
 rm -f build/coverage/plpgsql.tsv
 mkdir -p build/coverage
 status=0
-TEST_AFTER=$root/scripts/coverage-collect.sh FLAVOUR=coverage tests/run unit integration || status=$?
+TEST_AFTER='scripts/coverage.sh collect' FLAVOUR=coverage tests/run unit integration || status=$?
 printf "\n"
 scripts/coverage.pl build/coverage tests/uncovered.txt || status=1
 exit "$status"
