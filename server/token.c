@@ -129,7 +129,7 @@ static bool read_date(const json_t *payload, const char *name, bool *is_given, i
     *seconds  = 0;
     if (!value)
         return true;
-    if (!json_is_number(value) || !(number >= 0) || number > 9007199254740992.0)
+    if (!json_is_number(value) || !(number >= 0) || number >= 9007199254740992.0)
         return false;
     *seconds = (int64_t)floor(number);
     return true;

@@ -1,0 +1,140 @@
+/* frame: what goes over the wire, byte for byte, and how much of it may wait. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "frame.h"
+
+static void check(struct frame *frame, const char *wanted)
+{
+    assert_int_equal(frame->bytes, strlen(wanted));
+    assert_memory_equal(frame->text, wanted, frame->bytes);
+    frame_free(frame);
+}
+
+static void an_event_is_one_chunk(void **state)
+{
+    struct frame frame = { 0 };
+
+    (void)state;
+    frame_event(&frame, "e1:7", "job.queued", "{}");
+    check(&frame, "25\r\nid: e1:7\nevent: job.queued\ndata: {}\n\n\r\n");
+}
+
+static void an_event_without_a_position_has_no_id_line(void **state)
+{
+    struct frame frame = { 0 };
+
+    (void)state;
+    frame_event(&frame, NULL, "x", "1");
+    check(&frame, "12\r\nevent: x\ndata: 1\n\n\r\n");
+}
+
+static void line_breaks_in_data_become_data_lines(void **state)
+{
+    struct frame frame = { 0 };
+
+    (void)state;
+    frame_event(&frame, NULL, "x", "a\nb\r\nc\rd\n");
+    check(&frame, "31\r\nevent: x\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \n\n\r\n");
+}
+
+static void an_id_cannot_forge_a_line(void **state)
+{
+    struct frame frame = { 0 };
+
+    (void)state;
+    frame_event(&frame, "1\ndata: forged", "x", "1");
+    check(&frame, "12\r\nevent: x\ndata: 1\n\n\r\n");
+    frame_event(&frame, "1\rdata: forged", "x\ny", "1");
+    check(&frame, "9\r\ndata: 1\n\n\r\n");
+}
+
+static void a_frame_can_be_used_again(void **state)
+{
+    struct frame frame = { 0 };
+
+    (void)state;
+    frame_event(&frame, "1", "long event type", "long data long data long data");
+    frame_raw(&frame, ":\n\n");
+    check(&frame, "3\r\n:\n\n\r\n");
+}
+
+static void the_last_frame_ends_the_body(void **state)
+{
+    struct frame frame = { 0 };
+
+    (void)state;
+    frame_last(&frame, "retry: 1\n\n");
+    check(&frame, "a\r\nretry: 1\n\n\r\n0\r\n\r\n");
+}
+
+static void only_printable_short_text_can_be_a_position(void **state)
+{
+    char text[2100];
+
+    (void)state;
+    assert_true(frame_id_is_sane("7331:1:100:120:105,110"));
+    assert_false(frame_id_is_sane(""));
+    assert_false(frame_id_is_sane("a b"));
+    assert_false(frame_id_is_sane("a\nb"));
+    assert_false(frame_id_is_sane("\xc3\xa9"));
+    memset(text, '1', sizeof(text));
+    text[2048] = '\0';
+    assert_true(frame_id_is_sane(text));
+    text[2048] = '1';
+    text[2049] = '\0';
+    assert_false(frame_id_is_sane(text));
+}
+
+static void a_queue_keeps_order_and_its_bound(void **state)
+{
+    struct outq q = { 0 };
+
+    (void)state;
+    assert_true(outq_add(&q, "abc", 3, 8));
+    assert_true(outq_add(&q, "defgh", 5, 8));
+    assert_false(outq_add(&q, "i", 1, 8));
+    assert_int_equal(q.bytes, 8);
+    outq_take(&q, 2);
+    assert_true(outq_add(&q, "ij", 2, 8));
+    assert_memory_equal(q.data + q.start, "cdefghij", 8);
+    outq_take(&q, 8);
+    assert_null(q.data); /* an empty queue holds no memory */
+}
+
+static void a_queue_that_is_never_empty_does_not_grow_for_ever(void **state)
+{
+    struct outq q = { 0 };
+    char        block[1000];
+
+    (void)state;
+    memset(block, 'x', sizeof(block));
+    assert_true(outq_add(&q, block, sizeof(block), 65536));
+    for (int i = 0; i < 10000; i++) {
+        assert_true(outq_add(&q, block, sizeof(block), 65536));
+        outq_take(&q, sizeof(block));
+    }
+    assert_true(q.size <= 8192);
+    outq_free(&q);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_event_is_one_chunk),
+        cmocka_unit_test(an_event_without_a_position_has_no_id_line),
+        cmocka_unit_test(line_breaks_in_data_become_data_lines),
+        cmocka_unit_test(an_id_cannot_forge_a_line),
+        cmocka_unit_test(a_frame_can_be_used_again),
+        cmocka_unit_test(the_last_frame_ends_the_body),
+        cmocka_unit_test(only_printable_short_text_can_be_a_position),
+        cmocka_unit_test(a_queue_keeps_order_and_its_bound),
+        cmocka_unit_test(a_queue_that_is_never_empty_does_not_grow_for_ever),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
