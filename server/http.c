@@ -164,6 +164,7 @@ static enum MHD_Result queue_answer(struct request *r)
     enum MHD_Result      result   = MHD_queue_response(r->conn, r->status, response);
 
     MHD_destroy_response(response); /* our reference; MHD keeps its own */
+    r->is_queued = true;
     return result;
 }
 
@@ -378,6 +379,8 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     if (log_wants(LOG_LEVEL_DEBUG)) /* the path only: the query may hold a ticket or a signature */
         log_debug("request", "request_id", r->id, "method", r->method, "path", r->path, "status",
                   LOG_I64(r->status), NULL);
+    if (r->answer && !r->is_queued) /* the client left while we were asking for it */
+        MHD_destroy_response(r->answer);
     if (r->data_free)
         r->data_free(r->data);
     free(r->body);

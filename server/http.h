@@ -56,7 +56,7 @@ struct request {
 
     struct MHD_Response *answer;
     unsigned             status;
-    bool                 is_suspended;
+    bool                 is_suspended, is_queued;
 
     void *data; /* the handler's: an upload, a stream */
     void (*data_free)(void *data);
