@@ -1,30 +1,22 @@
 -- Cancelling. The job is locked first; of its tasks only those are taken that nobody else holds (SKIP LOCKED): whoever
 -- holds another is claiming or reporting it, comes to the job next, and finds that it is being cancelled.
-create or replace function kiln.cancel_waiting_tasks(p_job_ids bigint[])
+create or replace function kiln.cancel_waiting_tasks(p_job_id bigint)
 returns void
 language plpgsql
 as $$
 declare
-    v_job_id bigint;
+    v_task_ids bigint[];
 begin
-    foreach v_job_id in array p_job_ids
-    loop
-        perform from kiln.task t
-          where t.state in ('ready', 'waiting', 'held') and t.task_id between kiln.task_id(v_job_id, 0) and kiln.task_id(v_job_id, 99, 99)
-            for update skip locked;
-        if found then
-            update kiln.task t set state = 'cancelled'
-             where t.state in ('ready', 'waiting', 'held')
-               and t.task_id = any (array(
-                       select u.task_id from kiln.task u
-                        where u.state in ('ready', 'waiting', 'held')
-                          and u.task_id between kiln.task_id(v_job_id, 0) and kiln.task_id(v_job_id, 99, 99)
-                          for update skip locked));
-        end if;
-    end loop;
+    v_task_ids := array(
+        select t.task_id from kiln.task t
+         where t.state in ('ready', 'waiting', 'held') and t.task_id between kiln.task_id(p_job_id, 0) and kiln.task_id(p_job_id, 99, 99)
+           for update skip locked);
+    if v_task_ids <> '{}' then
+        update kiln.task t set state = 'cancelled' where t.state in ('ready', 'waiting', 'held') and t.task_id = any (v_task_ids);
+    end if;
 end
 $$;
-comment on function kiln.cancel_waiting_tasks(bigint[]) is 'Cancels what waits of these jobs, and nothing that someone is at work on.';
+comment on function kiln.cancel_waiting_tasks(bigint) is 'Cancels what waits of this job, and nothing that someone is at work on.';
 
 create or replace function kiln.cancel_job(p_job_id bigint)
 returns kiln.job_state

@@ -22,159 +22,133 @@ comment on type kiln_runner.claimed is
 'A task for a runner. task_id and fence go back with each write; input is the job''s for stage 1, else the previous stage''s
 output; media are the files that input.media names; timeout_ms is how long the attempt may take.';
 
-create or replace function kiln.take(p_runner_id bigint, p_queue_id smallint, p_priority smallint, p_floor bigint, p_limit int)
-returns bigint[]
+create or replace function kiln.claimed(p_task_ids bigint[])
+returns setof kiln_runner.claimed
+language plpgsql
+as $$
+begin
+    return query
+    select t.task_id, t.fence, t.job_id, t.queue_id::int, t.stage::int, s.name, t.attempts + 1, s.handler, s.config,
+           i.input,
+           case when i.input ? 'media' then kiln.media_files(j.account_id, i.input -> 'media') else '[]' end,
+           (extract(epoch from s.time_limit) * 1000)::int
+      from kiln.task_running t
+      join kiln.job j on j.job_id = t.job_id
+      join kiln.stage s on s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage
+      left join kiln.task_ended p on p.task_id = kiln.task_id(t.job_id, t.stage - 1, t.slot) and p.state = 'done'
+      cross join lateral (select case when t.stage = 1 then j.input else p.output end as input) i
+     where t.task_id = any (p_task_ids);
+end
+$$;
+comment on function kiln.claimed(bigint[]) is 'Running tasks as their runner is told of them.';
+
+-- From ready to running, for all queues of a runner in one look: range by range (queue and priority, most urgent first), and the
+-- scan stops with the last row wanted. FOR UPDATE SKIP LOCKED: claimers never wait for one another.
+create or replace function kiln.take(p_runner_id bigint, p_queue_ids smallint[], p_slots int, p_limit int, p_busy int[])
+returns setof kiln_runner.claimed
 language plpgsql
 as $$
 declare
+    v_ctids    tid[];
     v_task_ids bigint[];
+    v_new_jobs bigint[];
 begin
-    with taken as (
-        update kiln.task t
-           set state      = 'running',
-               fence      = nextval('kiln.fence'),
-               runner_id  = p_runner_id,
-               started_at = kiln.now(),
-               deadline   = kiln.now() + (select s.time_limit from kiln.stage s
-                                           where s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage)
-         where t.state = 'ready'
-           and t.ctid = any (array(
-                   select q.ctid from kiln.task_ready q
-                    where q.queue_id = p_queue_id and q.priority = p_priority and q.vt > p_floor and q.interruptions < 2
-                    order by q.vt, q.task_id
-                    limit p_limit for update skip locked))
-        returning t.task_id
-    )
-    select array_agg(k.task_id) into v_task_ids from taken k;
-    return v_task_ids;
+    select array_agg(q.ctid), array_agg(q.task_id), array_agg(q.job_id) filter (where q.stage = 1)
+      into v_ctids, v_task_ids, v_new_jobs
+      from (select q.ctid, q.task_id, q.job_id, q.stage
+              from (select f.queue_id, f.priority, f.vt,
+                           kiln.allowance(p_slots, cardinality(p_queue_ids), p_limit, cardinality(array_positions(p_busy, f.queue_id::int))) as allowed
+                      from kiln.floor f
+                     where f.queue_id = any (p_queue_ids) and not f.is_paused
+                     order by f.priority desc, (f.queue_id + p_runner_id + extract(second from kiln.now())::int) % cardinality(p_queue_ids)) f
+             cross join lateral (
+                   select r.ctid, r.task_id, r.job_id, r.stage from kiln.task_ready r
+                    where r.queue_id = f.queue_id and r.priority = f.priority and r.vt > f.vt and r.interruptions < 2
+                    order by r.vt, r.task_id
+                    limit f.allowed for update skip locked) q
+             limit p_limit) q;
+    if v_ctids is null then
+        return;
+    end if;
+
+    insert into kiln.task_running (task_id, job_id, vt, fence, runner_id, started_at, created_at, pipeline_version_id, state,
+                                   queue_id, priority, stage, slot, attempts, interruptions)
+    select t.task_id, t.job_id, t.vt, nextval('kiln.fence'), p_runner_id, kiln.now(), t.created_at, t.pipeline_version_id, 'running',
+           t.queue_id, t.priority, t.stage, t.slot, t.attempts, t.interruptions
+      from kiln.task_ready t
+     where t.ctid = any (v_ctids);
+    delete from kiln.task_ready t where t.ctid = any (v_ctids);
+
+    if v_new_jobs is not null then
+        update kiln.job j
+           set state = 'running', version = j.version + 1, started_at = kiln.now()
+         where j.job_id = any (v_new_jobs) and j.state = 'queued';
+    end if;
+    return query select * from kiln.claimed(v_task_ids);
 end
 $$;
-comment on function kiln.take(bigint, smallint, smallint, bigint, int) is
-'Gives up to p_limit tasks of one queue and priority, oldest turn first, from the floor on, to a runner; null: none.
+comment on function kiln.take(bigint, smallint[], int, int, int[]) is
+'Gives up to p_limit ready tasks of these queues, most urgent and then oldest turn first, from the floors on, to a runner.
 Each gets a new fence; a later write with an older one is refused (KN010).';
 
--- A task that two runners died with is given to a runner that runs nothing else: if that one dies too, the task is the cause.
-create or replace function kiln.take_suspect(p_runner_id bigint, p_limit int)
-returns bigint[]
+-- A task that two runners died with is given to a runner that runs nothing else: if that one dies too, the task is the cause. The
+-- tick reserves it for a runner (kiln.runner.alone_task_id), which is then given nothing new until it is idle.
+create or replace function kiln.take_suspect(p_runner_id bigint, p_task_id bigint)
+returns setof kiln_runner.claimed
+language plpgsql
+as $$
+begin
+    update kiln.task t
+       set state = 'running', fence = nextval('kiln.fence'), runner_id = p_runner_id, started_at = kiln.now(), error_class = null, error_message = null
+     where t.state = 'ready' and t.task_id = p_task_id;
+    if found then
+        return query select * from kiln.claimed(array[p_task_id]);
+    end if;
+end
+$$;
+comment on function kiln.take_suspect(bigint, bigint) is 'Gives a reserved suspect to its runner.';
+
+-- One slot of a runner stays free for each other queue it serves, so that a full video queue never delays an image.
+create or replace function kiln.allowance(p_slots int, p_queues int, p_limit int, p_busy int)
+returns int
+language sql immutable
+return case when p_queues = 1 then p_limit else greatest(0, least(p_limit, greatest(1, p_slots - (p_queues - 1)) - p_busy)) end;
+comment on function kiln.allowance(int, int, int, int) is
+'How many of p_limit tasks of one queue a runner may take that has p_slots slots, serves p_queues queues and runs p_busy of this one.';
+
+create or replace function kiln.claim(p_runner_id bigint, p_limit int, p_busy int[])
+returns setof kiln_runner.claimed
 language plpgsql
 as $$
 declare
-    v_runner  kiln.runner;
-    v_task_id bigint;
+    v_queue_ids smallint[];
+    v_slots     int;
+    v_alone     bigint;
 begin
-    select * into v_runner from kiln.runner r where r.runner_id = p_runner_id for no key update;
-
-    if v_runner.alone_task_id is not null and not exists (
-        select from kiln.task t
-         where t.task_id = v_runner.alone_task_id and (t.state = 'ready' or t.state = 'running' and t.runner_id = p_runner_id)) then
-        update kiln.runner set alone_task_id = null where runner_id = p_runner_id;      -- it is over
-        v_runner.alone_task_id := null;
+    select r.queue_ids, r.slots, r.alone_task_id into v_queue_ids, v_slots, v_alone
+      from kiln.runner r where r.runner_id = p_runner_id and r.ended_at is null;
+    if v_queue_ids is null then
+        raise exception 'runner % is not registered, or was declared dead', p_runner_id
+            using errcode = 'KN011', hint = 'Call kiln_runner.register() again; what it ran is no longer its own.';
     end if;
-    if v_runner.alone_task_id is null then
-        select t.task_id into v_task_id
-          from kiln.task_ready t
-          join kiln.queue q using (queue_id)
-         where t.interruptions >= 2 and t.queue_id = any (v_runner.queue_ids) and not q.is_paused
-           and not exists (select from kiln.runner r where r.ended_at is null and r.alone_task_id = t.task_id)
-         order by t.vt
-         limit 1 for update of t skip locked;
-        if not found then
-            return '{}';
-        end if;
-        update kiln.runner set alone_task_id = v_task_id where runner_id = p_runner_id;
-        v_runner.alone_task_id := v_task_id;
+    if v_alone is null then
+        return query select * from kiln.take(p_runner_id, v_queue_ids, v_slots, p_limit, p_busy);
+    elsif p_limit >= v_slots then
+        return query select * from kiln.take_suspect(p_runner_id, v_alone);
     end if;
-    if p_limit < v_runner.slots then
-        return null;        -- it has other work to finish first
-    end if;
-
-    update kiln.task t
-       set state = 'running', fence = nextval('kiln.fence'), runner_id = p_runner_id, started_at = kiln.now(),
-           deadline = kiln.now() + (select s.time_limit from kiln.stage s
-                                     where s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage)
-     where t.task_id = v_runner.alone_task_id and t.state = 'ready'
-    returning t.task_id into v_task_id;
-    return case when found then array[v_task_id] end;
 end
 $$;
-comment on function kiln.take_suspect(bigint, int) is
-'Reserves a suspect task for a runner and, once the runner is otherwise idle, gives it: an array of the one task.
-{}: there is none to take; null: the runner gets nothing now.';
-
--- One slot of a runner stays free for each other queue it serves, so that a full video queue never delays an image.
-create or replace function kiln.allowance(p_slots int, p_queues int, p_busy int)
-returns int
-language sql immutable
-return greatest(0, greatest(1, p_slots - (p_queues - 1)) - p_busy);
-comment on function kiln.allowance(int, int, int) is
-'How many more tasks of one queue a runner may take that has p_slots slots, serves p_queues queues and runs p_busy of this one.';
+comment on function kiln.claim(bigint, int, int[]) is 'The body of kiln_runner.claim() and of kiln_runner.cycle(), which carry its plan settings.';
 
 create or replace function kiln_runner.claim(p_runner_id bigint, p_limit int default 1, p_busy int[] default '{}')
 returns setof kiln_runner.claimed
 language plpgsql security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
-declare
-    v_runner   record;
-    v_range    record;
-    v_turn     int := (random() * 1000)::int;
-    v_left     int := p_limit;
-    v_taken    bigint[];
-    v_all      bigint[] := '{}';
 begin
-    select r.queue_ids, r.slots, r.alone_task_id, cardinality(r.queue_ids) as queues,
-           exists (select from kiln.task_ready t where t.interruptions >= 2 and t.queue_id = any (r.queue_ids)) as has_suspects
-      into v_runner
-      from kiln.runner r
-     where r.runner_id = p_runner_id and r.ended_at is null;
-    if not found then
-        raise exception 'runner % is not registered, or was declared dead', p_runner_id
-            using errcode = 'KN011', hint = 'Call kiln_runner.register() again; what it ran is no longer its own.';
-    end if;
-    if v_runner.alone_task_id is not null or v_runner.has_suspects then
-        v_all := kiln.take_suspect(p_runner_id, p_limit);
-        if v_all is null then
-            return;         -- it is to run a suspect alone, and does so or has yet to finish the rest
-        end if;
-        v_left := case when v_all = '{}' then p_limit else 0 end;
-    end if;
-
-    if v_left > 0 then
-        for v_range in
-            select f.queue_id, f.priority, f.vt,
-                   case when v_runner.queues = 1 then p_limit
-                        else kiln.allowance(v_runner.slots, v_runner.queues, cardinality(array_positions(p_busy, f.queue_id::int))) end as allowed
-              from kiln.floor f
-             where f.queue_id = any (v_runner.queue_ids)
-               and exists (select from kiln.task_ready t
-                            where t.queue_id = f.queue_id and t.priority = f.priority and t.vt > f.vt and t.interruptions < 2)
-               and not exists (select from kiln.queue q where q.queue_id = f.queue_id and q.is_paused)
-             order by f.priority desc, (f.queue_id + v_turn) % v_runner.queues
-        loop
-            continue when v_range.allowed <= 0;
-            v_taken := kiln.take(p_runner_id, v_range.queue_id, v_range.priority, v_range.vt, least(v_left, v_range.allowed));
-            continue when v_taken is null;
-            v_all := v_all || v_taken;
-            v_left := v_left - cardinality(v_taken);
-            exit when v_left <= 0;
-        end loop;
-    end if;
-
-    if v_all <> '{}' then
-        return query
-        select t.task_id, t.fence, t.job_id, t.queue_id::int, t.stage::int, s.name, t.attempts + 1, s.handler, s.config,
-               i.input,
-               case when i.input ? 'media' then kiln.media_files(j.account_id, i.input -> 'media') else '[]' end,
-               (extract(epoch from s.time_limit) * 1000)::int
-          from kiln.task t
-          join kiln.job j on j.job_id = t.job_id
-          join kiln.stage s on s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage
-          left join kiln.task p on p.state = 'done' and p.task_id = kiln.task_id(t.job_id, t.stage - 1, t.slot)
-          cross join lateral (select case when t.stage = 1 then j.input else p.output end as input) i
-         where t.task_id = any (v_all) and t.state = 'running';
-    end if;
+    return query select * from kiln.claim(p_runner_id, p_limit, p_busy);
 end
 $$;
 comment on function kiln_runner.claim(bigint, int, int[]) is
 'Gives a runner up to p_limit (its free slots) ready tasks of its queues, most urgent first. p_busy: the queue_id of each task
-it still runs, so that one queue cannot fill it; leave it out and only p_limit counts. KN011: register again.';
+it still runs, so that one queue cannot fill it. KN011: register again.';

@@ -36,10 +36,10 @@ begin
     end if;
 
     with back as (
-        update kiln.task t
+        update kiln.task_ready t
            set vt = greatest(t.vt, f.vt + 1)
           from kiln.floor f
-         where t.task_id = any (p_task_ids) and t.state = 'ready' and f.queue_id = t.queue_id and f.priority = t.priority
+         where t.task_id = any (p_task_ids) and f.queue_id = t.queue_id and f.priority = t.priority
         returning t.queue_id, t.job_id
     ), resumed as (
         update kiln.job j set state = 'running' from back b where j.job_id = b.job_id and j.state = 'held'

@@ -74,14 +74,14 @@ stop: their job is being cancelled. Report each with kiln_runner.fail(…, ''can
 create or replace function kiln_runner.progress(p_task_id bigint, p_fence bigint, p_fraction float8, p_label text default null)
 returns void
 language plpgsql security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
     v_job_id bigint;
     v_stage  smallint;
 begin
-    update kiln.task t set fraction = least(greatest(p_fraction, 0), 1), label = left(p_label, 200)
-     where t.state = 'running' and t.task_id = p_task_id and t.fence = p_fence
+    update kiln.task_running t set fraction = least(greatest(p_fraction, 0), 1), label = left(p_label, 200)
+     where t.task_id = p_task_id and t.fence = p_fence
     returning t.job_id, t.stage into v_job_id, v_stage;
     if not found then
         perform kiln.refuse_stale(p_task_id, p_fence);

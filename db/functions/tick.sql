@@ -21,6 +21,7 @@ begin
         update kiln.chore c set ran_at = kiln.now() where c.name = v_chore;
         case v_chore
             when 'bury'       then perform kiln.bury_dead_runners(p_runner_id);
+            when 'alone'      then perform kiln.reserve_suspects();
             when 'overdue'    then perform kiln.fail_overdue(100);
             when 'partitions' then perform kiln.keep_partitions();
             when 'rescue'     then perform kiln.rescue_below_floor(1000);
@@ -36,7 +37,7 @@ second by an idle one (its idle cycle does it). Only p_runner_id with a lease of
 create or replace function kiln.move_floors()
 returns void
 language plpgsql
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
     v_last bigint := (select s.last_value from pg_catalog.pg_sequences s where s.schemaname = 'kiln' and s.sequencename = 'job_job_id_seq');
@@ -59,7 +60,7 @@ comment on function kiln.move_floors() is 'Publishes where claims begin: monoton
 create or replace function kiln.ready_what_is_due(p_limit int)
 returns int
 language plpgsql
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
     v_task_ids bigint[];
@@ -77,7 +78,7 @@ comment on function kiln.ready_what_is_due(int) is 'Readies up to p_limit waitin
 create or replace function kiln.rescue_below_floor(p_limit int)
 returns int
 language plpgsql
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
     v_floor   kiln.floor;
@@ -168,7 +169,10 @@ declare
 begin
     for v_task in
         select t.* from kiln.task t
-         where t.state = 'running' and t.deadline < kiln.now() - (select c.task_grace from kiln.config c)
+         where t.state = 'running'
+           and t.started_at + (select s.time_limit from kiln.stage s
+                                where s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage)
+               < kiln.now() - (select c.task_grace from kiln.config c)
          limit p_limit
            for no key update skip locked
     loop
@@ -179,3 +183,27 @@ begin
 end
 $$;
 comment on function kiln.fail_overdue(int) is 'Fails, as timeouts, running tasks whose runner lives but has not ended them in time.';
+
+create or replace function kiln.reserve_suspects()
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    update kiln.runner r set alone_task_id = null
+     where r.ended_at is null and r.alone_task_id is not null
+       and not exists (select from kiln.task t where t.task_id = r.alone_task_id
+                          and (t.state = 'ready' or t.state = 'running' and t.runner_id = r.runner_id));
+    update kiln.runner r set alone_task_id = s.task_id
+      from (select distinct on (t.task_id) t.task_id, c.runner_id
+              from kiln.task_ready t
+              join kiln.runner c on c.ended_at is null and c.alone_task_id is null and t.queue_id = any (c.queue_ids)
+             where t.interruptions >= 2
+               and not exists (select from kiln.runner x where x.ended_at is null and x.alone_task_id = t.task_id)
+             order by t.task_id, c.runner_id
+             limit 1) s
+     where r.runner_id = s.runner_id;
+end
+$$;
+comment on function kiln.reserve_suspects() is
+'Reserves a task that two runners died with for one that lives (one a tick): it runs nothing else meanwhile. Frees runners whose suspect is over.';

@@ -22,6 +22,7 @@ create table kiln.floor (
     priority smallint not null,
     vt       bigint   not null default 0,
     next_vt  bigint   not null default 0,
+    is_paused boolean not null default false,
     primary key (queue_id, priority),
     constraint floor_priority_check check (priority between 0 and 3),
     constraint floor_order_check check (vt <= next_vt)
@@ -30,6 +31,7 @@ comment on table kiln.floor is 'Where claims of a queue and priority begin. Only
 comment on column kiln.floor.queue_id is 'The queue.';
 comment on column kiln.floor.priority is '3 is served first, 0 last.';
 comment on column kiln.floor.vt is 'Claims scan turns above this one. The tick rescues what is committed below it.';
+comment on column kiln.floor.is_paused is 'As its queue''s: claims read it here.';
 comment on column kiln.floor.next_vt is 'The lowest waiting turn one tick ago: it becomes vt, so that an enqueue in flight is not overtaken by the floor.';
 
 create table kiln.provider (

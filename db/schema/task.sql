@@ -21,7 +21,6 @@ create table kiln.task (
     runner_id           bigint,
     due_at              timestamptz,
     started_at          timestamptz,
-    deadline            timestamptz,
     created_at          timestamptz     not null default kiln.now(),
     finished_at         timestamptz,
     pipeline_version_id int             not null,
@@ -77,7 +76,6 @@ comment on column kiln.task.fence is 'The fencing number of its last claim; a wr
 comment on column kiln.task.runner_id is 'Who has it, or had it last.';
 comment on column kiln.task.due_at is 'When a waiting task becomes ready.';
 comment on column kiln.task.started_at is 'When it was last claimed.';
-comment on column kiln.task.deadline is 'When the time limit of the running attempt ends.';
 comment on column kiln.task.created_at is 'When its turn came.';
 comment on column kiln.task.finished_at is 'When it reached a final state.';
 comment on column kiln.task.pipeline_version_id is 'As its job''s; with stage it names the row of kiln.stage.';

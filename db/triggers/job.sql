@@ -8,72 +8,59 @@
 -- and wants its tasks) takes only tasks that nobody else holds (SKIP LOCKED): the holder of the others comes to the job
 -- next, finds what became of it, and acts on that.
 
-create or replace function kiln.guard_job_move()
+create or replace function kiln.fill_job_move()
 returns trigger
 language plpgsql
 as $$
-declare
-    v_refused text;
 begin
-    if not exists (select from kiln.job_move m where m.from_state = old.state and m.to_state = new.state) then
-        raise exception 'job % is %: it cannot become %', old.job_id, old.state, new.state
-            using errcode = 'KN001',
-                  hint = coalesce('From ' || old.state || ' it may become: '
-                         || (select string_agg(m.to_state::text, ', ' order by m.to_state) from kiln.job_move m where m.from_state = old.state) || '.',
-                         'That state is final; kiln.retry_job(' || old.job_id || ') makes a new job of it.');
-    end if;
-
-    -- The moves that need more than a row in the table.
-    case new.state
-    when 'running' then
-        if old.state = 'queued' and not exists (
-            select from kiln.task t where t.task_id = kiln.task_id(new.job_id, 1) and t.state = 'running') then
-            v_refused := 'it starts when a runner claims its first task';
-        end if;
+    new.version := old.version + 1;
+    if new.state = 'running' then
         new.started_at := coalesce(old.started_at, kiln.now());
         new.error_code := null;
         new.error_message := null;
-    when 'completed' then
-        if not exists (
-            select from kiln.task t where t.task_id = kiln.task_id(new.job_id, new.stages) and t.state = 'done') then
-            v_refused := 'its last stage is not done';
-        end if;
-        new.finished_at := kiln.now();
-    when 'held' then
-        if not exists (select from kiln.task t where t.task_id between kiln.task_id(new.job_id, 0) and kiln.task_id(new.job_id, 99, 99) and t.state = 'held') then
-            v_refused := 'none of its tasks is held; hold the task instead (update kiln.task set state = ''held'' …)';
-        end if;
-    when 'cancelled' then
-        if exists (select from kiln.task t where t.task_id between kiln.task_id(new.job_id, 0) and kiln.task_id(new.job_id, 99, 99) and t.state = 'running') then
-            v_refused := 'a runner has its task; set cancelling, and the runner is told';
-        end if;
-        new.finished_at := kiln.now();
+    elsif new.state = 'cancelled' then
         new.error_code := coalesce(new.error_code, 'cancelled');
         new.error_message := coalesce(new.error_message, 'Cancelled.');
-    when 'failed' then
-        new.finished_at := kiln.now();
+    elsif new.state = 'failed' then
         new.error_code := coalesce(new.error_code, 'operator');
         new.error_message := coalesce(new.error_message, 'Failed by ' || session_user || '.');
-    else
-        null;
-    end case;
-
-    if v_refused is not null then
-        raise exception 'job % is %: it cannot become %, since %', old.job_id, old.state, new.state, v_refused
-            using errcode = 'KN001';
     end if;
-    new.version := old.version + 1;
+    if new.state in ('completed', 'failed', 'cancelled') then
+        new.finished_at := kiln.now();
+    end if;
     return new;
 end
 $$;
-comment on function kiln.guard_job_move() is
-'Lets only the moves of kiln.job_move pass, and sets version and times. Refuses the others with KN001 and what would be legal.';
+comment on function kiln.fill_job_move() is 'Sets the version and the columns that belong to a move whose writer did not set them.';
 
-create trigger t20_guard_move
+create trigger t20_fill_move
     before update of state on kiln.job
-    for each row when (old.state is distinct from new.state)
-    execute function kiln.guard_job_move();
-alter table kiln.job enable always trigger t20_guard_move;
+    for each row when (old.state <> new.state and new.version = old.version)
+    execute function kiln.fill_job_move();
+alter table kiln.job enable always trigger t20_fill_move;
+
+create or replace function kiln.refuse_job_move(p_job_id bigint, p_from kiln.job_state, p_to kiln.job_state)
+returns void
+language plpgsql
+as $$
+begin
+    if not exists (select from kiln.job_move m where m.from_state = p_from and m.to_state = p_to) then
+        raise exception 'job % is %: it cannot become %', p_job_id, p_from, p_to
+            using errcode = 'KN001',
+                  hint = coalesce('From ' || p_from || ' it may become: '
+                         || (select string_agg(m.to_state::text, ', ' order by m.to_state) from kiln.job_move m where m.from_state = p_from) || '.',
+                         'That state is final; kiln.retry_job(' || p_job_id || ') makes a new job of it.');
+    end if;
+    raise exception 'job % is %: it cannot become %, since %', p_job_id, p_from, p_to,
+        case p_to when 'running'   then 'it starts when a runner claims its first task'
+                  when 'completed' then 'its last stage is not done'
+                  when 'held'      then 'none of its tasks is held; hold the task instead (update kiln.task set state = ''held'' …)'
+                  when 'cancelled' then 'a runner has its task; set cancelling, and the runner is told'
+                  else 'its version did not grow by one' end
+        using errcode = 'KN001';
+end
+$$;
+comment on function kiln.refuse_job_move(bigint, kiln.job_state, kiln.job_state) is 'Raises KN001 and says what would be legal, or what is missing.';
 
 create or replace function kiln.guard_job_fixed()
 returns trigger
@@ -81,9 +68,8 @@ language plpgsql
 as $$
 begin
     if (old.job_id, old.account_id, old.pipeline_version_id, old.stages, old.input, old.created_at)
-       is distinct from (new.job_id, new.account_id, new.pipeline_version_id, new.stages, new.input, new.created_at)
-       or (old.version <> new.version and old.state = new.state) then
-        raise exception 'job %: id, account, pipeline version, stages, input, creation time and version never change by hand', old.job_id
+       is distinct from (new.job_id, new.account_id, new.pipeline_version_id, new.stages, new.input, new.created_at) then
+        raise exception 'job %: its id, account, pipeline version, stages, input and creation time never change', old.job_id
             using errcode = 'KN001', hint = 'kiln.retry_job() makes a new job from an old one.';
     end if;
     return new;
@@ -92,7 +78,7 @@ $$;
 comment on function kiln.guard_job_fixed() is 'Keeps what a job was born with (KN001).';
 
 create trigger t30_guard_fixed
-    before update of job_id, account_id, pipeline_version_id, stages, input, created_at, version on kiln.job
+    before update of job_id, account_id, pipeline_version_id, stages, input, created_at on kiln.job
     for each row execute function kiln.guard_job_fixed();
 alter table kiln.job enable always trigger t30_guard_fixed;
 
@@ -127,55 +113,61 @@ comment on function kiln.guard_truncate() is 'Refuses TRUNCATE, which no row tri
 create trigger t10_guard_truncate before truncate on kiln.job for each statement execute function kiln.guard_truncate();
 alter table kiln.job enable always trigger t10_guard_truncate;
 
--- What a move of a job does to its tasks, and the events that tell of it.
-create or replace function kiln.on_job_update()
+-- Refuses what is not legal, writes the event, and does to the tasks what belongs to the move. A legal move may still want
+-- something of the tasks: a job starts with a running task, completes with its last one done, is held by a held one, and is not
+-- cancelled over the head of a runner. For each row: jobs move one by one, and a statement trigger with its transition tables
+-- cost more than this whole function.
+create or replace function kiln.on_job_move()
 returns trigger
 language plpgsql
 as $$
 declare
-    v_stopped bigint[];
-    v_resumed bigint[];
-    v_events  bigint;
+    v_legal boolean;
 begin
+    v_legal := exists (select from kiln.job_move m where m.from_state = old.state and m.to_state = new.state)
+        and new.version = old.version + 1;
+    if v_legal then
+        if new.state = 'completed' then
+            v_legal := exists (select from kiln.task_ended t where t.task_id = kiln.task_id(new.job_id, new.stages) and t.state = 'done');
+        elsif new.state = 'running' then
+            v_legal := old.state = 'held' or exists (select from kiln.task_running t where t.task_id = kiln.task_id(new.job_id, 1));
+        elsif new.state = 'held' then
+            v_legal := exists (select from kiln.task_held t
+                                where t.task_id between kiln.task_id(new.job_id, 0) and kiln.task_id(new.job_id, 99, 99));
+        elsif new.state = 'cancelled' then
+            v_legal := not exists (select from kiln.task_running t
+                                    where t.task_id between kiln.task_id(new.job_id, 0) and kiln.task_id(new.job_id, 99, 99));
+        end if;
+    end if;
+    if not v_legal then
+        perform kiln.refuse_job_move(new.job_id, old.state, new.state);
+    end if;
+
     insert into kiln.event (account_id, job_id, version, type, data)
-    select n.account_id, n.job_id, n.version,
-           case when n.state = o.state then 'job.progress'
-                when n.state = 'running' then 'job.started'
-                else 'job.' || n.state end::kiln.event_type,
-           case when n.state = o.state then jsonb_build_object('stage', n.stage)
-                when n.state in ('failed', 'held', 'cancelled') then jsonb_build_object('code', n.error_code, 'message', n.error_message) end
-      from new_rows n
-      join old_rows o using (job_id)
-     where n.state <> o.state or n.stage <> o.stage;
-    get diagnostics v_events = row_count;
-    if v_events = 0 then
-        return null;
-    end if;
-    perform kiln.ring(null);
+    values (new.account_id, new.job_id, new.version,
+            case when new.state = 'running' then 'job.started' else 'job.' || new.state end::kiln.event_type,
+            case when new.error_code is not null then jsonb_build_object('code', new.error_code, 'message', new.error_message) end);
 
-    select array_agg(n.job_id) filter (where n.state in ('cancelling', 'cancelled', 'failed')),
-           array_agg(n.job_id) filter (where n.state = 'running' and o.state = 'held')
-      into v_stopped, v_resumed
-      from new_rows n
-      join old_rows o using (job_id)
-     where n.state <> o.state;
-
-    if v_stopped is not null then
-        perform kiln.cancel_waiting_tasks(v_stopped);
-    end if;
-    if v_resumed is not null then
+    if new.state in ('cancelling', 'cancelled', 'failed') then
+        perform kiln.cancel_waiting_tasks(new.job_id);
+    elsif old.state = 'held' and new.state = 'running' then
         update kiln.task t set state = 'ready'
-          from unnest(v_resumed) as u (job_id)
-         where t.state = 'held' and t.task_id between kiln.task_id(u.job_id, 0) and kiln.task_id(u.job_id, 99, 99);
+         where t.state = 'held' and t.task_id between kiln.task_id(new.job_id, 0) and kiln.task_id(new.job_id, 99, 99);
+    end if;
+    if exists (select from kiln.sleeper) then
+        perform kiln.ring(null);
     end if;
     return null;
 end
 $$;
-comment on function kiln.on_job_update() is 'Writes the events of a move, cancels the waiting tasks of jobs that stop, readies those of jobs that resume.';
+comment on function kiln.on_job_move() is
+'Refuses an illegal move of a job (KN001); for the others writes the event, cancels the waiting tasks of a job that stops,
+readies those of a job that resumes.';
 
 create trigger t50_moved
-    after update on kiln.job referencing old table as old_rows new table as new_rows
-    for each statement execute function kiln.on_job_update();
+    after update of state on kiln.job
+    for each row when (old.state <> new.state)
+    execute function kiln.on_job_move();
 alter table kiln.job enable always trigger t50_moved;
 
 -- With a job go its tasks and its media (whose files go to kiln.trash). Attempts and events are history and stay.

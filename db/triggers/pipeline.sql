@@ -15,6 +15,23 @@ comment on function kiln.on_queue_insert() is 'Gives a new queue its floors.';
 create trigger t50_floors after insert on kiln.queue for each row execute function kiln.on_queue_insert();
 alter table kiln.queue enable always trigger t50_floors;
 
+create or replace function kiln.on_queue_update()
+returns trigger
+language plpgsql
+as $$
+begin
+    update kiln.floor f set is_paused = new.is_paused where f.queue_id = new.queue_id;
+    if not new.is_paused then
+        perform kiln.ring(array[new.queue_id]);
+    end if;
+    return null;
+end
+$$;
+comment on function kiln.on_queue_update() is 'Tells the floors of a queue whether it is paused, which is where claims look.';
+create trigger t50_paused after update of is_paused on kiln.queue
+    for each row when (old.is_paused <> new.is_paused) execute function kiln.on_queue_update();
+alter table kiln.queue enable always trigger t50_paused;
+
 create or replace function kiln.guard_stage()
 returns trigger
 language plpgsql

@@ -1,7 +1,10 @@
 -- A task's life. An UPDATE of `state` is the transition: the row moves to the partition of its new state, and the history, the
--- job and the next stage follow, set by set, so that a batch of a hundred costs little more than one.
+-- job and the next stage follow. ENABLE ALWAYS: no setting switches these triggers off.
+--
+-- The two hot moves, claim and completion, are also written out as one statement each (kiln.take and kiln.finish_tasks), which
+-- move rows from partition to partition; by construction they know no other move. The trigger calls the same functions.
 
-create or replace function kiln.guard_task_move()
+create or replace function kiln.fill_task_move()
 returns trigger
 language plpgsql
 as $$
@@ -13,42 +16,44 @@ begin
                          || (select string_agg(m.to_state::text, ', ' order by m.to_state) from kiln.task_move m where m.from_state = old.state) || '.',
                          'That state is final.');
     end if;
+    if new.state = 'running' and (new.fence <= old.fence or new.runner_id is null) then
+        raise exception 'task % is %: it cannot become running, since no runner claimed it', old.task_id, old.state
+            using errcode = 'KN001', hint = 'A runner calls kiln_runner.claim(); a new fencing number and its runner''s id come with that.';
+    end if;
+
+    new.fraction := null;       -- they belong to the attempt that ended
+    new.label := null;
     if new.state = 'running' then
-        if new.fence <= old.fence or new.runner_id is null then
-            raise exception 'task % is %: it cannot become running, since no runner claimed it', old.task_id, old.state
-                using errcode = 'KN001', hint = 'A runner calls kiln_runner.claim(); a new fencing number and its runner''s id come with that.';
-        end if;
+        new.started_at := kiln.now();
+        new.error_class := null;
+        new.error_message := null;
+    elsif new.state = 'waiting' then
+        new.due_at := greatest(new.due_at, kiln.now());
+    elsif new.state = 'ready' then
+        new.due_at := null;
+    elsif new.state in ('held', 'failed') then
+        new.error_class := coalesce(new.error_class, 'operator');
+        new.error_message := coalesce(new.error_message, initcap(new.state::text) || ' by ' || session_user || '.');
     elsif new.state = 'done' then
-        new.output := coalesce(new.output, '{}');
         new.attempts := old.attempts + 1;
+        new.output := coalesce(new.output, '{}');
+        new.error_class := null;
+        new.error_message := null;
+    end if;
+    if new.state in ('done', 'failed', 'cancelled') then
         new.finished_at := kiln.now();
-    else
-        -- Cold moves. fraction and label belong to the attempt that ended.
-        new.fraction := null;
-        new.label := null;
-        if new.state = 'waiting' then
-            new.due_at := greatest(new.due_at, kiln.now());
-        elsif new.state = 'ready' then
-            new.due_at := null;
-        elsif new.state in ('held', 'failed') then
-            new.error_class := coalesce(new.error_class, 'operator');
-            new.error_message := coalesce(new.error_message, initcap(new.state::text) || ' by ' || session_user || '.');
-        end if;
-        if new.state in ('failed', 'cancelled') then
-            new.finished_at := kiln.now();
-        end if;
     end if;
     return new;
 end
 $$;
-comment on function kiln.guard_task_move() is
+comment on function kiln.fill_task_move() is
 'Lets only the moves of kiln.task_move pass, and sets the columns that belong to them. Refuses the others with KN001.';
 
-create trigger t20_guard_move
+create trigger t20_move
     before update of state on kiln.task
-    for each row when (old.state is distinct from new.state)
-    execute function kiln.guard_task_move();
-alter table kiln.task enable always trigger t20_guard_move;
+    for each row when (old.state <> new.state)
+    execute function kiln.fill_task_move();
+alter table kiln.task enable always trigger t20_move;
 
 create or replace function kiln.guard_task_fixed()
 returns trigger
@@ -83,7 +88,6 @@ alter table kiln.task enable always trigger t10_guard_delete;
 create trigger t10_guard_truncate before truncate on kiln.task for each statement execute function kiln.guard_truncate();
 alter table kiln.task enable always trigger t10_guard_truncate;
 
--- What follows from moves of tasks. Hot are claims and completions; the other moves are rare and may take a few statements more.
 create or replace function kiln.on_task_update()
 returns trigger
 language plpgsql
@@ -98,22 +102,19 @@ begin
            array_agg(n.task_id) filter (where n.state not in ('running', 'done'))
       into v_started, v_done, v_cold
       from new_rows n
-      join old_rows o using (task_id)
-     where n.state <> o.state;
+      join old_rows o on o.task_id = n.task_id and o.state <> n.state;
+
+    insert into kiln.attempt (fence, task_id, job_id, runner_id, started_at, stage, attempt, outcome, message)
+    select o.fence, o.task_id, o.job_id, o.runner_id, o.started_at, o.stage, o.attempts + 1,
+           case when n.state in ('done', 'cancelled') then n.state::text else coalesce(n.error_class, 'released') end, n.error_message
+      from old_rows o
+      join new_rows n using (task_id)
+     where o.state = 'running' and n.state <> 'running';
 
     if v_started is not null then
-        update kiln.job set state = 'running' where job_id = any (v_started) and state = 'queued';
-    end if;
-    if v_done is not null or v_cold is not null then
-        insert into kiln.attempt (fence, task_id, job_id, runner_id, started_at, stage, attempt, outcome, message)
-        select o.fence, o.task_id, o.job_id, o.runner_id, o.started_at, o.stage, o.attempts + 1,
-               case n.state when 'done' then 'done'
-                            when 'cancelled' then 'cancelled'
-                            else coalesce(n.error_class, 'released') end,
-               case when n.state <> 'done' then n.error_message end
-          from old_rows o
-          join new_rows n using (task_id)
-         where o.state = 'running' and n.state <> 'running';
+        update kiln.job j
+           set state = 'running', version = j.version + 1, started_at = coalesce(j.started_at, kiln.now())
+         where j.job_id = any (v_started) and j.state = 'queued';
     end if;
     if v_done is not null then
         perform kiln.hand_over(v_done);
