@@ -1,8 +1,4 @@
-/*
- * dispatch: claims, outcomes, leases, stop orders and the end of a runner, against a link that this
- * file plays: db_send() and db_is_up() are ours (the archive's are not linked then), so that each
- * test says what the database answers and when.
- */
+/* dispatch: claims, outcomes, leases, stop orders and the end of a runner. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,125 +9,8 @@
 
 #include "beat.h"
 #include "dispatch.h"
+#include "fake_link.h"
 #include "handlers.h"
-
-#define SENT_MAX 64
-
-struct sent {
-    size_t       statement;
-    char         params[7][512]; /* "-" = null */
-    db_reply_fn *on_reply;
-    void        *ctx;
-};
-
-/* What was sent and not answered yet, in order. */
-static struct {
-    bool              is_up;
-    struct sent       sent[SENT_MAX];
-    size_t            count;
-    struct loop_timer pause;
-    struct loop      *loop;
-} link_;
-
-bool db_is_up(const struct db *db)
-{
-    (void)db;
-    return link_.is_up;
-}
-
-bool db_send(struct db *db, size_t statement, const char *const params[], db_reply_fn *on_reply,
-             void *ctx, struct err *err)
-{
-    struct sent *sent;
-
-    (void)db;
-    if (!link_.is_up) {
-        err_set(err, "08003", "down");
-        return false;
-    }
-    assert_true(link_.count < SENT_MAX);
-    sent  = &link_.sent[link_.count++];
-    *sent = (struct sent) { .statement = statement, .on_reply = on_reply, .ctx = ctx };
-    for (int i = 0; i < runner_statements[statement].nparams; i++)
-        snprintf(sent->params[i], sizeof(sent->params[i]), "%s", params[i] ? params[i] : "-");
-    return true;
-}
-
-static void stop_pause(void *ctx)
-{
-    loop_stop(ctx);
-}
-
-/* Lets the runner's loop turn for a while. */
-static void turn(uint64_t ms)
-{
-    loop_timer_set(link_.loop, &link_.pause, ms);
-    loop_run(link_.loop);
-}
-
-/* The first question of this kind that waits, or NULL. */
-static struct sent *asked(size_t statement)
-{
-    for (size_t i = 0; i < link_.count; i++)
-        if (link_.sent[i].statement == statement)
-            return &link_.sent[i];
-    return NULL;
-}
-
-/* Turns until it has been asked, two seconds at most; drops the ticks meanwhile. */
-static struct sent *await(size_t statement)
-{
-    for (int i = 0; i < 400 && !asked(statement); i++)
-        turn(5);
-    assert_non_null(asked(statement));
-    return asked(statement);
-}
-
-static void take(struct sent *question, struct sent *taken)
-{
-    *taken = *question;
-    link_.count--;
-    memmove(question, question + 1,
-            (size_t)(&link_.sent[link_.count] - question) * sizeof(*question));
-}
-
-static void answer(struct sent *question, PGresult *result)
-{
-    struct sent taken;
-
-    take(question, &taken);
-    taken.on_reply(taken.ctx, result, NULL);
-}
-
-static void refuse(struct sent *question, const char *sqlstate)
-{
-    struct sent taken;
-    struct err  err;
-
-    err_set(&err, sqlstate, "refused with %s", sqlstate);
-    take(question, &taken);
-    taken.on_reply(taken.ctx, NULL, &err);
-}
-
-static PGresult *rows(int ncolumns)
-{
-    PGresult    *result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
-    PGresAttDesc columns[12];
-
-    memset(columns, 0, sizeof(columns));
-    for (int i = 0; i < ncolumns; i++)
-        columns[i].name = "column";
-    assert_int_equal(PQsetResultAttrs(result, ncolumns, columns), 1);
-    return result;
-}
-
-static PGresult *one(const char *value)
-{
-    PGresult *result = rows(1);
-
-    PQsetvalue(result, 0, 0, (char *)(uintptr_t)value, (int)strlen(value));
-    return result;
-}
 
 static void add_task(PGresult *result, const char *task_id, const char *handler)
 {
@@ -178,18 +57,15 @@ static int open_world(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
 
-    memset(&link_, 0, sizeof(link_));
     nhanging               = 0;
     w->cfg.runner_drain_ms = 300;
     w->runner.cfg          = &w->cfg;
     w->runner.loop         = loop_open(NULL);
     w->runner.name         = "test";
     w->runner.slots        = 4;
-    link_.loop             = w->runner.loop;
-    link_.pause            = (struct loop_timer) { .on_time = stop_pause, .ctx = link_.loop };
-    link_.is_up            = true;
-    w->runner.dispatch     = dispatch_open(&w->runner);
-    w->runner.beat         = beat_open(&w->runner);
+    fake_link_open(w->runner.loop);
+    w->runner.dispatch = dispatch_open(&w->runner);
+    w->runner.beat     = beat_open(&w->runner);
     dispatch_link_up(w->runner.dispatch);
     answer(await(ST_REGISTER), one("11"));
     *state = w;
@@ -200,9 +76,7 @@ static int close_world(void **state)
 {
     struct world *w = *state;
 
-    link_.is_up = false;
-    while (link_.count > 0)
-        refuse(&link_.sent[0], "08006");
+    lose_link();
     beat_close(w->runner.beat);
     dispatch_close(w->runner.dispatch);
     loop_close(w->runner.loop);
@@ -213,14 +87,6 @@ static int close_world(void **state)
 static struct dispatch *of(void **state)
 {
     return ((struct world *)*state)->runner.dispatch;
-}
-
-/* Everything in flight is answered with 08006, as lib/db does when the link goes. */
-static void lose_link(void)
-{
-    link_.is_up = false;
-    while (link_.count > 0)
-        refuse(&link_.sent[0], "08006");
 }
 
 /* ---- claims ---- */
@@ -358,7 +224,7 @@ static void results_wait_in_their_slots_while_the_database_is_away(void **state)
     task_fail(hanging[1], OUTCOME_REFUSED, -1, "no");
     turn(30);
     assert_int_equal(dispatch_running(d), 2);
-    link_.is_up = true;
+    fake_link.is_up = true;
     dispatch_link_up(d);
     assert_string_equal(await(ST_FAIL)->params[2], "refused");
     if (asked(ST_REGISTER))
@@ -373,7 +239,7 @@ static void a_claim_whose_answer_was_lost_ends_that_registration(void **state)
 
     await(ST_CYCLE);
     lose_link();
-    link_.is_up = true;
+    fake_link.is_up = true;
     dispatch_link_up(d);
     answer(await(ST_REGISTER), one("12"));
     assert_string_equal(await(ST_UNREGISTER)->params[0], "11");
@@ -387,7 +253,7 @@ static void but_not_before_what_is_known_to_run_under_it_has_ended(void **state)
     answer(await(ST_CYCLE), tasks("1", NULL, "http"));
     await(ST_CYCLE);
     lose_link();
-    link_.is_up = true;
+    fake_link.is_up = true;
     dispatch_link_up(d);
     answer(await(ST_REGISTER), one("12"));
     turn(20);
@@ -431,15 +297,6 @@ static void an_order_for_another_fence_is_for_another_claim(void **state)
 }
 
 /* ---- progress ---- */
-
-static size_t count_of(size_t statement)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < link_.count; i++)
-        count += link_.sent[i].statement == statement;
-    return count;
-}
 
 static void progress_is_sent_twice_a_second_and_the_last_wins(void **state)
 {
@@ -574,6 +431,6 @@ int main(void)
         TEST(beats_are_for_this_runner_and_their_orders_are_obeyed),
     };
 
-    log_setup("dispatch_test", LOG_LEVEL_ERROR, false);
+    log_setup("dispatch_test", LOG_LEVEL_ERROR, true);
     return cmocka_run_group_tests_name("dispatch", all, NULL, NULL);
 }

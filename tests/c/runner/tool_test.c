@@ -1,0 +1,360 @@
+/* tool and outputs: shell scripts as tools, a script as kiln-media, a real store, no database. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "dispatch.h"
+#include "fake_link.h"
+#include "folder.h"
+#include "tool.h"
+
+#define KEY "ab/cdefcdefcdefcdefcdefcdefcdefcd"
+
+struct world {
+    char            root[64], bin[96], home[96], media[96], url[112];
+    struct cfg      cfg;
+    struct runner   runner;
+    struct dispatch dispatch;
+    struct task     task;
+    char            config[512];
+};
+
+static void write_script(const char *folder, const char *name, const char *text)
+{
+    char  path[256];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "#!/bin/sh\n%s\n", text);
+    fchmod(fileno(file), 0755);
+    fclose(file);
+}
+
+static void nothing(void *ctx)
+{
+    (void)ctx;
+}
+
+static int open_world(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+
+    strcpy(w->root, "/tmp/kiln-tool-XXXXXX");
+    assert_non_null(mkdtemp(w->root));
+    snprintf(w->bin, sizeof(w->bin), "%s/bin", w->root);
+    snprintf(w->home, sizeof(w->home), "%s/work", w->root);
+    snprintf(w->media, sizeof(w->media), "%s/media", w->root);
+    snprintf(w->url, sizeof(w->url), "file:%s", w->media);
+    mkdir(w->bin, 0755);
+    mkdir(w->home, 0755);
+    write_script(w->bin, "kiln-media",
+                 "[ \"$1\" = probe ] || { cat; exit 0; }\n"
+                 "grep -q BAD \"$2\" && { echo 'not a picture' >&2; exit 65; }\n"
+                 "cp \"$2\" \"$4\"\n"
+                 "echo '{\"media_type\":\"image\",\"content_type\":\"image/png\",\"width\":2,"
+                 "\"height\":3}'");
+    w->cfg.tools           = w->bin;
+    w->runner.cfg          = &w->cfg;
+    w->runner.loop         = loop_open(NULL);
+    w->runner.store        = store_open(w->url, NULL);
+    w->runner.work_folder  = w->home;
+    w->runner.self_folder  = w->bin;
+    w->runner.slots        = 1;
+    w->runner.dispatch     = &w->dispatch;
+    w->dispatch.runner     = &w->runner;
+    w->dispatch.slots      = &w->task;
+    w->dispatch.free_slots = calloc(1, sizeof(struct task *));
+    w->dispatch.step       = (struct loop_task) { .on_turn_end = nothing };
+    w->task.runner         = &w->runner;
+    task_clear(&w->task);
+    fake_link_open(w->runner.loop);
+    *state = w;
+    return w->runner.store ? 0 : -1;
+}
+
+static int files_below(const char *path)
+{
+    char  command[160], line[32] = "";
+    FILE *out;
+
+    snprintf(command, sizeof(command), "find '%s' -type f | wc -l", path);
+    out = popen(command, "r");
+    assert_non_null(fgets(line, sizeof(line), out));
+    pclose(out);
+    return atoi(line);
+}
+
+static int close_world(void **state)
+{
+    struct world *w = *state;
+    char          command[96];
+    int           left = files_below(w->home) - 1; /* but the lock */
+
+    task_clear(&w->task);
+    store_close(w->runner.store);
+    loop_close(w->runner.loop);
+    free(w->dispatch.free_slots);
+    snprintf(command, sizeof(command), "rm -rf '%s'", w->root);
+    free(w);
+    return system(command) != 0 || left > 0; /* each test: no work folder is left */
+}
+
+static struct task *begin(struct world *w, const char *script)
+{
+    struct task *task = &w->task;
+
+    write_script(w->bin, "tool", script);
+    task->state        = TASK_RUNNING;
+    task->task_id      = 12;
+    task->fence        = 34;
+    task->stage_name   = "one";
+    task->handler_name = "exec";
+    task->timeout_ms   = task->timeout_ms ? task->timeout_ms : 8000;
+    task->config       = "{\"command\":[\"tool\",\"an argument\"]}";
+    task->input        = "{\"prompt\":\"hi\"}";
+    task->media        = task->media ? task->media : "[]";
+    task->started_ms   = base_now_ms();
+    exec_start(task);
+    return task;
+}
+
+static struct task *finish(struct world *w)
+{
+    for (int i = 0; i < 1600 && w->task.state == TASK_RUNNING; i++)
+        turn(5);
+    assert_int_equal(w->task.state, TASK_READY);
+    return &w->task;
+}
+
+static void assert_failed(const struct task *task, enum outcome outcome, const char *message)
+{
+    assert_int_equal(task->report, REPORT_FAIL);
+    assert_string_equal(outcome_name(task->outcome), outcome_name(outcome));
+    assert_non_null(strstr(task->message, message));
+}
+
+/* ---- the process ---- */
+
+static void a_tool_gets_its_request_and_its_output_is_taken(void **state)
+{
+    begin(*state, "printf '{\"output\":{\"arg\":\"%s\",\"request\":' \"$1\"; cat; echo '}}'");
+    assert_string_equal(finish(*state)->output,
+                        "{\"arg\":\"an argument\",\"request\":{\"job_id\":\"0\",\"task_id\":\"12\","
+                        "\"stage\":\"one\",\"attempt\":0,\"config\":{\"command\":[\"tool\","
+                        "\"an argument\"]},\"input\":{\"prompt\":\"hi\"},\"media\":[]}}");
+}
+
+static void input_media_lie_in_its_folder(void **state)
+{
+    struct world *w = *state;
+    char          path[160];
+    FILE         *file;
+
+    snprintf(path, sizeof(path), "%s/ab", w->media);
+    mkdir(path, 0755);
+    snprintf(path, sizeof(path), "%s/" KEY, w->media);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("PICTURE", file);
+    fclose(file);
+    w->task.media =
+        "[{\"media_id\":\"7\",\"storage_key\":\"" KEY "\",\"content_type\":\"image/png\"}]";
+    begin(w, "cat >/dev/null; printf '{\"output\":{\"in\":\"%s\"}}' \"$(cat in/0.png)\"");
+    assert_string_equal(finish(w)->output, "{\"in\":\"PICTURE\"}");
+}
+
+static void an_input_that_is_not_in_the_store_is_invalid(void **state)
+{
+    struct world *w = *state;
+
+    w->task.media = "[{\"media_id\":\"7\",\"storage_key\":\"" KEY "\"}]";
+    begin(w, "exit 0");
+    assert_failed(finish(w), OUTCOME_INVALID, "");
+}
+
+static void the_last_line_is_the_reason(void **state)
+{
+    begin(*state, "echo first >&2; echo 'progress 0.5 x' >&2; echo 'too dark' >&2; exit 77");
+    assert_failed(finish(*state), OUTCOME_REFUSED, "too dark");
+    assert_string_equal(asked(ST_PROGRESS)->params[3], "x");
+}
+
+static void a_signal_is_transient(void **state)
+{
+    begin(*state, "kill -SEGV $$");
+    assert_failed(finish(*state), OUTCOME_TRANSIENT, "signal 11");
+}
+
+static void at_the_tasks_time_limit_it_is_a_timeout(void **state)
+{
+    struct world *w = *state;
+
+    w->task.timeout_ms = 200;
+    begin(w, "sleep 30");
+    assert_failed(finish(w), OUTCOME_TIMEOUT, "200 ms");
+}
+
+static void a_flood_is_invalid(void **state)
+{
+    begin(*state, "yes");
+    assert_failed(finish(*state), OUTCOME_INVALID, "1 MiB");
+}
+
+static void malformed_stdout_is_invalid(void **state)
+{
+    begin(*state, "echo hello");
+    assert_failed(finish(*state), OUTCOME_INVALID, "not JSON");
+}
+
+static void stopped_it_ends_at_once(void **state)
+{
+    struct world *w    = *state;
+    struct task  *task = begin(w, "trap '' TERM; sleep 30");
+
+    turn(50);
+    task->stopping = STOP_CANCELLED;
+    tool_stop(task);
+    assert_failed(finish(w), OUTCOME_CANCELLED, "cancelled");
+}
+
+/* ---- its files ---- */
+
+#define MAKES(path)                                                   \
+    "echo PIXELS > out/a.png; echo '{\"output\":{\"x\":1},\"media\":" \
+    "[{\"file\":\"" path "\",\"role\":\"output\"}]}'"
+
+static void a_file_is_probed_stored_recorded_and_named_in_the_output(void **state)
+{
+    struct world *w = *state;
+    struct sent  *put;
+
+    begin(w, MAKES("out/a.png"));
+    put = await(ST_PUT_MEDIA);
+    assert_string_equal(put->params[0], "12");
+    assert_string_equal(put->params[1], "34");
+    assert_non_null(strstr(put->params[2], "\"role\":\"output\",\"media_type\":\"image\""));
+    assert_non_null(strstr(put->params[2], "\"bytes\":7,\"sha256\":\""));
+    assert_non_null(strstr(put->params[2], "\"width\":2,\"height\":3,\"duration_ms\":null}"));
+    assert_int_equal(files_below(w->media),
+                     2); /* durable before it is recorded; and its thumbnail */
+    answer(put, one("99"));
+    assert_string_equal(finish(w)->output, "{\"x\":1,\"media\":[\"99\"]}");
+}
+
+static void a_file_that_is_not_there_is_invalid(void **state)
+{
+    begin(*state, MAKES("out/b.png"));
+    assert_failed(finish(*state), OUTCOME_INVALID, "does not exist");
+}
+
+static void a_path_out_of_the_folder_is_invalid(void **state)
+{
+    begin(*state, MAKES("out/../../../secret"));
+    assert_failed(finish(*state), OUTCOME_INVALID, "not below out/");
+}
+
+static void a_link_out_of_the_folder_is_invalid(void **state)
+{
+    begin(*state, "ln -s /etc/passwd out/l; " MAKES("out/l"));
+    assert_failed(finish(*state), OUTCOME_INVALID, "symbolic link");
+}
+
+static void what_does_not_decode_is_invalid_and_not_stored(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "echo BAD > out/bad; " MAKES("out/bad"));
+    assert_failed(finish(w), OUTCOME_INVALID, "not a picture");
+    assert_int_equal(files_below(w->media), 0);
+}
+
+static void a_thumbnail_the_tool_made_itself_is_not_taken(void **state)
+{
+    struct world *w = *state;
+
+    write_script(w->bin, "kiln-media",
+                 "echo '{\"media_type\":\"audio\",\"content_type\":\"audio/mpeg\"}'");
+    begin(w, "echo FORGED > out/.thumbnail-0; " MAKES("out/a.png"));
+    assert_non_null(strstr(await(ST_PUT_MEDIA)->params[2], "\"thumbnail_key\":null"));
+    answer(asked(ST_PUT_MEDIA), one("1"));
+    finish(w);
+}
+
+static void of_a_task_that_is_no_longer_ours_no_file_stays(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, MAKES("out/a.png"));
+    refuse(await(ST_PUT_MEDIA), "KN010");
+    assert_int_equal(w->task.state, TASK_FREE);
+    assert_int_equal(files_below(w->media), 0);
+}
+
+static void a_lost_answer_is_asked_for_again(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, MAKES("out/a.png"));
+    await(ST_PUT_MEDIA);
+    lose_link();
+    turn(500);
+    fake_link.is_up = true;
+    answer(await(ST_PUT_MEDIA), one("5"));
+    assert_string_equal(finish(w)->output, "{\"x\":1,\"media\":[\"5\"]}");
+}
+
+static void stopped_between_file_and_row_it_waits_for_the_answer(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, MAKES("out/a.png"));
+    await(ST_PUT_MEDIA);
+    w->task.stopping = STOP_CANCELLED;
+    tool_stop(&w->task);
+    turn(20);
+    assert_int_equal(w->task.state, TASK_RUNNING);
+    answer(asked(ST_PUT_MEDIA), one("5"));
+    assert_failed(finish(w), OUTCOME_CANCELLED, "cancelled");
+    assert_int_equal(files_below(w->media), 2); /* they have a row */
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_tool_gets_its_request_and_its_output_is_taken),
+        TEST(input_media_lie_in_its_folder),
+        TEST(an_input_that_is_not_in_the_store_is_invalid),
+        TEST(the_last_line_is_the_reason),
+        TEST(a_signal_is_transient),
+        TEST(at_the_tasks_time_limit_it_is_a_timeout),
+        TEST(a_flood_is_invalid),
+        TEST(malformed_stdout_is_invalid),
+        TEST(stopped_it_ends_at_once),
+        TEST(a_file_is_probed_stored_recorded_and_named_in_the_output),
+        TEST(a_file_that_is_not_there_is_invalid),
+        TEST(a_path_out_of_the_folder_is_invalid),
+        TEST(a_link_out_of_the_folder_is_invalid),
+        TEST(what_does_not_decode_is_invalid_and_not_stored),
+        TEST(a_thumbnail_the_tool_made_itself_is_not_taken),
+        TEST(of_a_task_that_is_no_longer_ours_no_file_stays),
+        TEST(a_lost_answer_is_asked_for_again),
+        TEST(stopped_between_file_and_row_it_waits_for_the_answer),
+    };
+
+    signal(SIGPIPE, SIG_IGN);
+    log_setup("tool_test", LOG_LEVEL_ERROR, false);
+    return cmocka_run_group_tests_name("tool", tests, NULL, NULL);
+}
