@@ -98,7 +98,7 @@ static void idle_for_an_hour_it_asks_once_a_second(void **state)
 
     (void)state;
     pace_start(&pace, T0);
-    assert_in_range(claim_in_vain(&pace, T0 + 3600 * 1000 * MS), 3590, 3610);
+    assert_in_range(claim_in_vain(&pace, T0 + 3600 * (1000 * MS)), 3590, 3610);
 }
 
 static void the_bell_makes_a_claim_due_now_that_marks_it_asleep_again(void **state)

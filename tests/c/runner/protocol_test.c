@@ -210,14 +210,16 @@ static void malformed_stdout_is_refused_with_a_sentence(void **state)
 
 static void more_than_64_files_are_refused(void **state)
 {
-    char                  text[8192] = "{\"output\":{},\"media\":[";
+    char                  text[8192];
+    size_t                len = 0;
     struct protocol_reply reply;
 
     (void)state;
     for (int i = 0; i < 65; i++)
-        strcat(text, i ? ",{\"file\":\"out/a\",\"role\":\"work\"}"
-                       : "{\"file\":\"out/a\",\"role\":\"work\"}");
-    strcat(text, "]}");
+        len += (size_t)snprintf(text + len, sizeof(text) - len,
+                                "%s{\"file\":\"out/a\",\"role\":\"work\"}",
+                                i ? "," : "{\"output\":{},\"media\":[");
+    snprintf(text + len, sizeof(text) - len, "]}");
     assert_false(parse(text, &reply, NULL));
 }
 
