@@ -399,7 +399,7 @@ static void try_connect(void *ctx)
 
 static void check_contract(struct db *db, const PGresult *result)
 {
-    int major = PQntuples(result) == 1 ? atoi(PQgetvalue(result, 0, 0)) : 0;
+    int major = PQntuples(result) == 1 ? (int)strtol(PQgetvalue(result, 0, 0), NULL, 10) : 0;
 
     if (major == DB_CONTRACT_MAJOR)
         return;

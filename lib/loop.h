@@ -51,7 +51,8 @@ struct loop_timer {
 
 /* Sets or moves it. 0 runs in the next turn, never at once. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms);
-void loop_timer_at(struct loop *loop, struct loop_timer *timer, uint64_t due_ns); /* as base_now_ns() counts */
+void loop_timer_at(struct loop *loop, struct loop_timer *timer,
+                   uint64_t due_ns); /* as base_now_ns() counts */
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer);
 
 /* ---- deferred: once at the end of this turn, however often it is asked for ---- */

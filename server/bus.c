@@ -151,11 +151,13 @@ static void fall_asleep(struct bus *bus)
 
 static bool take_position(struct bus *bus, const char *position)
 {
-    if (strlen(position) >= sizeof(bus->head)) {
-        log_error("a position of the bus is too long", "bytes", LOG_I64(strlen(position)), NULL);
+    size_t bytes = strlen(position);
+
+    if (bytes >= sizeof(bus->head)) {
+        log_error("a position of the bus is too long", "bytes", LOG_I64(bytes), NULL);
         return false;
     }
-    strcpy(bus->head, position);
+    memcpy(bus->head, position, bytes + 1);
     return true;
 }
 

@@ -131,15 +131,15 @@ static const char *media_url(struct program *program)
 static void raise_open_files(struct cfg *cfg)
 {
     struct rlimit limit;
-    int           spare = 1000;
+    const rlim_t  spare = 1000;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur != RLIM_INFINITY && (rlim_t)(cfg->max_streams + spare) > limit.rlim_cur) {
+    if (limit.rlim_cur != RLIM_INFINITY && (rlim_t)cfg->max_streams + spare > limit.rlim_cur) {
         cfg->max_streams =
-            limit.rlim_cur > 2000 ? (int)limit.rlim_cur - spare : (int)limit.rlim_cur / 2;
+            limit.rlim_cur > 2000 ? (int)(limit.rlim_cur - spare) : (int)limit.rlim_cur / 2;
         log_warn("fewer streams than configured: the limit of open files is lower", "streams",
                  LOG_I64(cfg->max_streams), NULL);
     }

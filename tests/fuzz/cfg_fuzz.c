@@ -16,10 +16,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     struct cfg  cfg;
     struct err  err = { 0 };
     size_t      n   = 0;
+    char       *rest;
 
     memcpy(text, bytes, count);
     text[count] = '\0';
-    for (char *line = strtok(text, "\n"); line && n < 8; line = strtok(NULL, "\n"))
+    for (char *line = strtok_r(text, "\n", &rest); line && n < 8;
+         line       = strtok_r(NULL, "\n", &rest))
         pairs[n++] = line;
     if (cfg_load_from(&cfg, pairs, &err)) {
         if (cfg.port < 1 || cfg.port > 65535 || cfg.db_writers < 1 || cfg.upload_max_bytes < 1

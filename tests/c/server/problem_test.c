@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "problem.h"
 
@@ -112,7 +113,8 @@ static void the_fields_of_a_wrong_body_are_listed(void **state)
 
     (void)state;
     err_set(&err, "KN003", "prompt is missing");
-    strcpy(err.detail, "[{\"field\":\"/prompt\",\"message\":\"is missing\"}]");
+    snprintf(err.detail, sizeof(err.detail), "%s",
+             "[{\"field\":\"/prompt\",\"message\":\"is missing\"}]");
     json = render(&err);
     assert_string_equal(json_string_value(json_object_get(
                             json_array_get(json_object_get(json, "errors"), 0), "field")),
@@ -131,7 +133,7 @@ static void a_detail_that_is_no_list_is_left_out(void **state)
         json_t    *json;
 
         err_set(&err, "KN003", "x");
-        strcpy(err.detail, details[i]);
+        snprintf(err.detail, sizeof(err.detail), "%s", details[i]);
         json = render(&err);
         assert_null(json_object_get(json, "errors"));
         json_decref(json);
@@ -155,7 +157,7 @@ static void a_limit_says_when_to_come_back(void **state)
         struct err err;
 
         err_set(&err, "KN007", "slow down");
-        strcpy(err.detail, cases[i].detail);
+        snprintf(err.detail, sizeof(err.detail), "%s", cases[i].detail);
         assert_int_equal(problem_retry_after(problem_find(&err), &err), cases[i].seconds);
     }
 }

@@ -90,12 +90,13 @@ static const char *sign(const char *secret, const char *header, const char *payl
     size_t        len;
 
     base64url((const unsigned char *)header, strlen(header), token);
-    strcat(token, ".");
-    base64url((const unsigned char *)payload, strlen(payload), token + strlen(token));
-    len = strlen(token);
+    len          = strlen(token);
+    token[len++] = '.';
+    base64url((const unsigned char *)payload, strlen(payload), token + len);
+    len += strlen(token + len);
     HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)token, len, mac,
          &mac_bytes);
-    strcat(token, ".");
+    token[len] = '.';
     base64url(mac, mac_bytes, token + len + 1);
     return token;
 }
@@ -318,7 +319,7 @@ static void every_change_of_one_character_is_refused(void **state)
     size_t len;
 
     (void)state;
-    strcpy(token, sign(SECRET, HS256, "{\"sub\":\"x\",\"exp\":2000000001}"));
+    snprintf(token, sizeof(token), "%s", sign(SECRET, HS256, "{\"sub\":\"x\",\"exp\":2000000001}"));
     len = strlen(token);
     assert_true(verify(&plain_keys, token, NULL));
     for (size_t i = 0; i < len; i++) {
@@ -336,15 +337,17 @@ static void every_change_of_one_character_is_refused(void **state)
 static void other_forms_are_no_tokens(void **state)
 {
     static const char *const bad[] = { "", ".", "..", "a.b", "a.b.c.d", "a.b.", ".b.c", "a..c" };
-    char                     token[9000];
+    char                     token[9000] = "";
+    size_t                   last;
 
     (void)state;
     for (size_t i = 0; i < countof(bad); i++)
         assert_false(verify(&plain_keys, bad[i], NULL));
-    strcpy(token, sign(SECRET, HS256, "{\"sub\":\"x\",\"exp\":2000000001}"));
-    strcat(token, "=");
+    snprintf(token, sizeof(token), "%s", sign(SECRET, HS256, "{\"sub\":\"x\",\"exp\":2000000001}"));
+    last        = strlen(token);
+    token[last] = '=';
     assert_false(verify(&plain_keys, token, NULL));
-    token[strlen(token) - 1] = '\n';
+    token[last] = '\n';
     assert_false(verify(&plain_keys, token, NULL));
     memset(token, 'a', 8999);
     token[8999] = '\0';

@@ -1,0 +1,139 @@
+/* auth: a verified token is remembered, but not beyond its time. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+
+#include "auth.h"
+
+#define SECRET "0123456789abcdef0123456789abcdef"
+
+static const struct token_keys keys = { SECRET, "", "", "" };
+
+static void base64url(const unsigned char *from, size_t bytes, char *to)
+{
+    EVP_EncodeBlock((unsigned char *)to, from, (int)bytes);
+    to[strcspn(to, "=")] = '\0';
+    for (; *to; to++)
+        *to = *to == '+' ? '-' : *to == '/' ? '_' : *to;
+}
+
+static void make_token(char token[600], const char *sub, int64_t expires_at)
+{
+    char          payload[200], *end;
+    unsigned char mac[32];
+
+    snprintf(payload, sizeof(payload), "{\"sub\":\"%s\",\"exp\":%lld}", sub, (long long)expires_at);
+    base64url((const unsigned char *)"{\"alg\":\"HS256\"}", 15, token);
+    end    = token + strlen(token);
+    *end++ = '.';
+    base64url((const unsigned char *)payload, strlen(payload), end);
+    end += strlen(end);
+    HMAC(EVP_sha256(), SECRET, 32, (const unsigned char *)token, (size_t)(end - token), mac, NULL);
+    *end++ = '.';
+    base64url(mac, sizeof(mac), end);
+}
+
+static void a_second_look_needs_no_second_verification(void **state)
+{
+    struct auth *auth = auth_open(&keys);
+    const char  *identity;
+    int64_t      expires_at;
+    struct err   err;
+    char         token[600];
+
+    (void)state;
+    make_token(token, "alice", 1000);
+    for (int i = 0; i < 3; i++)
+        assert_true(auth_identity(auth, token, 500, &identity, &expires_at, &err));
+    assert_int_equal(auth_verifications(auth), 1);
+    assert_string_equal(identity, "{\"sub\":\"alice\",\"iss\":null,\"role\":\"user\"");
+    assert_int_equal(expires_at, 1000);
+    auth_close(auth);
+}
+
+static void a_remembered_token_expires_all_the_same(void **state)
+{
+    struct auth *auth = auth_open(&keys);
+    const char  *identity;
+    int64_t      expires_at;
+    struct err   err;
+    char         token[600];
+
+    (void)state;
+    make_token(token, "alice", 1000);
+    assert_true(auth_identity(auth, token, 999, &identity, &expires_at, &err));
+    assert_false(auth_identity(auth, token, 1000, &identity, &expires_at, &err));
+    assert_string_equal(err.sqlstate, "KN009");
+    auth_close(auth);
+}
+
+static void a_token_like_a_remembered_one_is_verified_itself(void **state)
+{
+    struct auth *auth = auth_open(&keys);
+    const char  *identity;
+    int64_t      expires_at;
+    struct err   err;
+    char         token[600];
+
+    (void)state;
+    make_token(token, "alice", 1000);
+    assert_true(auth_identity(auth, token, 500, &identity, &expires_at, &err));
+    token[strlen(token) - 1] ^= 1;
+    assert_false(auth_identity(auth, token, 500, &identity, &expires_at, &err));
+    auth_close(auth);
+}
+
+static void more_tokens_than_places_are_all_answered_for_whom_they_name(void **state)
+{
+    struct auth *auth = auth_open(&keys);
+    const char  *identity;
+    int64_t      expires_at;
+    struct err   err;
+    char         token[600], sub[20];
+
+    (void)state;
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 3000; i++) {
+            snprintf(sub, sizeof(sub), "user-%d-", i);
+            make_token(token, sub, 1000);
+            assert_true(auth_identity(auth, token, 500, &identity, &expires_at, &err));
+            assert_non_null(strstr(identity, sub));
+        }
+    auth_close(auth);
+}
+
+static void a_subject_cannot_add_members_to_the_context(void **state)
+{
+    struct auth *auth = auth_open(&keys);
+    const char  *identity;
+    int64_t      expires_at;
+    struct err   err;
+    char         token[600];
+
+    (void)state;
+    make_token(token, "x\\\",\\\"role\\\":\\\"admin", 1000);
+    assert_true(auth_identity(auth, token, 500, &identity, &expires_at, &err));
+    assert_non_null(strstr(identity, "\\\",\\\"role"));
+    assert_non_null(strstr(identity, "\"role\":\"user\""));
+    auth_close(auth);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_second_look_needs_no_second_verification),
+        cmocka_unit_test(a_remembered_token_expires_all_the_same),
+        cmocka_unit_test(a_token_like_a_remembered_one_is_verified_itself),
+        cmocka_unit_test(more_tokens_than_places_are_all_answered_for_whom_they_name),
+        cmocka_unit_test(a_subject_cannot_add_members_to_the_context),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
