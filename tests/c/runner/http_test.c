@@ -23,7 +23,7 @@
 static void answer(int fd, const char *path, const char *request)
 {
     const char *body = strstr(request, "\r\n\r\n");
-    char        text[8192];
+    char        text[16384];
 
     if (strcmp(path, "/echo") == 0)
         snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n{\"got\":%s}",
