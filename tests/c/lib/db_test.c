@@ -163,9 +163,9 @@ static void a_lost_link_answers_what_was_in_flight_and_comes_back(void **state)
     (void)state;
     run(&opt, die_with_another_in_flight, 3);
     /* Whether the server's last word is read before its end is seen is a race; both mean the same. */
-    for (char *at; (at = strstr(test.trace, "57P01"));)
-        memcpy(at, "08006", 5);
-    assert_string_equal(test.trace, "08006 08006 up-again");
+    assert_true(strcmp(test.trace, "08006 08006 up-again") == 0
+                || strcmp(test.trace, "57P01 08006 up-again") == 0
+                || strcmp(test.trace, "08006 57P01 up-again") == 0);
 }
 
 static void sleep_too_long(struct db *db)
