@@ -249,6 +249,16 @@ static bool may_enter(struct request *r)
     return false;
 }
 
+/* Without a body the answer waits for MHD's next call, after which the connection can be kept. */
+static enum MHD_Result answer_or_read_on(struct request *r)
+{
+    if (!r->answer || !has_body(r))
+        return MHD_YES;
+    if (announced_bytes(r) > DISCARD_BYTES_MAX || request_header(r, "Expect"))
+        return queue_answer(r); /* too much is coming, or nothing has been sent yet */
+    return MHD_YES;
+}
+
 static enum MHD_Result begin_request(struct request *r)
 {
     r->phase = REQUEST_BODY;
@@ -259,11 +269,7 @@ static enum MHD_Result begin_request(struct request *r)
         if (!r->is_suspended)
             r->phase = REQUEST_BODY;
     }
-    if (!r->answer || !has_body(r))
-        return MHD_YES; /* asked again with the body's end, where a connection can be kept */
-    if (announced_bytes(r) > DISCARD_BYTES_MAX || request_header(r, "Expect"))
-        return queue_answer(r); /* nothing of the body has been sent, or too much is coming */
-    return MHD_YES;
+    return answer_or_read_on(r);
 }
 
 /* ---- the body ---- */
@@ -325,10 +331,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
         return begin_request(r);
     case REQUEST_BEGINNING: /* resumed; still before the body */
         r->phase = REQUEST_BODY;
-        if (r->answer)
-            return !has_body(r) || announced_bytes(r) > DISCARD_BYTES_MAX ? queue_answer(r)
-                                                                          : MHD_YES;
-        return MHD_YES;
+        return answer_or_read_on(r);
     case REQUEST_BODY:
         if (*data_bytes == 0)
             return end_request(r);
