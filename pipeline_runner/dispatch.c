@@ -221,6 +221,8 @@ static void cycle_failed(struct dispatch *d, const struct err *err)
         d->is_claim_lost = true;
     if (err_is(err, "KN011")) {
         unsend(d, REPORT_COMPLETE, &d->done);
+        d->cycle_hold_ns =
+            base_now_ns() + HOLD_NS; /* were it to repeat itself: not at full speed */
         lease_unknown(d, d->runner_id);
         return;
     }
