@@ -1,15 +1,4 @@
--- Chores of the tick as rows, and the ones that tidy up.
-create table kiln.chore (
-    name   text     primary key,
-    every  interval not null,
-    ran_at timestamptz
-) with (fillfactor = 20);
-insert into kiln.chore (name, every) values
-    ('bury', '500 milliseconds'), ('overdue', '1 second'), ('alone', '1 second'), ('rescue', '1 second'), ('partitions', '1 minute'), ('forget', '5 minutes');
-comment on table kiln.chore is 'What the tick does less often than always.';
-comment on column kiln.chore.name is 'bury, alone, overdue, rescue, partitions, forget: see the functions of db/functions/tick.sql and chores.sql.';
-comment on column kiln.chore.every is 'How often.';
-comment on column kiln.chore.ran_at is 'When last.';
+-- The chores that tidy up. (Which there are and how often: kiln.chore.)
 
 -- Partitions: made apart and then attached, so that writers wait for a moment only; dropped whole under a short lock time-out,
 -- and tried again a minute later where someone is in the way.

@@ -31,6 +31,10 @@ begin
     if not found then
         perform kiln.refuse_stale(p_task_id, p_fence);
     end if;
+    select m.media_id into v_media_id from kiln.media m where m.storage_key = p_media ->> 'storage_key' and m.job_id = v_job_id;
+    if found then
+        return v_media_id;      -- the answer to an earlier call was lost with its link
+    end if;
     insert into kiln.media (account_id, job_id, role, state, media_type, content_type, bytes, sha256, width, height, duration_ms, storage_key, thumbnail_key)
     select v_account_id, v_job_id, coalesce(m.role, 'work'), 'ready', m.media_type, m.content_type, m.bytes, decode(m.sha256, 'hex'),
            m.width, m.height, m.duration_ms, m.storage_key, m.thumbnail_key
@@ -42,7 +46,8 @@ end
 $$;
 comment on function kiln_runner.put_media(bigint, bigint, jsonb) is
 'Records a file that a task made and that is durable in the store already: {"storage_key", "thumbnail_key", "role" (work|output),
-"media_type", "content_type", "bytes", "sha256" (hex), "width", "height", "duration_ms"}. Returns its id. KN010: no longer this runner''s.';
+"media_type", "content_type", "bytes", "sha256" (hex), "width", "height", "duration_ms"}. Returns its id; the
+same file again returns the same id. KN010: no longer this runner''s.';
 
 create or replace function kiln_runner.trash(p_limit int default 100)
 returns table (storage_key text)

@@ -15,7 +15,7 @@ comment on table kiln.account is 'Who owns things: a wallet, a token''s subject,
 comment on column kiln.account.account_id is 'The key; sent to clients as a decimal string.';
 comment on column kiln.account.handle is 'A short public name, lower case, or null.';
 comment on column kiln.account.display_name is 'What others see, or null.';
-comment on column kiln.account.role is 'What the account may do by itself; a token may carry less, never more.';
+comment on column kiln.account.role is 'What it may do where the token names no role of its own.';
 comment on column kiln.account.is_suspended is 'A suspended account is refused at every call.';
 comment on column kiln.account.created_at is 'When the account was first seen.';
 

@@ -33,7 +33,7 @@ end
 $$;
 comment on function kiln.fill_job_move() is 'Sets the version and the columns that belong to a move whose writer did not set them.';
 
-create trigger t20_fill_move
+create or replace trigger t20_fill_move
     before update of state on kiln.job
     for each row when (old.state <> new.state and new.version = old.version)
     execute function kiln.fill_job_move();
@@ -77,7 +77,7 @@ end
 $$;
 comment on function kiln.guard_job_fixed() is 'Keeps what a job was born with (KN001).';
 
-create trigger t30_guard_fixed
+create or replace trigger t30_guard_fixed
     before update of job_id, account_id, pipeline_version_id, stages, input, created_at on kiln.job
     for each row execute function kiln.guard_job_fixed();
 alter table kiln.job enable always trigger t30_guard_fixed;
@@ -93,7 +93,7 @@ end
 $$;
 comment on function kiln.guard_job_delete() is 'Refuses to delete a job that has not ended (KN001).';
 
-create trigger t10_guard_delete
+create or replace trigger t10_guard_delete
     before delete on kiln.job
     for each row when (old.finished_at is null)
     execute function kiln.guard_job_delete();
@@ -110,7 +110,7 @@ end
 $$;
 comment on function kiln.guard_truncate() is 'Refuses TRUNCATE, which no row trigger would see (KN001).';
 
-create trigger t10_guard_truncate before truncate on kiln.job for each statement execute function kiln.guard_truncate();
+create or replace trigger t10_guard_truncate before truncate on kiln.job for each statement execute function kiln.guard_truncate();
 alter table kiln.job enable always trigger t10_guard_truncate;
 
 -- Refuses what is not legal, writes the event, and does to the tasks what belongs to the move. A legal move may still want
@@ -164,7 +164,7 @@ comment on function kiln.on_job_move() is
 'Refuses an illegal move of a job (KN001); for the others writes the event, cancels the waiting tasks of a job that stops,
 readies those of a job that resumes.';
 
-create trigger t50_moved
+create or replace trigger t50_moved
     after update of state on kiln.job
     for each row when (old.state <> new.state)
     execute function kiln.on_job_move();
@@ -184,7 +184,7 @@ end
 $$;
 comment on function kiln.on_job_delete() is 'Deletes the tasks and the media of deleted jobs.';
 
-create trigger t50_deleted
+create or replace trigger t50_deleted
     after delete on kiln.job referencing old table as old_rows
     for each statement execute function kiln.on_job_delete();
 alter table kiln.job enable always trigger t50_deleted;

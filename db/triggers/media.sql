@@ -16,9 +16,9 @@ end
 $$;
 comment on function kiln.on_media_delete() is 'Hands the files of deleted rows to kiln.trash.';
 
-create trigger t50_deleted
+create or replace trigger t50_deleted
     after delete on kiln.media referencing old table as old_rows
     for each statement execute function kiln.on_media_delete();
 alter table kiln.media enable always trigger t50_deleted;
-create trigger t10_guard_truncate before truncate on kiln.media for each statement execute function kiln.guard_truncate();
+create or replace trigger t10_guard_truncate before truncate on kiln.media for each statement execute function kiln.guard_truncate();
 alter table kiln.media enable always trigger t10_guard_truncate;

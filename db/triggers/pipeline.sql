@@ -12,7 +12,7 @@ begin
 end
 $$;
 comment on function kiln.on_queue_insert() is 'Gives a new queue its floors.';
-create trigger t50_floors after insert on kiln.queue for each row execute function kiln.on_queue_insert();
+create or replace trigger t50_floors after insert on kiln.queue for each row execute function kiln.on_queue_insert();
 alter table kiln.queue enable always trigger t50_floors;
 
 create or replace function kiln.on_queue_update()
@@ -28,7 +28,7 @@ begin
 end
 $$;
 comment on function kiln.on_queue_update() is 'Tells the floors of a queue whether it is paused, which is where claims look.';
-create trigger t50_paused after update of is_paused on kiln.queue
+create or replace trigger t50_paused after update of is_paused on kiln.queue
     for each row when (old.is_paused <> new.is_paused) execute function kiln.on_queue_update();
 alter table kiln.queue enable always trigger t50_paused;
 
@@ -74,7 +74,7 @@ begin
 end
 $$;
 comment on function kiln.guard_stage() is 'Refuses stages with an unknown handler or an incomplete config (KN003), and changes of a version that is written (KN001).';
-create trigger t10_guard before insert or update or delete on kiln.stage for each row execute function kiln.guard_stage();
+create or replace trigger t10_guard before insert or update or delete on kiln.stage for each row execute function kiln.guard_stage();
 alter table kiln.stage enable always trigger t10_guard;
 
 create or replace function kiln.on_pipeline_version()
@@ -108,6 +108,7 @@ begin
 end
 $$;
 comment on function kiln.on_pipeline_version() is 'At commit: refuses a version without stages or with a gap (KN003), and makes a whole one the newest.';
+drop trigger if exists t50_publish on kiln.pipeline_version;
 create constraint trigger t50_publish after insert on kiln.pipeline_version deferrable initially deferred
     for each row execute function kiln.on_pipeline_version();
 alter table kiln.pipeline_version enable always trigger t50_publish;
@@ -128,7 +129,7 @@ begin
 end
 $$;
 comment on function kiln.guard_pipeline_version() is 'Refuses to change a version, or to delete one that jobs name (KN001).';
-create trigger t10_guard before update or delete on kiln.pipeline_version for each row execute function kiln.guard_pipeline_version();
+create or replace trigger t10_guard before update or delete on kiln.pipeline_version for each row execute function kiln.guard_pipeline_version();
 alter table kiln.pipeline_version enable always trigger t10_guard;
 
 create or replace function kiln.guard_model_delete()
@@ -145,7 +146,7 @@ begin
 end
 $$;
 comment on function kiln.guard_model_delete() is 'Refuses to delete a model that jobs name (KN001).';
-create trigger t10_guard_delete before delete on kiln.model for each row execute function kiln.guard_model_delete();
+create or replace trigger t10_guard_delete before delete on kiln.model for each row execute function kiln.guard_model_delete();
 alter table kiln.model enable always trigger t10_guard_delete;
 
 create or replace function kiln.guard_account_delete()
@@ -161,7 +162,7 @@ begin
 end
 $$;
 comment on function kiln.guard_account_delete() is 'Refuses to delete an account that jobs name (KN001).';
-create trigger t10_guard_delete before delete on kiln.account for each row execute function kiln.guard_account_delete();
+create or replace trigger t10_guard_delete before delete on kiln.account for each row execute function kiln.guard_account_delete();
 alter table kiln.account enable always trigger t10_guard_delete;
 
 create or replace function kiln.new_pipeline_version(p_pipeline text)

@@ -49,7 +49,7 @@ $$;
 comment on function kiln.fill_task_move() is
 'Lets only the moves of kiln.task_move pass, and sets the columns that belong to them. Refuses the others with KN001.';
 
-create trigger t20_move
+create or replace trigger t20_move
     before update of state on kiln.task
     for each row when (old.state <> new.state)
     execute function kiln.fill_task_move();
@@ -65,7 +65,7 @@ end
 $$;
 comment on function kiln.guard_task_fixed() is 'Keeps what says where a task belongs (KN001).';
 
-create trigger t30_guard_fixed
+create or replace trigger t30_guard_fixed
     before update of task_id, job_id, stage, slot, pipeline_version_id, queue_id, priority on kiln.task
     for each row execute function kiln.guard_task_fixed();
 alter table kiln.task enable always trigger t30_guard_fixed;
@@ -80,12 +80,12 @@ end
 $$;
 comment on function kiln.guard_task_delete() is 'Refuses to delete a task without its job (KN001).';
 
-create trigger t10_guard_delete
+create or replace trigger t10_guard_delete
     before delete on kiln.task
     for each statement when (pg_catalog.pg_trigger_depth() = 0)
     execute function kiln.guard_task_delete();
 alter table kiln.task enable always trigger t10_guard_delete;
-create trigger t10_guard_truncate before truncate on kiln.task for each statement execute function kiln.guard_truncate();
+create or replace trigger t10_guard_truncate before truncate on kiln.task for each statement execute function kiln.guard_truncate();
 alter table kiln.task enable always trigger t10_guard_truncate;
 
 create or replace function kiln.on_task_update()
@@ -127,7 +127,7 @@ end
 $$;
 comment on function kiln.on_task_update() is 'Keeps the history, the job and the next stage in step with moves of tasks.';
 
-create trigger t50_moved
+create or replace trigger t50_moved
     after update on kiln.task referencing old table as old_rows new table as new_rows
     for each statement execute function kiln.on_task_update();
 alter table kiln.task enable always trigger t50_moved;

@@ -1,0 +1,64 @@
+-- The catalogue.
+create or replace function kiln.render_model(p_model kiln.model)
+returns json
+language sql stable
+set search_path = ''
+as $$
+    select json_build_object(
+        'id', p_model.name, 'title', p_model.title, 'description', p_model.description, 'media_type', p_model.media_type,
+        'provider', (select p.name from kiln.provider p where p.provider_id = p_model.provider_id),
+        'tags', p_model.tags, 'is_default', p_model.is_default, 'params_schema', p_model.params_schema, 'example', p_model.example,
+        'price', json_build_object('estimated', p_model.price_micros, 'currency', (select c.currency from kiln.config c)))
+$$;
+comment on function kiln.render_model(kiln.model) is 'A model of the catalogue, as clients see it.';
+
+create or replace function kiln_api.list_models(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+    v_page   record := kiln.parse_page(p_query);
+    v_models kiln.model[];
+begin
+    if p_query ->> 'type' is not null and p_query ->> 'type' not in ('image', 'video', 'audio') then
+        raise exception 'type must be image, video or audio' using errcode = 'KN006';
+    end if;
+    if coalesce(p_query ->> 'sort', 'newest') not in ('newest', 'price') then
+        raise exception 'sort must be newest or price' using errcode = 'KN006';
+    end if;
+    v_models := array(
+        select m
+          from kiln.model m
+          join kiln.provider p using (provider_id)
+         where m.is_enabled and p.is_enabled
+           and (p_query ->> 'type' is null or m.media_type::text = p_query ->> 'type')
+           and (p_query ->> 'tag' is null or p_query ->> 'tag' = any (m.tags))
+           and (p_query ->> 'q' is null or position(lower(p_query ->> 'q') in lower(m.name || ' ' || m.title || ' ' || m.description)) > 0)
+           and (v_page.before is null or m.model_id < v_page.before)
+         order by case p_query ->> 'sort' when 'price' then m.price_micros end, m.model_id desc
+         limit v_page.page_limit + 1);
+    return json_build_object(
+        'items', coalesce((select json_agg(kiln.render_model(v_models[i]) order by i) from generate_series(1, least(cardinality(v_models), v_page.page_limit)) as i), '[]'),
+        'next_cursor', case when cardinality(v_models) > v_page.page_limit and p_query ->> 'sort' is distinct from 'price' then kiln.render_cursor((v_models[v_page.page_limit]).model_id) end);
+end
+$$;
+comment on function kiln_api.list_models(bigint, jsonb, jsonb, text) is 'GET /models?type=&q=&tag=&sort=newest|price: what one can ask for.';
+
+create or replace function kiln_api.get_model(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+    v_model kiln.model;
+begin
+    select m.* into v_model from kiln.model m join kiln.provider p using (provider_id)
+     where m.name = p_path ->> 'id' and m.is_enabled and p.is_enabled;
+    if not found then
+        raise exception 'there is no such model' using errcode = 'KN002';
+    end if;
+    return kiln.render_model(v_model);
+end
+$$;
+comment on function kiln_api.get_model(bigint, jsonb, jsonb, text) is 'GET /models/{id}: one model of the catalogue. KN002: there is none.';

@@ -1,0 +1,259 @@
+-- Streams: who may listen, and the log from a position on.
+--
+-- A position is EPOCH.SNAPSHOT: everything visible in that snapshot was sent. The new events of a reader at P are those that its
+-- present snapshot N sees and P did not: with xid >= xmax(P), or among the xids in progress at P. Within a batch the position
+-- behind one event is EPOCH.P~N~ID, so that a break in mid-batch resumes exactly. The epoch is the cluster and its timeline:
+-- snapshots mean nothing elsewhere.
+create or replace function kiln.epoch()
+returns text
+language sql stable security definer
+set search_path = ''
+return (select to_hex(s.system_identifier) || '-' || c.timeline_id
+          from pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c);
+comment on function kiln.epoch() is 'Names this cluster and its timeline: positions of another are unknown here.';
+
+create or replace function kiln_api.bus_head()
+returns text
+language sql volatile security definer
+set search_path = ''
+return kiln.epoch() || '.' || replace(pg_catalog.pg_current_snapshot()::text, ':', '_');
+comment on function kiln_api.bus_head() is 'The position of a reader who has seen everything that is committed now.';
+
+create or replace function kiln.parse_position(p_position text, out snapshot pg_snapshot, out until pg_snapshot, out after_id bigint)
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+    v_parts text[];
+begin
+    if length(p_position) > 4096 or split_part(p_position, '.', 1) <> kiln.epoch() then
+        raise exception 'this position is of another time or place' using errcode = 'KN013';
+    end if;
+    v_parts := string_to_array(replace(split_part(p_position, '.', 2), '_', ':'), '~');
+    snapshot := v_parts[1]::pg_snapshot;
+    if cardinality(v_parts) = 3 then
+        until := v_parts[2]::pg_snapshot;
+        after_id := v_parts[3]::bigint;
+    end if;
+    if pg_snapshot_xmin(snapshot)::text::bigint < (select coalesce(min(split_part(substr(pg_get_expr(c.relpartbound, c.oid), 19), '''', 1)::bigint), 0)
+                                                     from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
+                                                    where i.inhparent = 'kiln.event'::regclass and c.relname like 'event\_x%')
+       or pg_snapshot_xmax(snapshot) > pg_snapshot_xmax(pg_current_snapshot()) then
+        raise exception 'the log no longer reaches back to this position' using errcode = 'KN013';
+    end if;
+exception when invalid_text_representation or numeric_value_out_of_range then
+    raise exception 'this is no position' using errcode = 'KN013';
+end
+$$;
+comment on function kiln.parse_position(text) is
+'A stream position taken apart: all that `snapshot` saw was sent, and of what `until` saw beyond it the events up to after_id. KN013: unknown or trimmed.';
+
+-- What a reader at one snapshot has yet to see, as another sees it.
+create or replace function kiln.events_between(p_account_id bigint, p_from pg_snapshot, p_until pg_snapshot, p_after_id bigint, p_limit int)
+returns table (event_id bigint, account_id bigint, job_id bigint, version int, type kiln.event_type, data jsonb, at timestamptz)
+language plpgsql stable
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
+as $$
+begin
+    if p_account_id is null then
+        return query
+        select e.event_id, e.account_id, e.job_id, e.version, e.type, e.data, e.at
+          from (select * from kiln.event e where e.xid >= pg_snapshot_xmax(p_from) and e.xid < pg_snapshot_xmax(p_until)
+                union all
+                select * from kiln.event e where e.xid = any (array(select pg_snapshot_xip(p_from)))) e
+         where pg_visible_in_snapshot(e.xid, p_until) and e.event_id > p_after_id
+         order by e.event_id
+         limit p_limit;
+    else
+        return query
+        select e.event_id, e.account_id, e.job_id, e.version, e.type, e.data, e.at
+          from (select * from kiln.event e where e.account_id = p_account_id and e.xid >= pg_snapshot_xmax(p_from) and e.xid < pg_snapshot_xmax(p_until)
+                union all
+                select * from kiln.event e where e.account_id = p_account_id and e.xid = any (array(select pg_snapshot_xip(p_from)))) e
+         where pg_visible_in_snapshot(e.xid, p_until) and e.event_id > p_after_id
+         order by e.event_id
+         limit p_limit;
+    end if;
+end
+$$;
+comment on function kiln.events_between(bigint, pg_snapshot, pg_snapshot, bigint, int) is
+'Events that p_until sees and p_from did not, of one account or (null) of all, with ids above p_after_id, in order. An index seek, not a scan.';
+
+create or replace function kiln.render_event(p_type kiln.event_type, p_job_id bigint, p_version int, p_data jsonb, p_at timestamptz)
+returns text
+language plpgsql stable
+set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_job   kiln.job;
+    v_stage text;
+    v_media kiln.media;
+    v_json  jsonb;
+begin
+    if p_job_id is null then
+        v_json := jsonb_build_object('type', p_type, 'at', kiln.render_time(p_at));
+        if p_data ? 'media_id' then
+            select m.* into v_media from kiln.media m where m.media_id = (p_data ->> 'media_id')::bigint;
+            v_json := v_json || p_data || case when found then jsonb_build_object('media', kiln.render_media(v_media)) else '{}' end;
+        else
+            v_json := v_json || coalesce(p_data, '{}');
+        end if;
+        return v_json::text;
+    end if;
+
+    select j.* into v_job from kiln.job j where j.job_id = p_job_id;
+    v_json := jsonb_build_object('type', p_type, 'job_id', p_job_id::text, 'kind', v_job.kind, 'media_type', v_job.media_type,
+        'state', case p_type when 'job.queued' then 'queued' when 'job.started' then 'running' when 'job.progress' then 'running'
+                             else substr(p_type::text, 5) end,
+        'version', p_version, 'at', kiln.render_time(p_at));
+    if p_type = 'job.progress' then
+        select s.name into v_stage from kiln.stage s
+         where s.pipeline_version_id = v_job.pipeline_version_id and s.position = (p_data ->> 'stage')::int;
+        v_json := v_json || jsonb_build_object('progress', jsonb_build_object(
+            'fraction', round((((p_data ->> 'stage')::int - 1 + coalesce((p_data ->> 'fraction')::numeric, 0)) / v_job.stages), 3),
+            'stage', (p_data ->> 'stage')::int, 'stages', v_job.stages, 'label', coalesce(p_data ->> 'label', v_stage)));
+    elsif p_data ? 'code' then
+        v_json := v_json || jsonb_build_object('error', p_data);
+    elsif p_type = 'job.completed' then
+        select m.* into v_media from kiln.media m
+         where m.media_id = case when v_job.output -> 'media' ->> 0 ~ '^[0-9]{1,18}$' then (v_job.output -> 'media' ->> 0)::bigint end
+           and m.account_id = v_job.account_id;
+        if found then
+            v_json := v_json || jsonb_build_object('result_url', kiln.media_link(v_media.media_id),
+                'thumbnail_url', case when v_media.thumbnail_key is not null then kiln.media_link(v_media.media_id, 'thumbnail') end);
+        end if;
+    end if;
+    return v_json::text;
+end
+$$;
+comment on function kiln.render_event(kiln.event_type, bigint, int, jsonb, timestamptz) is 'An event as the stream sends it: one line of JSON, with signed links.';
+
+create or replace function kiln_api.bus_read(p_from text, p_is_idle boolean default false)
+returns table (account_id bigint, "position" text, type text, data text, head text)
+language plpgsql volatile security definer
+set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_name  text := 'bus:' || pg_backend_pid();
+    v_epoch text := kiln.epoch();
+    v_now   pg_snapshot;
+    v_from  pg_snapshot;
+begin
+    if p_is_idle then
+        perform kiln.sleep(v_name, '{}', true);
+    elsif exists (select from kiln.sleeper) then
+        perform kiln.wake(v_name);
+    end if;
+    v_from := (kiln.parse_position(p_from)).snapshot;
+    v_now := pg_current_snapshot();
+    account_id := null; "position" := null; type := null; data := null;
+    head := v_epoch || '.' || replace(v_now::text, ':', '_');
+    return next;
+    return query
+    select e.account_id,
+           -- The last event of its account in this batch stands for the whole snapshot; one before it says how far into the batch it is.
+           v_epoch || '.' || replace(case when row_number() over (partition by e.account_id order by e.event_id desc) = 1 then v_now::text
+                                          else v_from || '~' || v_now || '~' || e.event_id end, ':', '_'),
+           e.type::text,
+           kiln.render_event(e.type, e.job_id, e.version, e.data, e.at),
+           null::text
+      from kiln.events_between(null, v_from, v_now, 0, null) e
+     order by e.event_id;
+end
+$$;
+comment on function kiln_api.bus_read(text, boolean) is
+'The events since a position, of all accounts, in order; first a row with only `head`, the position to go on from. p_is_idle: marks
+this backend asleep, so that the next event rings kiln_event. KN013: unknown or trimmed position.';
+
+create or replace function kiln_api.bus_replay(p_account_id bigint, p_from text, p_upto text, p_limit int)
+returns table ("position" text, type text, data text)
+language plpgsql volatile security definer
+set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_epoch text := kiln.epoch();
+    v_from  record;
+    v_upto  pg_snapshot := (kiln.parse_position(p_upto)).snapshot;
+    v_sent  int := 0;
+begin
+    v_from := kiln.parse_position(p_from);
+    -- First the rest of a batch that was broken off, then all that came after it.
+    if v_from.until is not null then
+        return query
+        select v_epoch || '.' || replace(v_from.snapshot || '~' || v_from.until || '~' || e.event_id, ':', '_'), e.type::text,
+               kiln.render_event(e.type, e.job_id, e.version, e.data, e.at)
+          from kiln.events_between(p_account_id, v_from.snapshot, v_from.until, v_from.after_id, p_limit) e
+         order by e.event_id;
+        get diagnostics v_sent = row_count;
+        v_from.snapshot := v_from.until;
+    end if;
+    if v_sent < p_limit then
+        return query
+        select v_epoch || '.' || replace(v_from.snapshot || '~' || v_upto || '~' || e.event_id, ':', '_'), e.type::text,
+               kiln.render_event(e.type, e.job_id, e.version, e.data, e.at)
+          from kiln.events_between(p_account_id, v_from.snapshot, v_upto, 0, p_limit - v_sent) e
+         order by e.event_id;
+    end if;
+end
+$$;
+comment on function kiln_api.bus_replay(bigint, text, text, int) is
+'One account''s events between a position and the pump''s, in order, at most p_limit; as many as that: ask again from the last row''s position.
+KN013: unknown or trimmed position: send a reset.';
+
+create or replace function kiln_api.open_stream(p_actor bigint)
+returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.require_actor(p_actor);
+    return p_actor;
+end
+$$;
+comment on function kiln_api.open_stream(bigint) is 'May this actor listen? Returns the account whose events it gets.';
+
+create or replace function kiln_api.create_ticket(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_body jsonb := kiln.parse_body(p_body);
+begin
+    perform kiln.require_actor(p_actor);
+    return kiln.make_ticket(p_actor, to_timestamp((v_body ->> 'token_expires_at')::bigint));
+end
+$$;
+comment on function kiln_api.create_ticket(bigint, jsonb, jsonb, text) is
+'POST /stream-tickets: {ticket, expires_at}; the body, made by the server, tells when the token ends: {token_expires_at}.';
+
+create or replace function kiln.make_ticket(p_account_id bigint, p_until timestamptz)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_ticket  text := encode(kiln.gen_random_bytes(32), 'hex');
+    v_expires timestamptz := least(p_until, kiln.now() + (select c.stream_ticket_ttl from kiln.config c));
+begin
+    insert into kiln.stream_ticket (ticket_hash, account_id, expires_at) values (sha256(convert_to(v_ticket, 'UTF8')), p_account_id, v_expires);
+    return json_build_object('ticket', v_ticket, 'expires_at', kiln.render_time(v_expires));
+end
+$$;
+comment on function kiln.make_ticket(bigint, timestamptz) is 'A random ticket for streams, of which only the hash is kept.';
+
+create or replace function kiln_api.use_ticket(p_ticket text, out account_id bigint, out expires_at bigint)
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+    select t.account_id, extract(epoch from t.expires_at)::bigint into account_id, expires_at
+      from kiln.stream_ticket t
+      join kiln.account a using (account_id)
+     where t.ticket_hash = sha256(convert_to(p_ticket, 'UTF8')) and t.expires_at > kiln.now() and not a.is_suspended;
+    if not found then
+        raise exception 'this ticket is not valid, or not any more' using errcode = 'KN008';
+    end if;
+end
+$$;
+comment on function kiln_api.use_ticket(text) is 'Whose streams a ticket opens and until when (seconds since 1970). It may be used again until then. KN008: not valid.';

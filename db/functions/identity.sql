@@ -1,0 +1,130 @@
+-- Who acts. The server passes what the verified token says; the account is set for this transaction only, and row-level
+-- security reads it there as a second wall.
+create or replace function kiln_api.act_as(p_context text)
+returns bigint
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_context    jsonb := p_context::jsonb;
+    v_account_id bigint;
+    v_role       text := v_context ->> 'role';
+    v_suspended  boolean;
+begin
+    if v_context ->> 'sub' is null then
+        perform set_config('kiln.account_id', '', true), set_config('kiln.role', '', true);
+        return null;
+    end if;
+    select a.account_id, a.is_suspended, coalesce(v_role, a.role::text) into v_account_id, v_suspended, v_role
+      from kiln.identity i
+      join kiln.account a using (account_id)
+     where i.issuer = coalesce(v_context ->> 'iss', '') and i.subject = v_context ->> 'sub';
+    if not found then
+        v_account_id := kiln.make_account(coalesce(v_context ->> 'iss', ''), v_context ->> 'sub');
+        v_role := coalesce(v_role, 'user');
+    elsif v_suspended then
+        raise exception 'this account is suspended' using errcode = 'KN009';
+    end if;
+    perform set_config('kiln.account_id', v_account_id::text, true),
+            set_config('kiln.role', v_role, true),
+            set_config('kiln.idempotency_key', coalesce(v_context ->> 'idempotency_key', ''), true);
+    return v_account_id;
+end
+$$;
+comment on function kiln_api.act_as(text) is
+'Sets who acts, for this transaction: {"sub", "iss", "role", "idempotency_key", "request_id"}, from a token that was verified.
+Returns the account (made when first seen), or null without a sub. KN009: suspended.';
+
+create or replace function kiln.make_account(p_issuer text, p_subject text)
+returns bigint
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_account_id bigint;
+begin
+    insert into kiln.account default values returning account_id into v_account_id;
+    insert into kiln.identity (issuer, subject, account_id) values (p_issuer, p_subject, v_account_id) on conflict do nothing;
+    if not found then       -- someone was quicker
+        delete from kiln.account where account_id = v_account_id;
+        select i.account_id into v_account_id from kiln.identity i where i.issuer = p_issuer and i.subject = p_subject;
+    end if;
+    return v_account_id;
+end
+$$;
+comment on function kiln.make_account(text, text) is 'The account of an identity that is seen for the first time.';
+
+create or replace function kiln.acting_account()
+returns bigint
+language sql stable
+return nullif(current_setting('kiln.account_id', true), '')::bigint;
+comment on function kiln.acting_account() is 'The account that acts in this transaction, or null.';
+
+create or replace function kiln.acts_as_admin()
+returns boolean
+language sql stable
+return coalesce(current_setting('kiln.role', true) = 'admin', false);
+comment on function kiln.acts_as_admin() is 'True if the one who acts in this transaction may see everything.';
+
+create or replace function kiln.require_actor(p_actor bigint)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if p_actor is null or p_actor is distinct from kiln.acting_account() then
+        raise exception 'this needs a token' using errcode = 'KN009';
+    end if;
+end
+$$;
+comment on function kiln.require_actor(bigint) is 'Refuses a call without an account, or for another one than act_as() set (KN009).';
+
+-- Idempotency: the key's row is written first, so that of fifty at the same moment one goes on and the others wait for it.
+create or replace function kiln.begin_once(p_actor bigint, p_route text, p_body text)
+returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_key  text := nullif(current_setting('kiln.idempotency_key', true), '');
+    v_hash bytea;
+    v_row  kiln.idempotency;
+begin
+    if v_key is null then
+        return null;
+    end if;
+    if length(v_key) > 255 then
+        raise exception 'Idempotency-Key has more than 255 characters' using errcode = 'KN006';
+    end if;
+    v_hash := sha256(convert_to(coalesce(p_body, ''), 'UTF8'));
+    insert into kiln.idempotency (account_id, route, key, body_hash, thing_id) values (p_actor, p_route, v_key, v_hash, 0)
+    on conflict (account_id, route, key) do update
+       set body_hash = excluded.body_hash, thing_id = 0, created_at = excluded.created_at
+     where idempotency.created_at < excluded.created_at - interval '24 hours';
+    if found then
+        return null;
+    end if;
+    select * into v_row from kiln.idempotency i where i.account_id = p_actor and i.route = p_route and i.key = v_key;
+    if v_row.body_hash <> v_hash then
+        raise exception 'this Idempotency-Key was used with another body' using errcode = 'KN005';
+    end if;
+    return v_row.thing_id;
+end
+$$;
+comment on function kiln.begin_once(bigint, text, text) is
+'Takes the request''s Idempotency-Key. Null: go on and call kiln.end_once(); else the id of what an earlier request made.
+KN005: the key was used with another body.';
+
+create or replace function kiln.end_once(p_actor bigint, p_route text, p_thing_id bigint)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    if nullif(current_setting('kiln.idempotency_key', true), '') is not null then
+        update kiln.idempotency i set thing_id = p_thing_id
+         where i.account_id = p_actor and i.route = p_route and i.key = current_setting('kiln.idempotency_key', true);
+    end if;
+end
+$$;
+comment on function kiln.end_once(bigint, text, bigint) is 'Remembers what a request with an Idempotency-Key made.';

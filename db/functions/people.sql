@@ -1,0 +1,94 @@
+-- What people type, and what the API calls once it has checked whose job it is.
+create or replace function kiln.retry_job(p_job_id bigint, p_seed text default 'same', p_prompt text default null, p_reason text default null)
+returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_job   kiln.job;
+    v_input jsonb;
+    v_name  text;
+begin
+    select * into v_job from kiln.job j where j.job_id = p_job_id;
+    if not found then
+        raise exception 'there is no job %', p_job_id using errcode = 'KN002';
+    end if;
+    if v_job.finished_at is null then
+        raise exception 'job % is %: only one that has ended can be tried again', p_job_id, v_job.state
+            using errcode = 'KN001', hint = 'kiln.cancel_job(' || p_job_id || ') ends it first.';
+    end if;
+    v_input := v_job.input;
+    if p_seed <> 'same' then
+        v_input := v_input || jsonb_build_object('seed', case p_seed when 'new' then floor(random() * 9007199254740991)::bigint::text else p_seed end);
+    end if;
+    if p_prompt is not null then
+        v_input := v_input || jsonb_build_object('prompt', p_prompt);
+    end if;
+    if p_reason is not null then
+        v_input := v_input || jsonb_build_object('reason', p_reason);
+    end if;
+    select p.name into v_name from kiln.pipeline_version v join kiln.pipeline p using (pipeline_id) where v.pipeline_version_id = v_job.pipeline_version_id;
+    return kiln.enqueue(v_name, v_input, v_job.account_id, v_job.priority, null, v_job.kind, v_job.media_type, v_job.model_id, v_job.job_id,
+                        coalesce((select m.price_micros from kiln.model m where m.model_id = v_job.model_id), 0));
+end
+$$;
+comment on function kiln.retry_job(bigint, text, text, text) is
+'Makes a new job from one that has ended, on its pipeline''s newest version, and returns its id; parent_id names the old one.
+p_seed: same, new or a number; p_prompt: another prompt; p_reason goes into the new job''s input. KN001: it has not ended.';
+
+create or replace function kiln.resume_job(p_job_id bigint)
+returns kiln.job_state
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    update kiln.job set state = 'running' where job_id = p_job_id and state = 'held';
+    if not found then
+        raise exception 'job % is not held', p_job_id using errcode = 'KN001';
+    end if;
+    return 'running';
+end
+$$;
+comment on function kiln.resume_job(bigint) is 'Lets a held job go on: its held task is ready again. KN001: it is not held.';
+
+create or replace function kiln.delete_job(p_job_id bigint)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    delete from kiln.job where job_id = p_job_id;
+    if not found then
+        raise exception 'there is no job %', p_job_id using errcode = 'KN002';
+    end if;
+end
+$$;
+comment on function kiln.delete_job(bigint) is 'Deletes a job that has ended, with its tasks and media; a runner removes the files. KN001: it has not ended.';
+
+create or replace function kiln.pause_queue(p_name text)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    update kiln.queue set is_paused = true where name = p_name;
+    if not found then
+        raise exception 'there is no queue %', quote_literal(p_name) using errcode = 'KN002';
+    end if;
+end
+$$;
+comment on function kiln.pause_queue(text) is 'Nothing new is claimed from the queue; what runs goes on. KN002: no such queue.';
+
+create or replace function kiln.resume_queue(p_name text)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    update kiln.queue set is_paused = false where name = p_name;
+    if not found then
+        raise exception 'there is no queue %', quote_literal(p_name) using errcode = 'KN002';
+    end if;
+end
+$$;
+comment on function kiln.resume_queue(text) is 'Ends a pause and wakes the queue''s runners. KN002: no such queue.';

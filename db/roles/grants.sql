@@ -1,0 +1,75 @@
+-- Who may do what. Everything is taken from public first; a function that is not granted here can be called by its owner only.
+do $$
+declare
+    v_object record;
+begin
+    for v_object in
+        select format('alter %s %I.%I%s owner to kiln_owner',
+                      case c.relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end, n.nspname, c.relname, '') as statement
+          from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = 'kiln' and c.relkind in ('r', 'p', 'v', 'S')
+           and not (c.relkind = 'S' and exists (select from pg_catalog.pg_depend d where d.objid = c.oid and d.deptype in ('a', 'i')))
+    loop
+        execute v_object.statement;
+    end loop;
+    for v_object in
+        select format('alter %s %s owner to %s', case p.prokind when 'p' then 'procedure' else 'function' end, p.oid::regprocedure,
+                      case when n.nspname = 'kiln_api' and p.proname not in ('act_as', 'bus_head', 'bus_read', 'bus_replay', 'use_ticket', 'ready', 'metrics')
+                           then 'kiln_definer' else 'kiln_owner' end) as statement
+          from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+         where n.nspname in ('kiln', 'kiln_api', 'kiln_runner')
+           and not exists (select from pg_catalog.pg_depend d where d.objid = p.oid and d.deptype = 'e')
+    loop
+        execute v_object.statement;
+    end loop;
+end
+$$;
+alter schema kiln owner to kiln_owner;
+alter schema kiln_api owner to kiln_owner;
+alter schema kiln_runner owner to kiln_owner;
+
+revoke all on schema kiln, kiln_api, kiln_runner from public;
+revoke all on all tables in schema kiln from public;
+revoke all on all sequences in schema kiln from public;
+revoke all on all functions in schema kiln, kiln_api, kiln_runner from public;
+alter default privileges for role kiln_owner revoke execute on functions from public;
+grant execute on function kiln.hmac(bytea, bytea, text), kiln.gen_random_bytes(int) to kiln_owner;
+
+-- The programs.
+grant usage on schema kiln to kiln_server, kiln_worker;
+grant execute on function kiln.contract() to kiln_server, kiln_worker, kiln_reader;
+grant usage on schema kiln_api to kiln_server;
+grant execute on all functions in schema kiln_api to kiln_server;
+grant usage on schema kiln_runner to kiln_worker;
+grant execute on all functions in schema kiln_runner to kiln_worker;
+
+-- What stands behind the API: it may read what its policies show, and calls functions of the owner to change anything.
+grant usage on schema kiln, kiln_api to kiln_definer;
+grant select on kiln.job, kiln.media, kiln.model, kiln.provider, kiln.config to kiln_definer;
+grant insert (account_id, role, state, media_type, content_type, bytes, filename) on kiln.media to kiln_definer;
+grant select (pipeline_id, name) on kiln.pipeline to kiln_definer;
+grant execute on all functions in schema kiln_api to kiln_definer;
+grant execute on function
+    kiln.now(), kiln.acting_account(), kiln.acts_as_admin(), kiln.require_actor(bigint), kiln.begin_once(bigint, text, text),
+    kiln.end_once(bigint, text, bigint), kiln.parse_body(text), kiln.parse_id(text), kiln.parse_page(jsonb), kiln.render_cursor(bigint),
+    kiln.field_error(text, text), kiln.refuse_fields(jsonb), kiln.unknown_fields(jsonb, text[]), kiln.check_params(jsonb, jsonb),
+    kiln.render_job(kiln.job), kiln.render_model(kiln.model), kiln.render_time(timestamptz), kiln.sign_link(bigint, text, bigint),
+    kiln.enqueue(text, kiln.json_object, bigint, kiln.priority, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint),
+    kiln.cancel_job(bigint), kiln.retry_job(bigint, text, text, text), kiln.delete_job(bigint),
+    kiln.find_upload(jsonb, jsonb), kiln.store_upload(bigint, jsonb), kiln.find_media(bigint, text, jsonb),
+    kiln.make_ticket(bigint, timestamptz)
+    to kiln_definer;
+
+-- People.
+grant usage on schema kiln to kiln_reader;
+grant select on all tables in schema kiln to kiln_reader;
+revoke select on kiln.secret, kiln.stream_ticket from kiln_reader;
+grant execute on function kiln.now(), kiln.task_id(bigint, int, int), kiln.queue_position(bigint), kiln.render_job(kiln.job) to kiln_reader;
+
+grant insert, update, delete on all tables in schema kiln to kiln_admin;
+revoke all on kiln.secret, kiln.stream_ticket from kiln_admin;
+revoke insert, update, delete on kiln.job_move, kiln.task_move, kiln.handler, kiln.migration from kiln_admin;
+grant usage on all sequences in schema kiln to kiln_admin;
+grant execute on all functions in schema kiln to kiln_admin;
+grant usage on schema kiln_api, kiln_runner to kiln_admin;
+grant execute on all functions in schema kiln_runner to kiln_admin;

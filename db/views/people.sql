@@ -1,0 +1,117 @@
+-- What people read in psql. Narrow enough for 80 columns.
+create or replace view kiln.jobs as
+select j.job_id as job,
+       left(coalesce(m.name, p.name), 16) as what,
+       j.state,
+       j.stage || '/' || j.stages as stage,
+       case when j.finished_at is null then date_trunc('second', kiln.now() - j.created_at)
+            else date_trunc('milliseconds', j.finished_at - j.created_at) end as age,
+       left(coalesce(j.error_message, j.input ->> 'prompt'), 30) as about
+  from kiln.job j
+  join kiln.pipeline_version v using (pipeline_version_id)
+  join kiln.pipeline p using (pipeline_id)
+  left join kiln.model m using (model_id)
+ order by j.job_id desc;
+comment on view kiln.jobs is 'Jobs, newest first: what, state, stage, how long (ended: took), and the error or the prompt. Everything: \d+ kiln.job';
+comment on column kiln.jobs.job is 'job_id.';
+comment on column kiln.jobs.what is 'The model, or the pipeline.';
+comment on column kiln.jobs.state is 'kiln.job.state.';
+comment on column kiln.jobs.stage is 'Which stage of how many.';
+comment on column kiln.jobs.age is 'Since it was made; for one that has ended, how long it took.';
+comment on column kiln.jobs.about is 'Its error, or else its prompt.';
+
+create or replace view kiln.queues as
+select q.name as queue,
+       q.is_paused as paused,
+       (select count(*) from kiln.task_ready t where t.queue_id = q.queue_id) as ready,
+       (select count(*) from kiln.task_waiting t where t.queue_id = q.queue_id) as waiting,
+       (select count(*) from kiln.task_running t where t.queue_id = q.queue_id) as running,
+       (select count(*) from kiln.task_held t where t.queue_id = q.queue_id) as held,
+       (select count(*) from kiln.runner r where r.ended_at is null and q.queue_id = any (r.queue_ids)) as runners,
+       (select date_trunc('milliseconds', kiln.now() - min(t.created_at))
+          from (select t.created_at from kiln.task_ready t where t.queue_id = q.queue_id order by t.vt limit 1) t) as oldest
+  from kiln.queue q
+ order by q.queue_id;
+comment on view kiln.queues is 'Queues: what is ready, waiting for its time, running, held; how many runners serve it; how long its head has waited.';
+comment on column kiln.queues.queue is 'Its name.';
+comment on column kiln.queues.paused is 'Whether kiln.pause_queue() stopped it.';
+comment on column kiln.queues.ready is 'Tasks that could run now.';
+comment on column kiln.queues.waiting is 'Tasks that are due later.';
+comment on column kiln.queues.running is 'Tasks with a runner.';
+comment on column kiln.queues.held is 'Tasks that wait for a person.';
+comment on column kiln.queues.runners is 'Living runners that serve it.';
+comment on column kiln.queues.oldest is 'How long the next one has waited.';
+
+create or replace view kiln.runners as
+select r.runner_id as runner, left(r.name, 24) as name,
+       case when r.ended_at is not null then r.ended_why
+            when h.beat_at < kiln.now() - c.lease then 'silent' else 'alive' end as state,
+       date_trunc('milliseconds', kiln.now() - h.beat_at) as beat,
+       (select count(*) from kiln.task_running t where t.runner_id = r.runner_id) || '/' || r.slots as slots,
+       (select string_agg(q.name, ',' order by q.queue_id) from kiln.queue q where q.queue_id = any (r.queue_ids)) as queues
+  from kiln.runner r
+  left join kiln.heartbeat h using (runner_id)
+  cross join kiln.config c
+ order by r.runner_id desc;
+comment on view kiln.runners is 'Runners, newest first: alive, silent (beats are late), left or dead; how long since the last beat; slots in use.';
+comment on column kiln.runners.runner is 'runner_id.';
+comment on column kiln.runners.name is 'What the operator calls it.';
+comment on column kiln.runners.state is 'alive, silent, left or dead.';
+comment on column kiln.runners.beat is 'Since its last heartbeat.';
+comment on column kiln.runners.slots is 'Running / slots.';
+comment on column kiln.runners.queues is 'What it serves.';
+
+create or replace view kiln.attempts as
+select a.job_id as job, s.name as stage, a.attempt as try, a.outcome, date_trunc('milliseconds', a.finished_at - a.started_at) as took,
+       left(r.name, 20) as runner, left(a.message, 40) as message, a.fence
+  from kiln.attempt a
+  join kiln.job j using (job_id)
+  left join kiln.stage s on s.pipeline_version_id = j.pipeline_version_id and s.position = a.stage
+  left join kiln.runner r using (runner_id)
+union all
+select t.job_id, s.name, t.attempts + 1, 'running', date_trunc('milliseconds', kiln.now() - t.started_at), left(r.name, 20), t.label, t.fence
+  from kiln.task_running t
+  join kiln.stage s on s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage
+  left join kiln.runner r using (runner_id)
+ order by fence;
+comment on view kiln.attempts is 'What was tried, in order: select * from kiln.attempts where job = 42 tells a job''s whole story.';
+comment on column kiln.attempts.job is 'job_id.';
+comment on column kiln.attempts.stage is 'The stage.';
+comment on column kiln.attempts.try is 'Which attempt of it; a repeat after a runner''s death has the same number.';
+comment on column kiln.attempts.outcome is 'done, running, or why it ended.';
+comment on column kiln.attempts.took is 'How long.';
+comment on column kiln.attempts.runner is 'Who.';
+comment on column kiln.attempts.message is 'The error, or what is being done.';
+comment on column kiln.attempts.fence is 'The fencing number: larger is later.';
+
+create or replace view kiln.held_jobs as
+select j.job_id as job, s.name as stage, j.error_code as reason, left(j.error_message, 60) as message,
+       format('select kiln.resume_job(%s); -- or kiln.cancel_job(%s)', j.job_id, j.job_id) as what_to_do
+  from kiln.task_held t
+  join kiln.job j using (job_id)
+  join kiln.stage s on s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage
+ order by j.job_id;
+comment on view kiln.held_jobs is 'Jobs that wait for a person''s word, with the reason and the words.';
+comment on column kiln.held_jobs.job is 'job_id.';
+comment on column kiln.held_jobs.stage is 'Where it stands.';
+comment on column kiln.held_jobs.reason is 'Why, in a word: poison, unknown, operator.';
+comment on column kiln.held_jobs.message is 'Why, in a sentence.';
+comment on column kiln.held_jobs.what_to_do is 'What to type.';
+
+create or replace view kiln.pipelines as
+select p.name as pipeline, v.version, s.position as stage, s.name, s.handler, s.config, q.name as queue, s.time_limit, s.max_attempts
+  from kiln.pipeline p
+  join kiln.pipeline_version v using (pipeline_version_id)
+  join kiln.stage s using (pipeline_version_id)
+  join kiln.queue q on q.queue_id = s.queue_id
+ order by p.name, s.position;
+comment on view kiln.pipelines is 'The newest version of each pipeline, stage by stage.';
+comment on column kiln.pipelines.pipeline is 'Its name.';
+comment on column kiln.pipelines.version is 'Its newest version.';
+comment on column kiln.pipelines.stage is 'Position.';
+comment on column kiln.pipelines.name is 'The stage''s name.';
+comment on column kiln.pipelines.handler is 'What a runner does.';
+comment on column kiln.pipelines.config is 'What the handler is told.';
+comment on column kiln.pipelines.queue is 'Where its tasks wait.';
+comment on column kiln.pipelines.time_limit is 'How long one attempt may take.';
+comment on column kiln.pipelines.max_attempts is 'How often it is tried.';
