@@ -104,9 +104,9 @@ while read -r id type; do
         continue
     fi
     # Opens, and is what it should be: read the whole of it, not only its first bytes.
-    streams=$(ffprobe -v error -show_entries stream=codec_type,codec_name,width,height:format=duration -of default=nw=1 "$file" 2>&1 || true)
+    streams=$(ffprobe -v error -show_entries stream=codec_type,codec_name,width,height:format=duration -of default=nw=1 "$file" 2>&1 </dev/null || true)
     case $type in audio) need='codec_type=audio' ;; *) need='codec_type=video' ;; esac
-    if [[ $streams != *"$need"* ]] || ! ffmpeg -v error -xerror -i "$file" -f null - 2>"$work/decode" || [[ -s $work/decode ]]; then
+    if [[ $streams != *"$need"* ]] || ! ffmpeg -nostdin -v error -xerror -i "$file" -f null - 2>"$work/decode" || [[ -s $work/decode ]]; then
         warn "   $type: $file does not open: $(head -n 1 "$work/decode" 2>/dev/null) $streams"
         failures=1
         continue
