@@ -35,9 +35,7 @@ begin
         until := v_parts[2]::pg_snapshot;
         after_id := v_parts[3]::bigint;
     end if;
-    if pg_snapshot_xmin(snapshot)::text::bigint < (select coalesce(min(split_part(substr(pg_get_expr(c.relpartbound, c.oid), 19), '''', 1)::bigint), 0)
-                                                     from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
-                                                    where i.inhparent = 'kiln.event'::regclass and c.relname like 'event\_x%')
+    if pg_snapshot_xmin(snapshot)::text::bigint < (select l.xid from kiln.log_start l)
        or pg_snapshot_xmax(snapshot) > pg_snapshot_xmax(pg_current_snapshot()) then
         raise exception 'the log no longer reaches back to this position' using errcode = 'KN013';
     end if;

@@ -44,24 +44,31 @@ begin
             null;
         end;
     end loop;
+    -- The end of each part stands in its name. A part of the log may go when all that it can hold is past and old.
     for v_part in
-        select c.oid::regclass as name, p.relname as parent
-          from pg_catalog.pg_inherits i
-          join pg_catalog.pg_class c on c.oid = i.inhrelid
-          join pg_catalog.pg_class p on p.oid = i.inhparent
-         where i.inhparent in ('kiln.event'::regclass, 'kiln.attempt'::regclass) and c.relkind = 'r' and c.relname not like '%\_default'
+        select c.oid::regclass as name, 'event' as parent, substr(c.relname, 8)::bigint + c_span as ends
+          from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
+         where i.inhparent = 'kiln.event'::regclass and c.relname ~ '^event_x[0-9]+$'
+        union all
+        select c.oid::regclass, 'attempt', null
+          from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
+         where i.inhparent = 'kiln.attempt'::regclass and c.relname ~ '^attempt_w[0-9]{8}$'
+         order by 2, 3
     loop
         if v_part.parent = 'event' then
-            continue when v_part.name::text >= 'kiln.event_x' || (v_xid / c_span * c_span) and length(v_part.name::text) >= length('kiln.event_x' || (v_xid / c_span * c_span));
+            continue when v_part.ends > v_xid;
             execute format('select at from %s order by xid desc, event_id desc limit 1', v_part.name) into v_newest;
+            continue when v_newest >= kiln.now() - v_config.event_keep;
         else
-            v_newest := to_date(right(v_part.name::text, 8), 'YYYYMMDD') + 7;
+            continue when to_date(right(v_part.name::text, 8), 'YYYYMMDD') + 7 >= kiln.now() - v_config.attempt_keep;
         end if;
-        continue when v_newest >= kiln.now() - case v_part.parent when 'event' then v_config.event_keep else v_config.attempt_keep end;
         begin
             execute format('drop table %s', v_part.name);
+            if v_part.parent = 'event' then
+                update kiln.log_start set xid = v_part.ends where xid < v_part.ends;
+            end if;
         exception when lock_not_available then
-            null;
+            null;           -- a minute later again
         end;
     end loop;
     perform set_config('lock_timeout', v_wait, true);

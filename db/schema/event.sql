@@ -29,3 +29,14 @@ comment on column kiln.event.job_id is 'The job it is about, or null.';
 comment on column kiln.event.version is 'The job''s version after it; progress repeats it.';
 comment on column kiln.event.type is 'What happened.';
 comment on column kiln.event.data is 'What the type adds: stage, fraction and label of progress, the error; ids, never URLs.';
+
+-- Where the log begins: a position before this was trimmed and is answered by a reset.
+create table kiln.log_start (
+    only_row boolean primary key default true,
+    xid      bigint  not null default 0,
+    constraint log_start_one_row_check check (only_row)
+);
+insert into kiln.log_start default values;
+comment on table kiln.log_start is 'Where the log of events begins; one row, moved when a part of the log is dropped.';
+comment on column kiln.log_start.only_row is 'Keeps the table at one row.';
+comment on column kiln.log_start.xid is 'Events of transactions below this one are gone.';
