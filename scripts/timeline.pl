@@ -18,13 +18,13 @@ my ($patience, $jobs_file) = @ARGV;
 my $colour = -t STDOUT && !length($ENV{NO_COLOR} // '');
 my %shade  = (image => 36, video => 35, audio => 33, completed => 32, failed => 31);
 my $start  = time;
-my (%name, %ended, $failed, @waiting);
+my (%name, %ended, $failed, @waiting, $at);
 
 sub paint { my ($code, $text) = @_; $colour && $code ? "\e[${code}m$text\e[0m" : $text }
 
 sub line {
     my ($who, $text) = @_;
-    printf "  %6.2f s  %s  %s\n", time - $start, paint($shade{$who}, sprintf '%-5s', $who), $text;
+    printf "  %6.2f s  %s  %s\n", $at - $start, paint($shade{$who}, sprintf '%-5s', $who), $text;
 }
 
 sub bar {
@@ -40,7 +40,7 @@ sub jobs_known {
 }
 
 sub report {
-    my ($type, $event) = @_;
+    (my ($type, $event), $at) = @_;
     my $id = $event->{job_id} // return;
     my $who = $name{$id} // return;
     if ($type eq 'job.progress') {
@@ -79,7 +79,7 @@ sub take {
             open my $out, '>', "$jobs_file.ready" or die "cannot write $jobs_file.ready: $!\n";
             close $out;
         }
-        push @waiting, [$type, $event];
+        push @waiting, [$type, $event, time];
         ($type, $data) = ('', '');
     }
 }
