@@ -1,0 +1,480 @@
+// What the end-to-end tests stand on: the real programs and a PostgreSQL of their own in a folder that is thrown away.
+//
+//   const kiln = await begin({ runners: 1 });      // cluster, database, server, runners
+//   const ann  = kiln.user('ann');                 // a token, and calls under it
+//   const job  = await ann.make({ type: 'image', prompt: 'a hill' });
+//   await kiln.end();                              // stops and removes everything; also happens when a test breaks
+//
+// Nothing here sleeps to synchronise: until() looks again until a condition holds or its deadline passes.
+// TEST_BIN names the programs (tests/run sets it); KILN_E2E_KEEP=1 leaves the folder behind.
+import { spawn, spawnSync } from 'node:child_process';
+import { createHmac, randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const cluster_sh = path.join(root, 'scripts/cluster.sh');
+const built = process.env.TEST_BIN || path.join(root, process.env.FLAVOUR && process.env.FLAVOUR !== 'release' ? `build/${process.env.FLAVOUR}/bin` : 'build/bin');
+export const isSanitized = /asan/.test(built);
+
+// Whoever runs this has settings of their own; they must not reach into the tests.
+const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(KILN_|PG|DATABASE_URL$|NODE_|FLAVOUR$)/.test(name)));
+
+/** Looks until `look` gives something true; `what` completes "waited in vain for". */
+export async function until(what, look, ms = 10000) {
+    const deadline = Date.now() + ms;
+    let seen;
+    for (;;) {
+        seen = await look();
+        if (seen) return seen;
+        if (Date.now() > deadline) {
+            const error = new Error(`waited ${ms} ms in vain for ${what}`);
+            if (seen !== undefined) error.message += ` (last seen: ${JSON.stringify(seen)})`;
+            throw error;
+        }
+        await pause(15);
+    }
+}
+export const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
+
+export function alive(pid) {
+    try {
+        return !/^\d+ \(.*\) Z /s.test(fs.readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    } catch { return false; }
+}
+
+async function free_port() {
+    // Below the range from which the kernel gives out client ports, so that nobody takes it meanwhile by chance.
+    for (;;) {
+        const port = 20000 + Math.floor(Math.random() * 12000);
+        const is_free = await new Promise(resolve => {
+            const server = net.createServer().once('error', () => resolve(false))
+                .listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+        });
+        if (is_free) return port;
+    }
+}
+
+// --- what must not outlive us ------------------------------------------------------------------------------------------
+
+const open = new Set();         // of Kiln
+process.on('exit', () => { for (const kiln of open) kiln.end_now(); });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
+
+// --- programs ------------------------------------------------------------------------------------------------------------
+
+export class Program {
+    constructor(name, command, args, env, cwd) {
+        this.name = name;
+        this.lines = [];
+        this.stdout = this.stderr = '';
+        this.child = spawn(command, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+        this.pid = this.child.pid;
+        this.exit = new Promise(resolve => this.child.on('close', (code, signal) => resolve(this.ended = { code, signal })));
+        this.child.on('error', error => { this.stderr += error; });
+        this.child.stdout.setEncoding('utf8').on('data', text => this.take('stdout', text));
+        this.child.stderr.setEncoding('utf8').on('data', text => this.take('stderr', text));
+    }
+    take(stream, text) { this[stream] += text; }
+    get output() { return this.stdout + this.stderr; }
+    /** Log lines (JSON) that carry this message. */
+    logged(message) {
+        return this.output.split('\n').filter(line => line.startsWith('{')).map(line => { try { return JSON.parse(line); } catch { return {}; } })
+            .filter(line => !message || line.message === message || line.msg === message);
+    }
+    signal(name) { if (!this.ended) process.kill(this.pid, name); }
+    async stop(signal = 'SIGTERM', ms = 20000) {
+        this.signal('SIGCONT');
+        this.signal(signal);
+        const late = setTimeout(() => this.signal('SIGKILL'), ms);
+        await this.exit;
+        clearTimeout(late);
+        return this.ended;
+    }
+    async kill() { this.signal('SIGKILL'); return this.exit; }
+}
+
+function run(command, args, { env = clean, input, cwd = root } = {}) {
+    return new Promise((resolve, reject) => {
+        const child = spawn(command, args, { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+        const out = [], bad = [];
+        child.stdout.on('data', bytes => out.push(bytes));
+        child.stderr.on('data', bytes => bad.push(bytes));
+        child.stdin.on('error', () => {});
+        child.on('error', reject);
+        child.on('close', code => resolve({ code, bytes: Buffer.concat(out), out: Buffer.concat(out).toString(), err: Buffer.concat(bad).toString() }));
+        child.stdin.end(input ?? '');
+    });
+}
+
+/** Runs a tool of the test's (ffprobe, ffmpeg) and gives its stdout. */
+export async function tool(command, args, input) {
+    const ended = await run(command, args, { input });
+    if (ended.code !== 0) throw new Error(`${command} ended with ${ended.code}: ${ended.err}`);
+    return ended;
+}
+
+// --- the stack -----------------------------------------------------------------------------------------------------------
+
+export class Kiln {
+    constructor() {
+        this.folder = fs.mkdtempSync(path.join(process.env.TEST_HOME || os.tmpdir(), 'kiln-e2e-'));
+        fs.chmodSync(this.folder, 0o755);       // the cluster's user has to get in when we are root
+        this.home = path.join(this.folder, 'home');
+        this.media = path.join(this.home, 'media');
+        this.tools = path.join(this.folder, 'tools');
+        this.bin = path.join(this.folder, 'bin');
+        this.cluster = path.join(this.folder, 'cluster');
+        for (const folder of [this.home, this.media, this.tools, this.bin, this.cluster]) fs.mkdirSync(folder);
+        this.secret = randomBytes(32).toString('hex');
+        this.programs = new Set();
+        this.sessions = new Set();
+        this.streams = new Set();
+        open.add(this);
+    }
+
+    async start_database() {
+        // Copies, so that a build beside us never changes a program that runs.
+        for (const name of ['kiln-server', 'kiln-runner', 'kiln-media']) fs.copyFileSync(path.join(built, name), path.join(this.bin, name));
+        const started = await run(cluster_sh, ['start', this.cluster, '--fast', '--set', 'log_min_messages=warning']);
+        if (started.code !== 0) throw new Error(`no cluster: ${started.err}`);
+        this.socket = started.out.trim();
+        this.pg = { ...clean, PGHOST: this.socket, PGPORT: '5432', PGUSER: 'postgres', PGDATABASE: 'postgres', PGOPTIONS: '-c client_min_messages=warning' };
+        await this.psql(`create database kiln`);
+        await this.psql(`alter database kiln set timezone = 'UTC'`);
+        this.pg.PGDATABASE = 'kiln';
+        const installed = await run('psql', ['-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', '-f', 'db/install.psql'], { env: this.pg });
+        if (installed.code !== 0) throw new Error(`db/install.psql: ${installed.err}`);
+        const passwords = { kiln_server: randomBytes(16).toString('hex'), kiln_worker: randomBytes(16).toString('hex') };
+        const passfile = path.join(this.folder, 'pgpass');
+        fs.writeFileSync(passfile, Object.entries(passwords).map(([role, password]) => `*:*:*:${role}:${password}\n`).join(''), { mode: 0o600 });
+        for (const [role, password] of Object.entries(passwords)) await this.psql(`alter role ${role} login password '${password}'`);
+        this.env = {
+            ...clean, DATABASE_URL: `host='${this.socket}' port=5432 dbname=kiln`, PGPASSFILE: passfile,
+            KILN_HOME: this.home, KILN_MEDIA: `file:${this.media}`, KILN_JWT_SECRET: this.secret, KILN_TOOLS: this.tools,
+            ASAN_OPTIONS: 'detect_leaks=0',
+        };
+    }
+
+    /** A program as it is, for tests of starting and ending. */
+    program(name, args = [], env = {}) {
+        const merged = { ...this.env, ...env };
+        for (const key of Object.keys(merged)) if (merged[key] === undefined) delete merged[key];
+        const program = new Program(name, path.join(this.bin, name), args, merged, this.folder);
+        this.programs.add(program);
+        return program;
+    }
+
+    async server({ port, args = [], env = {}, ready = true } = {}) {
+        port ??= await free_port();
+        const server = this.program('kiln-server', args, { KILN_PORT: String(port), ...env });
+        server.port = port;
+        server.url = `http://127.0.0.1:${port}`;
+        this.url ??= server.url;
+        if (ready) {
+            await until(`kiln-server to be ready (it says: ${server.output.slice(-400)})`, async () => {
+                if (server.ended) throw new Error(`kiln-server ended at start: ${server.output}`);
+                return (await request(server.url, 'GET', '/readyz').catch(() => ({}))).status === 200;
+            }, 15000);
+        }
+        return server;
+    }
+
+    async runner({ name = `runner-${this.programs.size}`, args = [], env = {}, ready = true } = {}) {
+        const runner = this.program('kiln-runner', ['--name', name, ...args], env);
+        runner.label = name;
+        if (ready) {
+            await until(`${name} to register`, async () => {
+                if (runner.ended) throw new Error(`kiln-runner ended at start: ${runner.output}`);
+                return runner.id = await this.value(`select runner_id from kiln.runner where name = '${name}' and pid = ${runner.pid} and ended_at is null`);
+            }, 15000);
+        }
+        return runner;
+    }
+
+    // --- SQL, as the superuser
+
+    async psql(sql) {
+        const ended = await run('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1', '-f', '-'], { env: this.pg, input: sql });
+        if (ended.code !== 0) throw new Error(`psql: ${ended.err}\n${sql}`);
+        return ended.out.trim();
+    }
+    async value(sql) { return (await this.psql(sql)) || null; }
+    async rows(sql) { return JSON.parse(await this.psql(`select coalesce(json_agg(to_json(q)), '[]') from (${sql}) q`)); }
+
+    /** A psql that stays open: a transaction can be held. */
+    session() {
+        const child = spawn('psql', ['-X', '-q', '-At'], { env: this.pg, stdio: ['pipe', 'pipe', 'pipe'] });
+        const session = {
+            child, text: '', pid: child.pid,
+            async say(sql) {
+                const mark = `done-${Math.random()}`;
+                child.stdin.write(`${sql}\n\\echo ${mark}\n`);
+                await until(`psql to do: ${sql}`, () => session.text.includes(mark));
+                return session.text;
+            },
+            end() { child.stdin.end(); return new Promise(resolve => child.on('close', resolve)); },
+        };
+        for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', text => { session.text += text; });
+        child.stdin.on('error', () => {});
+        this.sessions.add(session);
+        return session;
+    }
+
+    async restart_database(how = 'fast') {
+        const ended = await run(cluster_sh, ['restart', this.cluster, how]);
+        if (ended.code !== 0) throw new Error(`restart: ${ended.err}`);
+    }
+    async stop_database(how = 'fast') { await run(cluster_sh, ['stop', this.cluster, how]); }
+    async start_again() { await run(cluster_sh, ['start', this.cluster, '--fast']); }
+
+    /** The cluster's processes: the postmaster first. */
+    database_pids() {
+        const postmaster = Number(fs.readFileSync(path.join(this.cluster, 'pg/postmaster.pid'), 'utf8').split('\n')[0]);
+        const pids = [postmaster];
+        for (const entry of fs.readdirSync('/proc')) {
+            if (!/^\d+$/.test(entry)) continue;
+            try {
+                if (Number(fs.readFileSync(`/proc/${entry}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ')[1]) === postmaster) pids.push(Number(entry));
+            } catch { /* it has ended */ }
+        }
+        return pids;
+    }
+
+    // --- pipelines and tools of a test's own
+
+    /** A tool that an exec stage may name: a bash script. Its task and fence are the name of the folder it runs in. */
+    tool(name, script) {
+        const file = path.join(this.tools, name);
+        fs.writeFileSync(`${file}.part`, `#!/bin/bash\ntask=\${PWD##*/}; task_id=\${task%-*}\n${script}`, { mode: 0o755 });
+        fs.renameSync(`${file}.part`, file);
+        return name;
+    }
+
+    /** stages: [{ name, handler, config, queue, time_limit, max_attempts, backoff_base, backoff_cap }] */
+    async pipeline(name, stages) {
+        const values = stages.map((stage, index) => `(v, ${index + 1}, '${stage.name ?? `stage-${index + 1}`}', '${stage.handler ?? 'exec'}', ` +
+            `$c$${JSON.stringify(stage.config ?? {})}$c$::jsonb, (select queue_id from kiln.queue where name = '${stage.queue ?? 'local'}'), ` +
+            `'${stage.time_limit ?? '30 s'}', ${stage.max_attempts ?? 3}, '${stage.backoff_base ?? '50 ms'}', '${stage.backoff_cap ?? '200 ms'}')`);
+        await this.psql(`do $do$ declare v int := kiln.new_pipeline_version('${name}'); begin
+            insert into kiln.stage (pipeline_version_id, position, name, handler, config, queue_id, time_limit, max_attempts, backoff_base, backoff_cap)
+            values ${values.join(', ')}; end $do$`);
+    }
+
+    async enqueue(pipeline, { input = {}, account = 'null', priority = 1, run_at = 'null' } = {}) {
+        return this.psql(`select kiln.enqueue('${pipeline}', $i$${JSON.stringify(input)}$i$::jsonb, ${account}, ${priority}, ${run_at})`);
+    }
+    async job(id) { return (await this.rows(`select * from kiln.job where job_id = ${id}`))[0]; }
+    async attempts(id) { return this.rows(`select a.*, r.name as runner from kiln.attempt a left join kiln.runner r using (runner_id) where a.job_id = ${id} order by a.fence`); }
+    async job_state(id, state, ms = 20000) {
+        let job;
+        await until(`job ${id} to be ${state}`, async () => {
+            job = await this.job(id);
+            if (job.state !== state && job.finished_at) throw new Error(`job ${id} is ${job.state}, not ${state}: ${job.error_message}`);
+            return job.state === state;
+        }, ms);
+        return job;
+    }
+
+    // --- people
+
+    user(sub, claims = {}) { return new User(this, sub, claims); }
+
+    // --- the end
+
+    async end() {
+        for (const stream of this.streams) stream.close();
+        await Promise.all([...this.programs].filter(p => !p.ended && p.name === 'kiln-runner').map(p => p.stop('SIGTERM', 15000)));
+        await Promise.all([...this.programs].filter(p => !p.ended).map(p => p.stop('SIGTERM', 15000)));
+        this.end_now();
+    }
+    end_now() {
+        open.delete(this);
+        for (const program of this.programs) if (!program.ended) try { process.kill(program.pid, 'SIGKILL'); } catch { /* gone */ }
+        for (const session of this.sessions) if (session.child.exitCode === null) session.child.kill('SIGKILL');
+        if (fs.existsSync(path.join(this.cluster, 'pg/postmaster.pid'))) {
+            try { for (const pid of this.database_pids()) process.kill(pid, 'SIGCONT'); } catch { /* gone */ }
+        }
+        spawnSync(cluster_sh, ['stop', this.cluster, 'immediate'], { env: clean });
+        if (process.env.KILN_E2E_KEEP) {
+            for (const program of this.programs) fs.writeFileSync(path.join(this.folder, `${program.label ?? program.name}-${program.pid}.log`), program.output);
+            console.error(`kept: ${this.folder}`);
+        } else {
+            fs.rmSync(this.folder, { recursive: true, force: true });
+        }
+    }
+}
+
+/** Cluster, database, one server, `runners` runners. */
+export async function begin({ server = true, runners = 0, ...more } = {}) {
+    const kiln = new Kiln();
+    try {
+        await kiln.start_database();
+        if (server) kiln.main = await kiln.server(server === true ? {} : server);
+        for (let i = 1; i <= runners; i++) await kiln.runner({ name: `runner-${i}`, ...more });
+        return kiln;
+    } catch (error) {
+        kiln.end_now();
+        throw error;
+    }
+}
+
+// --- HTTP ----------------------------------------------------------------------------------------------------------------
+
+export function request(base, method, target, { headers = {}, body, agent, ms = 20000 } = {}) {
+    return new Promise((resolve, reject) => {
+        const url = new URL(target, base);
+        const req = http.request({ host: url.hostname, port: url.port, path: target.startsWith('http') ? url.pathname + url.search : target, method, headers, agent });
+        req.setTimeout(ms, () => req.destroy(new Error(`${method} ${target}: no answer within ${ms} ms`)));
+        req.on('error', reject);
+        req.on('response', response => {
+            const parts = [];
+            response.on('data', bytes => parts.push(bytes));
+            response.on('error', reject);
+            response.on('end', () => {
+                const bytes = Buffer.concat(parts);
+                const answer = { status: response.statusCode, headers: response.headers, bytes, text: bytes.toString() };
+                if (/json/.test(response.headers['content-type'] ?? '')) answer.json = JSON.parse(answer.text);
+                resolve(answer);
+            });
+        });
+        req.end(body);
+    });
+}
+
+const base64url = value => Buffer.from(value).toString('base64url');
+export function make_token(claims, secret, header = { alg: 'HS256', typ: 'JWT' }) {
+    const text = `${base64url(JSON.stringify(header))}.${base64url(JSON.stringify(claims))}`;
+    return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`;
+}
+export const in_seconds = seconds => Math.floor(Date.now() / 1000) + seconds;
+
+export class User {
+    constructor(kiln, sub, claims) {
+        this.kiln = kiln;
+        this.sub = sub;
+        this.token = make_token({ sub, exp: in_seconds(3600), ...claims }, kiln.secret);
+    }
+    /** A call below /api/v1; an object as body goes as JSON. */
+    call(method, target, body, { headers = {}, base = this.kiln.url, ...more } = {}) {
+        const json = body !== undefined && typeof body === 'object' && !Buffer.isBuffer(body);
+        const bytes = json ? JSON.stringify(body) : body;
+        return request(base, method, `/api/v1${target}`, {
+            headers: { Authorization: `Bearer ${this.token}`, ...(bytes !== undefined ? { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(bytes) } : {}), ...headers },
+            body: bytes, ...more,
+        });
+    }
+    async get(target) { return (await this.call('GET', target)).json; }
+    /** POST /generate; the job. */
+    async make(wish) {
+        const answer = await this.call('POST', '/generate', wish);
+        if (answer.status !== 202) throw new Error(`POST /generate: ${answer.status} ${answer.text}`);
+        return answer.json;
+    }
+    async finished(id, ms = 60000) {
+        let job;
+        await until(`generation ${id} to end`, async () => ['completed', 'failed', 'cancelled'].includes((job = await this.get(`/generations/${id}`)).state), ms);
+        return job;
+    }
+    async account() {
+        this.account_id ??= await until('an account', async () => {
+            await this.call('GET', '/generations?limit=1');
+            return this.kiln.value(`select account_id from kiln.identity where subject = '${this.sub}'`);
+        });
+        return this.account_id;
+    }
+    stream(options) { return new Stream(this.kiln, { token: this.token, ...options }); }
+    /** Presigns and sends a file; its media id. */
+    async upload(filename, content_type, bytes) {
+        const place = await this.call('POST', '/uploads/presign', { filename, content_type, bytes: bytes.length });
+        if (place.status !== 201) throw new Error(`presign: ${place.status} ${place.text}`);
+        const sent = await request(this.kiln.url, place.json.method, place.json.url, { headers: { ...place.json.headers, 'Content-Length': bytes.length }, body: bytes });
+        if (sent.status !== 200) throw new Error(`upload: ${sent.status} ${sent.text}`);
+        return sent.json.id;
+    }
+}
+
+// --- event streams -------------------------------------------------------------------------------------------------------
+
+/**
+ * One client of /events. With `resume` it comes back by itself with Last-Event-ID when the link ends, like a browser.
+ * events: all that carried data, in order; comments: how many heartbeats; `ended` resolves when the (last) link ended.
+ */
+export class Stream {
+    constructor(kiln, { token, ticket, last, last_query, base, resume = false, path: target = '/api/v1/events', retry_ms = 50 } = {}) {
+        Object.assign(this, { kiln, token, ticket, last, last_query, base, resume, target, retry_ms });
+        this.events = [];
+        this.comments = [];
+        this.links = 0;
+        this.is_closed = false;
+        this.ended = new Promise(resolve => { this.on_ended = resolve; });
+        kiln.streams.add(this);
+        this.connect();
+    }
+    connect() {
+        const query = new URLSearchParams();
+        if (this.ticket) query.set('ticket', this.ticket);
+        if (this.last_query) query.set('last_event_id', this.last_query);
+        const url = new URL(this.base ?? this.kiln.url);
+        const headers = { Accept: 'text/event-stream' };
+        if (this.token && !this.ticket) headers.Authorization = `Bearer ${this.token}`;
+        if (this.last) headers['Last-Event-ID'] = this.last;
+        this.request = http.request({ host: url.hostname, port: url.port, path: `${this.target}${query.size || String(query) ? `?${query}` : ''}`, headers, agent: false });
+        this.request.on('error', () => this.on_gone());
+        this.request.on('response', response => {
+            this.response = response;
+            this.status = response.statusCode;
+            this.headers = response.headers;
+            this.links++;
+            let text = '';
+            response.setEncoding('utf8');
+            response.on('data', more => {
+                text += more;
+                this.raw = (this.raw ?? '') + (this.keeps_raw ? more : '');
+                for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) this.take(text.slice(0, end));
+            });
+            response.on('error', () => {});
+            response.on('close', () => { this.rest = text; this.on_gone(); });
+        });
+        this.request.end();
+    }
+    take(block) {
+        const event = { at: Date.now() };
+        for (const line of block.split('\n')) {
+            if (line.startsWith(':')) { this.comments.push({ at: Date.now(), text: line.slice(1).trim() }); continue; }
+            const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+            if (name === 'data') event.data = event.data === undefined ? value : `${event.data}\n${value}`;
+            else if (name) event[name] = value;
+        }
+        if (event.id !== undefined) this.last = event.id;
+        if (event.data === undefined) return;
+        event.data = JSON.parse(event.data);
+        this.events.push(event);
+    }
+    on_gone() {
+        if (this.is_gone_at === this.request) return;
+        this.is_gone_at = this.request;
+        if (this.resume && !this.is_closed) {
+            this.last_query = undefined;
+            setTimeout(() => { if (!this.is_closed) this.connect(); }, this.retry_ms);
+        } else {
+            this.is_over = true;
+            this.on_ended();
+        }
+    }
+    close() {
+        this.is_closed = true;
+        this.request.destroy();
+    }
+    of(job_id) { return this.events.filter(event => event.data.job_id === String(job_id)); }
+    types(job_id) { return this.of(job_id).map(event => event.event); }
+    async opened(ms = 10000) { await until('the stream to say ready', () => this.events.some(e => e.event === 'ready') || this.is_over, ms); return this; }
+    async sees(what, look, ms = 20000) { return until(`the stream to show ${what}`, () => this.events.find(look), ms); }
+    async sees_end_of(job_id, ms = 60000) {
+        return this.sees(`the end of job ${job_id}`, e => e.data.job_id === String(job_id) && /^job\.(completed|failed|cancelled)$/.test(e.event), ms);
+    }
+}

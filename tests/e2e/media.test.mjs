@@ -1,0 +1,351 @@
+// One image, one film, one recording: from a wish over REST to bytes that open, and files on the way in and out.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import zlib from 'node:zlib';
+import { begin, isSanitized, make_token, request, tool, until } from './lib.mjs';
+
+const sha256 = bytes => createHash('sha256').update(bytes).digest('hex');
+
+// --- pictures of our own -------------------------------------------------------------------------------------------------
+
+const crc_table = Int32Array.from({ length: 256 }, (_, n) => { for (let k = 0; k < 8; k++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1; return n; });
+const crc32 = bytes => { let c = -1; for (const b of bytes) c = crc_table[(c ^ b) & 255] ^ (c >>> 8); return (c ^ -1) >>> 0; };
+function chunk(type, data) {
+    const head = Buffer.alloc(8), tail = Buffer.alloc(4);
+    head.writeUInt32BE(data.length, 0);
+    head.write(type, 4, 'latin1');
+    tail.writeUInt32BE(crc32(Buffer.concat([head.subarray(4), data])), 0);
+    return Buffer.concat([head, data, tail]);
+}
+function make_png(width, height, pixel) {
+    const raw = Buffer.alloc((width * 3 + 1) * height);
+    for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) raw.set(pixel(x, y), y * (width * 3 + 1) + 1 + x * 3);
+    const header = Buffer.alloc(13);
+    header.writeUInt32BE(width, 0);
+    header.writeUInt32BE(height, 4);
+    header.set([8, 2, 0, 0, 0], 8);
+    return Buffer.concat([Buffer.from([0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10]), chunk('IHDR', header), chunk('IDAT', zlib.deflateSync(raw)), chunk('IEND', Buffer.alloc(0))]);
+}
+const checkered = (x, y) => [(x * 7 + y * 3) & 255, (x ^ y) & 255, (x * y) & 255];
+
+/** Every pixel as RGB, by a decoder that is not ours. */
+async function pixels(bytes) {
+    return (await tool('ffmpeg', ['-v', 'error', '-i', 'pipe:0', '-f', 'rawvideo', '-pix_fmt', 'rgb24', 'pipe:1'], bytes)).bytes;
+}
+
+describe('media', () => {
+    let kiln, ann, stream, folder;
+    before(async () => {
+        kiln = await begin({ runners: 1 });
+        folder = kiln.folder;
+        ann = kiln.user('ann');
+        stream = await ann.stream().opened();
+    });
+    after(() => kiln.end());
+
+    const fetch_file = (url, more) => request(kiln.url, 'GET', url, more);
+    const stored = () => fs.readdirSync(kiln.media, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile()).map(entry => entry.name);
+
+    async function probe(bytes, suffix) {
+        const file = path.join(folder, `probe.${suffix}`);
+        fs.writeFileSync(file, bytes);
+        const facts = JSON.parse((await tool('ffprobe', ['-v', 'error', '-show_streams', '-show_format', '-of', 'json', file])).out);
+        await tool('ffmpeg', ['-v', 'error', '-xerror', '-i', file, '-f', 'null', '-']);      // all of it decodes, not only its head
+        return facts;
+    }
+
+    /** What holds for each kind of media. Returns the job and the bytes of its result. */
+    async function check_generation(wish) {
+        const answer = await ann.call('POST', '/generate', wish);
+        assert.equal(answer.status, 202);
+        const job = answer.json;
+        assert.equal(job.kind, 'generation');
+        assert.equal(job.media_type, wish.type);
+        assert.ok(['queued', 'running'].includes(job.state));
+        assert.match(job.created_at, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+
+        const last = await stream.sees_end_of(job.id);
+        assert.equal(last.event, 'job.completed', JSON.stringify(last.data));
+        const events = stream.of(job.id);
+        const types = events.map(e => e.event);
+        assert.equal(types[0], 'job.queued');
+        assert.equal(types[1], 'job.started');
+        assert.deepEqual([...new Set(types.slice(2, -1))], ['job.progress']);
+        for (let i = 1; i < events.length; i++) {
+            const rise = events[i].data.version - events[i - 1].data.version;
+            assert.ok(types[i] === 'job.progress' ? rise >= 0 : rise > 0, `version ${events[i].data.version} of ${types[i]} after ${events[i - 1].data.version}`);
+            assert.ok(events[i].id && events[i].id !== events[i - 1].id, 'each event has a position of its own');
+        }
+        const progress = events.filter(e => e.event === 'job.progress').map(e => e.data.progress);
+        assert.deepEqual([...new Set(progress.map(p => p.stage))].filter(s => s > 1), [2, 3], 'each hand-over is told');
+        assert.deepEqual(progress.map(p => p.fraction), progress.map(p => p.fraction).sort((a, b) => a - b), 'progress never goes back');
+
+        const attempts = await kiln.attempts(job.id);
+        assert.deepEqual(attempts.map(a => [a.stage, a.outcome]), [[1, 'done'], [2, 'done'], [3, 'done']]);
+
+        const done = await ann.get(`/generations/${job.id}`);
+        assert.equal(done.state, 'completed');
+        assert.equal(done.progress.fraction, 1);
+        assert.equal(done.version, last.data.version);
+        assert.equal(last.data.kind, 'generation');
+        assert.equal(last.data.result_url, done.result_url);
+        const output = done.outputs[0];
+        assert.equal(output.url, done.result_url);
+        assert.equal(output.media_type, wish.type);
+
+        const file = await fetch_file(done.result_url);
+        assert.equal(file.status, 200);
+        assert.equal(file.headers['content-type'], output.content_type);
+        assert.equal(file.bytes.length, output.bytes);
+        assert.equal(sha256(file.bytes), output.sha256);
+        if (output.thumbnail_url) {
+            const small = await fetch_file(output.thumbnail_url);
+            assert.equal(small.status, 200);
+            assert.equal(small.headers['content-type'], 'image/webp');
+            const facts = await probe(small.bytes, 'webp');
+            assert.ok(facts.streams[0].width <= 512 && facts.streams[0].width > 0);
+        }
+        return { job: done, bytes: file.bytes, output };
+    }
+    async function result(wish) {
+        const job = await ann.finished((await ann.make(wish)).id);
+        assert.equal(job.state, 'completed', JSON.stringify(job.error));
+        return { job, bytes: (await fetch_file(job.result_url)).bytes };
+    }
+
+    test('an image: 202, every event in order, three stages, a PNG that is what it was said to be', async () => {
+        const { bytes, output } = await check_generation({ type: 'image', prompt: 'a lighthouse above the sea at dusk', seed: '7', params: { width: 640, height: 480 } });
+        assert.equal(output.content_type, 'image/png');
+        assert.deepEqual([output.width, output.height], [640, 480]);
+        assert.ok(output.thumbnail_url, 'it has a thumbnail');
+        const facts = await probe(bytes, 'png');
+        assert.deepEqual([facts.streams[0].codec_name, facts.streams[0].width, facts.streams[0].height], ['png', 640, 480]);
+        assert.match(bytes.toString('latin1'), /Local sample made by Kiln/, 'its metadata says what it is');
+        assert.doesNotMatch(bytes.toString('latin1'), /\bAI\b|artificial/i);
+    });
+
+    test('a film: an MP4 with its duration, dimensions and a thumbnail', async () => {
+        const { bytes, output } = await check_generation({ type: 'video', prompt: 'clouds over green hills', seed: '7', params: { width: 320, height: 256, duration_s: 3, fps: 10 } });
+        assert.equal(output.content_type, 'video/mp4');
+        assert.deepEqual([output.width, output.height], [320, 256]);
+        assert.ok(Math.abs(output.duration_ms - 3000) <= 200, `${output.duration_ms} ms`);
+        assert.ok(output.thumbnail_url, 'it has a thumbnail');
+        const facts = await probe(bytes, 'mp4');
+        const film = facts.streams.find(s => s.codec_type === 'video');
+        assert.deepEqual([film.codec_name, film.width, film.height], ['h264', 320, 256]);
+        assert.ok(Math.abs(Number(facts.format.duration) * 1000 - output.duration_ms) < 100);
+        assert.match(JSON.stringify(facts.format.tags), /[Ll]ocal sample/);
+        assert.ok(bytes.indexOf('moov') < bytes.indexOf('mdat'), 'a browser can begin before it has all of it');
+    });
+
+    test('a recording: an MP3 with its duration', async () => {
+        const { bytes, output } = await check_generation({ type: 'audio', prompt: 'Hello. This came out of a queue.', seed: '7' });
+        assert.equal(output.content_type, 'audio/mpeg');
+        const facts = await probe(bytes, 'mp3');
+        assert.equal(facts.streams.find(s => s.codec_type === 'audio').codec_name, 'mp3');
+        assert.ok(output.duration_ms > 500 && Math.abs(Number(facts.format.duration) * 1000 - output.duration_ms) < 200, `${output.duration_ms} ms`);
+        assert.match(JSON.stringify(facts.format.tags), /[Ll]ocal sample/);
+    });
+
+    test('the same seed gives the same bytes, another prompt or seed others', async () => {
+        for (const wish of [
+            { type: 'image', prompt: 'a forest', seed: '11', params: { width: 320, height: 256 } },
+            { type: 'audio', prompt: 'Once more.', seed: '11' },
+            { type: 'video', prompt: 'a forest', seed: '11', params: { width: 256, height: 256, duration_s: 3, fps: 10 } },
+        ]) {
+            const [once, again, other, another] = await Promise.all([
+                result(wish), result(wish), result({ ...wish, prompt: 'a city by night' }), result({ ...wish, seed: '12' })]);
+            assert.equal(sha256(once.bytes), sha256(again.bytes), `${wish.type}: the same seed`);
+            assert.notEqual(sha256(once.bytes), sha256(other.bytes), `${wish.type}: another prompt`);
+            assert.notEqual(sha256(once.bytes), sha256(another.bytes), `${wish.type}: another seed`);
+        }
+    });
+
+    test('different prompts look different, not only in a bit', async () => {
+        const [forest, desert] = await Promise.all(['a forest in the morning', 'a desert at noon'].map(prompt => result({ type: 'image', prompt, seed: '3', params: { width: 256, height: 256, caption: false } })));
+        const [a, b] = [await pixels(forest.bytes), await pixels(desert.bytes)];
+        let difference = 0;
+        for (let i = 0; i < a.length; i++) difference += Math.abs(a[i] - b[i]);
+        assert.ok(difference / a.length > 10, `the mean difference is ${difference / a.length} of 255`);
+    });
+
+    test('with pictures sent in it composes them, and outside the region it reports every pixel stays', async () => {
+        const base = make_png(400, 300, checkered);
+        const card = make_png(120, 90, () => [200, 30, 60]);
+        const ids = [await ann.upload('base.png', 'image/png', base), await ann.upload('card.png', 'image/png', card)];
+        const media_ready = await stream.sees('media.ready', e => e.event === 'media.ready' && e.data.media_id === ids[1]);
+        assert.ok(media_ready.id);
+        const { job, bytes } = await result({ type: 'image', prompt: 'a red card', seed: '5', media: ids });
+        assert.deepEqual(job.media.map(m => m.id), ids);
+        assert.equal(job.media[0].sha256, sha256(base));
+        const { region } = (await kiln.rows(`select output -> 'draw' -> 'region' as region from kiln.task where task_id = kiln.task_id(${job.id}, 2)`))[0];
+        const [was, is] = [await pixels(base), await pixels(bytes)];
+        assert.equal(is.length, was.length);
+        let outside = 0, inside = 0;
+        for (let y = 0; y < 300; y++) {
+            for (let x = 0; x < 400; x++) {
+                const at = (y * 400 + x) * 3;
+                const is_in = x >= region.left && x < region.left + region.width && y >= region.top && y < region.top + region.height;
+                if (was[at] !== is[at] || was[at + 1] !== is[at + 1] || was[at + 2] !== is[at + 2]) is_in ? inside++ : outside++;
+            }
+        }
+        assert.equal(outside, 0, 'no pixel outside the region has changed');
+        assert.ok(inside > region.width * region.height / 2, 'the region has');
+    });
+
+    test('an upload is read back by its id in a job of its owner only', async () => {
+        const id = await ann.upload('mine.png', 'image/png', make_png(64, 64, checkered));
+        const answer = await kiln.user('bob').call('POST', '/generate', { type: 'image', prompt: 'x', media: [id] });
+        assert.equal(answer.status, 422);
+        assert.equal(answer.json.errors[0].field, '/media/0');
+    });
+
+    describe('a file by its link', () => {
+        let url, bytes, job;
+        before(async () => { ({ job, bytes } = await result({ type: 'image', prompt: 'a meadow', seed: '1', params: { width: 256, height: 256 } })); url = job.result_url; });
+
+        test('HEAD tells what GET would, without the bytes', async () => {
+            const head = await request(kiln.url, 'HEAD', url);
+            assert.equal(head.status, 200);
+            assert.equal(Number(head.headers['content-length']), bytes.length);
+            assert.equal(head.bytes.length, 0);
+            assert.equal(head.headers.etag, `"${sha256(bytes)}"`);
+            assert.equal(head.headers['accept-ranges'], 'bytes');
+            assert.equal(head.headers['x-content-type-options'], 'nosniff');
+        });
+        test('Range gives the part that was asked for', async () => {
+            for (const [range, part] of [['bytes=0-9', bytes.subarray(0, 10)], ['bytes=100-', bytes.subarray(100)], ['bytes=-7', bytes.subarray(-7)], [`bytes=5-${bytes.length + 99}`, bytes.subarray(5)]]) {
+                const answer = await fetch_file(url, { headers: { Range: range } });
+                assert.equal(answer.status, 206, range);
+                assert.ok(answer.bytes.equals(part), range);
+                assert.match(answer.headers['content-range'], new RegExp(`^bytes \\d+-\\d+/${bytes.length}$`));
+            }
+        });
+        test('a range beyond the end is 416 with the size', async () => {
+            const answer = await fetch_file(url, { headers: { Range: `bytes=${bytes.length}-` } });
+            assert.equal(answer.status, 416);
+            assert.equal(answer.headers['content-range'], `bytes */${bytes.length}`);
+        });
+        test('what is no range, or is of another version, gives the whole', async () => {
+            for (const headers of [{ Range: 'lines=1-2' }, { Range: 'bytes=0-9', 'If-Range': '"another"' }]) {
+                const answer = await fetch_file(url, { headers });
+                assert.equal(answer.status, 200);
+                assert.ok(answer.bytes.equals(bytes));
+            }
+        });
+        test('If-None-Match with its tag is 304 without a body', async () => {
+            for (const tag of [`"${sha256(bytes)}"`, `"x", W/"${sha256(bytes)}"`, '*']) {
+                const answer = await fetch_file(url, { headers: { 'If-None-Match': tag } });
+                assert.equal(answer.status, 304, tag);
+                assert.equal(answer.bytes.length, 0);
+            }
+            assert.equal((await fetch_file(url, { headers: { 'If-None-Match': '"another"' } })).status, 200);
+        });
+        test('a forged or expired link, or one of another file or variant, is 403', async () => {
+            const { searchParams, pathname } = new URL(url, kiln.url);
+            const id = pathname.split('/').pop();
+            const [exp, sig] = [searchParams.get('exp'), searchParams.get('sig')];
+            const past = Math.floor(Date.now() / 1000) - 10;
+            const sign = (variant, at) => kiln.psql(`select kiln.sign_link(${id}, '${variant}', ${at})`);
+            for (const [what, target] of [
+                ['no signature', `${pathname}?exp=${exp}`],
+                ['no query', pathname],
+                ['one letter changed', `${pathname}?exp=${exp}&sig=${sig.slice(0, -1)}${sig.endsWith('0') ? '1' : '0'}`],
+                ['a later end', `${pathname}?exp=${Number(exp) + 3600}&sig=${sig}`],
+                ['another file', `/api/v1/media/${Number(id) + 1}?exp=${exp}&sig=${sig}`],
+                ['another variant', `${pathname}?variant=thumbnail&exp=${exp}&sig=${sig}`],
+                ['the link of an upload', `${pathname}?exp=${exp}&sig=${await sign('upload', exp)}`],
+                ['the past', `${pathname}?exp=${past}&sig=${await sign('', past)}`],
+            ]) {
+                const answer = await fetch_file(target);
+                assert.equal(answer.status, 403, `${what}: ${answer.text}`);
+                assert.equal(answer.json.code, 'link_expired');
+            }
+        });
+    });
+
+    describe('an upload', () => {
+        const place = (content_type, bytes) => ann.call('POST', '/uploads/presign', { filename: 'a file.png', content_type, bytes }).then(a => a.json);
+        const put = (to, body, headers = {}) => request(kiln.url, 'PUT', to.url, { headers: { ...to.headers, 'Content-Length': body.length, ...headers }, body });
+        const picture = make_png(32, 32, checkered);
+
+        test('of 64 MiB is taken in constant memory, and comes back bit for bit', { timeout: 60000 }, async () => {
+            const size = 64 << 20;
+            const big = randomBytes(size);
+            picture.copy(big, 0, 0, 64);
+            const to = await place('image/png', size);
+            const peak = () => Number(/VmHWM:\s+(\d+)/.exec(fs.readFileSync(`/proc/${kiln.main.pid}/status`, 'utf8'))[1]) * 1024;
+            const before_it = peak();
+            const answer = await put(to, big);
+            assert.equal(answer.status, 200, answer.text);
+            assert.equal(answer.json.state, 'ready');
+            assert.equal(answer.json.bytes, size);
+            assert.equal(answer.json.sha256, sha256(big));
+            const back = await fetch_file(answer.json.url);
+            assert.ok(back.bytes.equals(big));
+            const grown = peak() - before_it;
+            assert.ok(isSanitized || grown < 6 << 20, `the server's memory grew by ${grown >> 10} KiB`);
+        });
+        test('longer than uploads may be is refused when it is asked for', async () => {
+            const answer = await ann.call('POST', '/uploads/presign', { filename: 'x.png', content_type: 'image/png', bytes: (64 << 20) + 1 });
+            assert.equal(answer.status, 422);
+            assert.equal(answer.json.errors[0].field, '/bytes');
+        });
+        test('that lies about type or size is refused, and leaves no file behind', async () => {
+            const files = stored().length;
+            const jpeg = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), randomBytes(5000)]);
+            assert.equal((await put(await place('image/png', jpeg.length), jpeg)).status, 415, 'bytes of another type');
+            assert.equal((await put(await place('image/png', picture.length), picture, { 'Content-Type': 'image/jpeg' })).status, 415, 'another Content-Type');
+            const shorter = await put(await place('image/png', picture.length + 1), picture);
+            assert.deepEqual([shorter.status, shorter.json.code], [422, 'invalid_field'], 'fewer bytes than announced');
+            const longer = await put(await place('image/png', picture.length), Buffer.concat([picture, Buffer.alloc(1)]));
+            assert.ok([413, 422].includes(longer.status), `more bytes than announced: ${longer.status}`);
+            const html = Buffer.from('<html><script>alert(1)</script>');
+            assert.equal((await ann.call('POST', '/uploads/presign', { filename: 'x.html', content_type: 'text/html', bytes: html.length })).status, 422);
+            assert.equal(stored().length, files);
+        });
+        test('happens once: what was checked is what is used', async () => {
+            const to = await place('image/png', picture.length);
+            assert.equal((await put(to, picture)).status, 200);
+            const again = await put(to, picture);
+            assert.deepEqual([again.status, again.json.code], [409, 'state_conflict']);
+        });
+        test('that breaks off leaves no file behind, and may be begun again', async () => {
+            const files = stored().length;
+            const big = Buffer.concat([picture, randomBytes(4 << 20)]);
+            const to = await place('image/png', big.length);
+            await new Promise(resolve => {
+                const req = http.request(new URL(to.url, kiln.url), { method: 'PUT', headers: { ...to.headers, 'Content-Length': big.length } });
+                req.on('error', resolve);
+                req.write(big.subarray(0, 2 << 20), () => req.destroy(new Error('gone')));
+            });
+            await until('the half file to go', () => stored().length === files);
+            assert.equal((await put(to, big)).status, 200);
+        });
+        test('of a file that is no picture inside fails the job with a reason, not the runner', async () => {
+            const broken = Buffer.concat([picture.subarray(0, 60), randomBytes(400)]);
+            const id = await ann.upload('broken.png', 'image/png', broken);
+            const job = await ann.finished((await ann.make({ type: 'image', prompt: 'x', media: [id] })).id);
+            assert.equal(job.state, 'failed');
+            assert.equal(job.error.code, 'invalid');
+            assert.ok(job.error.message.length > 5);
+            assert.equal(job.attempts, 1, 'trying again would change nothing');
+        });
+    });
+
+    test('deleting a generation removes its rows, its links and its files', async () => {
+        const { job } = await result({ type: 'image', prompt: 'to be forgotten', seed: '2', params: { width: 256, height: 256 } });
+        const keys = (await kiln.rows(`select storage_key, thumbnail_key from kiln.media where job_id = ${job.id}`)).flatMap(row => Object.values(row)).filter(Boolean);
+        const files = keys.map(key => path.join(kiln.media, key));
+        assert.ok(files.length >= 2 && files.every(file => fs.existsSync(file)), `${files}`);
+        assert.equal((await kiln.user('bob').call('DELETE', `/generations/${job.id}`)).status, 404);
+        assert.equal((await ann.call('DELETE', `/generations/${job.id}`)).status, 204);
+        assert.equal((await ann.call('GET', `/generations/${job.id}`)).status, 404);
+        assert.equal((await fetch_file(job.result_url)).status, 404);
+        await until('the files to go', () => !files.some(file => fs.existsSync(file)), 30000);
+    });
+});
