@@ -50,6 +50,8 @@ begin
            stage       = case when d.stage < j.stages and j.state <> 'cancelling' then d.stage + 1 else j.stage end,
            version     = case when d.stage < j.stages and j.state = 'running' then j.version else j.version + 1 end,
            finished_at = case when d.stage = j.stages or j.state = 'cancelling' then kiln.now() end,
+           error_code    = case when d.stage < j.stages and j.state = 'cancelling' then 'cancelled' end,
+           error_message = case when d.stage < j.stages and j.state = 'cancelling' then 'Cancelled.' end,
            output      = case when d.stage = j.stages then d.output end
       from kiln.task_ended d
      where d.task_id = any (p_task_ids) and d.state = 'done' and j.job_id = d.job_id and j.state in ('running', 'cancelling', 'held');

@@ -95,7 +95,7 @@ comment on function kiln.guard_job_delete() is 'Refuses to delete a job that has
 
 create or replace trigger t10_guard_delete
     before delete on kiln.job
-    for each row when (old.finished_at is null)
+    for each row when (old.state not in ('completed', 'failed', 'cancelled'))
     execute function kiln.guard_job_delete();
 alter table kiln.job enable always trigger t10_guard_delete;
 
