@@ -87,6 +87,17 @@ create or replace trigger t10_guard_delete
 alter table kiln.task enable always trigger t10_guard_delete;
 create or replace trigger t10_guard_truncate before truncate on kiln.task for each statement execute function kiln.guard_truncate();
 alter table kiln.task enable always trigger t10_guard_truncate;
+do $$
+declare
+    v_part text;
+begin
+    foreach v_part in array '{task_ready,task_running,task_waiting,task_held,task_ended}'::text[]     -- a trigger for TRUNCATE is not inherited
+    loop
+        execute format('create or replace trigger t10_guard_truncate before truncate on kiln.%I for each statement execute function kiln.guard_truncate()', v_part);
+        execute format('alter table kiln.%I enable always trigger t10_guard_truncate', v_part);
+    end loop;
+end
+$$;
 
 create or replace function kiln.on_task_update()
 returns trigger

@@ -45,10 +45,11 @@ select 'task', t.task_id, 'is there twice'
   from kiln.task t
  group by t.task_id having count(*) > 1
 union all
+-- (One that a person adopted while it was held has the attempt after which it was held.)
 select 'task', t.task_id, 'is done, and no attempt says so, or more than one'
   from kiln.task t
  where t.state = 'done' and t.runner_id is not null and t.created_at > kiln.now() - (select c.attempt_keep from kiln.config c)
-   and 1 <> (select count(*) from kiln.attempt a where a.job_id = t.job_id and a.task_id = t.task_id and a.outcome = 'done')
+   and 1 <> (select count(*) from kiln.attempt a where a.job_id = t.job_id and a.task_id = t.task_id and (a.outcome = 'done' or a.fence = t.fence))
 union all
 select 'task', t.task_id, format('runs with runner %s, which is gone', t.runner_id)
   from kiln.task_running t

@@ -173,5 +173,6 @@ select lives_ok('update kiln.job set state = ''cancelled'' where job_id = (selec
 reset role;
 select is(fixture.task_states(job_id), 'cancelled', 'and does all that belongs to it') from of_admin;
 
+select is_empty('select * from kiln.contradictions', 'and nothing contradicts anything after all of this');
 select * from finish();
 rollback;
