@@ -6,7 +6,8 @@
 # An empty database gets db/ whole (db/install.psql). An older one gets what it lacks of migrations/, and its code anew:
 # views, kiln_api and kiln_runner are dropped first, so that a migration may change what they lean on, and db/code.psql
 # loads them again. An advisory lock lets one migration run at a time. The database's comment keeps a
-# checksum of db/, so that a second run with nothing to do touches nothing.
+# checksum of db/, so that a second run with nothing to do touches nothing, and one of the tables alone, so that new code
+# is never put over old tables without a migration between.
 # Needs the right to create roles and extensions (a superuser, or the owner on a managed service).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -26,6 +27,8 @@ if [[ -n ${DATABASE_URL:-} ]]; then
 fi
 
 code=$(find db migrations -type f \( -name '*.sql' -o -name '*.psql' \) -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16)
+# The tables alone, without remarks: where they differ and no migration leads there, new code would meet old tables.
+tables=$({ find db/schema db/tables.psql -type f -print0 2>/dev/null || true; } | LC_ALL=C sort -z | xargs -0r cat | sed 's/--.*//' | tr -d ' \n' | sha256sum | cut -c1-16)
 
 {
     cat <<'BEGIN'
@@ -38,10 +41,12 @@ set local lock_timeout = '10s';
 -- People's settings must not reach into the files.
 set local search_path = pg_catalog, public;
 BEGIN
-    printf "\\set code '%s'\n" "$code"
+    printf "\\set code '%s'\n\\set tables '%s'\n" "$code" "$tables"
     cat <<'DECIDE'
 select to_regclass('kiln.migration') is null as is_empty,
-       coalesce(shobj_description(d.oid, 'pg_database'), '') like '%code ' || :'code' || '%' as is_same
+       coalesce(shobj_description(d.oid, 'pg_database'), '') like '%code ' || :'code' || '%' as is_same,
+       coalesce(shobj_description(d.oid, 'pg_database'), '') like '%tables %'
+       and coalesce(shobj_description(d.oid, 'pg_database'), '') not like '%tables ' || :'tables' || '%' as has_other_tables
   from pg_database d where d.datname = current_database() \gset
 \if :is_empty
     \i db/install.psql
@@ -62,10 +67,15 @@ DECIDE
     printf "select exists (select from (values %s) f (number, name, file) where f.number is not null and not exists (select from kiln.migration m where m.number = f.number)) as is_behind,\n" "${names%,}"
     printf "       coalesce((select string_agg(m.number::text, ', ' order by m.number) from kiln.migration m where m.number > (select coalesce(max(f.number), 0) from (values %s) f (number, name, file))), '') as ahead \\gset\n" "${names%,}"
     cat <<'REST'
+select :'has_other_tables'::boolean and not :'is_behind'::boolean as is_stranded \gset
 select :'ahead' <> '' as is_ahead, :'is_behind'::boolean or not :'is_same'::boolean as has_work \gset
 \if :is_ahead
     \warn 'database: it has migrations that this checkout does not know:' :ahead
     do $$ begin raise exception 'this database belongs to a later release: run that one'; end $$;
+\endif
+\if :is_stranded
+    do $$ begin raise exception 'this database has other tables than this checkout, and no migration leads there'
+        using hint = 'Before the first release that happens between two checkouts. Of the embedded one: ./kiln down, move KILN_HOME (.kiln) away, ./kiln up.'; end $$;
 \endif
 \if :has_work
     do $$
@@ -114,7 +124,7 @@ END
         printf "insert into kiln.migration (number, name) values (%d, '%s') on conflict do nothing;\n" "$((10#${base%%_*}))" "${name%.sql}"
     done
     cat <<'MARK'
-select format('comment on database %I is %L', current_database(), 'Kiln, code ' || :'code') as remark
+select format('comment on database %I is %L', current_database(), 'Kiln, code ' || :'code' || ', tables ' || :'tables') as remark
  where not :'is_same'::boolean or :'is_empty'::boolean \gexec
 commit;
 MARK

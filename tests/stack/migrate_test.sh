@@ -67,6 +67,13 @@ is "$(grep -c 'up to date' "$work/four")" 3 'and three find nothing to do'
 rm migrations/0003_once.sql
 like "$(scripts/migrate.sh 2>&1)" 'later release' 'a database of a later release is refused'
 
+cp migrations/0001_initial.sql migrations/0003_once.sql
+mkdir db/schema
+printf 'create table kiln.unheard_of (a int);\n' >db/schema/unheard.sql
+like "$(scripts/migrate.sh 2>&1)" 'has other tables than this checkout' 'tables that no migration leads to are refused, rather than met by new code'
+printf 'create table kiln.unheard_of (a int);\n' >migrations/0004_unheard.sql
+like "$(scripts/migrate.sh 2>&1)" 'applied 0004_unheard.sql' 'with a migration they are fine'
+
 # --- the real one ---------------------------------------------------------------------------------------------------------
 export PGDATABASE=real
 psql -X -q -d postgres -c 'create database real'
