@@ -62,6 +62,8 @@ async function free_port() {
 // --- what must not outlive us ------------------------------------------------------------------------------------------
 
 const open = new Set();         // of Kiln
+// Programs die with us (PDEATHSIG); the cluster and the folder are the guard's, a shell that sees our pipe close, however we die.
+const guard_script = `trap '' INT TERM HUP; read -r; "$1" stop "$2/cluster" immediate >/dev/null 2>&1; [[ -n $3 ]] || rm -rf "$2"`;
 process.on('exit', () => { for (const kiln of open) kiln.end_now(); });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
 
@@ -72,7 +74,7 @@ export class Program {
         this.name = name;
         this.lines = [];
         this.stdout = this.stderr = '';
-        this.child = spawn(command, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+        this.child = spawn('setpriv', ['--pdeathsig', 'KILL', command, ...args], { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
         this.pid = this.child.pid;
         this.exit = new Promise(resolve => this.child.on('close', (code, signal) => resolve(this.ended = { code, signal })));
         this.child.on('error', error => { this.stderr += error; });
@@ -84,7 +86,7 @@ export class Program {
     /** Log lines (JSON) that carry this message. */
     logged(message) {
         return this.output.split('\n').filter(line => line.startsWith('{')).map(line => { try { return JSON.parse(line); } catch { return {}; } })
-            .filter(line => !message || line.message === message || line.msg === message);
+            .filter(line => !message || line.msg === message);
     }
     signal(name) { if (!this.ended) process.kill(this.pid, name); }
     async stop(signal = 'SIGTERM', ms = 20000) {
@@ -135,6 +137,10 @@ export class Kiln {
         this.sessions = new Set();
         this.streams = new Set();
         open.add(this);
+        this.guard = spawn('bash', ['-c', guard_script, 'guard', cluster_sh, this.folder, process.env.KILN_E2E_KEEP ?? ''], { env: clean, detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+        this.guard.unref();
+        this.guard.stdin.unref?.();
+        this.guard.stdin.on('error', () => {});
     }
 
     async start_database() {
@@ -266,7 +272,7 @@ export class Kiln {
     }
 
     async enqueue(pipeline, { input = {}, account = 'null', priority = 1, run_at = 'null' } = {}) {
-        return this.psql(`select kiln.enqueue('${pipeline}', $i$${JSON.stringify(input)}$i$::jsonb, ${account}, ${priority}, ${run_at})`);
+        return this.psql(`select kiln.enqueue('${pipeline}', $i$${JSON.stringify(input)}$i$::jsonb, ${account}, ${priority}::smallint, ${run_at})`);
     }
     async job(id) { return (await this.rows(`select * from kiln.job where job_id = ${id}`))[0]; }
     async attempts(id) { return this.rows(`select a.*, r.name as runner from kiln.attempt a left join kiln.runner r using (runner_id) where a.job_id = ${id} order by a.fence`); }
@@ -293,7 +299,7 @@ export class Kiln {
         this.end_now();
     }
     end_now() {
-        open.delete(this);
+        if (!open.delete(this)) return;
         for (const program of this.programs) if (!program.ended) try { process.kill(program.pid, 'SIGKILL'); } catch { /* gone */ }
         for (const session of this.sessions) if (session.child.exitCode === null) session.child.kill('SIGKILL');
         if (fs.existsSync(path.join(this.cluster, 'pg/postmaster.pid'))) {
@@ -306,6 +312,7 @@ export class Kiln {
         } else {
             fs.rmSync(this.folder, { recursive: true, force: true });
         }
+        this.guard.stdin.destroy();
     }
 }
 
