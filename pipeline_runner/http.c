@@ -326,6 +326,10 @@ static bool set_method(struct call *call, const char *method)
                          call->task->input); /* lives as long as the slot */
         curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE,
                          (curl_off_t)strlen(call->task->input));
+        /* On a kept connection that dies without an answer libcurl would send the body once more by
+         * itself, and the attempt that is recorded would have been two calls. A fresh one it does
+         * not repeat. */
+        curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
         return curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, method) == CURLE_OK;
     }
     return false;
