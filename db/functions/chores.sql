@@ -46,11 +46,11 @@ begin
     end loop;
     -- The end of each part stands in its name. A part of the log may go when all that it can hold is past and old.
     for v_part in
-        select c.oid::regclass as name, 'event' as parent, substr(c.relname, 8)::bigint + c_span as ends
+        select c.oid::regclass::text as name, 'event' as parent, substr(c.relname, 8)::bigint + c_span as ends
           from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
          where i.inhparent = 'kiln.event'::regclass and c.relname ~ '^event_x[0-9]+$'
         union all
-        select c.oid::regclass, 'attempt', null
+        select c.oid::regclass::text, 'attempt', null
           from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
          where i.inhparent = 'kiln.attempt'::regclass and c.relname ~ '^attempt_w[0-9]{8}$'
          order by 2, 3
@@ -60,7 +60,7 @@ begin
             execute format('select at from %s order by xid desc, event_id desc limit 1', v_part.name) into v_newest;
             continue when v_newest >= kiln.now() - v_config.event_keep;
         else
-            continue when to_date(right(v_part.name::text, 8), 'YYYYMMDD') + 7 >= kiln.now() - v_config.attempt_keep;
+            continue when to_date(right(v_part.name, 8), 'YYYYMMDD') + 7 >= kiln.now() - v_config.attempt_keep;
         end if;
         begin
             execute format('drop table %s', v_part.name);

@@ -1,8 +1,9 @@
 -- The retry rule. The runner says what happened (a class); what follows from it is decided here and nowhere else.
+-- In seconds: a day doubled thirty times is out of an interval's range.
 create or replace function kiln.backoff(p_base interval, p_cap interval, p_attempts int)
 returns interval
 language sql volatile
-return least(p_cap, p_base * power(2, least(p_attempts - 1, 30))) * (0.75 + random() / 2);
+return least(extract(epoch from p_cap), extract(epoch from p_base) * power(2, least(p_attempts - 1, 30))) * (0.75 + random() / 2) * interval '1 second';
 comment on function kiln.backoff(interval, interval, int) is
 'The wait after attempt number p_attempts: the base doubled each time, at most the cap, spread by a quarter either way.';
 
