@@ -146,7 +146,7 @@ export class Kiln {
     async start_database() {
         // Copies, so that a build beside us never changes a program that runs.
         for (const name of ['kiln-server', 'kiln-runner', 'kiln-media']) fs.copyFileSync(path.join(built, name), path.join(this.bin, name));
-        const started = await run(cluster_sh, ['start', this.cluster, '--fast', '--set', 'log_min_messages=warning']);
+        const started = await run(cluster_sh, ['start', this.cluster, '--fast', '--set', 'synchronous_commit=on', '--set', 'log_min_messages=warning']);
         if (started.code !== 0) throw new Error(`no cluster: ${started.err}`);
         this.socket = started.out.trim();
         this.pg = { ...clean, PGHOST: this.socket, PGPORT: '5432', PGUSER: 'postgres', PGDATABASE: 'postgres', PGOPTIONS: '-c client_min_messages=warning' };
@@ -236,7 +236,7 @@ export class Kiln {
         if (ended.code !== 0) throw new Error(`restart: ${ended.err}`);
     }
     async stop_database(how = 'fast') { await run(cluster_sh, ['stop', this.cluster, how]); }
-    async start_again() { await run(cluster_sh, ['start', this.cluster, '--fast']); }
+    async start_again() { await run(cluster_sh, ['start', this.cluster, '--fast', '--set', 'synchronous_commit=on']); }
 
     /** The cluster's processes: the postmaster first. */
     database_pids() {
@@ -284,6 +284,11 @@ export class Kiln {
             return job.state === state;
         }, ms);
         return job;
+    }
+
+    /** The log of an account, one line an event, as Stream.log() gives it. */
+    async log(account) {
+        return (await this.rows(`select type || ' ' || coalesce(job_id::text, '-') || ' v' || coalesce(version::text, '-') || ' ' || kiln.render_time(at) as line from kiln.event where account_id = ${account}`)).map(row => row.line).sort();
     }
 
     // --- people
@@ -479,6 +484,10 @@ export class Stream {
     }
     of(job_id) { return this.events.filter(event => event.data.job_id === String(job_id)); }
     types(job_id) { return this.of(job_id).map(event => event.event); }
+    /** What it saw, to be compared with Kiln.log(): one line an event, sorted, since between jobs there is no order. */
+    log() {
+        return this.events.filter(e => e.event !== 'ready' && e.event !== 'reset').map(e => `${e.event} ${e.data.job_id ?? '-'} v${e.data.version ?? '-'} ${e.data.at}`).sort();
+    }
     async opened(ms = 10000) { await until('the stream to say ready', () => this.events.some(e => e.event === 'ready') || this.is_over, ms); return this; }
     async sees(what, look, ms = 20000) { return until(`the stream to show ${what}`, () => this.events.find(look), ms); }
     async sees_end_of(job_id, ms = 60000) {
