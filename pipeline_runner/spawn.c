@@ -95,6 +95,15 @@ static void copy_in(const struct spawn_file *file)
     do
         got = copy_file_range(file->fd, NULL, to, NULL, (size_t)1 << 30, 0);
     while (got > 0);
+    if (got < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
+        char buffer[65536];
+
+        /* The store lies on another file system, and this kernel copies within one only. */
+        while ((got = read(file->fd, buffer, sizeof(buffer))) > 0)
+            for (ssize_t done = 0, put; done < got; done += put)
+                if ((put = write(to, buffer + done, (size_t)(got - done))) < 0)
+                    give_up("copy an input file");
+    }
     if (got < 0)
         give_up("copy an input file");
     close(to);

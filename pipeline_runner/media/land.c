@@ -9,7 +9,7 @@
 static float *outline(const struct scene *scene, uint32_t seed, float base, float amplitude,
                       float frequency, float ridged, int octaves)
 {
-    float *top = g_new(float, (gsize)scene->canvas->width + 1);
+    float *top = g_new0(float, (gsize)scene->canvas->width + 1);
 
     for (int x = 0; x <= scene->canvas->width; x++) {
         float u = (float)x / scene->unit * frequency, n = noise_fbm(seed, u, 0.5f, octaves);

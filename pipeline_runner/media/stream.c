@@ -11,6 +11,11 @@
 #include "picture.h"
 #include "program.h"
 
+/* What ffprobe is to tell. */
+static const char entries[] =
+    "format=duration:stream=codec_type,codec_name,width,height:stream_disposition=attached_pic"
+    ":stream_side_data=rotation";
+
 enum {
     PROBE_SECONDS    = 20,
     DECODE_SECONDS   = 120,
@@ -56,28 +61,25 @@ static void take_stream(const json_t *stream, struct stream_facts *facts)
 static bool ask(const char *url, enum format format, struct stream_facts *facts, double *claimed_s,
                 struct fault *fault)
 {
-    const char *const argv[] = {
-        "ffprobe",
-        "-hide_banner",
-        "-v",
-        "error",
-        "-protocol_whitelist",
-        "file,pipe",
-        "-f",
-        format_demuxer(format),
-        "-of",
-        "json",
-        "-show_entries",
-        "format=duration:stream=codec_type,codec_name,width,height:stream_disposition=attached_pic"
-        ":stream_side_data=rotation",
-        "-i",
-        url,
-        NULL
-    };
-    char       *text = NULL;
-    size_t      length, i;
-    json_t     *root, *streams, *stream;
-    const char *duration;
+    const char *const argv[] = { "ffprobe",
+                                 "-hide_banner",
+                                 "-v",
+                                 "error",
+                                 "-protocol_whitelist",
+                                 "file,pipe",
+                                 "-f",
+                                 format_demuxer(format),
+                                 "-of",
+                                 "json",
+                                 "-show_entries",
+                                 entries,
+                                 "-i",
+                                 url,
+                                 NULL };
+    char             *text   = NULL;
+    size_t            length, i;
+    json_t           *root, *streams, *stream;
+    const char       *duration;
 
     if (!program_run(argv, NULL, &text, &length, 1 << 20, PROBE_SECONDS, false, EXIT_INVALID,
                      fault))

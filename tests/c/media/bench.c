@@ -16,11 +16,13 @@ static json_t *answer;
 
 int bench_open(void **state)
 {
+    char here[sizeof fixtures - 64];
+
     (void)state;
-    if (getcwd(fixtures, sizeof fixtures - 64) == NULL || cli_start("media_test") != 0)
+    if (getcwd(here, sizeof here) == NULL || cli_start("media_test") != 0)
         return -1;
-    strcat(fixtures, "/tests/fixtures/media/");
-    strcpy(folder, "/tmp/kiln-media-test-XXXXXX");
+    snprintf(fixtures, sizeof fixtures, "%s/tests/fixtures/media/", here);
+    snprintf(folder, sizeof folder, "/tmp/kiln-media-test-XXXXXX");
     return mkdtemp(folder) == NULL || chdir(folder) != 0 ? -1 : bench_clean(NULL);
 }
 
