@@ -26,9 +26,10 @@ begin
     select j.state into v_job from kiln.job j where j.job_id = p_task.job_id;
 
     v_state := case
-        when v_job not in ('running', 'held')                  then 'cancelled'
+        when v_job not in ('running', 'held', 'cancelling')    then 'cancelled'
+        when p_class = 'unknown'                               then 'held'        -- whether it was paid cannot be known, wanted or not
+        when v_job = 'cancelling'                              then 'cancelled'
         when p_class = 'cancelled'                             then 'ready'       -- stopped, but nobody asked for it
-        when p_class = 'unknown'                               then 'held'        -- whether it was paid cannot be known
         when p_class in ('invalid', 'refused')                 then 'failed'      -- trying again changes nothing
         when p_class in ('transient', 'rate_limited', 'timeout')
                                                                then case when v_tries < v_stage.max_attempts then 'waiting' else 'failed' end

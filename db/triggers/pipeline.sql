@@ -7,7 +7,7 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    insert into kiln.floor (queue_id, priority) select new.queue_id, p from generate_series(0, 3) as p;
+    insert into kiln.floor (queue_id, priority, is_paused) select new.queue_id, p, new.is_paused from generate_series(0, 3) as p;
     return null;
 end
 $$;
