@@ -57,13 +57,13 @@ begin
     loop
         if v_part.parent = 'event' then
             continue when v_part.ends > v_xid;
-            execute format('select at from %s order by xid desc, event_id desc limit 1', v_part.name) into v_newest;
+            execute format('select at from kiln.%I order by xid desc, event_id desc limit 1', v_part.name) into v_newest;
             continue when v_newest >= kiln.now() - v_config.event_keep;
         else
             continue when to_date(right(v_part.name, 8), 'YYYYMMDD') + 7 >= kiln.now() - v_config.attempt_keep;
         end if;
         begin
-            execute format('drop table %s', v_part.name);
+            execute format('drop table kiln.%I', v_part.name);
             if v_part.parent = 'event' then
                 update kiln.log_start set xid = v_part.ends where xid < v_part.ends;
             end if;

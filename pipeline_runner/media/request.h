@@ -35,7 +35,7 @@ void request_free(struct request *request);
 
 /* One `progress 0.42 drawing` line. The second form is a scene_progress: it scales to the part under way. */
 void request_progress(const struct request *request, float done, const char *label);
-void request_drawing(void *request, float done);
+void request_drawing(void *context, float done);
 
 /* A parameter, its default when absent; a wrong type or value is the user's fault. */
 bool request_integer(const struct request *request, const char *name, int fallback, int low,
