@@ -49,13 +49,14 @@ returns setof kiln_runner.claimed
 language plpgsql
 as $$
 declare
-    v_ctids    tid[];
-    v_task_ids bigint[];
-    v_new_jobs bigint[];
+    v_ctids     tid[];
+    v_task_ids  bigint[];
+    v_of_queues smallint[];
+    v_new_jobs  bigint[];
 begin
-    select array_agg(q.ctid), array_agg(q.task_id), array_agg(q.job_id) filter (where q.stage = 1)
-      into v_ctids, v_task_ids, v_new_jobs
-      from (select q.ctid, q.task_id, q.job_id, q.stage
+    select array_agg(q.ctid), array_agg(q.task_id), array_agg(q.queue_id), array_agg(q.job_id) filter (where q.stage = 1)
+      into v_ctids, v_task_ids, v_of_queues, v_new_jobs
+      from (select q.ctid, q.task_id, f.queue_id, q.job_id, q.stage
               from (select f.queue_id, f.priority, f.vt,
                            kiln.allowance(p_slots, cardinality(p_queue_ids), p_limit, cardinality(array_positions(p_busy, f.queue_id::int))) as allowed
                       from kiln.floor f
@@ -69,6 +70,16 @@ begin
              limit p_limit) q;
     if v_ctids is null then
         return;
+    end if;
+
+    -- The priorities of one queue share its allowance. Looked at only where there is enough to break it; what is left here is
+    -- found by the next claim.
+    if cardinality(p_queue_ids) > 1 and cardinality(v_ctids) + cardinality(p_busy) > greatest(1, p_slots - cardinality(p_queue_ids) + 1) then
+        select array_agg(u.ctid), array_agg(u.task_id), array_agg(u.task_id / 10000) filter (where u.task_id / 100 % 100 = 1)
+          into v_ctids, v_task_ids, v_new_jobs
+          from (select t.ctid, t.task_id, t.queue_id, row_number() over (partition by t.queue_id order by t.turn) as nth
+                  from unnest(v_ctids, v_task_ids, v_of_queues) with ordinality as t (ctid, task_id, queue_id, turn)) u
+         where u.nth <= kiln.allowance(p_slots, cardinality(p_queue_ids), p_limit, cardinality(array_positions(p_busy, u.queue_id::int)));
     end if;
 
     insert into kiln.task_running (task_id, job_id, vt, fence, runner_id, started_at, created_at, pipeline_version_id, state,

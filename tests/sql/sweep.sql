@@ -1,0 +1,117 @@
+-- Leases belong to runners. A dead runner's tasks come back as an interruption; a task that two runners died with is run alone.
+begin;
+\ir ../fixtures/fixture.sql
+select no_plan();
+select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
+
+create temporary table r as select fixture.runner('{image}', name => 'dead') as dead, fixture.runner('{image}', name => 'old') as old;
+create temporary table j as select fixture.enqueue() as a, fixture.enqueue() as b;
+select kiln_runner.claim(dead, 8) from r \g /dev/null
+
+-- Who buries -------------------------------------------------------------------------------------------------------------
+
+select fixture.pass('4 seconds') \g /dev/null
+select kiln_runner.beat(old) from r \g /dev/null
+select fixture.tick(old) from r \g /dev/null
+select is(fixture.task_states(a), 'running', 'within its lease a silent runner keeps its tasks') from j;
+select fixture.pass('4 seconds') \g /dev/null
+create temporary table y as select fixture.runner('{image}', name => 'young') as young;
+select fixture.tick(young) from y \g /dev/null
+select is(fixture.task_states(a), 'running', 'a runner that has just come buries nobody') from j;
+select fixture.tick(null) \g /dev/null
+select is(fixture.task_states(a), 'running', 'nor does a tick without a runner') from j;
+select fixture.tick(dead) from r \g /dev/null
+select is(fixture.task_states(a), 'running', 'nor does the dead one itself') from j;
+select fixture.tick(old) from r \g /dev/null
+select is(fixture.task_states(a) || ' ' || fixture.task_states(b), 'ready ready', 'one whose beats have come without a gap for a lease does, and the tasks are ready at once') from j;
+
+select is(fixture.attempts(a), 'one#1 interrupted', 'the history calls it an interruption') from j;
+select is((t.attempts, t.interruptions)::text, (0, 1)::text, 'a death is no attempt') from j join kiln.task t on t.job_id = j.a;
+select is((select message from kiln.attempt x join j on x.job_id = j.a), 'Runner dead died.', 'and the history says who died');
+select is(fixture.events(a), 'queued/1 started/2', 'people are told nothing: the job goes on') from j;
+select is((x.ended_why, x.ended_at is not null)::text, ('dead', true)::text, 'the runner is declared dead') from r join kiln.runner x on x.runner_id = r.dead;
+select throws_ok('select kiln_runner.beat(dead) from r', 'KN011', null, 'it is told so when it turns out to live');
+select throws_ok('select kiln_runner.claim(dead, 1) from r', 'KN011', null, 'also when it claims');
+
+-- After an outage every beat is late: nobody buries anybody.
+create temporary table g as select fixture.runner('{audio}', name => 'gap 1') as one, fixture.runner('{audio}', name => 'gap 2') as two;
+select fixture.outlive(one), fixture.outlive(two) from g \g /dev/null
+select kiln_runner.beat(one), 1 from g \g /dev/null
+select fixture.pass('1 minute') \g /dev/null
+select kiln_runner.beat(one) from g \g /dev/null
+select fixture.tick(one) from g \g /dev/null
+select is((select ended_at from kiln.runner, g where runner_id = g.two), null, 'a runner whose own beats had a gap buries nobody, since the database may have been away');
+select is((select since = beat_at from kiln.heartbeat, g where runner_id = g.one), true, 'its lease of unbroken beats begins anew');
+select fixture.outlive(one, '6 seconds') from g \g /dev/null
+select fixture.tick(one) from g \g /dev/null
+select is((select ended_why from kiln.runner, g where runner_id = g.two), 'dead', 'a lease later it buries who has still not beaten');
+
+-- Suspects ---------------------------------------------------------------------------------------------------------------
+
+create temporary table s as select fixture.enqueue('test/three') as suspect, fixture.runner('{audio}', name => 'undertaker') as undertaker;
+select fixture.outlive(undertaker, '6 seconds') from s \g /dev/null
+create function pg_temp.die_with_it() returns void language plpgsql as $$
+declare
+    v_job bigint := (select suspect from s);
+    v_undertaker bigint := (select undertaker from s);
+    v_runner bigint := fixture.runner('{image}', name => 'victim');
+begin
+    perform kiln_runner.beat(v_undertaker);
+    perform fixture.start(v_job, v_runner);
+    perform fixture.outlive(v_undertaker, '6 seconds');
+    perform fixture.tick(v_undertaker) from generate_series(1, 3);
+end
+$$;
+update kiln.task set state = 'cancelled' where state = 'ready' and job_id in (select unnest(array[a, b]) from j);
+select pg_temp.die_with_it(), 1 \g /dev/null
+select is((t.state, t.interruptions)::text, ('ready', 1)::text, 'after one death a task is claimed like any other') from s join kiln.task t on t.job_id = s.suspect;
+select pg_temp.die_with_it(), 1 \g /dev/null
+select is((t.state, t.interruptions)::text, ('ready', 2)::text, 'after two it is a suspect') from s join kiln.task t on t.job_id = s.suspect;
+
+create temporary table k as select fixture.runner('{image}', 4, 'busy') as busy, fixture.enqueue('test/one') as other, fixture.enqueue('test/one') as third;
+select is((select array_agg(c.job_id) from k, kiln_runner.claim(busy, 1) c), array[other], 'a suspect does not stand in the way of what came later') from k;
+update kiln.runner set ended_at = kiln.now(), ended_why = 'dead' where ended_at is null and name <> 'busy';       -- only this one is left to serve the queue
+select fixture.tick() \g /dev/null
+select is((select alone_task_id from kiln.runner, k where runner_id = k.busy), kiln.task_id(suspect, 1), 'the tick reserves it for one runner') from s;
+select is_empty('select c.job_id from k, kiln_runner.claim(busy, 3) c', 'which is given nothing new while it still runs something');
+select fixture.complete(other) from k \g /dev/null
+create temporary table kc as select c.* from k, kiln_runner.claim(busy, 4) c;
+select results_eq('select job_id from kc', 'select suspect from s', 'once idle it is given the suspect, alone');
+select is_empty('select c.job_id from k, kiln_runner.claim(busy, 3) c', 'and nothing beside it');
+select fixture.tick() \g /dev/null
+select is((select alone_task_id from kiln.runner, k where runner_id = k.busy), kiln.task_id(suspect, 1), 'as long as it runs') from s;
+
+-- It ends well: the suspicion ends with it.
+savepoint well;
+select fixture.complete(suspect) from s \g /dev/null
+select fixture.tick() \g /dev/null
+select is((select alone_task_id from kiln.runner, k where runner_id = k.busy), null, 'when it is over the runner is free again');
+select is((select count(*)::int from k, kiln_runner.claim(busy, 4)), 2, 'and is given the next stage, as unsuspicious as any, beside others');
+rollback to well;
+
+-- Or the third runner dies: it ran nothing else, so the task is the cause.
+create temporary table u as select fixture.runner('{audio}', name => 'last') as undertaker;
+select fixture.outlive(undertaker, '12 seconds') from u \g /dev/null
+select fixture.tick(undertaker) from u \g /dev/null
+select is(fixture.task_states(suspect), 'held', 'a third death, alone, holds the task') from s;
+select is((x.state, x.error_code)::text, ('held', 'poison')::text, 'as poison') from s join kiln.job x on x.job_id = s.suspect;
+select matches(x.error_message, 'It ran alone when runner busy died with it', 'with the reason as a sentence') from s join kiln.job x on x.job_id = s.suspect;
+select is(fixture.attempts(suspect), 'one#1 interrupted, one#1 interrupted, one#1 poison', 'the history tells what happened') from s;
+select is((select (reason, what_to_do)::text from kiln.held_jobs where job = suspect), ('poison', format('select kiln.resume_job(%s); -- or kiln.cancel_job(%1$s)', suspect))::text,
+          'and people are told what to type') from s;
+select is(kiln.resume_job(suspect), 'running', 'a person may give it another chance') from s;
+select is(fixture.task_states(suspect), 'ready', 'then it is ready again') from s;
+select throws_ok('select kiln.resume_job(suspect) from s', 'KN001', null, 'what is not held cannot be resumed');
+
+-- A reserved runner that dies before it could claim takes no suspect with it.
+create temporary table v as select fixture.runner('{image}', name => 'reserved') as first, fixture.runner('{audio}', name => 'digger') as digger;
+select fixture.outlive(digger, '6 seconds') from v \g /dev/null
+select fixture.tick(digger) from v \g /dev/null
+select is((select ended_why from kiln.runner, v where runner_id = v.first), 'dead', 'a runner for which a suspect was reserved dies idle');
+create temporary table n as select fixture.runner('{image}', name => 'next') as next;
+select fixture.tick() \g /dev/null
+select is((select alone_task_id from kiln.runner, n where runner_id = n.next), kiln.task_id(suspect, 1), 'and the suspect is reserved for the next') from s;
+
+select is_empty($$ select * from kiln.contradictions where complaint !~ 'which is gone' $$, 'nothing contradicts anything');
+select finish();
+rollback;
