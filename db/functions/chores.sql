@@ -46,11 +46,11 @@ begin
     end loop;
     -- The end of each part stands in its name. A part of the log may go when all that it can hold is past and old.
     for v_part in
-        select c.oid::regclass::text as name, 'event' as parent, substr(c.relname, 8)::bigint + c_span as ends
+        select c.relname::text as name, 'event' as parent, substr(c.relname, 8)::bigint + c_span as ends
           from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
          where i.inhparent = 'kiln.event'::regclass and c.relname ~ '^event_x[0-9]+$'
         union all
-        select c.oid::regclass::text, 'attempt', null
+        select c.relname::text, 'attempt', null
           from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
          where i.inhparent = 'kiln.attempt'::regclass and c.relname ~ '^attempt_w[0-9]{8}$'
          order by 2, 3

@@ -1,0 +1,103 @@
+-- Pipelines are data: a wrong one is refused when it is written, a written one never changes, and a job ends on the version it began with.
+begin;
+\ir ../fixtures/fixture.sql
+select no_plan();
+
+create function pg_temp.stage(p_pipeline text, p_position int, p_handler text, p_config text default '{}', p_queue text default 'local', p_name text default null)
+returns void language sql as $$
+    insert into kiln.stage (pipeline_version_id, position, name, handler, config, queue_id)
+    select v.pipeline_version_id, p_position, coalesce(p_name, 's' || p_position), p_handler, p_config::jsonb, fixture.queue(p_queue)
+      from kiln.pipeline_version v join kiln.pipeline p using (pipeline_id) where p.name = p_pipeline order by v.version desc limit 1
+$$;
+
+-- Refused ----------------------------------------------------------------------------------------------------------------
+
+select kiln.new_pipeline_version('wrong') \g /dev/null
+select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'magic') $$) - 'detail',
+          '{"code": "KN003", "message": "stage 1 of pipeline ''wrong'': there is no handler ''magic''", "hint": "There are: exec, http, log, media."}',
+          'a stage with an unknown handler is refused when it is written, and told which there are');
+select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'http', '{"method": "GET"}') $$) ->> 'message', 'stage 1 of pipeline ''wrong'': handler http needs url in its config',
+          'a stage whose handler lacks a key of its config is refused');
+select is(fixture.refusal(format('select pg_temp.stage(%L, 1, %L, %L)', 'wrong', h.name, '{}')) ->> 'code', case when h.required <> '{}' then 'KN003' end,
+          format('handler %s %s', h.name, case when h.required <> '{}' then 'is refused without its config' else 'needs none' end)) from kiln.handler h order by h.name;
+delete from kiln.stage where pipeline_version_id = (select max(pipeline_version_id) from kiln.pipeline_version);
+select throws_ok($$ set constraints all immediate $$, 'KN003', 'pipeline ''wrong'', version 1: it has no stage', 'a version without stages is refused at commit');
+select pg_temp.stage('wrong', 1, 'log'), pg_temp.stage('wrong', 3, 'log') \g /dev/null
+select throws_ok($$ set constraints all immediate $$, 'KN003', 'pipeline ''wrong'', version 1: its stages have a gap: 2 stages, the last at position 3', 'a gap is refused at commit');
+select throws_ok($$ select pg_temp.stage('wrong', 0, 'log') $$, '23514', null, 'stages are counted from 1');
+select throws_ok($$ select pg_temp.stage('wrong', 2, 'log', '[]') $$, '23514', null, 'a config that is no object is refused');
+select throws_ok($$ update kiln.stage set time_limit = '0' where position = 3 and pipeline_version_id = (select max(pipeline_version_id) from kiln.pipeline_version) $$, '23514', null, 'a stage without time is refused');
+select throws_ok($$ update kiln.stage set max_attempts = 0 where position = 3 and pipeline_version_id = (select max(pipeline_version_id) from kiln.pipeline_version) $$, '23514', null, 'a stage without an attempt is refused');
+select throws_ok($$ update kiln.stage set backoff_base = '2 hours', backoff_cap = '1 hour' where position = 3 and pipeline_version_id = (select max(pipeline_version_id) from kiln.pipeline_version) $$, '23514', null, 'a backoff above its cap is refused');
+select pg_temp.stage('wrong', 2, 'log') \g /dev/null
+select lives_ok($$ set constraints all immediate $$, 'without the gap it is published');
+set constraints all deferred;
+select is((select stages from kiln.pipeline where name = 'wrong'), 3::smallint, 'and new jobs will take it');
+
+-- Two stages of one version with the same name, or at the same place.
+savepoint twice;
+select kiln.new_pipeline_version('twice'), pg_temp.stage('twice', 1, 'log', p_name => 'same'), pg_temp.stage('twice', 2, 'log', p_name => 'same') \g /dev/null
+select throws_ok('set constraints all immediate', '23505', null, 'no two stages have the same name');
+rollback to twice;
+
+-- A written version never changes (those of the installation are written).
+create function pg_temp.of(p_pipeline text) returns int language sql as $$ select pipeline_version_id from kiln.pipeline where name = p_pipeline $$;
+select is(fixture.refusal(statement) - 'detail',
+          '{"code": "KN001", "message": "pipeline ''local/image'': this version is written, and jobs may run on it; its stages never change", "hint": "begin; select kiln.new_pipeline_version(''local/image''); -- then insert, update or delete its stages; commit"}',
+          'a written version is not changed, and it is said how to make another: ' || split_part(statement, ' ', 1))
+  from unnest(array[format('update kiln.stage set time_limit = %L where pipeline_version_id = %s', '1 hour', pg_temp.of('local/image')),
+                    format('delete from kiln.stage where pipeline_version_id = %s and position = 3', pg_temp.of('local/image')),
+                    format('insert into kiln.stage (pipeline_version_id, position, name, handler, queue_id) values (%s, 4, %L, %L, 1)', pg_temp.of('local/image'), 'more', 'log')]) as statement;
+set local session_replication_role = replica;
+select throws_ok(format('update kiln.stage set time_limit = %L where pipeline_version_id = %s', '1 hour', pg_temp.of('local/image')), 'KN001', null, 'not with session_replication_role = replica either');
+set local session_replication_role = origin;
+select throws_ok('update kiln.pipeline_version set version = 99', 'KN001', null, 'nor is its number');
+select throws_ok($$ update kiln.stage set pipeline_version_id = pg_temp.of('wrong') where pipeline_version_id = pg_temp.of('local/image') $$, 'KN001', null,
+                 'nor are its stages moved into another version');
+
+-- A new version while a job runs -------------------------------------------------------------------------------------------
+
+create temporary table j as select fixture.job_in('running', p_pipeline => 'test/three') as running, fixture.enqueue('test/three') as waiting, pg_temp.of('test/three') as old;
+select lives_ok($$ insert into kiln.stage (pipeline_version_id, position, name, handler, queue_id) values (kiln.new_pipeline_version('test/three'), 4, 'four', 'log', fixture.queue('local')) $$,
+                'adding a stage is an INSERT into a new version');
+set constraints all immediate;
+set constraints all deferred;
+select is((select array_agg(name order by position) from kiln.stage where pipeline_version_id = pg_temp.of('test/three')), '{one,two,three,four}', 'which begins as a copy of the last');
+select fixture.enqueue('test/three') as fresh \gset
+select is((select stages from kiln.job where job_id = :fresh), 4::smallint, 'a new job takes the new version');
+select is((select (stages, pipeline_version_id = old)::text from kiln.job join j on job_id = waiting), (3, true)::text, 'one that waits keeps its own');
+select fixture.complete(running) from j \g /dev/null
+select fixture.start(running), 1 from j \g /dev/null
+select fixture.complete(running) from j \g /dev/null
+select fixture.start(running), 1 from j \g /dev/null
+select fixture.complete(running) from j \g /dev/null
+select is(fixture.job_state(running) || ' ' || fixture.task_states(running), 'completed done done done', 'one that runs finishes on its own') from j;
+select throws_ok('delete from kiln.pipeline_version where pipeline_version_id = (select old from j)', 'KN001', null, 'a version that jobs name stays');
+select throws_ok($$ delete from kiln.pipeline where name = 'test/three' $$, 'KN001', null, 'so does its pipeline');
+
+-- Adding a model, a queue, a pipeline ------------------------------------------------------------------------------------------
+
+select lives_ok($$ insert into kiln.queue (name) values ('new-queue') $$, 'adding a queue is an INSERT');
+select lives_ok($$ insert into kiln.pipeline (name) values ('new') $$, 'adding a pipeline is an INSERT');
+select throws_ok($$ select kiln.enqueue('new') $$, 'KN002', null, 'which no job can take before it has a version');
+select kiln.new_pipeline_version('new'), pg_temp.stage('new', 1, 'log', p_queue => 'new-queue') \g /dev/null
+set constraints all immediate;
+set constraints all deferred;
+select lives_ok($$ insert into kiln.model (name, provider_id, pipeline_id, media_type, title)
+                   select 'local/new', v.provider_id, p.pipeline_id, 'image', 'New' from kiln.provider v, kiln.pipeline p where v.name = 'local' and p.name = 'new' $$, 'adding a model is an INSERT');
+select isnt(fixture.call('ann', 'create_generation', p_body => '{"type": "image", "model": "local/new", "prompt": "x"}'), null, 'and it can be asked for at once');
+select is((kiln_runner.claim(fixture.runner('{new-queue}'), 1)).handler, 'log', 'and is run');
+select throws_ok($$ delete from kiln.model where name = 'local/new' $$, 'KN001', null, 'a model that jobs name stays');
+select matches(fixture.refusal($$ delete from kiln.model where name = 'local/new' $$) ->> 'hint', 'is_enabled = false', 'and it is said how to retire it');
+select lives_ok($$ select kiln.new_pipeline_version('gone'); select pg_temp.stage('gone', 1, 'log'); delete from kiln.pipeline where name = 'gone'; set constraints all immediate $$, 'what nobody uses can be deleted');
+set constraints all deferred;
+select throws_ok('delete from kiln.account where account_id = fixture.account(''ann'')', 'KN001', null, 'an account with jobs stays');
+select lives_ok('delete from kiln.account where account_id = fixture.account(''bob'')', 'one without can go');
+
+-- The seeded ones, as the installation promises them.
+select results_eq($$ select p.name, count(*)::int, array_agg(q.name order by s.position) from kiln.pipeline p join kiln.stage s using (pipeline_version_id) join kiln.queue q on q.queue_id = s.queue_id
+                      where p.name like 'local/%' group by 1 order by 1 $$,
+                  $$ values ('local/audio', 3, '{audio,audio,local}'::text[]), ('local/image', 3, '{image,image,local}'), ('local/video', 3, '{video,video,local}') $$,
+                  'each seeded pipeline has three stages: its type''s queue, and local for the last');
+select finish();
+rollback;
