@@ -186,11 +186,11 @@ begin
         if v_seed not in ('same', 'new') and (v_seed !~ '^[0-9]{1,19}$' or v_seed::numeric > 9223372036854775807) then
             v_errors := v_errors || kiln.field_error('/seed', 'must be same, new, or a whole number from 0 to 9223372036854775807');
         end if;
-        if v_prompt is not null and (v_prompt !~ '\S' or octet_length(v_prompt) > 8000) then
-            v_errors := v_errors || kiln.field_error('/prompt', 'must have 1 to 8000 bytes');
+        if v_prompt is not null and (jsonb_typeof(v_body -> 'prompt') <> 'string' or v_prompt !~ '\S' or octet_length(v_prompt) > 8000) then
+            v_errors := v_errors || kiln.field_error('/prompt', 'must be a string of 1 to 8000 bytes');
         end if;
-        if length(v_body ->> 'reason') > 1000 then
-            v_errors := v_errors || kiln.field_error('/reason', 'must have at most 1000 characters');
+        if jsonb_typeof(v_body -> 'reason') <> 'string' or length(v_body ->> 'reason') > 1000 then
+            v_errors := v_errors || kiln.field_error('/reason', 'must be a string of at most 1000 characters');
         end if;
         perform kiln.refuse_fields(v_errors);
         v_job_id := kiln.retry_job(kiln.parse_id(p_path ->> 'id'), v_seed, v_prompt, v_body ->> 'reason');

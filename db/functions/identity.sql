@@ -14,6 +14,8 @@ begin
     if v_context ->> 'sub' is null then
         perform set_config('kiln.account_id', '', true), set_config('kiln.role', '', true);
         return null;
+    elsif length(v_context ->> 'sub') not between 1 and 255 then
+        raise exception 'the token''s subject must have 1 to 255 characters' using errcode = 'KN009';
     end if;
     select a.account_id, a.is_suspended, coalesce(v_role, a.role::text) into v_account_id, v_suspended, v_role
       from kiln.identity i
@@ -33,7 +35,7 @@ end
 $$;
 comment on function kiln_api.act_as(text) is
 'Sets who acts, for this transaction: {"sub", "iss", "role", "idempotency_key", "request_id"}, from a token that was verified.
-Returns the account (made when first seen), or null without a sub. KN009: suspended.';
+Returns the account (made when first seen), or null without a sub. KN009: suspended, or a sub that nobody can have.';
 
 create or replace function kiln.make_account(p_issuer text, p_subject text)
 returns bigint

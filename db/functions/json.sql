@@ -12,7 +12,7 @@ begin
         raise exception 'the body must be a JSON object' using errcode = 'KN006';
     end if;
     return v_body;
-exception when invalid_text_representation or untranslatable_character then
+exception when invalid_text_representation or untranslatable_character or statement_too_complex then
     raise exception 'the body is not JSON' using errcode = 'KN006';
 end
 $$;
@@ -41,7 +41,7 @@ comment on function kiln.refuse_fields(jsonb) is 'Raises KN003 if there are erro
 create or replace function kiln.unknown_fields(p_body jsonb, p_known text[])
 returns jsonb
 language sql immutable
-return coalesce((select jsonb_agg(jsonb_build_object('field', '/' || k.key, 'message', 'is not a field here'))
+return coalesce((select jsonb_agg(jsonb_build_object('field', '/' || replace(replace(k.key, '~', '~0'), '/', '~1'), 'message', 'is not a field here'))
                    from jsonb_object_keys(p_body) as k (key) where k.key <> all (p_known)), '[]');
 comment on function kiln.unknown_fields(jsonb, text[]) is 'Errors for the keys of an object that are not known.';
 
@@ -80,14 +80,14 @@ begin
     end if;
     for v_key in select k from jsonb_object_keys(p_params) as k where not coalesce(p_schema -> 'properties', '{}') ? k
     loop
-        errors := errors || kiln.field_error('/params/' || v_key, 'is not a parameter of this model');
+        errors := errors || kiln.field_error('/params/' || replace(replace(v_key, '~', '~0'), '/', '~1'), 'is not a parameter of this model');
     end loop;
     for v_key, v_schema in select e.key, e.value from jsonb_each(coalesce(p_schema -> 'properties', '{}')) as e order by e.key
     loop
         v_value := p_params -> v_key;
         if v_value is null then
             if coalesce(p_schema -> 'required', '[]') ? v_key then
-                errors := errors || kiln.field_error('/params/' || v_key, 'is required');
+                errors := errors || kiln.field_error('/params/' || replace(replace(v_key, '~', '~0'), '/', '~1'), 'is required');
             elsif v_schema ? 'default' then
                 params := params || jsonb_build_object(v_key, v_schema -> 'default');
             end if;
@@ -113,7 +113,7 @@ begin
                 then 'must have at least ' || (v_schema ->> 'minLength') || ' characters'
         end;
         if v_message is not null then
-            errors := errors || kiln.field_error('/params/' || v_key, v_message);
+            errors := errors || kiln.field_error('/params/' || replace(replace(v_key, '~', '~0'), '/', '~1'), v_message);
         else
             params := params || jsonb_build_object(v_key, v_value);
         end if;

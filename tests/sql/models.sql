@@ -1,0 +1,31 @@
+-- The catalogue, for anyone.
+begin;
+\ir ../fixtures/fixture.sql
+select no_plan();
+create function pg_temp.list(p_query jsonb default '{}') returns jsonb language sql as $$ select fixture.call(null, 'list_models', p_query => p_query) $$;
+create function pg_temp.names(p_page jsonb) returns text[] language sql as $$ select coalesce(array_agg(i ->> 'id' order by n), '{}') from jsonb_array_elements(p_page -> 'items') with ordinality as x (i, n) $$;
+
+select is(pg_temp.names(pg_temp.list()), '{local/speech,local/slideshow,local/sketch}', 'without a token anyone sees the catalogue, newest first');
+select is(pg_temp.names(pg_temp.list('{"type": "video"}')), '{local/slideshow}', 'by type');
+select is(pg_temp.names(pg_temp.list('{"tag": "audio"}')), '{local/speech}', 'by tag');
+select is(pg_temp.names(pg_temp.list('{"q": "ESPEAK"}')), '{local/speech}', 'by words of name, title and description');
+select is(pg_temp.names(pg_temp.list(jsonb_build_object('limit', '2', 'cursor', pg_temp.list('{"limit": "2"}') ->> 'next_cursor'))), '{local/sketch}', 'page by page');
+update kiln.model set price_micros = case name when 'local/slideshow' then 1 when 'local/sketch' then 3 else 2 end;
+select is(pg_temp.names(pg_temp.list('{"sort": "price"}')), '{local/slideshow,local/speech,local/sketch}', 'the cheapest first');
+select is(pg_temp.names(pg_temp.list('{"sort": "price", "limit": "1"}')), '{local/slideshow}', 'as many as were asked for');
+select is(fixture.refusal(format('select pg_temp.list(%L)', q)) ->> 'code', 'KN006', 'malformed: ' || q) from unnest('{"{\"sort\": \"age\"}","{\"type\": \"smell\"}","{\"limit\": \"0\"}","{\"cursor\": \"?\"}"}'::text[]) q;
+
+create temporary table m as select fixture.call(null, 'get_model', '{"id": "local/sketch"}') as model;
+select is(model - 'description' - 'params_schema', '{"id": "local/sketch", "title": "Sketch", "media_type": "image", "provider": "local", "tags": ["local", "image", "free"], "is_default": true,
+          "example": {"type": "image", "prompt": "a lighthouse by the sea at dusk"}, "price": {"estimated": 3, "currency": "USD"}}', 'a model says what it costs and who makes it') from m;
+select is(model -> 'params_schema' ->> 'type', 'object', 'with the schema of its parameters') from m;
+select lives_ok(format('select fixture.call(%L, %L, p_body => %L)', 'ann', 'create_generation', i ->> 'example'), 'the example of ' || (i ->> 'id') || ' works as it stands') from jsonb_array_elements(pg_temp.list() -> 'items') i;
+select throws_ok($$ select fixture.call(null, 'get_model', '{"id": "local/nothing"}') $$, 'KN002', null, 'a model that is not there is not there');
+update kiln.model set is_enabled = false where name = 'local/sketch';
+select throws_ok($$ select fixture.call(null, 'get_model', '{"id": "local/sketch"}') $$, 'KN002', null, 'nor is one that was retired');
+select is(pg_temp.names(pg_temp.list()), '{local/speech,local/slideshow}', 'in the list too');
+update kiln.provider set is_enabled = false;
+select is(pg_temp.list(), '{"items": [], "next_cursor": null}', 'with its provider all of its models are out');
+select throws_ok($$ update kiln.model set is_default = true, media_type = 'audio' $$, '23505', null, 'a type has one default');
+select finish();
+rollback;
