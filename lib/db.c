@@ -151,6 +151,8 @@ static void err_from_conn(struct err *err, const char *sqlstate, PGconn *conn, c
 {
     const char *text = conn ? PQerrorMessage(conn) : "out of memory";
 
+    if (!err)
+        return;
     err_set(err, sqlstate, "%s: %s", what, text[0] ? text : "the server closed the connection");
     for (char *c = err->message; *c; c++)
         if (*c == '\n')
