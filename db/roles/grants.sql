@@ -28,6 +28,9 @@ alter schema kiln owner to kiln_owner;
 alter schema kiln_api owner to kiln_owner;
 alter schema kiln_runner owner to kiln_owner;
 
+-- Temporary objects too: `set search_path = ''` still looks for types in pg_temp first, so whoever can make a domain pg_temp.text would
+-- have its check run by every function of the owner that names a text.
+do $$ begin execute format('revoke temporary on database %I from public', current_database()); end $$;
 revoke all on schema kiln, kiln_api, kiln_runner from public;
 revoke all on all tables in schema kiln from public;
 revoke all on all sequences in schema kiln from public;
