@@ -35,6 +35,9 @@ begin
         until := v_parts[2]::pg_snapshot;
         after_id := v_parts[3]::bigint;
     end if;
+    if snapshot is null then        -- an epoch and nothing behind it
+        raise exception 'this is no position' using errcode = 'KN013';
+    end if;
     if pg_snapshot_xmin(snapshot)::text::bigint < (select l.xid from kiln.log_start l)
        or pg_snapshot_xmax(snapshot) > pg_snapshot_xmax(pg_current_snapshot()) then
         raise exception 'the log no longer reaches back to this position' using errcode = 'KN013';
@@ -219,7 +222,7 @@ declare
     v_body jsonb := kiln.parse_body(p_body);
 begin
     perform kiln.require_actor(p_actor);
-    return kiln.make_ticket(p_actor, to_timestamp((v_body ->> 'token_expires_at')::bigint));
+    return kiln.make_ticket(p_actor, to_timestamp(least((v_body ->> 'token_expires_at')::bigint, 253402300799)));   -- year 9999: to_timestamp() has an end
 end
 $$;
 comment on function kiln_api.create_ticket(bigint, jsonb, jsonb, text) is
