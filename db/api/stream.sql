@@ -34,6 +34,8 @@ begin
     if cardinality(v_parts) = 3 then
         until := v_parts[2]::pg_snapshot;
         after_id := v_parts[3]::bigint;
+    elsif cardinality(v_parts) <> 1 then
+        raise exception 'this is no position' using errcode = 'KN013';
     end if;
     if snapshot is null then        -- an epoch and nothing behind it
         raise exception 'this is no position' using errcode = 'KN013';
