@@ -65,6 +65,9 @@ as_user() {
 usable_dir() {
     local dir=$1 user real
     [[ $dir == /* ]] || dir=$PWD/$dir
+    # pg_ctl puts the path into a shell command, between double quotes.
+    [[ $dir != *[\"\$\`\\$'\n']* ]] || die "the path $dir holds a character that PostgreSQL's own scripts cannot take: set KILN_HOME to another folder"
+    [[ ! -e $dir || -d $dir ]] || die "$dir is not a folder: set KILN_HOME to one"
     if [[ $EUID -ne 0 ]]; then
         mkdir -p "$dir" 2>/dev/null || die "cannot make the folder $dir"
         real=$(cd "$dir" && pwd -P)
@@ -74,20 +77,18 @@ usable_dir() {
     fi
     # A dangling link is what remains when the folder under /var/lib was removed: make it anew.
     if [[ -L $dir && ! -e $dir ]]; then rm -f "$dir"; fi
-    if [[ ! -e $dir ]]; then (umask 022; mkdir -p "$dir"); fi
+    if [[ ! -e $dir ]]; then (umask 022; mkdir -p "$dir") || die "cannot make the folder $dir"; fi
     user=$(service_user "$dir")
-    real=$(cd "$dir" && pwd -P)
+    real=$(cd "$dir" && pwd -P) || die "cannot enter the folder $dir"
     if ! as_user "$user" test -x "$real/.." || { [[ $(stat -c %U "$real") == "$user" ]] && ! as_user "$user" test -x "$real"; }; then
         [[ -z $(ls -A "$real") ]] || die "the user $user may not enter a parent folder of $real: move it elsewhere or set KILN_HOME"
         real=/var/lib/kiln-$(printf '%s' "$real" | sha256sum | cut -c1-12)
-        mkdir -p "$real"
-        rmdir "$dir" && ln -s "$real" "$dir"
+        { mkdir -p "$real" && rmdir "$dir" && ln -s "$real" "$dir"; } || die "cannot make $dir a link to $real"
         user=$(service_user "$real")
     fi
     if [[ $(stat -c %U "$real") == root ]]; then
         [[ -z $(ls -A "$real") ]] || die "$real belongs to root and is not empty: Kiln will not take it over, set KILN_HOME to another folder"
-        chown "$user:" "$real"
-        chmod 0755 "$real"
+        { chown "$user:" "$real" && chmod 0755 "$real"; } || die "cannot give $real to the user $user"
     fi
     printf '%s\n' "$real"
 }
