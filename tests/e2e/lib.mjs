@@ -88,7 +88,12 @@ export class Program {
         return this.output.split('\n').filter(line => line.startsWith('{')).map(line => { try { return JSON.parse(line); } catch { return {}; } })
             .filter(line => !message || line.msg === message);
     }
-    signal(name) { if (!this.ended) process.kill(this.pid, name); }
+    signal(name) {
+        if (/KILL|TERM|INT/.test(name)) this.is_asked = true;
+        if (!this.ended) process.kill(this.pid, name);
+    }
+    /** It crashed: nobody asked it to end, or it ended by a signal that nobody sent. */
+    get has_crashed() { return this.ended && (['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGILL', 'SIGFPE'].includes(this.ended.signal) || this.ended.signal && !this.is_asked); }
     async stop(signal = 'SIGTERM', ms = 20000) {
         this.signal('SIGCONT');
         this.signal(signal);
@@ -302,6 +307,8 @@ export class Kiln {
         await Promise.all([...this.programs].filter(p => !p.ended && p.name === 'kiln-runner').map(p => p.stop('SIGTERM', 15000)));
         await Promise.all([...this.programs].filter(p => !p.ended).map(p => p.stop('SIGTERM', 15000)));
         this.end_now();
+        const crashed = [...this.programs].filter(p => p.has_crashed);
+        if (crashed.length) throw new Error(crashed.map(p => `${p.label ?? p.name} crashed (${p.ended.signal}); its last words: ${p.output.slice(-3000)}`).join('\n'));
     }
     end_now() {
         if (!open.delete(this)) return;
