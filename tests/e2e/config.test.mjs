@@ -1,0 +1,122 @@
+// How the programs start, and how they say that they cannot: one line, a telling exit code.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { begin, request, until } from './lib.mjs';
+
+describe('starting', () => {
+    let kiln;
+    before(async () => { kiln = await begin({ server: false }); });
+    after(() => kiln.end());
+
+    async function ends(program, args, env) {
+        const run = kiln.program(program, args, env);
+        const { code } = await until(`${program} to end`, () => run.ended, 15000);
+        return { code, out: run.stdout, err: run.stderr.trim() };
+    }
+    const both = ['kiln-server', 'kiln-runner'];
+
+    for (const program of both) {
+        test(`${program}: an unknown KILN_ variable ends it with its name`, async () => {
+            const { code, err } = await ends(program, [], { KILN_PROT: '8080' });
+            assert.equal(code, 78);
+            assert.match(err, /KILN_PROT/);
+            assert.equal(err.split('\n').length, 1);
+        });
+        test(`${program}: a malformed value ends it with the name, and never repeats a secret`, async () => {
+            for (const [name, value] of [['KILN_PORT', 'eighty'], ['KILN_PORT', '70000'], ['KILN_RUNNER_SLOTS', '0'], ['KILN_LOG_LEVEL', 'loud'], ['KILN_PREPARE', 'maybe'], ['KILN_JWT_SECRET', 'tooshort-yet-secret'], ['KILN_DB_WRITERS', '8 '], ['KILN_MAX_STREAMS', '-1']]) {
+                const { code, err } = await ends(program, [], { [name]: value });
+                assert.equal(code, 78, `${name}=${value}: ${err}`);
+                assert.match(err, new RegExp(name));
+                assert.equal(err.split('\n').length, 1);
+                assert.ok(!err.includes('tooshort'), err);
+            }
+        });
+        test(`${program}: s3:// is not built yet, and it says so`, async () => {
+            const { code, err } = await ends(program, [], { KILN_MEDIA: 's3://bucket?endpoint=http://x' });
+            assert.equal(code, 78);
+            assert.match(err, /s3/);
+        });
+        test(`${program}: without DATABASE_URL, or with one that is none, it ends`, async () => {
+            for (const url of ['', 'this is no url']) {
+                const { code, err } = await ends(program, [], { DATABASE_URL: url });
+                assert.equal(code, 78, err);
+                assert.match(err, /DATABASE_URL/);
+            }
+        });
+        test(`${program}: wrong flags are 64, --help and --version are 0`, async () => {
+            assert.equal((await ends(program, ['--nonsense'])).code, 64);
+            assert.equal((await ends(program, ['stray'])).code, 64);
+            const help = await ends(program, ['--help']);
+            assert.equal(help.code, 0);
+            assert.match(help.out, /KILN_PORT/);
+            assert.match((await ends(program, ['--version'])).out, new RegExp(`^${program} \\d`));
+        });
+        test(`${program} --check: 0 with one line; 69 where no database answers`, async () => {
+            const good = await ends(program, ['--check']);
+            assert.equal(good.code, 0, good.err);
+            assert.equal(good.out.trim().split('\n').length, 1);
+            const none = await ends(program, ['--check'], { DATABASE_URL: `host='${kiln.folder}/nowhere' dbname=kiln` });
+            assert.equal(none.code, 69, none.err);
+        });
+    }
+
+    test('the server ends without a token secret, or with RS256 keys that it cannot use yet', async () => {
+        const none = await ends('kiln-server', [], { KILN_JWT_SECRET: undefined });
+        assert.deepEqual([none.code, /KILN_JWT_SECRET/.test(none.err)], [78, true], none.err);
+        const jwks = await ends('kiln-server', [], { KILN_JWKS_URL: 'https://id.example/jwks.json' });
+        assert.deepEqual([jwks.code, /KILN_JWKS_URL/.test(jwks.err)], [78, true], jwks.err);
+    });
+
+    test('a port that is taken ends the server with a sentence that names it', async () => {
+        const first = await kiln.server();
+        const second = await ends('kiln-server', [], { KILN_PORT: String(first.port) });
+        assert.ok(second.code > 0, `exit ${second.code}`);
+        assert.match(second.err, new RegExp(`${first.port}`));
+        assert.match(second.err, /in use/i);
+        assert.equal((await request(first.url, 'GET', '/healthz')).status, 200, 'the first goes on');
+        await first.stop();
+    });
+
+    for (const [program, schema, name, args] of [['kiln-server', 'kiln_api', 'cancel_generation', 'bigint, jsonb, jsonb, text'], ['kiln-runner', 'kiln_runner', 'put_media', 'bigint, bigint, jsonb']]) {
+        test(`${program}: a function that is missing is exit 76, with its name; it starts again when the function is back`, async () => {
+            await kiln.psql(`alter function ${schema}.${name}(${args}) rename to ${name}_away`);
+            const { code, err } = await ends(program, [], { KILN_PORT: '20999' });
+            assert.equal(code, 76, err);
+            assert.match(err, new RegExp(`${schema}\\.${name}`));
+            await kiln.psql(`alter function ${schema}.${name}_away(${args}) rename to ${name}`);
+            assert.equal((await ends(program, ['--check'])).code, 0);
+        });
+        test(`${program}: other arguments are exit 76 too`, async () => {
+            await kiln.psql(`alter function ${schema}.${name}(${args}) rename to ${name}_away; create function ${schema}.${name}(p_only int) returns json language sql return null::json`);
+            const { code, err } = await ends(program, [], { KILN_PORT: '20999' });
+            assert.equal(code, 76, err);
+            assert.match(err, new RegExp(`${schema}\\.${name}`));
+            await kiln.psql(`drop function ${schema}.${name}(int); alter function ${schema}.${name}_away(${args}) rename to ${name}`);
+        });
+    }
+
+    test('another major version of the contract is exit 76 for both', async () => {
+        await kiln.psql(`create or replace function kiln.contract(out major int, out minor int) language sql stable return (2, 0)`);
+        for (const program of both) {
+            const { code, err } = await ends(program, [], { KILN_PORT: '20999' });
+            assert.equal(code, 76, err);
+            assert.match(err, /contract|version/);
+        }
+        await kiln.psql(`create or replace function kiln.contract(out major int, out minor int) language sql stable return (1, 0)`);
+    });
+
+    test('programs that start before the database wait for it, and work when it is there', async () => {
+        await kiln.stop_database();
+        const server = await kiln.server({ ready: false });
+        const runner = await kiln.runner({ name: 'early', ready: false });
+        await until('the server to answer', async () => (await request(server.url, 'GET', '/healthz').catch(() => ({}))).status === 200);
+        const not_ready = await request(server.url, 'GET', '/readyz');
+        assert.equal(not_ready.status, 503);
+        assert.ok(Number(not_ready.headers['retry-after']) > 0);
+        await kiln.start_again();
+        await until('the server to be ready', async () => (await request(server.url, 'GET', '/readyz')).status === 200, 15000);
+        await until('the runner to register', async () => kiln.value(`select 1 from kiln.runner where name = 'early' and ended_at is null`), 15000);
+        await runner.stop();
+        await server.stop();
+    });
+});
