@@ -325,6 +325,15 @@ static int start(struct cfg *cfg, const struct flags *flags)
     return code;
 }
 
+/* libpq would try its own defaults, and the runner wait for ever for a database nobody named. */
+static bool check_cfg(const struct cfg *cfg, struct err *err)
+{
+    if (cfg->database_url[0])
+        return true;
+    err_set(err, "F0000", "DATABASE_URL is empty (./kiln up sets it for the embedded database)");
+    return false;
+}
+
 /* Tools run as the runner's user; without this they could read its environment in /proc. */
 static void hide_memory(void)
 {
@@ -342,7 +351,7 @@ int main(int argc, char **argv)
 
     if (code >= 0)
         return code;
-    if (!cfg_load(&cfg, &err)) {
+    if (!cfg_load(&cfg, &err) || !check_cfg(&cfg, &err)) {
         log_fatal("kiln-runner", &err);
         return EXIT_CONFIG;
     }
