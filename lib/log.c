@@ -47,7 +47,7 @@ static void timestamp(char *out, size_t size)
     clock_gettime(CLOCK_REALTIME, &ts);
     gmtime_r(&ts.tv_sec, &tm);
     strftime(day_time, sizeof(day_time), "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out, size, "%s.%03uZ", day_time, (unsigned)(ts.tv_nsec / 1000000) % 1000);
+    snprintf(out, size, "%s.%06uZ", day_time, (unsigned)(ts.tv_nsec / 1000) % 1000000);
 }
 
 /* A log that cannot be written must not stop the work, so the result is not looked at. */

@@ -12,7 +12,7 @@
  * claim, so a drain of a deep queue runs at the speed of the database. */
 static void log_start(struct task *task)
 {
-    task_log(task, LOG_LEVEL_DEBUG, "input", "input", task->input, NULL, NULL);
+    task_log(task, LOG_LEVEL_INFO, "input", "input", task->input, NULL, NULL);
     task_done(task, task->input);
 }
 
