@@ -20,6 +20,7 @@ export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 const cluster_sh = path.join(root, 'scripts/cluster.sh');
 const built = process.env.TEST_BIN || path.join(root, process.env.FLAVOUR && process.env.FLAVOUR !== 'release' ? `build/${process.env.FLAVOUR}/bin` : 'build/bin');
 export const isSanitized = /asan/.test(built);
+const isCoverage = /coverage/.test(built);
 
 // Whoever runs this has settings of their own; they must not reach into the tests.
 const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(KILN_|PG|DATABASE_URL$|NODE_|FLAVOUR$)/.test(name)));
@@ -105,7 +106,7 @@ export class Program {
     async kill() { this.signal('SIGKILL'); return this.exit; }
 }
 
-function run(command, args, { env = clean, input, cwd = root } = {}) {
+export function run(command, args, { env = clean, input, cwd = root } = {}) {
     return new Promise((resolve, reject) => {
         const child = spawn(command, args, { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
         const out = [], bad = [];
@@ -124,6 +125,10 @@ export async function tool(command, args, input) {
     if (ended.code !== 0) throw new Error(`${command} ended with ${ended.code}: ${ended.err}`);
     return ended;
 }
+
+// A crash of PostgreSQL may lose nothing that was committed; one of the machine is not tried.
+const settings = ['--fast', '--set', 'synchronous_commit=on',
+    ...(isCoverage ? ['--set', "shared_preload_libraries='plpgsql_check'", '--set', 'plpgsql_check.profiler=on', '--set', 'plpgsql_check.profiler_max_shared_chunks=60000'] : [])];
 
 // --- the stack -----------------------------------------------------------------------------------------------------------
 
@@ -148,10 +153,11 @@ export class Kiln {
         this.guard.stdin.on('error', () => {});
     }
 
-    async start_database() {
+    /** `settings`: of the cluster; the benchmark takes others, without --fast. */
+    async start_database(settings = ['--fast', '--set', 'synchronous_commit=on', '--set', 'log_min_messages=warning']) {
         // Copies, so that a build beside us never changes a program that runs.
         for (const name of ['kiln-server', 'kiln-runner', 'kiln-media']) fs.copyFileSync(path.join(built, name), path.join(this.bin, name));
-        const started = await run(cluster_sh, ['start', this.cluster, '--fast', '--set', 'synchronous_commit=on', '--set', 'log_min_messages=warning']);
+        const started = await run(cluster_sh, ['start', this.cluster, ...settings, '--set', 'log_min_messages=warning']);
         if (started.code !== 0) throw new Error(`no cluster: ${started.err}`);
         this.socket = started.out.trim();
         this.pg = { ...clean, PGHOST: this.socket, PGPORT: '5432', PGUSER: 'postgres', PGDATABASE: 'postgres', PGOPTIONS: '-c client_min_messages=warning' };
@@ -171,7 +177,7 @@ export class Kiln {
         };
     }
 
-    /** A program as it is, for tests of starting and ending. */
+    /** A program as it is: for tests of starting and ending. */
     program(name, args = [], env = {}) {
         const merged = { ...this.env, ...env };
         for (const key of Object.keys(merged)) if (merged[key] === undefined) delete merged[key];
@@ -241,7 +247,7 @@ export class Kiln {
         if (ended.code !== 0) throw new Error(`restart: ${ended.err}`);
     }
     async stop_database(how = 'fast') { await run(cluster_sh, ['stop', this.cluster, how]); }
-    async start_again() { await run(cluster_sh, ['start', this.cluster, '--fast', '--set', 'synchronous_commit=on']); }
+    async start_again() { await run(cluster_sh, ['start', this.cluster, ...settings]); }
 
     /** The cluster's processes: the postmaster first. */
     database_pids() {
@@ -306,6 +312,7 @@ export class Kiln {
         for (const stream of this.streams) stream.close();
         await Promise.all([...this.programs].filter(p => !p.ended && p.name === 'kiln-runner').map(p => p.stop('SIGTERM', 15000)));
         await Promise.all([...this.programs].filter(p => !p.ended).map(p => p.stop('SIGTERM', 15000)));
+        if (isCoverage) await run(path.join(root, 'scripts/coverage.sh'), ['collect'], { env: this.pg });
         this.end_now();
         const crashed = [...this.programs].filter(p => p.has_crashed);
         if (crashed.length) throw new Error(crashed.map(p => `${p.label ?? p.name} crashed (${p.ended.signal}); its last words: ${p.output.slice(-3000)}`).join('\n'));
@@ -329,10 +336,10 @@ export class Kiln {
 }
 
 /** Cluster, database, one server, `runners` runners. */
-export async function begin({ server = true, runners = 0, ...more } = {}) {
+export async function begin({ server = true, runners = 0, settings, ...more } = {}) {
     const kiln = new Kiln();
     try {
-        await kiln.start_database();
+        await kiln.start_database(settings);
         if (server) kiln.main = await kiln.server(server === true ? {} : server);
         for (let i = 1; i <= runners; i++) await kiln.runner({ name: `runner-${i}`, ...more });
         return kiln;
