@@ -1,0 +1,318 @@
+// bench: the speed of Kiln as ratios to a baseline taken in the same run on the same durable cluster (fsync and
+// synchronous_commit on), since absolute figures say more about a machine than about a program. Writes docs/bench.md and
+// docs/bench.svg. Each figure is the median of five runs of three seconds; both sides of a ratio take turns.
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { spawn } from 'node:child_process';
+import { begin, pause, root, run, until } from '../tests/e2e/lib.mjs';
+
+const is_quick = Boolean(process.env.KILN_BENCH_QUICK);
+const runs = is_quick ? 1 : 5;
+const seconds = is_quick ? 2 : 3;
+const wanted = process.argv.slice(2);
+const figures = [];             // { group, name, value, unit, target, is_met, note }
+const tables = [];              // [title, header, rows]
+
+const median = list => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
+const quantile = (list, q) => [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(list.length * q))];
+const say = text => process.stdout.write(`${text}\n`);
+
+function figure(group, name, value, { unit = '×', target, at_most = false, note = '' } = {}) {
+    const is_met = target === undefined ? undefined : at_most ? value <= target : value >= target;
+    figures.push({ group, name, value, unit, target, at_most, is_met, note });
+    const aim = target === undefined ? '' : `  (${at_most ? 'at most' : 'at least'} ${target}${unit === '×' ? '' : ` ${unit}`}: ${is_met ? 'met' : 'MISSED'})`;
+    say(`  ${name}: ${value.toFixed(unit === '×' || unit === 'ms' ? 2 : 1)} ${unit}${aim}${note ? `  ${note}` : ''}`);
+}
+
+// A wish as it comes in: what both a bare insert and an enqueue write.
+const wish = JSON.stringify({
+    prompt: 'a lighthouse above the sea at dusk, oil on canvas, wide angle, high detail, calm water, warm light', media: [],
+    params: { width: 1024, height: 768, format: 'png', quality: 88, motif: 'auto', caption: true }, seed: '7333014404288395', media_type: 'image', model: 'local/sketch',
+}).replace(/":/g, '": ');       // pgbench takes :word for a variable
+
+const kiln = await begin({
+    server: false,
+    settings: ['--set', 'shared_buffers=1GB', '--set', 'max_wal_size=4GB', '--set', 'max_connections=200', '--set', 'jit=off'],
+});
+const file = (name, text) => { const at = path.join(kiln.folder, name); fs.writeFileSync(at, text); return at; };
+
+async function pgbench(args, { database = 'kiln', env = {} } = {}) {
+    const ended = await run('pgbench', ['-n', '-M', 'prepared', '-j', '2', ...args], { env: { ...kiln.pg, PGDATABASE: database, ...env } });
+    const tps = /tps = ([\d.]+)/.exec(ended.out)?.[1];
+    if (!tps || /ERROR|aborted/.test(ended.err)) throw new Error(`pgbench ${args.join(' ')}: ${ended.err}${ended.out}`);
+    return Number(tps);
+}
+
+// --- what is measured ------------------------------------------------------------------------------------------------------
+
+await kiln.psql(`
+    insert into kiln.queue (name) values ('bench');
+    do $$ declare v int := kiln.new_pipeline_version('bench'); begin
+        insert into kiln.stage (pipeline_version_id, position, name, handler, queue_id)
+        select v, n, 'stage-' || n, 'log', q.queue_id from generate_series(1, 2) n, kiln.queue q where q.name = 'bench'; end $$;
+    do $$ declare v int := kiln.new_pipeline_version('single'); begin
+        insert into kiln.stage (pipeline_version_id, position, name, handler, queue_id)
+        select v, 1, 'only', 'log', q.queue_id from kiln.queue q where q.name = 'bench'; end $$;
+    select kiln.operator_account();
+    create table bare (job_id bigint generated always as identity primary key, account_id bigint not null, state text not null default 'queued',
+                       created_at timestamptz not null default now(), input jsonb not null);
+    create index on bare (account_id, job_id);`);
+const account = await kiln.value('select kiln.operator_account()');
+const bare_sql = file('bare.sql', `insert into bare (account_id, input) values (${account}, '${wish}');\n`);
+const enqueue_sql = file('enqueue.sql', `select kiln.enqueue('bench', '${wish}', ${account});\n`);
+const cycle_sql = file('cycle.sql', `select coalesce(array_agg(task_id), '{}') as t, coalesce(array_agg(fence), '{}') as f, coalesce(array_agg('{"ok": true}'::text), '{}') as o
+    from kiln_runner.cycle(:r, :t, :f, :o, :k, '{}', false) \\gset\n`);
+
+const fill = jobs => kiln.psql(`do $$ begin for i in 1..${Math.ceil(jobs / 1000)} loop
+    perform kiln.enqueue_many('bench', array(select '${wish}'::jsonb from generate_series(1, 1000)), ${account}); end loop; end $$`);
+// The guards let nobody empty a table: a fresh copy of the database as it was before the first job.
+const admin = sql => run('psql', ['-X', '-q', '-d', 'postgres', '-v', 'ON_ERROR_STOP=1', '-c', sql], { env: kiln.pg });
+await admin('create database kiln_seed template kiln');
+async function empty() {
+    await admin('drop database kiln with (force)');
+    await admin('create database kiln template kiln_seed');
+    await kiln.psql('checkpoint');
+}
+
+/** A runner's tick beside pgbench, which has none. */
+function ticking(runner) {
+    const session = kiln.session();
+    const timer = setInterval(() => session.child.stdin.write(`select kiln_runner.tick(${runner}), kiln_runner.beat(${runner}) \\g /dev/null\n`), 100);
+    return () => { clearInterval(timer); session.child.stdin.end(); };
+}
+const register = () => kiln.value(`select kiln_runner.register('bench', 'here', 1, '0', '{bench}', 10000)`);
+const done = async () => Number(await kiln.value('select count(*) from kiln.task_ended'));
+async function cycles(runner, batch, { clients = 8, length = seconds } = {}) {
+    const before = await done();
+    await pgbench(['-c', String(clients), '-T', String(length), '-D', `r=${runner}`, '-D', 't={}', '-D', 'f={}', '-D', 'o={}', '-D', `k=${batch}`, '-f', cycle_sql]);
+    return (await done() - before) / length;
+}
+
+const groups = {
+    async drain() {
+        await run('createdb', ['pgbench'], { env: kiln.pg });
+        await run('pgbench', ['-i', '-q', '-s', '10', 'pgbench'], { env: kiln.pg });
+        for (const [batch, target] of [[1, 0.6], [10, 1.6], [100, 2.3]]) {
+            const ratios = [], rates = [];
+            for (let i = 0; i < runs; i++) {
+                await fill(batch === 100 ? 60000 : batch === 10 ? 40000 : 15000);
+                const runner = await register(), stop = ticking(runner);
+                const baseline = await pgbench(['-N', '-c', '8', '-T', String(seconds)], { database: 'pgbench' });
+                const rate = await cycles(runner, batch);
+                stop();
+                await kiln.psql(`select kiln_runner.unregister(${runner})`);
+                await empty();
+                ratios.push(rate / baseline);
+                rates.push(rate);
+            }
+            figure('drain', `tasks completed at batch ${batch} / pgbench -N`, median(ratios), { target, note: `${Math.round(median(rates))} tasks/s` });
+        }
+    },
+
+    async enqueue() {
+        // Busy: registered, and nobody is marked asleep.
+        for (const clients of [8, 32]) {
+            const ratios = [], rates = [];
+            for (let i = 0; i < runs; i++) {
+                const bare = await pgbench(['-c', String(clients), '-T', String(seconds), '-f', bare_sql]);
+                const rate = await pgbench(['-c', String(clients), '-T', String(seconds), '-f', enqueue_sql]);
+                await empty();
+                ratios.push(rate / bare);
+                rates.push(rate);
+            }
+            figure('enqueue', `single enqueues, ${clients} clients / bare inserts`, median(ratios), { target: 0.75, note: `${Math.round(median(rates))} jobs/s` });
+        }
+    },
+
+    async depth() {
+        const rates = {};
+        const claim_sql = file('claim.sql', `begin;\nselect count(*) from kiln_runner.claim(:r, 1);\nrollback;\n`);
+        for (const depth of [1000, 1000000]) {
+            await fill(depth);
+            await kiln.psql('analyze; checkpoint');
+            const runner = await register();
+            const list = [];
+            for (let i = 0; i < runs; i++) list.push(await pgbench(['-c', '4', '-T', String(seconds), '-D', `r=${runner}`, '-f', claim_sql]));
+            rates[depth] = median(list);
+            await kiln.psql(`select kiln_runner.unregister(${runner})`);
+        }
+        await empty();
+        figure('depth', 'claims with 1,000 waiting / with 1,000,000', rates[1000] / rates[1000000], { target: 1.2, at_most: true, note: `${Math.round(rates[1000])} and ${Math.round(rates[1000000])} claims/s` });
+    },
+
+    async churn() {
+        const ratios = [];
+        for (let i = 0; i < Math.min(runs, 3); i++) {
+            await fill(60000);
+            const runner = await register(), stop = ticking(runner);
+            await pause(500);
+            const fresh = await cycles(runner, 1, { length: 3 });
+            const holder = kiln.session();
+            await holder.say('begin isolation level repeatable read; select count(*) from kiln.job;');
+            while (await done() < 60000) await cycles(runner, 100, { length: 2 });
+            await pause(500);
+            const held = await cycles(runner, 1, { length: 3 });
+            await holder.say('commit;');
+            await holder.end();
+            stop();
+            await kiln.psql(`select kiln_runner.unregister(${runner})`);
+            await empty();
+            ratios.push(held / fresh);
+        }
+        figure('churn', 'cycles after 60,000 tasks under a held snapshot / fresh', median(ratios), { target: 0.8 });
+    },
+
+    async pickup() {
+        // The runner prints a log task's input when it starts it; the input carries the time just before the enqueue.
+        for (const [rate, p50, p99, what] of [[200, 1.5, 5, 'at 200/s'], [20, 2.2, 5.5, 'from sleep, at 20/s']]) {
+            const runner = await kiln.runner({ name: `pickup-${rate}`, args: ['--queues', 'bench', '--slots', '50'], env: { KILN_LOG_LEVEL: 'info' } });
+            await pause(1000);
+            const pick_sql = file('pick.sql', `select kiln.enqueue('single', jsonb_build_object('at', extract(epoch from clock_timestamp())), ${account});\n`);
+            await run('pgbench', ['-n', '-M', 'prepared', '-c', '1', '-R', String(rate), '-T', String(is_quick ? 4 : 15), '-f', pick_sql], { env: kiln.pg });
+            await pause(1500);
+            const waits = runner.logged('input').map(line => (Date.parse(`${line.ts.slice(0, 19)}Z`) / 1000 + Number(`0.${line.ts.slice(20, 26)}`) - JSON.parse(line.input).at) * 1000);
+            await runner.stop();
+            figure('pickup', `pickup ${what}, p50`, quantile(waits, 0.5), { unit: 'ms', target: p50, at_most: true, note: `${waits.length} tasks` });
+            figure('pickup', `pickup ${what}, p99`, quantile(waits, 0.99), { unit: 'ms', target: p99, at_most: true });
+        }
+        const statements = async () => Number(await kiln.value(`select xact_commit + xact_rollback from pg_stat_database where datname = 'kiln'`));
+        const idle = await kiln.runner({ name: 'idle', env: { KILN_LOG_LEVEL: 'warn' } });
+        await pause(4000);
+        const before = await statements();
+        await pause(10000);
+        const per_second = (await statements() - before - 1) / 10;
+        await idle.stop();
+        figure('pickup', 'statements of an idle runner', per_second, { unit: '/s', target: 2, at_most: true });
+        await empty();
+    },
+
+    async runners() {
+        const rows = [];
+        for (const count of [1, 2, 4, 8]) {
+            const jobs = is_quick ? 5000 : 20000;
+            await fill(jobs);
+            const list = await Promise.all(Array.from({ length: count }, (_, i) => kiln.runner({ name: `drain-${count}-${i}`, args: ['--queues', 'bench', '--slots', '100'], env: { KILN_LOG_LEVEL: 'warn' }, ready: false })));
+            const began = Date.now();
+            await until('the queue to be empty', async () => await kiln.value('select not exists (select from kiln.job where finished_at is null)') === 't', 120000);
+            const took = await kiln.rows('select extract(epoch from max(finished_at) - min(started_at)) as s from kiln.job');
+            rows.push([count, Math.round(2 * jobs / took[0].s)]);
+            say(`  ${count} runners: ${rows.at(-1)[1]} tasks/s (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+            await Promise.all(list.map(runner => runner.stop()));
+            await empty();
+        }
+        tables.push(['Drain rate with real runners', ['runners', 'tasks/s'], rows]);
+    },
+
+    async rest() {
+        kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'warn' } });
+        const ann = kiln.user('ann');
+        const job = await ann.make({ type: 'image', prompt: 'a lighthouse above the sea at dusk' });
+        const context = JSON.stringify({ sub: 'ann', iss: null, role: 'user', idempotency_key: null, request_id: 'bench' }).replace(/":/g, '": ');
+        const get_sql = file('get.sql', `select kiln_api.get_generation(kiln_api.act_as('${context}'), '{"id": "${job.id}"}', '{}', null);\n`);
+        const ratios = [], rates = [];
+        for (let i = 0; i < runs; i++) {
+            const best = Math.max(await pgbench(['-c', '4', '-T', String(seconds), '-f', get_sql]), await pgbench(['-c', '16', '-T', String(seconds), '-f', get_sql]));
+            const wrk = await run('wrk', ['-t1', '-c64', `-d${seconds}s`, '-H', `Authorization: Bearer ${ann.token}`, `${kiln.url}/api/v1/generations/${job.id}`]);
+            const rate = Number(/Requests\/sec:\s+([\d.]+)/.exec(wrk.out)[1]);
+            if (/Non-2xx/.test(wrk.out)) throw new Error(wrk.out);
+            ratios.push(rate / best);
+            rates.push(rate);
+        }
+        figure('rest', 'GET /generations/{id}, 64 connections / the same function by pgbench', median(ratios), { target: 0.5, note: `${Math.round(median(rates))} requests/s` });
+    },
+
+    async streams() {
+        kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'warn' } });
+        const ann = kiln.user('listener');
+        await ann.account();
+        const sockets = [];
+        const rss = () => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${kiln.main.pid}/status`, 'utf8'))[1]) / 1024;
+        const count = 5000;
+        let ready = 0, arrived = 0, on_all;
+        for (let i = 0; i < count; i++) {
+            const socket = net.connect(kiln.main.port, '127.0.0.1');
+            socket.on('error', () => {});
+            socket.write(`GET /api/v1/events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer ${ann.token}\r\n\r\n`);
+            let is_ready = false;
+            socket.on('data', bytes => {
+                if (!is_ready && bytes.includes('event: ready')) { is_ready = true; ready++; }
+                if (bytes.includes('job.queued') && ++arrived === count) on_all();
+            });
+            sockets.push(socket);
+            if (i % 100 === 99) await pause(5);
+        }
+        await until('5,000 streams to be ready', () => ready === count, 60000);
+        await pause(2000);
+        figure('streams', 'memory of the server with 5,000 idle streams', rss(), { unit: 'MiB', target: 50, at_most: true });
+        const waits = [];
+        for (let i = 0; i < (is_quick ? 3 : 10); i++) {
+            arrived = 0;
+            const all = new Promise(resolve => { on_all = resolve; });
+            const began = performance.now();
+            await ann.make({ type: 'image', prompt: 'a wave' });
+            await all;
+            waits.push(performance.now() - began);
+            await pause(200);
+        }
+        figure('streams', 'POST /generate to the last of 5,000 readers', median(waits), { unit: 'ms', note: 'node reads on the same two cores' });
+        for (const socket of sockets) socket.destroy();
+    },
+};
+
+// --- the report --------------------------------------------------------------------------------------------------------------
+
+function picture() {
+    const shown = figures.filter(f => f.unit === '×' && f.target !== undefined);
+    const height = 40 + shown.length * 34, most = 3.2, scale = 380 / most;
+    const bars = shown.map((f, i) => {
+        const y = 34 + i * 34, colour = f.is_met ? '#2f855a' : '#c05621';
+        return `<text x="336" y="${y + 13}" text-anchor="end">${f.name.replace(/&/g, '&amp;')}</text>` +
+            `<rect x="346" y="${y}" width="${Math.min(f.value, most) * scale}" height="18" rx="3" fill="${colour}"/>` +
+            `<line x1="${346 + f.target * scale}" x2="${346 + f.target * scale}" y1="${y - 4}" y2="${y + 22}" stroke="#1a202c" stroke-width="2"/>` +
+            `<text x="${354 + Math.min(f.value, most) * scale}" y="${y + 13}">${f.value.toFixed(2)}</text>`;
+    });
+    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 ${height}" font-family="sans-serif" font-size="12" fill="#1a202c">` +
+        `<rect width="800" height="${height}" fill="#ffffff"/><text x="346" y="18" font-weight="bold">ratio to the baseline; the line is the aim</text>${bars.join('')}</svg>\n`;
+}
+
+function page() {
+    const cpu = /model name\s*: (.*)/.exec(fs.readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown';
+    const value = f => `${f.value.toFixed(f.unit === '/s' ? 1 : 2)}${f.unit === '×' ? '' : ` ${f.unit}`}`;
+    const aim = f => f.target === undefined ? '' : `${f.at_most ? '≤' : '≥'} ${f.target}${f.unit === '×' ? '' : ` ${f.unit}`}`;
+    return `# Benchmarks
+
+Written by \`make bench\`${is_quick ? ' with KILN_BENCH_QUICK=1 (one short run a figure)' : ` (medians of ${runs} runs of ${seconds} s)`} on ${new Date().toISOString().slice(0, 10)}: ${os.cpus().length} cores of ${cpu.trim()},
+${Math.round(os.totalmem() / 2 ** 30)} GiB, PostgreSQL ${version}, Debian 12. Load generator, server and database share the cores. The cluster is durable
+(fsync, synchronous_commit); ratios are to a baseline of the same run. Read the ratios, not the rates.
+
+![ratios](bench.svg)
+
+| figure | measured | aim | |
+| --- | --- | --- | --- |
+${figures.map(f => `| ${f.name} | ${value(f)} | ${aim(f)} | ${f.is_met === undefined ? '' : f.is_met ? 'met' : '**missed**'}${f.note ? ` ${f.note}` : ''} |`).join('\n')}
+${tables.map(([title, header, rows]) => `\n## ${title}\n\n| ${header.join(' | ')} |\n|${header.map(() => ' --- ').join('|')}|\n${rows.map(row => `| ${row.join(' | ')} |`).join('\n')}\n`).join('')}
+Baselines: \`pgbench -N\` at scale 10, 8 clients; a bare one-row insert of the same wish (identity key, one index by account); the same
+function called by \`pgbench -M prepared\`, the better of 4 and 16 clients. A task counts with its row, its attempt, its job's guard, its
+events and the hand-over to the second stage of two. Enqueues are measured with nobody marked asleep, as with busy runners.
+`;
+}
+
+const version = await kiln.value('show server_version');
+try {
+    for (const [name, measure] of Object.entries(groups)) {
+        if (wanted.length && !wanted.includes(name)) continue;
+        say(name);
+        await measure();
+    }
+    if (!wanted.length) {
+        fs.writeFileSync(path.join(root, 'docs/bench.md'), page());
+        fs.writeFileSync(path.join(root, 'docs/bench.svg'), picture());
+        say('written: docs/bench.md, docs/bench.svg');
+    }
+    const missed = figures.filter(f => f.is_met === false);
+    say(missed.length ? `${missed.length} missed: ${missed.map(f => f.name).join('; ')}` : 'every aim is met');
+} finally {
+    await kiln.end();
+}
