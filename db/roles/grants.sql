@@ -32,9 +32,10 @@ alter schema kiln_runner owner to kiln_owner;
 -- have its check run by every function of the owner that names a text.
 do $$ begin execute format('revoke temporary on database %I from public', current_database()); end $$;
 revoke all on schema kiln, kiln_api, kiln_runner from public;
-revoke all on all tables in schema kiln from public;
-revoke all on all sequences in schema kiln from public;
-revoke all on all functions in schema kiln, kiln_api, kiln_runner from public;
+-- From ours too: this file is loaded again at each upgrade, and what it does not grant (any more) nobody has.
+revoke all on all tables in schema kiln from public, kiln_server, kiln_worker, kiln_definer, kiln_reader, kiln_admin;
+revoke all on all sequences in schema kiln from public, kiln_server, kiln_worker, kiln_definer, kiln_reader, kiln_admin;
+revoke all on all functions in schema kiln, kiln_api, kiln_runner from public, kiln_server, kiln_worker, kiln_definer, kiln_reader, kiln_admin;
 alter default privileges for role kiln_owner revoke execute on functions from public;
 grant execute on function kiln.hmac(bytea, bytea, text), kiln.gen_random_bytes(int) to kiln_owner;
 
