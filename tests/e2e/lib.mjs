@@ -262,6 +262,15 @@ export class Kiln {
         return pids;
     }
 
+    /** Stops every process of the cluster where it stands; gives back what lets them go on. */
+    freeze_database() {
+        const stopped = new Set();
+        const send = (pid, signal) => { try { process.kill(pid, signal); stopped.add(pid); } catch { /* it has ended */ } };
+        send(this.database_pids()[0], 'SIGSTOP');       // the postmaster first, so that no child is born meanwhile
+        for (const pid of this.database_pids()) send(pid, 'SIGSTOP');
+        return () => { for (const pid of stopped) send(pid, 'SIGCONT'); };
+    }
+
     // --- pipelines and tools of a test's own
 
     /** A tool that an exec stage may name: a bash script. Its task and fence are the name of the folder it runs in. */
