@@ -117,10 +117,11 @@ static bool check_cfg(struct program *program, struct err *err)
 /* The default folder is named by an absolute path, since KILN_MEDIA must be one. */
 static const char *media_url(struct program *program)
 {
-    char *home = realpath(program->cfg.home, NULL);
+    char *home;
 
     if (program->cfg.media[0])
         return program->cfg.media;
+    home = realpath(program->cfg.home, NULL);
     snprintf(program->media, sizeof(program->media), "file:%s/media",
              home ? home : program->cfg.home);
     free(home);
