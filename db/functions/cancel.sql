@@ -21,7 +21,7 @@ comment on function kiln.cancel_waiting_tasks(bigint) is 'Cancels what waits of 
 create or replace function kiln.cancel_job(p_job_id bigint)
 returns kiln.job_state
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_state kiln.job_state;

@@ -22,6 +22,8 @@ comment on type kiln_runner.claimed is
 'A task for a runner. task_id and fence go back with each write; input is the job''s for stage 1, else the previous stage''s
 output; media are the files that input.media names; timeout_ms is how long the attempt may take.';
 
+-- Each row is looked up by its key, one after another (LIMIT keeps the planner from making a join of it): a plan that was made
+-- while the tables were all but empty would read them whole, by their indexes, and stay in force as they grow.
 create or replace function kiln.claimed(p_task_ids bigint[])
 returns setof kiln_runner.claimed
 language plpgsql
@@ -33,10 +35,11 @@ begin
            case when i.input ? 'media' then kiln.media_files(j.account_id, i.input -> 'media') else '[]' end,
            (extract(epoch from s.time_limit) * 1000)::int
       from kiln.task_running t
-      join kiln.job j on j.job_id = t.job_id
-      join kiln.stage s on s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage
-      left join kiln.task_ended p on p.task_id = kiln.task_id(t.job_id, t.stage - 1, t.slot) and p.state = 'done'
-      cross join lateral (select case when t.stage = 1 then j.input else p.output end as input) i
+     cross join lateral (select j.account_id, j.input from kiln.job j where j.job_id = t.job_id limit 1) j
+     cross join lateral (select s.* from kiln.stage s where s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage limit 1) s
+      left join lateral (select p.output from kiln.task_ended p
+                          where t.stage > 1 and p.task_id = kiln.task_id(t.job_id, t.stage - 1, t.slot) and p.state = 'done' limit 1) p on true
+     cross join lateral (select case when t.stage = 1 then j.input else p.output end as input) i
      where t.task_id = any (p_task_ids);
 end
 $$;

@@ -38,39 +38,42 @@ comment on function kiln.finish_tasks(bigint[], bigint[], text[]) is
 -- The next stage, or the end of the job. The UPDATE of the job waits for whoever holds it (a cancel) and then decides on what it
 -- finds: a job that is being cancelled gets no next stage; a last stage that is done completes it all the same, since the
 -- result is there.
+--
+-- Jobs are found by their own keys, and what is wanted of a task by a look at its key (LIMIT keeps that from becoming a join): a
+-- join of the two that was planned while the tables were all but empty, or never analyzed, read all jobs by their index, and
+-- stayed in force as they grew.
 create or replace function kiln.hand_over(p_task_ids bigint[])
 returns void
 language plpgsql
 as $$
 declare
-    v_next int;
+    v_job_ids bigint[] := array(select t / 10000 from unnest(p_task_ids) as t);
+    v_next    int;
 begin
     update kiln.job j
-       set state       = case when d.stage = j.stages then 'completed' when j.state = 'cancelling' then 'cancelled' else 'running' end::kiln.job_state,
-           stage       = case when d.stage < j.stages and j.state <> 'cancelling' then d.stage + 1 else j.stage end,
-           version     = case when d.stage < j.stages and j.state = 'running' then j.version else j.version + 1 end,
-           finished_at = case when d.stage = j.stages or j.state = 'cancelling' then kiln.now() end,
-           error_code    = case when d.stage < j.stages and j.state = 'cancelling' then 'cancelled' end,
-           error_message = case when d.stage < j.stages and j.state = 'cancelling' then 'Cancelled.' end,
-           output      = case when d.stage = j.stages then d.output end
-      from kiln.task_ended d
-     where d.task_id = any (p_task_ids) and d.state = 'done' and j.job_id = d.job_id and j.state in ('running', 'cancelling', 'held');
+       set state       = case when j.stage = j.stages then 'completed' when j.state = 'cancelling' then 'cancelled' else 'running' end::kiln.job_state,
+           stage       = case when j.stage < j.stages and j.state <> 'cancelling' then j.stage + 1 else j.stage end,
+           version     = case when j.stage < j.stages and j.state = 'running' then j.version else j.version + 1 end,
+           finished_at = case when j.stage = j.stages or j.state = 'cancelling' then kiln.now() end,
+           error_code    = case when j.stage < j.stages and j.state = 'cancelling' then 'cancelled' end,
+           error_message = case when j.stage < j.stages and j.state = 'cancelling' then 'Cancelled.' end,
+           output      = case when j.stage = j.stages then (select d.output from kiln.task_ended d where d.task_id = kiln.task_id(j.job_id, j.stages)) end
+     where j.job_id = any (v_job_ids) and j.state in ('running', 'cancelling', 'held') and kiln.task_id(j.job_id, j.stage) = any (p_task_ids);
 
     insert into kiln.task_ready (task_id, job_id, vt, pipeline_version_id, queue_id, priority, stage)
     select kiln.task_id(j.job_id, j.stage), j.job_id, greatest(d.vt, f.vt + 1), j.pipeline_version_id, s.queue_id, j.priority, j.stage
-      from kiln.task_ended d
-      join kiln.job j on j.job_id = d.job_id and j.state = 'running' and j.stage = d.stage + 1
-      join kiln.stage s on s.pipeline_version_id = j.pipeline_version_id and s.position = j.stage
-      join kiln.floor f on f.queue_id = s.queue_id and f.priority = j.priority
-     where d.task_id = any (p_task_ids);
+      from kiln.job j
+     cross join lateral (select d.vt from kiln.task_ended d where d.task_id = kiln.task_id(j.job_id, j.stage - 1) limit 1) d
+     cross join lateral (select s.queue_id from kiln.stage s where s.pipeline_version_id = j.pipeline_version_id and s.position = j.stage limit 1) s
+     cross join lateral (select f.vt from kiln.floor f where f.queue_id = s.queue_id and f.priority = j.priority limit 1) f
+     where j.job_id = any (v_job_ids) and j.state = 'running' and kiln.task_id(j.job_id, j.stage - 1) = any (p_task_ids);
     get diagnostics v_next = row_count;
 
     if v_next > 0 then
         insert into kiln.event (account_id, job_id, version, type, data)
         select j.account_id, j.job_id, j.version, 'job.progress', jsonb_build_object('stage', j.stage)
-          from kiln.task_ended d
-          join kiln.job j on j.job_id = d.job_id and j.state = 'running' and j.stage = d.stage + 1
-         where d.task_id = any (p_task_ids);
+          from kiln.job j
+         where j.job_id = any (v_job_ids) and j.state = 'running' and kiln.task_id(j.job_id, j.stage - 1) = any (p_task_ids);
         if exists (select from kiln.sleeper) then
             perform kiln.ring(array(
                 select distinct t.queue_id from kiln.task_ready t

@@ -59,7 +59,7 @@ comment on function kiln.fail_task(kiln.task, text, text, interval) is 'Decides 
 create or replace function kiln_runner.fail(p_task_id bigint, p_fence bigint, p_class text, p_message text, p_retry_after_ms int default null)
 returns text
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_task kiln.task;

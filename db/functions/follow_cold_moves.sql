@@ -5,31 +5,40 @@ returns void
 language plpgsql
 as $$
 declare
+    v_job_ids   bigint[] := array(select t / 10000 from unnest(p_task_ids) as t);
+    v_task      record;
     v_stopped   bigint[];
+    v_back      bigint[];
     v_queue_ids smallint[];
 begin
     perform from kiln.job j
-      where j.job_id = any (array(select t / 10000 from unnest(p_task_ids) as t))
+      where j.job_id = any (v_job_ids)
       order by j.job_id
         for no key update;
 
-    update kiln.job j set state = 'held', error_code = t.error_class, error_message = t.error_message
-      from kiln.task t
-     where t.task_id = any (p_task_ids) and t.state = 'held' and j.job_id = t.job_id and j.state in ('queued', 'running', 'cancelling');
-
-    -- A task that failed or was cancelled takes its job with it, unless another task of it still runs.
-    update kiln.job j
-       set state         = case when t.state = 'failed' and j.state in ('running', 'held') then 'failed' else 'cancelled' end::kiln.job_state,
-           error_code    = case when t.state = 'failed' then t.error_class end,
-           error_message = case when t.state = 'failed' then t.error_message end
-      from kiln.task t
-     where t.task_id = any (p_task_ids) and t.state in ('failed', 'cancelled') and j.job_id = t.job_id
-       and j.state in ('queued', 'running', 'cancelling', 'held')
-       and not exists (select from kiln.task o
-                        where o.state = 'running' and o.task_id between kiln.task_id(j.job_id, 0) and kiln.task_id(j.job_id, 99, 99));
+    -- A task that is held, failed or was cancelled takes its job with it; by the latter two only if no other task of it still runs.
+    for v_task in
+        select t.job_id, t.state, t.error_class, t.error_message from kiln.task t
+         where t.task_id = any (p_task_ids) and t.state in ('held', 'failed', 'cancelled')
+         order by t.task_id
+    loop
+        if v_task.state = 'held' then
+            update kiln.job j set state = 'held', error_code = v_task.error_class, error_message = v_task.error_message
+             where j.job_id = v_task.job_id and j.state in ('queued', 'running', 'cancelling');
+        else
+            update kiln.job j
+               set state         = case when v_task.state = 'failed' and j.state in ('running', 'held') then 'failed' else 'cancelled' end::kiln.job_state,
+                   error_code    = case when v_task.state = 'failed' then v_task.error_class end,
+                   error_message = case when v_task.state = 'failed' then v_task.error_message end
+             where j.job_id = v_task.job_id and j.state in ('queued', 'running', 'cancelling', 'held')
+               and not exists (select from kiln.task o
+                                where o.state = 'running' and o.task_id between kiln.task_id(v_task.job_id, 0) and kiln.task_id(v_task.job_id, 99, 99));
+        end if;
+    end loop;
 
     v_stopped := array(
-        select t.task_id from kiln.task t join kiln.job j using (job_id)
+        select t.task_id from kiln.task t
+         cross join lateral (select j.state from kiln.job j where j.job_id = t.job_id limit 1) j      -- a look by key, never a join: see kiln.hand_over
          where t.task_id = any (p_task_ids) and t.state in ('ready', 'waiting') and j.state not in ('queued', 'running', 'held'));
     if v_stopped <> '{}' then
         update kiln.task set state = 'cancelled' where task_id = any (v_stopped) and state in ('ready', 'waiting');
@@ -41,11 +50,10 @@ begin
           from kiln.floor f
          where t.task_id = any (p_task_ids) and f.queue_id = t.queue_id and f.priority = t.priority
         returning t.queue_id, t.job_id
-    ), resumed as (
-        update kiln.job j set state = 'running' from back b where j.job_id = b.job_id and j.state = 'held'
     )
-    select array_agg(distinct b.queue_id) into v_queue_ids from back b;
+    select array_agg(distinct b.queue_id), array_agg(b.job_id) into v_queue_ids, v_back from back b;
     if v_queue_ids is not null then
+        update kiln.job j set state = 'running' where j.job_id = any (v_back) and j.state = 'held';
         perform kiln.ring(v_queue_ids);
     end if;
 end

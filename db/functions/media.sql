@@ -16,7 +16,7 @@ comment on function kiln.media_files(bigint, jsonb) is 'The files behind an arra
 create or replace function kiln_runner.put_media(p_task_id bigint, p_fence bigint, p_media jsonb)
 returns bigint
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_job_id     bigint;

@@ -2,7 +2,7 @@
 create or replace function kiln.retry_job(p_job_id bigint, p_seed text default 'same', p_prompt text default null, p_reason text default null)
 returns bigint
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_job   kiln.job;
@@ -39,7 +39,7 @@ p_seed: same, new or a number; p_prompt: another prompt; p_reason goes into the 
 create or replace function kiln.resume_job(p_job_id bigint)
 returns kiln.job_state
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
     update kiln.job set state = 'running' where job_id = p_job_id and state = 'held';
@@ -54,7 +54,7 @@ comment on function kiln.resume_job(bigint) is 'Lets a held job go on: its held 
 create or replace function kiln.delete_job(p_job_id bigint)
 returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
     delete from kiln.job where job_id = p_job_id;

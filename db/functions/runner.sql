@@ -33,7 +33,7 @@ comment on function kiln_runner.register(text, text, int, text, text[], int) is
 create or replace function kiln_runner.unregister(p_runner_id bigint)
 returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
     perform kiln.wake('runner:' || p_runner_id);
@@ -102,7 +102,7 @@ comment on function kiln_runner.progress(bigint, bigint, float8, text) is
 create or replace function kiln_runner.release(p_task_id bigint, p_fence bigint, p_reason text default 'released')
 returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
     update kiln.task t set state = 'ready', error_class = 'released', error_message = p_reason
