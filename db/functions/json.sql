@@ -29,14 +29,21 @@ returns void
 language plpgsql
 set search_path = ''
 as $$
+declare
+    v_shown jsonb;
 begin
     if p_errors <> '[]' then
-        raise exception '%', (select string_agg(e ->> 'field' || ' ' || (e ->> 'message'), '; ') from jsonb_array_elements(p_errors) as e)
-            using errcode = 'KN003', detail = p_errors::text;
+        -- What a program can carry (2 KiB) and a person read: the first eight, each cut to its size.
+        select jsonb_agg(jsonb_build_object('field', left(e.value ->> 'field', 60), 'message', left(e.value ->> 'message', 120)) order by e.ordinality)
+          into v_shown
+          from jsonb_array_elements(p_errors) with ordinality as e
+         where e.ordinality <= 8;
+        raise exception '%', (select string_agg(e ->> 'field' || ' ' || (e ->> 'message'), '; ') from jsonb_array_elements(v_shown) as e)
+            using errcode = 'KN003', detail = v_shown::text;
     end if;
 end
 $$;
-comment on function kiln.refuse_fields(jsonb) is 'Raises KN003 if there are errors of fields, all at once.';
+comment on function kiln.refuse_fields(jsonb) is 'Raises KN003 if there are errors of fields: the first eight at once.';
 
 create or replace function kiln.unknown_fields(p_body jsonb, p_known text[])
 returns jsonb

@@ -73,6 +73,7 @@ grant execute on function kiln.now(), kiln.task_id(bigint, int, int), kiln.queue
 grant insert, update, delete on all tables in schema kiln to kiln_admin;
 revoke all on kiln.secret, kiln.stream_ticket from kiln_admin;
 revoke insert, update, delete on kiln.job_move, kiln.task_move, kiln.handler, kiln.migration from kiln_admin;
+revoke update, delete on kiln.event, kiln.attempt from kiln_admin;    -- append-only: history
 revoke delete on kiln.task_ready, kiln.task_running, kiln.task_waiting, kiln.task_held, kiln.task_ended from kiln_admin;   -- kiln.task guards its rows
 grant usage on all sequences in schema kiln to kiln_admin;
 grant execute on all functions in schema kiln to kiln_admin;

@@ -82,6 +82,22 @@ create or replace trigger t30_guard_fixed
     for each row execute function kiln.guard_job_fixed();
 alter table kiln.job enable always trigger t30_guard_fixed;
 
+create or replace function kiln.guard_job_version()
+returns trigger
+language plpgsql
+as $$
+begin
+    raise exception 'job %: version and finished_at change with its state, never by themselves', old.job_id using errcode = 'KN001';
+end
+$$;
+comment on function kiln.guard_job_version() is 'Refuses a version or an end without a move (KN001).';
+
+create or replace trigger t31_guard_version
+    before update of version, finished_at on kiln.job
+    for each row when (old.state = new.state and (old.version <> new.version or old.finished_at is distinct from new.finished_at))
+    execute function kiln.guard_job_version();
+alter table kiln.job enable always trigger t31_guard_version;
+
 create or replace function kiln.guard_job_delete()
 returns trigger
 language plpgsql

@@ -1,6 +1,24 @@
 -- Pipelines are data, and a wrong one is refused when it is written: an unknown handler, a missing key of its
 -- configuration, a gap, a version that jobs already run on.
 
+create or replace function kiln.guard_rows()
+returns trigger
+language plpgsql
+as $$
+begin
+    raise exception '% keeps its rows: without them nothing would be claimed, signed or kept', tg_table_name
+        using errcode = 'KN001', hint = 'Change the row instead.';
+end
+$$;
+comment on function kiln.guard_rows() is 'Refuses to empty the tables whose rows everything stands on (KN001).';
+create or replace trigger t10_guard_rows before delete on kiln.config for each statement execute function kiln.guard_rows();
+create or replace trigger t10_guard_rows before delete on kiln.secret for each statement execute function kiln.guard_rows();
+create or replace trigger t10_guard_rows before delete on kiln.chore for each statement execute function kiln.guard_rows();
+create or replace trigger t10_guard_rows before delete on kiln.log_start for each statement execute function kiln.guard_rows();
+create or replace trigger t10_guard_rows before delete on kiln.floor for each statement when (pg_catalog.pg_trigger_depth() = 0) execute function kiln.guard_rows();
+create or replace trigger t11_guard_truncate before truncate on kiln.config for each statement execute function kiln.guard_rows();
+create or replace trigger t11_guard_truncate before truncate on kiln.floor for each statement execute function kiln.guard_rows();
+
 create or replace function kiln.on_queue_insert()
 returns trigger
 language plpgsql
