@@ -93,8 +93,11 @@ export class Program {
         if (/KILL|TERM|INT/.test(name)) this.is_asked = true;
         if (!this.ended) process.kill(this.pid, name);
     }
-    /** It crashed: nobody asked it to end, or it ended by a signal that nobody sent. */
-    get has_crashed() { return this.ended && (['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGILL', 'SIGFPE'].includes(this.ended.signal) || this.ended.signal && !this.is_asked); }
+    /** It ended by a signal that nobody sent, or a sanitizer found something. */
+    get has_crashed() {
+        return /AddressSanitizer|runtime error: /.test(this.output)
+            || this.ended?.signal && (!this.is_asked || /SEGV|ABRT|BUS|ILL|FPE/.test(this.ended.signal));
+    }
     async stop(signal = 'SIGTERM', ms = 20000) {
         this.signal('SIGCONT');
         this.signal(signal);
@@ -157,6 +160,10 @@ export class Kiln {
     async start_database(settings = ['--fast', '--set', 'synchronous_commit=on', '--set', 'log_min_messages=warning']) {
         // Copies, so that a build beside us never changes a program that runs.
         for (const name of ['kiln-server', 'kiln-runner', 'kiln-media']) fs.copyFileSync(path.join(built, name), path.join(this.bin, name));
+        if (isSanitized) {      // a tool's environment is small, so what fontconfig and glib never free has to be forgiven here
+            fs.renameSync(path.join(this.bin, 'kiln-media'), path.join(this.bin, 'kiln-media.asan'));
+            fs.writeFileSync(path.join(this.bin, 'kiln-media'), '#!/bin/bash\nASAN_OPTIONS=detect_leaks=0 exec "$0.asan" "$@"\n', { mode: 0o755 });
+        }
         const started = await run(cluster_sh, ['start', this.cluster, ...settings, '--set', 'log_min_messages=warning']);
         if (started.code !== 0) throw new Error(`no cluster: ${started.err}`);
         this.socket = started.out.trim();
@@ -324,7 +331,7 @@ export class Kiln {
         if (isCoverage) await run(path.join(root, 'scripts/coverage.sh'), ['collect'], { env: this.pg });
         this.end_now();
         const crashed = [...this.programs].filter(p => p.has_crashed);
-        if (crashed.length) throw new Error(crashed.map(p => `${p.label ?? p.name} crashed (${p.ended.signal}); its last words: ${p.output.slice(-3000)}`).join('\n'));
+        if (crashed.length) throw new Error(crashed.map(p => `${p.label ?? p.name} crashed (${p.ended?.signal}); its last words: ${p.output.slice(-3000)}`).join('\n'));
     }
     end_now() {
         if (!open.delete(this)) return;

@@ -61,6 +61,7 @@ describe('media', () => {
     after(() => kiln.end());
 
     const fetch_file = (url, more) => request(kiln.url, 'GET', url, more);
+    const more_than = files => stored().filter(name => !files.includes(name));
     const stored = () => fs.readdirSync(kiln.media, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile()).map(entry => entry.name);
 
     async function probe(bytes, suffix) {
@@ -309,7 +310,7 @@ describe('media', () => {
             assert.equal(answer.json.errors[0].field, '/bytes');
         });
         test('that lies about type or size is refused, and leaves no file behind', async () => {
-            const files = stored().length;
+            const files = stored();
             const jpeg = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), randomBytes(5000)]);
             assert.equal((await put(await place('image/png', jpeg.length), jpeg)).status, 415, 'bytes of another type');
             assert.equal((await put(await place('image/png', picture.length), picture, { 'Content-Type': 'image/jpeg' })).status, 415, 'another Content-Type');
@@ -319,7 +320,7 @@ describe('media', () => {
             assert.ok([413, 422].includes(longer.status), `more bytes than announced: ${longer.status}`);
             const html = Buffer.from('<html><script>alert(1)</script>');
             assert.equal((await ann.call('POST', '/uploads/presign', { filename: 'x.html', content_type: 'text/html', bytes: html.length })).status, 422);
-            assert.equal(stored().length, files);
+            assert.deepEqual(more_than(files), []);
         });
         test('happens once: what was checked is what is used', async () => {
             const to = await place('image/png', picture.length);
@@ -328,15 +329,17 @@ describe('media', () => {
             assert.deepEqual([again.status, again.json.code], [409, 'state_conflict']);
         });
         test('that breaks off leaves no file behind, and may be begun again', async () => {
-            const files = stored().length;
+            const files = stored();
             const big = Buffer.concat([picture, randomBytes(4 << 20)]);
             const to = await place('image/png', big.length);
-            await new Promise(resolve => {
-                const req = http.request(new URL(to.url, kiln.url), { method: 'PUT', headers: { ...to.headers, 'Content-Length': big.length } });
-                req.on('error', resolve);
-                req.write(big.subarray(0, 2 << 20), () => req.destroy(new Error('gone')));
-            });
-            await until('the half file to go', () => stored().length === files);
+            const req = http.request(new URL(to.url, kiln.url), { method: 'PUT', headers: { ...to.headers, 'Content-Length': big.length } });
+            req.on('error', () => {});
+            req.write(big.subarray(0, 2 << 20));
+            await until('the first half to arrive', () => more_than(files).length === 1);
+            // A reset is noticed at once. An orderly end that comes in one segment with the last bytes is not: libmicrohttpd (0.9.75,
+            // edge-triggered) has then cleared the one sign of it, and gives the connection up after its 65 s without a byte.
+            req.socket.resetAndDestroy();
+            await until('the half file to go', () => more_than(files).length === 0);
             assert.equal((await put(to, big)).status, 200);
         });
         test('of a file that is no picture inside fails the job with a reason, not the runner', async () => {
