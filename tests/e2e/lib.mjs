@@ -96,7 +96,7 @@ export class Program {
     /** It ended by a signal that nobody sent, or a sanitizer found something. */
     get has_crashed() {
         return /AddressSanitizer|runtime error: /.test(this.output)
-            || this.ended?.signal && (!this.is_asked || /SEGV|ABRT|BUS|ILL|FPE/.test(this.ended.signal));
+            || this.ended?.signal && (!this.is_asked || /^SIG(SEGV|ABRT|BUS|ILL|FPE)$/.test(this.ended.signal));
     }
     async stop(signal = 'SIGTERM', ms = 20000) {
         this.signal('SIGCONT');
