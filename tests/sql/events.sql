@@ -126,6 +126,20 @@ select fixture.run('a', format('delete from kiln.job where job_id = %s', :fifth)
 select is(cardinality(pg_temp.got(:'ann', :'start')), (select count(*)::int from seen where account_id = :ann), 'events of a job that was deleted can still be replayed');
 select is(fixture.run('a', format('select data from kiln.event where account_id = %s and type = %L', :ann, 'media.ready')), null, 'what a task makes is told with its job, not alone');
 
+-- What is about no job.
+select fixture.run('a', $$ select kiln_api.create_upload(kiln_api.act_as('{"sub": "bus ann"}'), '{}', '{}', '{"filename": "a.png", "content_type": "image/png", "bytes": 5}')::text $$)::jsonb as upload \gset
+select fixture.run('a', format($$ select kiln_api.finish_upload(null, %L, %L, %L)::text $$, jsonb_build_object('id', u ->> 'media_id'),
+       jsonb_build_object('exp', substring(u ->> 'url' from 'exp=([0-9]+)'), 'sig', substring(u ->> 'url' from 'sig=([0-9a-f]+)')),
+       jsonb_build_object('storage_key', 'bc/000000000000000000000000000000', 'bytes', 5, 'sha256', repeat('0', 64), 'content_type', 'image/png'))) from (select :'upload'::jsonb as u) x \g /dev/null
+select fixture.run('a', format('insert into kiln.event (account_id, type, data) values (%s, %L, %L)', :ann, 'notification', '{"text": "Hello."}')) \g /dev/null
+select pg_temp.pump() \g /dev/null
+select is((select (data ->> 'media_id', data -> 'media' ->> 'state', data -> 'media' ->> 'id')::text from seen where type = 'media.ready'), (:'upload'::jsonb ->> 'media_id', 'ready', :'upload'::jsonb ->> 'media_id')::text,
+          'an upload that is ready is told with its facts');
+select is((select data - 'at' from seen where type = 'notification'), '{"type": "notification", "text": "Hello."}', 'what is about neither job nor media is told as it is');
+select fixture.run('a', format('delete from kiln.media where media_id = %s', :'upload'::jsonb ->> 'media_id')) \g /dev/null
+select is((select r.data::jsonb ? 'media' from kiln_api.bus_replay(:ann, :'start', (select h."position" from head h order by batch desc limit 1), 1000) r where r.type = 'media.ready'), false,
+          'and when it is gone, without them');
+
 -- The pump falls asleep ----------------------------------------------------------------------------------------------------
 
 select fixture.open('bell') \g /dev/null

@@ -151,6 +151,8 @@ select is(fixture.refusal(format('update kiln.job set %s where job_id = %s', v.c
   from sample s, (values ('account_id = account_id + 1'), ('pipeline_version_id = pipeline_version_id + 1'), ('stages = stages + 1'),
                          ('input = ''{"other": 1}'''), ('created_at = created_at - interval ''1 day''')) as v (change)
  where s.state = 'queued';
+select lives_ok(format('update kiln.job set input = input where job_id = %s', s.job_id), 'to write what stands there changes nothing') from sample s where s.state = 'queued';
+select throws_ok(format('update kiln.job set version = version + 1 where job_id = %s', s.job_id), 'KN001', null, 'a version moves only with the state') from sample s where s.state = 'queued';
 select is(fixture.refusal('truncate kiln.job cascade') ->> 'code', 'KN001', 'the jobs are not emptied at a stroke');
 select is(fixture.refusal(format('delete from kiln.job where job_id = %s', s.job_id)) ->> 'code',
           case when s.state in ('completed', 'failed', 'cancelled') then null else 'KN001' end,

@@ -38,6 +38,11 @@ select is((select count(*)::int from kiln.attempt where job_id = :job), 3, 'and 
 select is((select count(*)::int from part where of = 'event'), 2, 'the part that is being written stays, however old its events are');
 select is((select xid from kiln.log_start), 0::bigint, 'and the log still begins where it began');
 
+drop table kiln.event_x20000000;
+select fixture.tick() \g /dev/null
+select is((select bound from part where name = 'event_x20000000'), $$FOR VALUES FROM ('20000000') TO ('40000000')$$, 'the next part of the log is made where it is missing');
+select is(obj_description('kiln.event_x20000000'::regclass), 'Events of transactions 20000000 to 39999999.', 'and says what it holds');
+
 -- forget(): what has had its time.
 select fixture.set_now('2030-06-01 00:00:00Z') \g /dev/null
 select fixture.call('ann', 'create_generation', p_body => '{"type": "image", "prompt": "x"}', p_key => 'k') \g /dev/null

@@ -87,6 +87,7 @@ select lives_ok($$ insert into kiln.model (name, provider_id, pipeline_id, media
                    select 'local/new', v.provider_id, p.pipeline_id, 'image', 'New' from kiln.provider v, kiln.pipeline p where v.name = 'local' and p.name = 'new' $$, 'adding a model is an INSERT');
 select isnt(fixture.call('ann', 'create_generation', p_body => '{"type": "image", "model": "local/new", "prompt": "x"}'), null, 'and it can be asked for at once');
 select is((kiln_runner.claim(fixture.runner('{new-queue}'), 1)).handler, 'log', 'and is run');
+select lives_ok($$ delete from kiln.model where name = 'local/speech' $$, 'a model that nobody used can be deleted');
 select throws_ok($$ delete from kiln.model where name = 'local/new' $$, 'KN001', null, 'a model that jobs name stays');
 select matches(fixture.refusal($$ delete from kiln.model where name = 'local/new' $$) ->> 'hint', 'is_enabled = false', 'and it is said how to retire it');
 select lives_ok($$ select kiln.new_pipeline_version('gone'); select pg_temp.stage('gone', 1, 'log'); delete from kiln.pipeline where name = 'gone'; set constraints all immediate $$, 'what nobody uses can be deleted');

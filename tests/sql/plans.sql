@@ -4,8 +4,8 @@ begin;
 select no_plan();
 
 \set one `psql -X -q -v rows=1 -v analyzed=1 -f tests/fixtures/plans.psql 2>&1`
-\set many `psql -X -q -v rows=20000 -v analyzed=1 -f tests/fixtures/plans.psql 2>&1`
-\set stale `psql -X -q -v rows=20000 -v analyzed=0 -f tests/fixtures/plans.psql 2>&1`
+\set many `psql -X -q -v rows=4000 -v analyzed=1 -f tests/fixtures/plans.psql 2>&1`
+\set stale `psql -X -q -v rows=4000 -v analyzed=0 -f tests/fixtures/plans.psql 2>&1`
 create temporary table plan as
 select l.state, p as text, regexp_replace(substring(p from 'Query Text:\s*(.*?)\n[A-Z][A-Za-z ]+(?: on | using |  \()'), '\s+', ' ', 'g') as query
   from (values ('one row', :'one'), ('many rows', :'many'), ('many rows, never analyzed', :'stale')) l (state, log),

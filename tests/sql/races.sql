@@ -111,6 +111,16 @@ select fixture.run('a', format('select count(*) from kiln_runner.cycle(%s, %L, %
 select pg_temp.enqueue() \g /dev/null
 select is(pg_temp.rung(), 0, 'nor for one that has woken up');
 
+-- A hand-over rings as an enqueue does.
+select fixture.run('a', $$ select kiln_runner.register('race audio', 'here', 1, 'test', '{audio}', 8) $$) as audio \gset
+select fixture.run('a', $$ select kiln_runner.register('race sleeper', 'here', 1, 'test', '{audio}', 8) $$) as sleeper \gset
+select fixture.run('a', format('select job_id from kiln_runner.claim(%s, 1)', :audio)) as speech \gset
+select pg_temp.fence(:'speech') as fence \gset
+select fixture.run('a', format('select count(*) from kiln_runner.cycle(%s, %L, %L, %L, 0, %L, true)', :sleeper, '{}', '{}', '{}', '{}')) \g /dev/null
+select pg_temp.rung() \g /dev/null
+select fixture.run('a', format('select kiln_runner.complete(%s, %s)', pg_temp.task(:'speech'), :fence)) \g /dev/null
+select is(pg_temp.rung(), 1, 'a hand-over rings for a sleeper of the next stage''s queue');
+
 select fixture.tidy('a', 'race') \g /dev/null
 select finish();
 rollback;

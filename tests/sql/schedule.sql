@@ -9,6 +9,7 @@ select is(fixture.task_states(hour), 'waiting', 'a job for later waits') from j;
 select is(fixture.task_states(past), 'ready', 'one for a time that is past does not') from j;
 select is(fixture.job_state(hour), 'queued', 'people see it as queued') from j;
 select is((select run_at from kiln.job where job_id = hour), '2030-01-01 13:00:00Z', 'with its time') from j;
+select is(kiln.queue_position(hour), null, 'it has no place in the queue yet') from j;
 select is((kiln_runner.claim(fixture.runner('{image}'), 8)).job_id, past, 'only what is due is given out') from j;
 select fixture.tick() \g /dev/null
 select is(fixture.task_states(soon), 'waiting', 'the tick leaves alone what is not due') from j;

@@ -44,6 +44,10 @@ create temporary table l as select pg_temp.presign('{"filename": "late.png", "co
 select fixture.set_now('2030-01-01 13:00:01Z') \g /dev/null
 select is(pg_temp.code('begin_upload', jsonb_build_object('id', answer ->> 'media_id'), jsonb_build_object('exp', substring(answer ->> 'url' from 'exp=([0-9]+)'), 'sig', substring(answer ->> 'url' from 'sig=([0-9a-f]+)'))),
           'KN008', 'a way that has expired leads nowhere') from l;
+delete from kiln.media where media_id = (select (answer ->> 'media_id')::bigint from l);
+select fixture.set_now('2030-01-01 12:30:00Z') \g /dev/null
+select is(pg_temp.code('begin_upload', jsonb_build_object('id', answer ->> 'media_id'), jsonb_build_object('exp', substring(answer ->> 'url' from 'exp=([0-9]+)'), 'sig', substring(answer ->> 'url' from 'sig=([0-9a-f]+)'))),
+          'KN002', 'nor does one to a place that is gone') from l;
 select throws_ok($$ select fixture.call(null, 'create_upload', p_body => '{}') $$, 'KN009', null, 'a place is promised to accounts only');
 select finish();
 rollback;
