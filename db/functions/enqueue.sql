@@ -6,7 +6,7 @@ create or replace function kiln.enqueue(
     p_pipeline         text,
     p_input            kiln.json_object default '{}',
     p_account_id       bigint           default null,
-    p_priority         kiln.priority    default 1,
+    p_priority         int              default 1,
     p_run_at           timestamptz      default null,
     p_kind             kiln.job_kind    default 'generation',
     p_media_type       kiln.media_type  default null,
@@ -51,7 +51,7 @@ begin
     return v_job_id;
 end
 $$;
-comment on function kiln.enqueue(text, kiln.json_object, bigint, kiln.priority, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint) is
+comment on function kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint) is
 'Enqueues one job on a pipeline''s newest version and returns its id. p_account_id null: the operator''s own account.
 p_priority 0..3 (3 first); p_run_at null: as soon as may be. KN002 if there is no such pipeline.';
 
@@ -59,7 +59,7 @@ create or replace function kiln.enqueue_many(
     p_pipeline   text,
     p_inputs     jsonb[],
     p_account_id bigint        default null,
-    p_priority   kiln.priority default 1,
+    p_priority   int           default 1,
     p_run_at     timestamptz   default null)
 returns setof bigint
 language plpgsql security definer
@@ -94,7 +94,7 @@ begin
     return query select unnest(v_job_ids);
 end
 $$;
-comment on function kiln.enqueue_many(text, jsonb[], bigint, kiln.priority, timestamptz) is
+comment on function kiln.enqueue_many(text, jsonb[], bigint, int, timestamptz) is
 'Enqueues one job for each input, in that order, set by set; returns their ids. All or none. About 100 a call is best.';
 
 create or replace function kiln.operator_account()

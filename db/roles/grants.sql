@@ -58,7 +58,7 @@ grant execute on function
     kiln.end_once(bigint, text, bigint), kiln.parse_body(text), kiln.parse_id(text), kiln.parse_page(jsonb), kiln.render_cursor(bigint),
     kiln.field_error(text, text), kiln.refuse_fields(jsonb), kiln.unknown_fields(jsonb, text[]), kiln.check_params(jsonb, jsonb),
     kiln.render_job(kiln.job), kiln.render_model(kiln.model), kiln.render_time(timestamptz), kiln.sign_link(bigint, text, bigint),
-    kiln.enqueue(text, kiln.json_object, bigint, kiln.priority, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint),
+    kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint),
     kiln.cancel_job(bigint), kiln.retry_job(bigint, text, text, text), kiln.delete_job(bigint),
     kiln.find_upload(jsonb, jsonb), kiln.store_upload(bigint, jsonb), kiln.find_media(bigint, text, jsonb),
     kiln.make_ticket(bigint, timestamptz)

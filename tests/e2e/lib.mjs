@@ -299,7 +299,7 @@ export class Kiln {
     }
 
     async enqueue(pipeline, { input = {}, account = 'null', priority = 1, run_at = 'null' } = {}) {
-        return this.psql(`select kiln.enqueue('${pipeline}', $i$${JSON.stringify(input)}$i$::jsonb, ${account}, ${priority}::smallint, ${run_at})`);
+        return this.psql(`select kiln.enqueue('${pipeline}', $i$${JSON.stringify(input)}$i$::jsonb, ${account}, ${priority}, ${run_at})`);
     }
     async job(id) { return (await this.rows(`select * from kiln.job where job_id = ${id}`))[0]; }
     async attempts(id) { return this.rows(`select a.*, r.name as runner from kiln.attempt a left join kiln.runner r using (runner_id) where a.job_id = ${id} order by a.fence`); }
