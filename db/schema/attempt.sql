@@ -9,8 +9,7 @@ create table kiln.attempt (
     stage       smallint    not null,
     attempt     smallint    not null,
     outcome     text        not null,
-    message     text,
-    constraint attempt_outcome_check check (outcome ~ '^[a-z_]{2,40}$')
+    message     text
 ) partition by range (finished_at);
 create index attempt_job_id_idx on kiln.attempt (job_id);
 create table kiln.attempt_default partition of kiln.attempt default;

@@ -8,11 +8,16 @@
 -- and wants its tasks) takes only tasks that nobody else holds (SKIP LOCKED): the holder of the others comes to the job
 -- next, finds what became of it, and acts on that.
 
+-- The row triggers of `state` have no WHEN: PostgreSQL reads such a condition anew from its text in every statement, which
+-- costs more than the call that it saves.
 create or replace function kiln.fill_job_move()
 returns trigger
 language plpgsql
 as $$
 begin
+    if old.state = new.state or new.version <> old.version then
+        return new;
+    end if;
     new.version := old.version + 1;
     if new.state = 'running' then
         new.started_at := coalesce(old.started_at, kiln.now());
@@ -35,8 +40,7 @@ comment on function kiln.fill_job_move() is 'Sets the version and the columns th
 
 create or replace trigger t20_fill_move
     before update of state on kiln.job
-    for each row when (old.state <> new.state and new.version = old.version)
-    execute function kiln.fill_job_move();
+    for each row execute function kiln.fill_job_move();
 alter table kiln.job enable always trigger t20_fill_move;
 
 create or replace function kiln.refuse_job_move(p_job_id bigint, p_from kiln.job_state, p_to kiln.job_state)
@@ -140,6 +144,9 @@ as $$
 declare
     v_legal boolean;
 begin
+    if old.state = new.state then
+        return null;
+    end if;
     v_legal := exists (select from kiln.job_move m where m.from_state = old.state and m.to_state = new.state)
         and new.version = old.version + 1;
     if v_legal then
@@ -182,8 +189,7 @@ readies those of a job that resumes.';
 
 create or replace trigger t50_moved
     after update of state on kiln.job
-    for each row when (old.state <> new.state)
-    execute function kiln.on_job_move();
+    for each row execute function kiln.on_job_move();
 alter table kiln.job enable always trigger t50_moved;
 
 -- With a job go its tasks and its media (whose files go to kiln.trash). Attempts and events are history and stay.

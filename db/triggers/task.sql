@@ -1,8 +1,8 @@
 -- A task's life. An UPDATE of `state` is the transition: the row moves to the partition of its new state, and the history, the
 -- job and the next stage follow. ENABLE ALWAYS: no setting switches these triggers off.
 --
--- The two hot moves, claim and completion, are also written out as one statement each (kiln.take and kiln.finish_tasks), which
--- move rows from partition to partition; by construction they know no other move. The trigger calls the same functions.
+-- The two hot moves, claim and completion, are also written out (kiln.take and kiln.finish_tasks): they move rows from partition to
+-- partition and by construction know no other move. What follows from a completion stands in kiln.hand_over for both.
 
 create or replace function kiln.fill_task_move()
 returns trigger

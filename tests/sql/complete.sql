@@ -51,6 +51,33 @@ select throws_ok($$ select kiln_runner.cycle(b.runner, array[t.task_id, t.task_i
                  'KN010', null, 'the same task twice in a batch is refused');
 select is(fixture.job_state(job_id), 'running', 'and not completed') from d;
 
+-- One task alone and a batch take different courses through the code: both bring every job to the same end.
+create function pg_temp.ends(p_many boolean) returns text language plpgsql as $$
+declare
+    v_jobs   bigint[] := array[fixture.job_in('running'), fixture.job_in('running', p_pipeline => 'test/one'), fixture.job_in('cancelling'),
+                               fixture.job_in('cancelling', p_pipeline => 'test/one'), fixture.job_in('running')];
+    v_runner bigint   := fixture.runner('{image}');
+    v_task   kiln.task;
+begin
+    update kiln.job set state = 'cancelling' where job_id = v_jobs[5];
+    if p_many then
+        perform from kiln_runner.cycle(v_runner, (select array_agg(t.task_id order by t.task_id) from kiln.task_running t where t.job_id = any (v_jobs)),
+                                       (select array_agg(t.fence order by t.task_id) from kiln.task_running t where t.job_id = any (v_jobs)),
+                                       array['{"n": 1}', '{"n": 2}', '{"n": 3}', '{"n": 4}', '{"n": 5}'], 0);
+    else
+        for v_task in select t.* from kiln.task_running t where t.job_id = any (v_jobs) order by t.task_id
+        loop
+            perform from kiln_runner.cycle(v_runner, array[v_task.task_id], array[v_task.fence], array[format('{"n": %s}', array_position(v_jobs, v_task.job_id))], 0);
+        end loop;
+    end if;
+    return (select string_agg(format('%s/%s v%s %s %s [%s] %s: %s', j.state, j.stage, j.version, j.output, j.error_code, fixture.task_states(j.job_id),
+                                     fixture.attempts(j.job_id), fixture.events(j.job_id)), e'\n' order by j.job_id)
+              from kiln.job j where j.job_id = any (v_jobs));
+end $$;
+create temporary table ends as select pg_temp.ends(false) as alone, pg_temp.ends(true) as together;
+select is(alone, together, 'five tasks end alone as they end together: handed over, completed, cancelled') from ends;
+select is(regexp_count, 2, 'two of the five are completed') from ends, lateral (select count(*)::int as regexp_count from regexp_matches(together, '^completed', 'gn')) c;
+
 -- A hand-over keeps its place: the next stage stands before what was enqueued after the job.
 create temporary table h as select fixture.job_in('running') as early, fixture.enqueue('test/one') as late;
 update kiln.task set state = 'cancelled' where state = 'ready' and job_id not in (select early from h union select late from h);
