@@ -36,7 +36,8 @@ static const struct problem problems[] = {
     { "53", 503, "unavailable", "Try again", false, 2 },
     { "57P0", 503, "unavailable", "Try again", false, 2 },
     { "08", 503, "unavailable", "Try again", false, 2 },
-    { "58030", 503, "unavailable", "Try again", false, 10 }, /* the store's disk: an operator mends it */
+    { "58030", 503, "unavailable", "Try again", false,
+      10 }, /* the store's disk: an operator mends it */
 
     /* Said by this server */
     { "H0404", 404, "not_found", "Not found", true, 0 },
