@@ -22,6 +22,8 @@
 
 #define GATHER_NS     PACE_MS
 #define HOLD_NS       (200 * PACE_MS)
+#define PAUSE_NS      (2000 * PACE_MS)
+#define PAUSE_MOST_NS (30000 * PACE_MS)
 #define TICK_EVERY_MS 100
 #define BUSY_AFTER_MS 1000
 
@@ -116,6 +118,34 @@ void dispatch_outcome(struct task *task)
         task_list_add(&d->done, task);
     }
     dispatch_wake(d);
+}
+
+/* ---- a machine that cannot work ---- */
+
+static bool is_pausing(const struct dispatch *d, uint64_t now_ns)
+{
+    return now_ns < d->claim_hold_ns;
+}
+
+/* Else we would take back at once what we have just handed back, and the rest of the queue with
+ * it: nobody is as quick to ask for work as a runner that cannot do any. */
+void dispatch_is_unable(struct dispatch *d)
+{
+    uint64_t now = base_now_ns();
+
+    if (is_pausing(d, now)) /* one fault meets all that runs: it counts once */
+        return;
+    d->claim_pause_ns = d->claim_pause_ns ? d->claim_pause_ns * 2 : PAUSE_NS;
+    if (d->claim_pause_ns > PAUSE_MOST_NS)
+        d->claim_pause_ns = PAUSE_MOST_NS;
+    d->claim_hold_ns = now + d->claim_pause_ns;
+    log_error("this machine cannot work: claiming nothing for a while", "ms",
+              LOG_I64(d->claim_pause_ns / PACE_MS), NULL);
+}
+
+void dispatch_is_able(struct dispatch *d)
+{
+    d->claim_pause_ns = 0;
 }
 
 /* ---- claiming ---- */
@@ -288,12 +318,13 @@ static void load_busy(struct dispatch *d)
 static void send_cycle(struct dispatch *d, uint64_t now_ns)
 {
     char        id[24], limit[24];
-    const char *params[7] = { [0] = id, [4] = limit };
-    size_t      free_after;
+    const char *params[7]  = { [0] = id, [4] = limit };
+    size_t      free_after = 0;
 
     load(d);
     load_busy(d);
-    free_after     = d->leaving == STAYING ? d->nfree + d->sending.count : 0;
+    if (d->leaving == STAYING && !is_pausing(d, now_ns))
+        free_after = d->nfree + d->sending.count;
     d->is_claiming = free_after > 0;
     d->was_idle    = d->is_claiming && d->pace.is_idle;
     d->sent_ns     = now_ns;
@@ -325,6 +356,11 @@ static bool may_claim(const struct dispatch *d)
     return d->leaving == STAYING && d->nfree > 0;
 }
 
+static uint64_t claim_due_ns(const struct dispatch *d)
+{
+    return d->pace.due_ns > d->claim_hold_ns ? d->pace.due_ns : d->claim_hold_ns;
+}
+
 static void cycle_step(struct dispatch *d, uint64_t now_ns)
 {
     if (d->is_cycling || d->runner_id == 0 || d->is_registering || !db_is_up(d->runner->work))
@@ -333,14 +369,14 @@ static void cycle_step(struct dispatch *d, uint64_t now_ns)
         dispatch_later(d, d->cycle_hold_ns);
         return;
     }
-    if (outcomes_are_due(d, now_ns) || (may_claim(d) && now_ns >= d->pace.due_ns)) {
+    if (outcomes_are_due(d, now_ns) || (may_claim(d) && now_ns >= claim_due_ns(d))) {
         send_cycle(d, now_ns);
         return;
     }
     if (d->done.count > 0)
         dispatch_later(d, d->gather_until_ns);
     if (may_claim(d))
-        dispatch_later(d, d->pace.due_ns);
+        dispatch_later(d, claim_due_ns(d));
 }
 
 /* Two empty claims while asleep: the first of them ran the timer of the queue, the second saw what
@@ -407,7 +443,7 @@ static void tick_answered(void *ctx, PGresult *result, const struct err *err)
         log_warn("tick failed", "sqlstate", err->sqlstate, "error", err->message, NULL);
 }
 
-/* While asleep the claims tick. */
+/* While asleep the claims tick; in a pause there are none. */
 static void on_tick(void *ctx)
 {
     struct dispatch *d  = ctx;
@@ -416,7 +452,7 @@ static void on_tick(void *ctx)
     const char *params[] = { id };
 
     loop_timer_set(d->runner->loop, &d->tick_timer, TICK_EVERY_MS);
-    if (!is_busy || d->is_ticking || d->runner_id == 0)
+    if ((!is_busy && !is_pausing(d, base_now_ns())) || d->is_ticking || d->runner_id == 0)
         return;
     snprintf(id, sizeof id, "%" PRId64, d->runner_id);
     d->is_ticking = db_send(d->runner->work, ST_TICK, params, tick_answered, d, NULL);

@@ -55,8 +55,10 @@ struct dispatch {
     uint64_t    gather_until_ns; /* outcomes wait for company until then */
     uint64_t    cycle_hold_ns;   /* after an error: not before */
     uint64_t    report_hold_ns;
-    uint64_t    worked_ms;    /* when a task was last claimed or ran */
-    unsigned    empty_claims; /* in a row, asleep, with every slot free */
+    uint64_t    claim_hold_ns;  /* after a fault of this machine: outcomes only until then */
+    uint64_t    claim_pause_ns; /* how long that was; 0 = none since work last succeeded */
+    uint64_t    worked_ms;      /* when a task was last claimed or ran */
+    unsigned    empty_claims;   /* in a row, asleep, with every slot free */
 
     struct loop_task  step;
     struct loop_timer timer;
@@ -91,6 +93,10 @@ size_t       dispatch_running(const struct dispatch *d); /* slots in use */
 /* From task.c: an outcome is there; a task is over without one. */
 void dispatch_outcome(struct task *task);
 void dispatch_drop(struct task *task);
+
+/* A fault of this machine kept work from being done; work was done that needs what had failed. */
+void dispatch_is_unable(struct dispatch *d);
+void dispatch_is_able(struct dispatch *d);
 
 /* Between the four files. */
 void task_list_add(struct task_list *list, struct task *task);

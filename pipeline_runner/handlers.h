@@ -9,7 +9,7 @@
 struct handler {
     const char *name;
     bool        is_chatty;            /* its everyday lines are for debug */
-    void (*start)(struct task *task); /* ends in task_done() or task_fail(), now or later */
+    void (*start)(struct task *task); /* ends as task.h says, now or later */
     void (*stop)(struct task *task);  /* the work must end now; task_fail() follows, now or later */
 };
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -65,6 +66,12 @@ static void finish(struct outputs *o, const struct outputs_end *end)
 static void fail(struct outputs *o, enum outcome outcome, const char *message)
 {
     finish(o, &(struct outputs_end) { .outcome = outcome, .message = message });
+}
+
+static void unable(struct outputs *o, const char *reason, const char *detail)
+{
+    finish(o, &(struct outputs_end) {
+                  .outcome = OUTCOME_TRANSIENT, .unable = reason, .message = detail });
 }
 
 static void succeed(struct outputs *o)
@@ -181,10 +188,19 @@ static void write_fact(struct outputs *o)
 
 /* ---- store ---- */
 
-static int complain(const struct err *err, int code)
+/* The exit code of the storing child. */
+static int complain(const struct err *err, int otherwise)
 {
     dprintf(STDERR_FILENO, "%s\n", err->message);
-    return code;
+    return err_is(err, "58030") || err_is(err, "53100") ? EX_IOERR : otherwise;
+}
+
+/* Only our own child says it so: a tool that ends with these codes has failed by itself. */
+static bool is_store_fault(const struct proc_end *end)
+{
+    return end->cause == PROC_NOT_SET_UP
+           || (end->cause == PROC_EXITED && WIFEXITED(end->status)
+               && WEXITSTATUS(end->status) == EX_IOERR);
 }
 
 static bool store_one(const struct outputs *o, const char *path, struct stored *stored,
@@ -223,7 +239,10 @@ static void stored(void *ctx, const struct proc_end *end)
     if (end->cause == PROC_EXITED && protocol_exit(end->status) == OUTCOME_DONE
         && end->out_bytes == sizeof o->receipt)
         memcpy(&o->receipt, end->out, sizeof o->receipt);
-    else {
+    else if (is_store_fault(end)) {
+        unable(o, "it cannot write its media store", end->last_line);
+        return;
+    } else {
         fail(o, end->cause == PROC_EXITED ? protocol_exit(end->status) : OUTCOME_TRANSIENT,
              end->last_line[0] ? end->last_line : "a file could not be stored");
         return;
@@ -250,7 +269,7 @@ static void store_file(struct outputs *o)
 
     o->proc = proc_start(o->task->runner->loop, &opt, &err);
     if (!o->proc)
-        fail(o, OUTCOME_TRANSIENT, err.message);
+        unable(o, "it cannot start a program", err.message);
 }
 
 /* ---- probe ---- */
@@ -274,7 +293,11 @@ static void probed(void *ctx, const struct proc_end *end)
     struct err      err = { 0 };
 
     o->proc = NULL;
-    if (end->cause != PROC_EXITED || protocol_exit(end->status) != OUTCOME_DONE)
+    if (end->cause == PROC_NOT_SET_UP || end->cause == PROC_NOT_RUN)
+        unable(o, "it cannot run kiln-media",
+               arena_printf(o->arena, "%s/kiln-media: %s", o->task->runner->self_folder,
+                            end->last_line));
+    else if (end->cause != PROC_EXITED || protocol_exit(end->status) != OUTCOME_DONE)
         probe_failed(o, end);
     else if (o->is_stopping)
         fail(o, OUTCOME_TRANSIENT, "stopped");
@@ -310,7 +333,7 @@ static void probe_file(struct outputs *o)
 
     o->proc = proc_start(runner->loop, &opt, &err);
     if (!o->proc)
-        fail(o, OUTCOME_TRANSIENT, err.message);
+        unable(o, "it cannot start a program", err.message);
 }
 
 /* ---- one after the other ---- */

@@ -21,6 +21,7 @@ struct outputs_end {
     enum outcome outcome;
     char        *output;  /* malloc'ed, the receiver's; only with OUTCOME_DONE */
     bool         is_lost; /* the task is no longer ours */
+    const char  *unable;  /* for task_unable(), instead of the outcome; or NULL */
     const char  *message;
 };
 

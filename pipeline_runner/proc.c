@@ -30,6 +30,8 @@ struct proc {
     char                line[PROC_LINE_MAX];
     size_t              line_len;
     char                last_line[PROC_LINE_MAX];
+
+    volatile enum spawn_step *step;
 };
 
 static void signal_group(const struct proc *proc, int signo)
@@ -181,6 +183,7 @@ static void proc_free(struct proc *proc)
     close_watch(proc, &proc->in);
     close_watch(proc, &proc->out);
     close_watch(proc, &proc->err);
+    spawn_forget(proc->step);
     free(proc->out_text);
     free(proc);
 }
@@ -194,6 +197,15 @@ static void drain(struct proc *proc)
     for (int i = 0; i < 64 && proc->err.fd >= 0 && read_err(proc); i++)
         continue;
     line_done(proc);
+}
+
+static enum proc_cause cause_of(const struct proc *proc, int status)
+{
+    bool gave_up = WIFEXITED(status) && WEXITSTATUS(status) == SPAWN_EXIT_SETUP;
+
+    if (proc->cause != PROC_EXITED || !gave_up || *proc->step == SPAWN_RUNNING)
+        return proc->cause;
+    return *proc->step == SPAWN_NOT_RUN ? PROC_NOT_RUN : PROC_NOT_SET_UP;
 }
 
 static void on_ended(void *ctx, uint32_t events)
@@ -210,7 +222,7 @@ static void on_ended(void *ctx, uint32_t events)
     drain(proc);
     out_room(proc);
     proc->out_text[proc->out_len] = '\0';
-    end.cause                     = proc->cause;
+    end.cause                     = cause_of(proc, end.status);
     end.out                       = proc->out_text;
     end.out_bytes                 = proc->out_len;
     end.last_line                 = proc->last_line;
@@ -265,7 +277,8 @@ struct proc *proc_start(struct loop *loop, const struct proc_options *opt, struc
         free(proc);
         return NULL;
     }
-    proc->pid = child.pid;
+    proc->pid  = child.pid;
+    proc->step = child.step;
     if (!watch_all(proc, &child, err)) {
         signal_group(proc, SIGKILL);
         waitpid(proc->pid, NULL, 0);

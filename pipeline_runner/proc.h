@@ -24,8 +24,10 @@ struct proc;
 enum proc_cause {
     PROC_EXITED, /* by itself: look at status */
     PROC_TIMED_OUT,
-    PROC_FLOODED, /* more than stdout_most */
-    PROC_STOPPED, /* proc_stop() or proc_kill() */
+    PROC_FLOODED,    /* more than stdout_most */
+    PROC_STOPPED,    /* proc_stop() or proc_kill() */
+    PROC_NOT_SET_UP, /* the child could not be made ready; last_line says why, as below */
+    PROC_NOT_RUN,    /* it was ready, but the program could not be run */
 };
 
 struct proc_end {

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -31,6 +32,8 @@ struct setup {
     char                uid_map[48];
     char                gid_map[48];
     int                 in, out, err;
+
+    volatile enum spawn_step *step;
 };
 
 static void say(const char *text)
@@ -148,8 +151,10 @@ static void shut_off(const struct setup *setup)
 static _Noreturn void exec_child(const struct setup *setup)
 {
     shut_off(setup);
-    close_range(3, ~0U, 0); /* all are O_CLOEXEC; this is for those of libraries */
+    close_range(3, ~0U, 0);       /* all are O_CLOEXEC; this is for those of libraries */
+    *setup->step = SPAWN_RUNNING; /* with the exec the page is gone: no program can forge this */
     execve(setup->spawn->path, setup->spawn->argv, setup->spawn->envp);
+    *setup->step = SPAWN_NOT_RUN;
     give_up("run the program");
 }
 
@@ -183,6 +188,21 @@ static bool make_pipes(int fds[6])
            && fcntl(fds[4], F_SETFL, O_NONBLOCK) == 0;
 }
 
+/* A page that the child shares until it execs: it says there where it stopped. */
+static volatile enum spawn_step *make_step(void)
+{
+    void *page = mmap(NULL, sizeof(enum spawn_step), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    return page == MAP_FAILED ? NULL : page;
+}
+
+void spawn_forget(volatile enum spawn_step *step)
+{
+    if (step)
+        munmap((void *)(uintptr_t)step, sizeof *step);
+}
+
 static void prepare(struct setup *setup, const struct spawn *spawn, const int fds[6])
 {
     *setup = (struct setup) {
@@ -209,6 +229,12 @@ bool spawn_start(const struct spawn *spawn, struct spawned *child, struct err *e
         return false;
     }
     prepare(&setup, spawn, fds);
+    setup.step = make_step();
+    if (!setup.step) {
+        err_errno(err, "share", "a page with a child");
+        close_all(fds, 6);
+        return false;
+    }
     pid = fork();
     if (pid == 0 && spawn->run)
         run_child(&setup);
@@ -222,11 +248,12 @@ bool spawn_start(const struct spawn *spawn, struct spawned *child, struct err *e
             kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
         }
+        spawn_forget(setup.step);
         close_all(fds, 6);
         return false;
     }
     close_all((int[]) { fds[0], fds[3], fds[5] }, 3);
-    *child = (struct spawned) { pid, pidfd, fds[1], fds[2], fds[4] };
+    *child = (struct spawned) { pid, pidfd, fds[1], fds[2], fds[4], setup.step };
     return true;
 }
 

@@ -108,6 +108,17 @@ void task_fail(struct task *task, enum outcome outcome, int retry_after_ms, cons
     has_outcome(task);
 }
 
+void task_unable(struct task *task, const char *reason, const char *detail)
+{
+    if (was_stopped(task))
+        return;
+    task->report = REPORT_RELEASE;
+    snprintf(task->message, sizeof task->message, "the runner cannot work: %s", reason);
+    task_log(task, LOG_LEVEL_ERROR, "the runner cannot work", "reason", reason, "error", detail);
+    dispatch_is_unable(task->runner->dispatch);
+    has_outcome(task);
+}
+
 void task_start(struct task *task)
 {
     task->started_ms = base_now_ms();

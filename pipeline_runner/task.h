@@ -4,7 +4,7 @@
  * A slot is free again only when SQL has acknowledged the outcome (or called it stale). So while
  * the database is away results wait in memory, and there are never more of them than slots.
  *
- *   handler->start ──► task_done / task_fail, exactly once, maybe from within start
+ *   handler->start ──► task_done / task_fail / task_unable, exactly once, maybe from within start
  *   task_stop      ──► handler->stop (kill the work) ──► task_fail as above; what is reported follows from why
  */
 #ifndef RUNNER_TASK_H
@@ -80,6 +80,11 @@ void task_done(struct task *task, const char *output);
 void task_done_owned(struct task *task, char *output);
 void task_fail(struct task *task, enum outcome outcome, int retry_after_ms, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+
+/* The work could not be done for a fault of this machine (its disk, its programs), which says
+ * nothing about the task: it is handed back, which is no attempt, and nothing is claimed for a
+ * while. reason is for everyone ("it cannot …"); detail is for our log alone. */
+void task_unable(struct task *task, const char *reason, const char *detail);
 
 /* Sent at most twice a second a task; the last one wins. */
 void task_progress(struct task *task, double fraction, const char *label);

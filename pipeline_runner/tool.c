@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dispatch.h"
 #include "folder.h"
 #include "outputs.h"
 #include "proc.h"
@@ -33,6 +34,7 @@ struct tool {
     struct folder          folder;
     char                 **argv;
     const char            *path;
+    bool                   is_ours; /* the program is kiln-media */
     int                    memory_mb;
     bool                   has_network;
     struct protocol_input *inputs;
@@ -105,14 +107,38 @@ static void tool_free(struct tool *tool)
     free(tool);
 }
 
+/* Where the runner works is nothing to its customers: of a path there they are told the part that
+ * the tool knows. */
+static void hide_folder(const struct folder *folder, char *text)
+{
+    size_t len = strlen(folder->path);
+
+    while (len > 0 && (text = strstr(text, folder->path))) {
+        size_t cut = text[len] == '/' ? len + 1 : len;
+
+        memmove(text, text + cut, strlen(text + cut) + 1);
+    }
+}
+
 static void tool_fail(struct tool *tool, enum outcome outcome, const char *message)
 {
     struct task *task = tool->task;
     char         kept[512];
 
     snprintf(kept, sizeof kept, "%s", message); /* it may lie in what is freed now */
+    hide_folder(&tool->folder, kept);
     tool_free(tool);
     task_fail(task, outcome, -1, "%s", kept);
+}
+
+static void tool_unable(struct tool *tool, const char *reason, const char *detail)
+{
+    struct task *task = tool->task;
+    char         kept[PROC_LINE_MAX];
+
+    snprintf(kept, sizeof kept, "%s", detail);
+    tool_free(tool);
+    task_unable(task, reason, kept);
 }
 
 static void outputs_ended(void *ctx, const struct outputs_end *end)
@@ -123,11 +149,16 @@ static void outputs_ended(void *ctx, const struct outputs_end *end)
     tool->outputs = NULL;
     if (end->is_lost)
         task->stopping = STOP_LOST;
+    if (end->unable) {
+        tool_unable(tool, end->unable, end->message);
+        return;
+    }
     if (end->outcome != OUTCOME_DONE) {
         tool_fail(tool, end->outcome, end->message);
         return;
     }
     tool_free(tool);
+    dispatch_is_able(task->runner->dispatch);
     task_done_owned(task, end->output);
 }
 
@@ -176,6 +207,16 @@ static void ended_badly(struct tool *tool, const struct proc_end *end)
     tool_fail(tool, protocol_exit(end->status), message);
 }
 
+/* kiln-media is a part of the runner; a tool that cannot be run is for whoever configured it. */
+static void not_run(struct tool *tool, const struct proc_end *end)
+{
+    if (tool->is_ours)
+        tool_unable(tool, "it cannot run kiln-media",
+                    arena_printf(tool->arena, "%s: %s", tool->path, end->last_line));
+    else
+        ended_badly(tool, end);
+}
+
 static void on_end(void *ctx, const struct proc_end *end)
 {
     struct tool *tool = ctx;
@@ -192,6 +233,10 @@ static void on_end(void *ctx, const struct proc_end *end)
     case PROC_FLOODED:
         tool_fail(tool, OUTCOME_INVALID, "the tool wrote more than 1 MiB to its stdout");
         return;
+    case PROC_NOT_SET_UP:
+        tool_unable(tool, "it cannot set up a work folder", end->last_line);
+        return;
+    case PROC_NOT_RUN: not_run(tool, end); return;
     case PROC_EXITED: break;
     }
     if (protocol_exit(end->status) == OUTCOME_DONE)
@@ -280,14 +325,18 @@ static void tool_begin(struct tool *tool)
 
     if (!open_inputs(tool, &err)) {
         /* A file that is not there will not come back; a disk that does not answer may. */
-        tool_fail(tool, err_is(&err, "58030") ? OUTCOME_TRANSIENT : OUTCOME_INVALID, err.message);
+        if (err_is(&err, "58030"))
+            tool_unable(tool, "it cannot read its media store", err.message);
+        else
+            tool_fail(tool, OUTCOME_INVALID, err.message);
         return;
     }
     write_request(tool);
     if (!folder_make(&tool->folder, tool->task->runner->work_folder, tool->task->task_id,
-                     tool->task->fence, &err)
-        || !start_process(tool, &err))
-        tool_fail(tool, OUTCOME_TRANSIENT, err.message);
+                     tool->task->fence, &err))
+        tool_unable(tool, "it cannot make a work folder", err.message);
+    else if (!start_process(tool, &err))
+        tool_unable(tool, "it cannot start a program", err.message);
 }
 
 static struct tool *tool_new(struct task *task)
@@ -358,6 +407,7 @@ static const char *media_config(struct tool *tool, const json_t *config)
     tool->path    = arena_printf(tool->arena, "%s/kiln-media", tool->task->runner->self_folder);
     tool->argv    = arena_alloc(tool->arena, 3 * sizeof *tool->argv);
     tool->argv[0] = "kiln-media";
+    tool->is_ours = true;
     for (size_t i = 0; op && i < countof(ops); i++)
         if (strcmp(op, ops[i]) == 0)
             tool->argv[1] = arena_strdup(tool->arena, op);

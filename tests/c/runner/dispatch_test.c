@@ -212,6 +212,52 @@ static void an_unknown_runner_registers_again_and_drops_what_it_ran(void **state
     assert_string_equal(await(ST_CYCLE)->params[0], "12");
 }
 
+/* ---- a machine that cannot work ---- */
+
+static void a_fault_of_the_machine_is_no_attempt_and_claims_pause(void **state)
+{
+    struct dispatch *d = of(state);
+
+    answer(await(ST_CYCLE), tasks("1", "2", "http"));
+    answer(await(ST_CYCLE), tasks(NULL, NULL, NULL));
+    turn(5);
+    if (asked(ST_CYCLE)) /* it was on its way already */
+        answer(asked(ST_CYCLE), tasks(NULL, NULL, NULL));
+    task_unable(hanging[0], "it cannot sing", "cannot open /secret: no");
+    assert_string_equal(await(ST_RELEASE)->params[2], "the runner cannot work: it cannot sing");
+    answer(asked(ST_RELEASE), one(""));
+    turn(100);
+    assert_null(asked(ST_CYCLE));
+    assert_null(asked(ST_FAIL));
+    task_done(hanging[1], "{}"); /* what is done comes home all the same */
+    assert_string_equal(await(ST_CYCLE)->params[1], "{2}");
+    assert_string_equal(asked(ST_CYCLE)->params[4], "0");
+    answer(asked(ST_CYCLE), tasks(NULL, NULL, NULL));
+    turn(50);
+    assert_null(asked(ST_CYCLE));
+    d->claim_hold_ns = base_now_ns() + 50 * PACE_MS;
+    dispatch_wake(d);
+    assert_string_equal(await(ST_CYCLE)->params[4], "4");
+}
+
+static void the_pause_grows_until_work_succeeds(void **state)
+{
+    static const uint64_t seconds[] = { 2, 4, 8, 16, 30, 30 };
+    struct dispatch      *d         = of(state);
+
+    for (size_t i = 0; i < countof(seconds); i++) {
+        d->claim_hold_ns = 0;
+        dispatch_is_unable(d);
+        dispatch_is_unable(d); /* the same fault met another task */
+        assert_int_equal(d->claim_pause_ns, seconds[i] * 1000 * PACE_MS);
+        assert_true(d->claim_hold_ns > base_now_ns() + (seconds[i] - 1) * 1000 * PACE_MS);
+    }
+    dispatch_is_able(d);
+    d->claim_hold_ns = 0;
+    dispatch_is_unable(d);
+    assert_int_equal(d->claim_pause_ns, 2000 * PACE_MS);
+}
+
 /* ---- the link ---- */
 
 static void results_wait_in_their_slots_while_the_database_is_away(void **state)
@@ -415,6 +461,8 @@ int main(void)
         TEST(an_output_that_cannot_be_stored_fails_as_invalid),
         TEST(a_lock_timeout_is_tried_again_as_it_was),
         TEST(an_unknown_runner_registers_again_and_drops_what_it_ran),
+        TEST(a_fault_of_the_machine_is_no_attempt_and_claims_pause),
+        TEST(the_pause_grows_until_work_succeeds),
         TEST(results_wait_in_their_slots_while_the_database_is_away),
         TEST(a_claim_whose_answer_was_lost_ends_that_registration),
         TEST(but_not_before_what_is_known_to_run_under_it_has_ended),

@@ -383,7 +383,22 @@ static void a_program_that_does_not_exist_says_why(void **state)
     run->proc = proc_start(run->loop, &opt, NULL);
     finish(run);
     assert_int_equal(WEXITSTATUS(run->end.status), SPAWN_EXIT_SETUP);
+    assert_int_equal(run->end.cause, PROC_NOT_RUN);
     assert_string_equal(run->last_line, "cannot run the program: No such file or directory");
+    done(run);
+}
+
+static void a_child_that_cannot_be_set_up_is_told_from_a_program_that_failed(void **state)
+{
+    struct proc_options opt = { .spawn = { .folder = "/nonexistent" } };
+    struct run         *run = finish(start("exit 0", opt));
+
+    (void)state;
+    assert_int_equal(run->end.cause, PROC_NOT_SET_UP);
+    assert_string_equal(run->last_line, "cannot enter the work folder: No such file or directory");
+    done(run);
+    run = finish(start("exit 125", (struct proc_options) { 0 }));
+    assert_int_equal(run->end.cause, PROC_EXITED);
     done(run);
 }
 
@@ -408,6 +423,7 @@ int main(void)
         cmocka_unit_test(input_files_are_copies),
         cmocka_unit_test(our_own_code_can_run_in_a_child),
         cmocka_unit_test(a_program_that_does_not_exist_says_why),
+        cmocka_unit_test(a_child_that_cannot_be_set_up_is_told_from_a_program_that_failed),
     };
 
     signal(SIGPIPE, SIG_IGN);

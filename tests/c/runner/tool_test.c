@@ -342,6 +342,109 @@ static void stopped_between_file_and_row_it_waits_for_the_answer(void **state)
     assert_int_equal(files_below(w->media), 2); /* they have a row */
 }
 
+/* ---- faults of the machine ---- */
+
+static void assert_handed_back(struct world *w, const char *reason)
+{
+    const struct task *task = finish(w);
+
+    assert_int_equal(task->report, REPORT_RELEASE);
+    assert_string_equal(task->message, reason);
+    assert_true(w->dispatch.claim_hold_ns > base_now_ns());
+}
+
+static void without_a_work_folder_it_is_handed_back(void **state)
+{
+    struct world *w = *state;
+
+    w->runner.work_folder = "/nowhere/at/all";
+    begin(w, "exit 0");
+    assert_handed_back(w, "the runner cannot work: it cannot make a work folder");
+}
+
+static void without_kiln_media_it_is_handed_back(void **state)
+{
+    struct world *w = *state;
+
+    w->runner.self_folder = w->media;
+    begin(w, MAKES("out/a.png"));
+    assert_handed_back(w, "the runner cannot work: it cannot run kiln-media");
+}
+
+static void a_media_stage_without_kiln_media_is_handed_back(void **state)
+{
+    struct world *w    = *state;
+    struct task  *task = &w->task;
+
+    w->runner.self_folder = w->media;
+    task->state           = TASK_RUNNING;
+    task->timeout_ms      = 8000;
+    task->config          = "{\"op\":\"draw\"}";
+    task->input           = "{}";
+    task->media           = "[]";
+    task->started_ms      = base_now_ms();
+    media_start(task);
+    assert_handed_back(w, "the runner cannot work: it cannot run kiln-media");
+}
+
+static void a_store_that_cannot_be_written_hands_it_back(void **state)
+{
+    struct world *w = *state;
+    char          path[160];
+
+    snprintf(path, sizeof(path), "%s/tmp", w->media);
+    assert_int_equal(rmdir(path), 0);
+    begin(w, MAKES("out/a.png"));
+    assert_handed_back(w, "the runner cannot work: it cannot write its media store");
+}
+
+static void a_success_ends_the_count_of_faults(void **state)
+{
+    struct world *w = *state;
+
+    w->dispatch.claim_pause_ns = 8000 * PACE_MS;
+    begin(w, "cat >/dev/null; echo '{\"output\":{}}'");
+    finish(w);
+    assert_int_equal(w->dispatch.claim_pause_ns, 0);
+}
+
+static void a_tool_cannot_pass_its_fault_for_the_machines(void **state)
+{
+    begin(*state, "echo 'cannot enter the work folder: no' >&2; exit 125");
+    assert_failed(finish(*state), OUTCOME_TRANSIENT, "cannot enter");
+}
+
+static void a_tool_that_cannot_be_run_is_its_own_fault(void **state)
+{
+    struct world *w = *state;
+    char          path[160];
+    FILE         *file;
+
+    snprintf(path, sizeof(path), "%s/broken", w->bin);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("#!/no/such/shell\n", file);
+    fchmod(fileno(file), 0755);
+    fclose(file);
+    w->task.state      = TASK_RUNNING;
+    w->task.timeout_ms = 8000;
+    w->task.config     = "{\"command\":[\"broken\"]}";
+    w->task.input      = "{}";
+    w->task.media      = "[]";
+    w->task.started_ms = base_now_ms();
+    exec_start(&w->task);
+    assert_failed(finish(w), OUTCOME_TRANSIENT, "cannot run the program");
+}
+
+static void where_the_work_folder_lies_is_not_told(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "echo \"cannot read $HOME/in/0.png in $HOME\" >&2; exit 65");
+    assert_failed(finish(w), OUTCOME_INVALID, "cannot read in/0.png in ");
+    assert_null(strstr(w->task.message, w->root));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 
 int main(void)
@@ -365,6 +468,14 @@ int main(void)
         TEST(of_a_task_that_is_no_longer_ours_no_file_stays),
         TEST(a_lost_answer_is_asked_for_again),
         TEST(stopped_between_file_and_row_it_waits_for_the_answer),
+        TEST(without_a_work_folder_it_is_handed_back),
+        TEST(without_kiln_media_it_is_handed_back),
+        TEST(a_media_stage_without_kiln_media_is_handed_back),
+        TEST(a_store_that_cannot_be_written_hands_it_back),
+        TEST(a_success_ends_the_count_of_faults),
+        TEST(a_tool_cannot_pass_its_fault_for_the_machines),
+        TEST(a_tool_that_cannot_be_run_is_its_own_fault),
+        TEST(where_the_work_folder_lies_is_not_told),
     };
 
     signal(SIGPIPE, SIG_IGN);
