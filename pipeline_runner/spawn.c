@@ -191,8 +191,8 @@ static bool make_pipes(int fds[6])
 /* A page that the child shares until it execs: it says there where it stopped. */
 static volatile enum spawn_step *make_step(void)
 {
-    void *page = mmap(NULL, sizeof(enum spawn_step), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    volatile enum spawn_step *page = mmap(NULL, sizeof(enum spawn_step), PROT_READ | PROT_WRITE,
+                                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     return page == MAP_FAILED ? NULL : page;
 }
