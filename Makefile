@@ -3,6 +3,7 @@
 # What is built where:   build/bin/        the programs
 #                        build/asan/…      the same under AddressSanitizer and UBSan
 #                        build/coverage/…  the same counting lines and branches (gcov)
+#                        build/chaos/…     the same with fail points (lib/failpoint.h), for tests/chaos
 #                        build/fuzz/…      the libFuzzer programs (clang)
 # A flavour is a variable, not another makefile:  make FLAVOUR=asan build
 
@@ -47,13 +48,18 @@ B       := build/coverage
 CC      := gcc
 flags   := -O0 -g --coverage -fprofile-update=atomic
 ldflags := --coverage
+else ifeq ($(FLAVOUR),chaos)
+B       := build/chaos
+CC      := gcc
+flags   := -O2 -g $(hardening) -DKILN_FAILPOINTS
+ldflags := -pie -Wl,-z,relro,-z,now
 else ifeq ($(FLAVOUR),fuzz)
 B       := build/fuzz
 CC      := clang
 flags   := -O1 -g $(sanitize) -fsanitize=fuzzer-no-link
 ldflags := $(sanitize) -fsanitize=fuzzer
 else
-$(error FLAVOUR is release, asan, coverage or fuzz, not "$(FLAVOUR)")
+$(error FLAVOUR is release, asan, coverage, chaos or fuzz, not "$(FLAVOUR)")
 endif
 
 # --- libraries of others: asked of pkg-config once, when first needed -----------------------------------------------

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failpoint.h"
 #include "log.h"
 
 #define CONNINFO_MAX   64
@@ -123,6 +124,7 @@ static PGconn *connect_start(struct db *db)
         values[n++] = "read-write";
     }
     keys[n] = values[n] = NULL;
+    FAILPOINT("db.connecting");
     return PQconnectStartParams(keys, values, 0);
 }
 
@@ -360,6 +362,7 @@ static void begin_start(struct db *db)
     db->started          = 0;
     db->has_start_failed = false;
     PQsetNoticeReceiver(db->conn, on_notice, NULL);
+    FAILPOINT("db.starting");
     if (!send_start(db)) {
         lose(db, "08006", "cannot prepare");
         return;
@@ -455,6 +458,7 @@ static void on_start_end(struct db *db)
         go_down(db, &err);
         return;
     }
+    FAILPOINT("db.listening");
     loop_timer_stop(db->loop, &db->timer);
     db->state    = UP;
     db->attempts = 0;
@@ -487,6 +491,7 @@ static void on_sync(struct db *db)
         struct request request = pop(db);
         if (db->count == 0)
             loop_timer_stop(db->loop, &db->deadline);
+        FAILPOINT("db.answered");
         answer(db, &request, NULL);
     }
 }
@@ -562,6 +567,8 @@ static void flush(void *ctx)
         lose(db, "08006", "link lost");
     else
         loop_mod(db->loop, &db->watch, left ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    if (left == 0 && db->count > 0)
+        FAILPOINT("db.sent");
 }
 
 /* The timer is set when the queue fills and looks again when it fires: nothing to do for each
@@ -652,9 +659,12 @@ bool db_can_send(const struct db *db)
 
 static bool send_query(struct db *db, const struct db_statement *s, const char *const params[])
 {
-    int sent = db->opt.is_preparing
-                   ? PQsendQueryPrepared(db->conn, s->name, s->nparams, params, NULL, NULL, 0)
-                   : PQsendQueryParams(db->conn, s->sql, s->nparams, NULL, params, NULL, NULL, 0);
+    int sent;
+
+    FAILPOINT("db.sending");
+    sent = db->opt.is_preparing
+               ? PQsendQueryPrepared(db->conn, s->name, s->nparams, params, NULL, NULL, 0)
+               : PQsendQueryParams(db->conn, s->sql, s->nparams, NULL, params, NULL, NULL, 0);
 
     return sent == 1 && PQpipelineSync(db->conn) == 1;
 }

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "failpoint.h"
+
 #define TEMPORARY          "tmp"
 #define LITTER_SECONDS     86400
 #define WRITE_BEHIND_BYTES (1u << 20)
@@ -176,7 +178,14 @@ bool store_write(struct store_writer *writer, const void *data, size_t bytes, st
         return false;
     }
     while (bytes > 0) {
-        ssize_t n = write(writer->fd, from, bytes);
+        ssize_t n;
+
+        if (FAILPOINT_FAILS("store.writing")) {
+            errno = ENOSPC;
+            err_errno(err, "write", "a media file");
+            return false;
+        }
+        n = write(writer->fd, from, bytes);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
@@ -218,8 +227,10 @@ static bool settle(struct store *store, const char *part, const char *key)
     int  fd        = is_new || errno == EEXIST
                          ? openat(store->dir_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
                          : -1;
-    bool ok        = fd >= 0 && (!is_new || fsync(store->dir_fd) == 0)
-              && renameat(store->dir_fd, part, store->dir_fd, key) == 0;
+    bool ok        = fd >= 0 && (!is_new || fsync(store->dir_fd) == 0);
+
+    FAILPOINT("store.renaming");
+    ok = ok && renameat(store->dir_fd, part, store->dir_fd, key) == 0;
 
     if (ok && fsync(fd) < 0) {
         int number = errno;
@@ -242,9 +253,12 @@ bool store_commit(struct store_writer *writer, struct stored *stored, struct err
     random_key(stored->key);
     stored->bytes = writer->bytes;
     finish_sha256(writer->sha256, stored->sha256);
+    FAILPOINT("store.syncing");
     ok = fsync(writer->fd) == 0 && settle(writer->store, writer->part, stored->key);
     if (!ok)
         err_errno(err, "store", stored->key);
+    else
+        FAILPOINT("store.stored");
     /* After the rename the temporary name is gone, so this closes and frees; after a failure it
      * also removes. */
     store_abandon(writer);
@@ -311,6 +325,7 @@ bool store_unlink(struct store *store, const char *key, struct err *err)
 {
     if (!check_key(key, err))
         return false;
+    FAILPOINT("store.unlinking");
     if (unlinkat(store->dir_fd, key, 0) < 0 && errno != ENOENT) {
         err_errno(err, "remove", key);
         return false;

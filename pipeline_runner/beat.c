@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "dispatch.h"
+#include "failpoint.h"
 
 #define BUSY_MS 1000
 #define IDLE_MS 3000
@@ -44,6 +45,7 @@ static void answered(void *ctx, PGresult *result, const struct err *err)
     struct ask      *ask = ctx;
     struct dispatch *d   = ask->beat->runner->dispatch;
 
+    FAILPOINT("runner.beaten");
     ask->is_asking = false;
     if (result)
         obey(d, result);
@@ -64,6 +66,7 @@ static void beat_for(struct beat *beat, struct ask *ask, int64_t runner_id)
         return;
     *ask = (struct ask) { beat, runner_id, false };
     snprintf(id, sizeof id, "%" PRId64, runner_id);
+    FAILPOINT("runner.beat.asking");
     ask->is_asking = db_send(db_is_up(runner->bell) ? runner->bell : runner->work, ST_BEAT, params,
                              answered, ask, NULL);
 }

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "beat.h"
+#include "failpoint.h"
 #include "handlers.h"
 
 #define GATHER_NS     PACE_MS
@@ -223,6 +224,8 @@ static void cycle_took(struct dispatch *d, PGresult *rows)
     uint64_t now       = base_now_ns();
     bool     gave_work = PQntuples(rows) > 0;
 
+    if (gave_work)
+        FAILPOINT("runner.claimed");
     free_sent(d);
     if (d->is_claiming) {
         pace_answered(&d->pace, d->sent_ns, now, d->was_idle, gave_work);
@@ -272,6 +275,7 @@ static void cycle_answered(void *ctx, PGresult *result, const struct err *err)
 {
     struct dispatch *d = ctx;
 
+    FAILPOINT("runner.cycle.answered");
     d->is_cycling = false;
     if (result)
         cycle_took(d, result);
@@ -330,11 +334,12 @@ static void send_cycle(struct dispatch *d, uint64_t now_ns)
     d->sent_ns     = now_ns;
     snprintf(id, sizeof id, "%" PRId64, d->runner_id);
     snprintf(limit, sizeof limit, "%zu", free_after);
-    params[1]     = literal_end(&d->ids);
-    params[2]     = literal_end(&d->fences);
-    params[3]     = literal_end(&d->outputs);
-    params[5]     = literal_end(&d->busy);
-    params[6]     = d->was_idle ? "t" : "f";
+    params[1] = literal_end(&d->ids);
+    params[2] = literal_end(&d->fences);
+    params[3] = literal_end(&d->outputs);
+    params[5] = literal_end(&d->busy);
+    params[6] = d->was_idle ? "t" : "f";
+    FAILPOINT("runner.cycle.asking");
     d->is_cycling = db_send(d->runner->work, ST_CYCLE, params, cycle_answered, d, NULL);
     if (!d->is_cycling) {
         unsend(d, REPORT_COMPLETE, &d->done);
@@ -435,6 +440,7 @@ static void tick_answered(void *ctx, PGresult *result, const struct err *err)
 {
     struct dispatch *d = ctx;
 
+    FAILPOINT("runner.ticked");
     PQclear(result);
     d->is_ticking = false;
     if (err && err_is(err, "KN011"))
@@ -455,6 +461,7 @@ static void on_tick(void *ctx)
     if ((!is_busy && !is_pausing(d, base_now_ns())) || d->is_ticking || d->runner_id == 0)
         return;
     snprintf(id, sizeof id, "%" PRId64, d->runner_id);
+    FAILPOINT("runner.tick.asking");
     d->is_ticking = db_send(d->runner->work, ST_TICK, params, tick_answered, d, NULL);
 }
 

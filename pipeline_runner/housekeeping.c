@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "failpoint.h"
 #include "literal.h"
 #include "log.h"
 
@@ -31,6 +32,7 @@ static void again(struct housekeeping *h, uint64_t ms)
 static void emptied(void *ctx, PGresult *result, const struct err *err)
 {
     (void)ctx;
+    FAILPOINT("runner.trash.emptied");
     PQclear(result);
     if (err && !runner_is_passing(err))
         log_warn("the trash could not be emptied", "sqlstate", err->sqlstate, "error", err->message,
@@ -52,6 +54,7 @@ static void unlink_all(struct housekeeping *h, const PGresult *rows)
             log_warn("a file could not be removed", "storage_key", key, "error", err.message, NULL);
     }
     params[0] = literal_end(&h->gone);
+    FAILPOINT("runner.trash.emptying");
     (void)!db_send(h->runner->work, ST_TRASH_DONE, params, emptied, h,
                    NULL); /* else they come again */
 }
@@ -60,6 +63,7 @@ static void listed(void *ctx, PGresult *result, const struct err *err)
 {
     struct housekeeping *h = ctx;
 
+    FAILPOINT("runner.trash.listed");
     if (err && !runner_is_passing(err))
         log_warn("the trash could not be listed", "sqlstate", err->sqlstate, "error", err->message,
                  NULL);
@@ -74,6 +78,7 @@ static void on_time(void *ctx)
     struct housekeeping *h        = ctx;
     const char          *params[] = { AT_ONCE };
 
+    FAILPOINT("runner.trash.asking");
     if (!db_send(h->runner->work, ST_TRASH, params, listed, h, NULL))
         again(h, EVERY_MS);
 }

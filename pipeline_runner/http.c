@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "failpoint.h"
 #include "retry_after.h"
 
 #define CONNECT_MS      10000
@@ -118,6 +119,7 @@ static void call_ended(struct call *call, CURLcode code)
 {
     curl_off_t connected_us = 0;
 
+    FAILPOINT("runner.http.answered");
     curl_easy_getinfo(call->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
     switch (code) {
     case CURLE_OK: answered(call); break;
@@ -394,6 +396,7 @@ void http_start(struct task *task)
         abort();
     why = configure(call, config);
     json_decref(config);
+    FAILPOINT("runner.http.sending");
     if (why)
         call_fail(call, OUTCOME_INVALID, why);
     else

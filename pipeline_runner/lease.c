@@ -16,12 +16,14 @@
 
 #include "beat.h"
 #include "dispatch.h"
+#include "failpoint.h"
 
 #define RETRY_MS 500
 
 static void unregister_answered(void *ctx, PGresult *result, const struct err *err)
 {
     (void)ctx;
+    FAILPOINT("runner.unregistered");
     PQclear(result);
     if (err)
         log_warn("the old registration could not be ended", "sqlstate", err->sqlstate, "error",
@@ -45,6 +47,7 @@ void lease_check_old(struct dispatch *d)
         if (d->old_ids[i] == 0 || is_used(d, d->old_ids[i]))
             continue;
         snprintf(id, sizeof id, "%" PRId64, d->old_ids[i]);
+        FAILPOINT("runner.unregister.asking");
         /* Where it is not sent the lease runs out by itself, since the beats for it end here. */
         (void)!db_send(d->runner->work, ST_UNREGISTER, params, unregister_answered, d, NULL);
         d->old_ids[i] = 0;
@@ -88,6 +91,7 @@ static void registered(void *ctx, PGresult *result, const struct err *err)
     struct dispatch     *d      = ctx;
     const struct runner *runner = d->runner;
 
+    FAILPOINT("runner.registered");
     d->is_registering = false;
     if (result) {
         d->runner_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
@@ -118,6 +122,7 @@ static void send_register(void *ctx)
     gethostname(host, sizeof host - 1);
     snprintf(pid, sizeof pid, "%d", (int)getpid());
     snprintf(slots, sizeof slots, "%d", runner->slots);
+    FAILPOINT("runner.register.asking");
     d->is_registering = db_send(runner->work, ST_REGISTER, params, registered, d, NULL);
     if (!d->is_registering)
         loop_timer_set(runner->loop, &d->register_timer, RETRY_MS);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "dispatch.h"
+#include "failpoint.h"
 
 #define PATIENCE_MS 5000 /* for the database to take what is left */
 
@@ -57,6 +58,7 @@ static void signed_off(void *ctx, PGresult *result, const struct err *err)
 {
     struct dispatch *d = ctx;
 
+    FAILPOINT("runner.unregistered");
     PQclear(result);
     if (err)
         log_warn("could not sign off", "sqlstate", err->sqlstate, "error", err->message, NULL);
@@ -75,6 +77,7 @@ void leave_step(struct dispatch *d, uint64_t now_ns)
     d->leaving = SIGNING_OFF;
     loop_timer_set(d->runner->loop, &d->leave_timer, PATIENCE_MS);
     snprintf(id, sizeof id, "%" PRId64, d->runner_id);
+    FAILPOINT("runner.unregister.asking");
     if (d->runner_id == 0 || !db_send(d->runner->work, ST_UNREGISTER, params, signed_off, d, NULL))
         loop_stop(d->runner->loop);
 }

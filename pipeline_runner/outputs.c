@@ -16,6 +16,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "failpoint.h"
 #include "proc.h"
 #include "tool.h"
 
@@ -125,6 +126,7 @@ static void media_answered(void *ctx, PGresult *result, const struct err *err)
 {
     struct outputs *o = ctx;
 
+    FAILPOINT("runner.put_media.answered");
     o->is_asking = false;
     if (result) {
         o->ids[o->at++] = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
@@ -146,6 +148,7 @@ static void put_media(void *ctx)
 
     snprintf(id, sizeof id, "%" PRId64, o->task->task_id);
     snprintf(fence, sizeof fence, "%" PRId64, o->task->fence);
+    FAILPOINT("runner.put_media.asking");
     o->is_asking = db_send(o->task->runner->work, ST_PUT_MEDIA, params, media_answered, o, NULL);
     if (!o->is_asking) /* the file is stored; the row waits for the database, however long */
         loop_timer_set(o->task->runner->loop, &o->again, ASK_AGAIN_MS);
@@ -252,6 +255,7 @@ static void stored(void *ctx, const struct proc_end *end)
         fail(o, OUTCOME_TRANSIENT, "stopped");
         return;
     }
+    FAILPOINT("runner.file.stored");
     write_fact(o);
     put_media(o);
 }
@@ -267,6 +271,7 @@ static void store_file(struct outputs *o)
         .ctx         = o,
     };
 
+    FAILPOINT("runner.file.storing");
     o->proc = proc_start(o->task->runner->loop, &opt, &err);
     if (!o->proc)
         unable(o, "it cannot start a program", err.message);

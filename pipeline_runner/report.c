@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dispatch.h"
+#include "failpoint.h"
 #include "handlers.h"
 
 #define HOLD_NS (200 * PACE_MS)
@@ -32,6 +33,7 @@ static void answered(void *ctx, PGresult *result, const struct err *err)
     struct task     *task = ctx;
     struct dispatch *d    = task->runner->dispatch;
 
+    FAILPOINT("runner.reported");
     if (result) {
         log_accepted(task, result);
         dispatch_drop(task);
@@ -77,6 +79,7 @@ static bool send_one(struct task *task)
     snprintf(id, sizeof id, "%" PRId64, task->task_id);
     snprintf(fence, sizeof fence, "%" PRId64, task->fence);
     snprintf(retry, sizeof retry, "%d", task->retry_after_ms);
+    FAILPOINT("runner.report.asking");
     if (task->report == REPORT_COMPLETE_ALONE)
         return db_send(work, ST_COMPLETE, params, answered, task, NULL);
     if (task->report == REPORT_RELEASE) {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "dispatch.h"
+#include "failpoint.h"
 #include "handlers.h"
 
 #define PROGRESS_EVERY_MS 500
@@ -40,6 +41,7 @@ uint64_t task_left_ms(const struct task *task)
 static void has_outcome(struct task *task)
 {
     loop_timer_stop(task->runner->loop, &task->progress_timer);
+    FAILPOINT("runner.worked");
     task->work  = NULL;
     task->state = TASK_READY;
     dispatch_outcome(task);
@@ -123,6 +125,7 @@ void task_start(struct task *task)
 {
     task->started_ms = base_now_ms();
     task_log(task, task_level(task), "started", NULL, NULL, NULL, NULL);
+    FAILPOINT("runner.starting");
     if (task->handler)
         task->handler->start(task);
     else
@@ -155,6 +158,7 @@ static void progress_answered(void *ctx, PGresult *result, const struct err *err
 {
     struct task *task = ctx;
 
+    FAILPOINT("runner.progress.told");
     PQclear(result);
     task->asked--;
     if (task->is_leaving)
@@ -178,6 +182,7 @@ static void send_progress(struct task *task)
     snprintf(fraction, sizeof fraction, "%.4f", task->fraction);
     task->has_progress     = false;
     task->progress_sent_ms = base_now_ms();
+    FAILPOINT("runner.progress.asking");
     /* Not sent while the link is down: the next line of the tool brings a newer one. */
     if (db_send(task->runner->work, ST_PROGRESS, params, progress_answered, task, NULL))
         task->asked++;

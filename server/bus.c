@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "db.h"
+#include "failpoint.h"
 #include "frame.h"
 #include "log.h"
 #include "metrics.h"
@@ -165,6 +166,7 @@ static void on_head(void *ctx, PGresult *result, const struct err *err)
 {
     struct bus *bus = ctx;
 
+    FAILPOINT("server.bus.head.answered");
     bus->is_in_flight = false;
     if (err || PQntuples(result) != 1 || !take_position(bus, PQgetvalue(result, 0, 0))) {
         if (err && !err_is(err, "08"))
@@ -190,7 +192,8 @@ static void ask_head(struct bus *bus)
 
     if (bus->is_in_flight || !db_can_send(bus->link))
         return; /* on_up comes back here */
-    bus->state        = HEADING;
+    bus->state = HEADING;
+    FAILPOINT("server.bus.head.asking");
     bus->is_in_flight = db_send(bus->link, STATEMENT_HEAD, NULL, on_head, bus, &err);
 }
 
@@ -243,6 +246,7 @@ static void on_read(void *ctx, PGresult *result, const struct err *err)
 {
     struct bus *bus = ctx;
 
+    FAILPOINT("server.bus.read.answered");
     bus->is_in_flight = false;
     metrics_pump_read(bus->server->metrics);
     if (err) {
@@ -265,8 +269,9 @@ static void read_log(struct bus *bus)
 
     if (bus->is_in_flight || !db_can_send(bus->link))
         return;
-    bus->is_rung      = false;
-    bus->state        = READING;
+    bus->is_rung = false;
+    bus->state   = READING;
+    FAILPOINT("server.bus.read.asking");
     bus->is_in_flight = db_send(bus->link, STATEMENT_READ, params, on_read, bus, &err);
 }
 

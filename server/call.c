@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failpoint.h"
 #include "http.h"
 #include "log.h"
 #include "problem.h"
@@ -159,6 +160,7 @@ static void on_read_reply(void *ctx, PGresult *result, const struct err *err)
 {
     struct call *call = ctx;
 
+    FAILPOINT("server.read.answered");
     if (is_link_lost(err) && !call->was_sent_again && !call->calls->server->is_draining) {
         call->was_sent_again = true;
         wait_in(call->calls, &call->calls->parked, call, PARKED_MS);
@@ -169,6 +171,7 @@ static void on_read_reply(void *ctx, PGresult *result, const struct err *err)
 
 static bool send_read(struct call *call, struct err *err)
 {
+    FAILPOINT("server.read.asking");
     return db_send(call->calls->read, call->statement, call->params, on_read_reply, call, err);
 }
 
@@ -192,6 +195,7 @@ static void on_write_reply(void *ctx, PGresult *result, const struct err *err);
 static bool send_write(struct calls *calls, size_t writer, struct call *call, struct err *err)
 {
     call->writer = writer;
+    FAILPOINT("server.write.asking");
     return db_send(calls->writers[writer], call->statement, call->params, on_write_reply, call,
                    err);
 }
@@ -213,6 +217,7 @@ static void on_write_reply(void *ctx, PGresult *result, const struct err *err)
     struct calls *calls  = call->calls;
     size_t        writer = call->writer;
 
+    FAILPOINT("server.write.answered");
     call->on_reply(call->ctx, result, err); /* the call may be gone after this */
     send_waiting(calls, writer);
 }

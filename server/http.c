@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "auth.h"
+#include "failpoint.h"
 #include "log.h"
 #include "metrics.h"
 #include "problem.h"
@@ -161,7 +162,10 @@ static void refuse(struct request *r, const char *sqlstate, const char *sentence
 static enum MHD_Result queue_answer(struct request *r)
 {
     struct MHD_Response *response = r->answer;
-    enum MHD_Result      result   = MHD_queue_response(r->conn, r->status, response);
+    enum MHD_Result      result;
+
+    FAILPOINT("server.answering");
+    result = MHD_queue_response(r->conn, r->status, response);
 
     MHD_destroy_response(response); /* our reference; MHD keeps its own */
     r->is_queued = true;

@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "failpoint.h"
 #include "http.h"
 #include "jbuf.h"
 #include "log.h"
@@ -118,6 +119,7 @@ static void on_begin_reply(void *ctx, PGresult *result, const struct err *err)
     struct facts    facts = { 0 };
     struct err      own;
 
+    FAILPOINT("server.upload.begun");
     if (err || !read_facts(result, &facts, &own))
         request_problem(r, err ? err : &own);
     else if (!type_agrees(r, &facts))
@@ -192,6 +194,7 @@ static void on_finish_reply(void *ctx, PGresult *result, const struct err *err)
     struct upload  *upload = r->data;
     struct err      ignored;
 
+    FAILPOINT("server.upload.recorded");
     if (err && !err_is(err, "08") && !store_unlink(r->server->store, upload->stored.key, &ignored))
         log_warn("a refused upload stays", "request_id", r->id, "error", ignored.message, NULL);
     call_answer(r, result, err);
@@ -238,6 +241,7 @@ static void put_finish(struct request *r)
         request_problem(r, &err);
         return;
     }
+    FAILPOINT("server.upload.stored");
     if (call_request(r, (size_t)(r->route - routes), r->route->pool, finish_body(r, upload),
                      on_finish_reply, &err))
         request_suspend(r);

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "bus.h"
+#include "failpoint.h"
 #include "http.h"
 #include "log.h"
 #include "metrics.h"
@@ -158,6 +159,7 @@ static bool send_some(struct stream *stream, const char *data, size_t bytes, siz
 {
     ssize_t n;
 
+    FAILPOINT("server.stream.writing");
     do
         n = send(stream->fd, data, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
@@ -332,6 +334,7 @@ static void on_replay(void *ctx, PGresult *result, const struct err *err)
 {
     struct stream *stream = ctx;
 
+    FAILPOINT("server.stream.replaying");
     stream->is_replay_asked = false;
     if (stream->phase == AT_OVER) {
         stream_free(stream);
