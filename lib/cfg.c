@@ -51,7 +51,8 @@ static const struct variable variables[] = {
     { "KILN_JWT_AUDIENCE", TEXT, AT(jwt_audience), "", 0, 0,
       "aud must contain it; empty: not checked" },
     { "KILN_JWKS_URL", TEXT, AT(jwks_url), "", 0, 0, "RS256 keys of an identity provider" },
-    { "KILN_ADMIN_KEY", SECRET, AT(admin_key), "", 0, 0, "X-API-Key of administration" },
+    { "KILN_ADMIN_KEY", SECRET, AT(admin_key), "", 32, 4096,
+      "X-API-Key of administration, at least 32 bytes; empty: none" },
 
     /* Media and streams */
     { "KILN_MEDIA", TEXT, AT(media), "", 0, 0, "file:/absolute/folder; empty: KILN_HOME/media" },

@@ -27,17 +27,26 @@ struct verified {
 
 struct auth {
     struct token_keys keys;
+    bool              has_admin_key;
+    unsigned char     admin_key[SHA256_DIGEST_LENGTH]; /* its digest */
     uint64_t          verifications;
     struct verified   cache[CACHE_SIZE];
 };
 
-struct auth *auth_open(const struct token_keys *keys)
+static void digest_of(const char *text, unsigned char digest[SHA256_DIGEST_LENGTH])
+{
+    SHA256((const unsigned char *)text, strlen(text), digest);
+}
+
+struct auth *auth_open(const struct token_keys *keys, const char *admin_key)
 {
     struct auth *auth = calloc(1, sizeof(*auth));
 
     if (!auth)
         abort();
-    auth->keys = *keys;
+    auth->keys          = *keys;
+    auth->has_admin_key = admin_key[0] != '\0';
+    digest_of(admin_key, auth->admin_key);
     return auth;
 }
 
@@ -53,6 +62,15 @@ void auth_close(struct auth *auth)
 uint64_t auth_verifications(const struct auth *auth)
 {
     return auth->verifications;
+}
+
+/* Digests are compared, so that neither the key nor its length shows in the time it takes. */
+bool auth_is_admin_key(const struct auth *auth, const char *key)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+
+    digest_of(key, digest);
+    return CRYPTO_memcmp(digest, auth->admin_key, sizeof(digest)) == 0 && auth->has_admin_key;
 }
 
 /* Open at the end: the request's own members follow. */
@@ -95,7 +113,7 @@ bool auth_identity(struct auth *auth, const char *token, int64_t now, const char
     unsigned char    digest[SHA256_DIGEST_LENGTH];
     struct verified *place;
 
-    SHA256((const unsigned char *)token, strlen(token), digest);
+    digest_of(token, digest);
     place = &auth->cache[(digest[0] | (unsigned)digest[1] << 8) % CACHE_SIZE];
     if (!place->identity || CRYPTO_memcmp(place->digest, digest, sizeof(digest)) != 0
         || now >= place->expires_at || now < place->not_before - TOKEN_LEEWAY_SECONDS) {
@@ -156,6 +174,32 @@ static bool act_as_user(struct auth *auth, struct request *r, struct err *err)
     return true;
 }
 
+/* The account of the operator: an identity that no token has, since tokens name no such issuer. */
+static bool act_as_operator(struct auth *auth, struct request *r, const char *key, struct err *err)
+{
+    const char *member;
+
+    if (!auth_is_admin_key(auth, key)) {
+        err_set(err, "KN009", "X-API-Key is not the key of administration");
+        return false;
+    }
+    if (!idempotency_member(r, &member, err))
+        return false;
+    r->context =
+        arena_printf(r->arena,
+                     "{\"sub\":\"operator\",\"iss\":\"urn:kiln:admin-key\",\"role\":\"admin\"%s,"
+                     "\"request_id\":\"%s\"}",
+                     member, r->id);
+    return true;
+}
+
+static bool act_as_admin(struct auth *auth, struct request *r, struct err *err)
+{
+    const char *key = request_header(r, "X-API-Key");
+
+    return key ? act_as_operator(auth, r, key, err) : act_as_user(auth, r, err);
+}
+
 bool auth_request(struct auth *auth, struct request *r, struct err *err)
 {
     enum auth_kind kind = r->route->auth;
@@ -165,6 +209,8 @@ bool auth_request(struct auth *auth, struct request *r, struct err *err)
         r->ticket = arena_strdup(r->arena, ticket);
     else if (kind == AUTH_USER || kind == AUTH_STREAM)
         return act_as_user(auth, r, err);
+    else if (kind == AUTH_ADMIN)
+        return act_as_admin(auth, r, err);
     r->context = arena_printf(r->arena, "{\"request_id\":\"%s\"}", r->id);
     return true;
 }

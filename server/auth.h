@@ -1,6 +1,7 @@
 /*
  * auth: who is asking. Turns a request's token into the context that `kiln_api.act_as` takes; the
- * claims in it come from a verified token and from nowhere else.
+ * claims in it come from a verified token and from nowhere else, but for the operator's key
+ * (KILN_ADMIN_KEY in X-API-Key), which opens administration's routes and no other.
  *
  * Bound: a cache of 1,024 verified tokens by SHA-256; dates are checked again at each hit.
  */
@@ -14,11 +15,15 @@
 struct auth;
 struct request;
 
-struct auth *auth_open(const struct token_keys *keys); /* keys' strings outlive it */
+/* keys' strings and admin_key outlive it; an empty admin_key opens nothing. */
+struct auth *auth_open(const struct token_keys *keys, const char *admin_key);
 void         auth_close(struct auth *auth);
 
 /* Fills r->context (in its arena) and r->expires_at as the route's kind asks. */
 MUST_CHECK bool auth_request(struct auth *auth, struct request *r, struct err *err);
+
+/* The operator's key, compared in a time that tells nothing of it. */
+bool auth_is_admin_key(const struct auth *auth, const char *key);
 
 /* For tests: how often a token was verified rather than found. */
 uint64_t auth_verifications(const struct auth *auth);

@@ -194,7 +194,7 @@ static bool open_parts(struct program *program, const struct options *opt, struc
     struct token_keys keys   = { program->cfg.jwt_secret, program->cfg.jwt_secret_previous,
                                  program->cfg.jwt_issuer, program->cfg.jwt_audience };
 
-    server->auth    = auth_open(&keys);
+    server->auth    = auth_open(&keys, program->cfg.admin_key);
     server->metrics = metrics_open();
     server->calls   = calls_open(server, err);
     if (!server->calls)

@@ -11,6 +11,7 @@ struct request;
 enum auth_kind {
     AUTH_NONE,   /* anyone */
     AUTH_USER,   /* Authorization: Bearer */
+    AUTH_ADMIN,  /* Authorization: Bearer, where SQL looks for the role; or X-API-Key */
     AUTH_SIGNED, /* exp and sig in the query; SQL checks them */
     AUTH_STREAM, /* Bearer, or ?ticket= */
 };

@@ -81,6 +81,20 @@ end
 $$;
 comment on function kiln.require_actor(bigint) is 'Refuses a call without an account, or for another one than act_as() set (KN009).';
 
+create or replace function kiln.require_admin(p_actor bigint)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    perform kiln.require_actor(p_actor);
+    if not kiln.acts_as_admin() then
+        raise exception 'this is for administrators' using errcode = 'KN004';
+    end if;
+end
+$$;
+comment on function kiln.require_admin(bigint) is 'Refuses a call without an account (KN009), and one whose role is not admin (KN004).';
+
 -- Idempotency: the key's row is written first, so that of fifty at the same moment one goes on and the others wait for it.
 create or replace function kiln.begin_once(p_actor bigint, p_route text, p_body text)
 returns bigint

@@ -54,7 +54,7 @@ grant insert (account_id, role, state, media_type, content_type, bytes, filename
 grant select (pipeline_id, name) on kiln.pipeline to kiln_definer;
 grant execute on all functions in schema kiln_api to kiln_definer;
 grant execute on function
-    kiln.now(), kiln.acting_account(), kiln.acts_as_admin(), kiln.require_actor(bigint), kiln.begin_once(bigint, text, text),
+    kiln.now(), kiln.acting_account(), kiln.acts_as_admin(), kiln.require_actor(bigint), kiln.require_admin(bigint), kiln.begin_once(bigint, text, text),
     kiln.end_once(bigint, text, bigint), kiln.parse_body(text), kiln.parse_id(text), kiln.parse_page(jsonb), kiln.render_cursor(bigint),
     kiln.field_error(text, text), kiln.refuse_fields(jsonb), kiln.unknown_fields(jsonb, text[]), kiln.check_params(jsonb, jsonb),
     kiln.render_job(kiln.job), kiln.render_model(kiln.model), kiln.render_time(timestamptz), kiln.sign_link(bigint, text, bigint),

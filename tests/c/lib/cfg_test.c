@@ -72,6 +72,7 @@ static void a_malformed_value_is_named(void **state)
     refused("KILN_LOG_LEVEL=verbose", "KILN_LOG_LEVEL");
     refused("KILN_LOG_FORMAT=xml", "KILN_LOG_FORMAT");
     refused("KILN_JWT_SECRET=short", "KILN_JWT_SECRET");
+    refused("KILN_ADMIN_KEY=short", "KILN_ADMIN_KEY");
 }
 
 static void a_refused_secret_is_not_repeated(void **state)

@@ -43,7 +43,7 @@ static void make_token(char token[600], const char *sub, int64_t expires_at)
 
 static void a_second_look_needs_no_second_verification(void **state)
 {
-    struct auth *auth = auth_open(&keys);
+    struct auth *auth = auth_open(&keys, "");
     const char  *identity;
     int64_t      expires_at;
     struct err   err;
@@ -61,7 +61,7 @@ static void a_second_look_needs_no_second_verification(void **state)
 
 static void a_remembered_token_expires_all_the_same(void **state)
 {
-    struct auth *auth = auth_open(&keys);
+    struct auth *auth = auth_open(&keys, "");
     const char  *identity;
     int64_t      expires_at;
     struct err   err;
@@ -77,7 +77,7 @@ static void a_remembered_token_expires_all_the_same(void **state)
 
 static void a_token_like_a_remembered_one_is_verified_itself(void **state)
 {
-    struct auth *auth = auth_open(&keys);
+    struct auth *auth = auth_open(&keys, "");
     const char  *identity;
     int64_t      expires_at;
     struct err   err;
@@ -93,7 +93,7 @@ static void a_token_like_a_remembered_one_is_verified_itself(void **state)
 
 static void more_tokens_than_places_are_all_answered_for_whom_they_name(void **state)
 {
-    struct auth *auth = auth_open(&keys);
+    struct auth *auth = auth_open(&keys, "");
     const char  *identity;
     int64_t      expires_at;
     struct err   err;
@@ -112,7 +112,7 @@ static void more_tokens_than_places_are_all_answered_for_whom_they_name(void **s
 
 static void a_subject_cannot_add_members_to_the_context(void **state)
 {
-    struct auth *auth = auth_open(&keys);
+    struct auth *auth = auth_open(&keys, "");
     const char  *identity;
     int64_t      expires_at;
     struct err   err;
@@ -126,6 +126,29 @@ static void a_subject_cannot_add_members_to_the_context(void **state)
     auth_close(auth);
 }
 
+static void the_admin_key_is_the_whole_key(void **state)
+{
+    struct auth *auth = auth_open(&keys, "0123456789abcdef0123456789abcdef");
+
+    (void)state;
+    assert_true(auth_is_admin_key(auth, "0123456789abcdef0123456789abcdef"));
+    assert_false(auth_is_admin_key(auth, "0123456789abcdef0123456789abcdeF"));
+    assert_false(auth_is_admin_key(auth, "0123456789abcdef0123456789abcde"));
+    assert_false(auth_is_admin_key(auth, "0123456789abcdef0123456789abcdef0"));
+    assert_false(auth_is_admin_key(auth, ""));
+    auth_close(auth);
+}
+
+static void without_an_admin_key_none_is_it(void **state)
+{
+    struct auth *auth = auth_open(&keys, "");
+
+    (void)state;
+    assert_false(auth_is_admin_key(auth, ""));
+    assert_false(auth_is_admin_key(auth, "x"));
+    auth_close(auth);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +157,8 @@ int main(void)
         cmocka_unit_test(a_token_like_a_remembered_one_is_verified_itself),
         cmocka_unit_test(more_tokens_than_places_are_all_answered_for_whom_they_name),
         cmocka_unit_test(a_subject_cannot_add_members_to_the_context),
+        cmocka_unit_test(the_admin_key_is_the_whole_key),
+        cmocka_unit_test(without_an_admin_key_none_is_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
