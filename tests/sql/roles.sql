@@ -79,7 +79,7 @@ select is(fixture.call(null, 'careless'), '{"jobs": null, "media": null}', 'and 
 select is(jsonb_array_length(fixture.call('admin', 'careless') -> 'jobs'), 2, 'an admin''s call sees all');
 select is(fixture.call('ann', 'careless') -> 'jobs', jsonb_build_array(fixture.account('ann')), 'which the next call does not inherit');
 set local role kiln_definer;
-select throws_ok($$ insert into kiln.media (account_id, role, state, media_type, content_type, bytes) values (1, 'input', 'uploading', 'image', 'image/png', 1) $$, '42501', null, 'nor can it make media for another');
+select throws_ok($$ insert into kiln.media (account_id, role, state, media_type, content_type, bytes) values (-1, 'input', 'uploading', 'image', 'image/png', 1) $$, '42501', null, 'nor can it make media for another');
 select throws_ok($$ update kiln.job set priority = 3 $$, '42501', null, 'nor write a job but through the owner''s functions');
 select throws_ok($$ set local row_security = off; select * from kiln.job $$, '42501', null, 'nor look past the wall by a setting');
 reset role;
