@@ -370,9 +370,12 @@ bool calls_check(struct server *server, struct err *err)
 
 /* ---- a request's call ---- */
 
-static void malformed(struct err *err, const char *what)
+/* The parameter has the name that the route's pattern gives it: {id}, {provider}. */
+static const char *path_name(struct request *r)
 {
-    err_set(err, "KN006", "The %s is not properly percent-encoded UTF-8.", what);
+    const char *open = strchr(r->route->pattern, '{') + 1;
+
+    return arena_strndup(r->arena, open, strcspn(open, ".}"));
 }
 
 static const char *path_json(struct request *r, struct err *err)
@@ -386,11 +389,11 @@ static const char *path_json(struct request *r, struct err *err)
         return "{}";
     id = arena_alloc(r->arena, r->path_id_bytes + 1);
     if (!uri_decode(r->path_id, r->path_id_bytes, false, id, &len)) {
-        malformed(err, "path");
+        err_set(err, "KN006", "The path is not properly percent-encoded UTF-8.");
         return NULL;
     }
     jbuf_object(&j);
-    jbuf_key(&j, "id");
+    jbuf_key(&j, path_name(r));
     jbuf_strn(&j, id, len);
     jbuf_end(&j);
     json = arena_strdup(r->arena, jbuf_text(&j));
@@ -405,10 +408,8 @@ static const char *query_json(struct request *r, struct err *err)
 
     if (!r->query)
         return "{}";
-    if (uri_query_json(&j, r->query))
+    if (uri_query_json(&j, r->query, err))
         json = arena_strdup(r->arena, jbuf_text(&j));
-    else
-        malformed(err, "query");
     jbuf_free(&j);
     return json;
 }

@@ -336,10 +336,15 @@ static void open_file(struct request *r, const struct facts *facts)
         return;
     }
     fd = store_read(r->server->store, facts->key, &size, &err);
-    if (fd < 0)
-        request_problem(r, &err);
-    else
+    if (fd >= 0) {
         send_file(r, facts, fd, size, etag);
+    } else if (err_is(&err, "58P01")) {
+        log_error("a media file is missing", "request_id", r->id, "path", r->path, "storage_key",
+                  facts->key, NULL);
+        fail(r, "H0410", "The file is gone.");
+    } else {
+        request_problem(r, &err);
+    }
 }
 
 static void on_open_reply(void *ctx, PGresult *result, const struct err *err)

@@ -466,13 +466,17 @@ static ssize_t read_stream(void *cls, uint64_t position, char *buffer, size_t ma
 
 /* ---- opening ---- */
 
+/* NULL: the client names no position. One that cannot be read (broken, too long) is "", which is no
+ * position of ours: taken for none, the client would miss what it asks for. */
 static const char *last_event_id(struct request *r, char *buffer, size_t size)
 {
     const char *header = request_header(r, "Last-Event-ID");
 
     if (header && header[0])
         return header;
-    return uri_query_get(r->query, "last_event_id", buffer, size) && buffer[0] ? buffer : NULL;
+    if (uri_query_get(r->query, "last_event_id", buffer, size))
+        return buffer[0] ? buffer : NULL;
+    return uri_query_has(r->query, "last_event_id") ? "" : NULL;
 }
 
 static struct stream *stream_new(struct request *r, int64_t account, int64_t expires_at)

@@ -84,30 +84,52 @@ static bool write_pair(struct jbuf *j, const struct pair *pair)
     return true;
 }
 
-bool uri_query_json(struct jbuf *j, const char *query)
+static bool refuse(struct err *err, const char *sentence)
+{
+    err_set(err, "KN006", "%s", sentence);
+    return false;
+}
+
+bool uri_query_json(struct jbuf *j, const char *query, struct err *err)
 {
     struct pair pair;
     int         pairs = 0;
 
     if (query && strlen(query) > QUERY_BYTES_MAX)
-        return false;
+        return refuse(err, "The query may have 4 KiB.");
     jbuf_object(j);
-    while (query && next_pair(&query, &pair))
-        if (++pairs > QUERY_PAIRS_MAX || !write_pair(j, &pair))
-            return false; /* j is left half written: the caller resets it */
+    while (query && next_pair(&query, &pair)) { /* refused, j is left half written */
+        if (++pairs > QUERY_PAIRS_MAX)
+            return refuse(err, "The query may have 32 parameters.");
+        if (!write_pair(j, &pair))
+            return refuse(err, "The query is not properly percent-encoded UTF-8.");
+    }
     jbuf_end(j);
     return true;
 }
 
+static bool find_pair(const char *query, const char *name, struct pair *pair)
+{
+    size_t bytes = strlen(name);
+
+    while (query && next_pair(&query, pair))
+        if (pair->name_bytes == bytes && memcmp(pair->name, name, bytes) == 0)
+            return true;
+    return false;
+}
+
 bool uri_query_get(const char *query, const char *name, char *out, size_t size)
 {
-    size_t      len, bytes = strlen(name);
+    size_t      len;
     struct pair pair;
 
-    while (query && next_pair(&query, &pair)) {
-        if (pair.name_bytes != bytes || memcmp(pair.name, name, bytes) != 0)
-            continue;
-        return pair.value_bytes < size && uri_decode(pair.value, pair.value_bytes, true, out, &len);
-    }
-    return false;
+    return find_pair(query, name, &pair) && pair.value_bytes < size
+           && uri_decode(pair.value, pair.value_bytes, true, out, &len);
+}
+
+bool uri_query_has(const char *query, const char *name)
+{
+    struct pair pair;
+
+    return find_pair(query, name, &pair);
 }

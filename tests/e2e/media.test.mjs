@@ -282,6 +282,19 @@ describe('media', () => {
         });
     });
 
+    // An operator who loses files (a disk, a restore without media) once saw 500 for each of them.
+    test('a file that is gone is 410, and the operator is told which', async () => {
+        const id = await ann.upload('lost.png', 'image/png', make_png(32, 32, checkered));
+        const key = await kiln.value(`select storage_key from kiln.media where media_id = ${id}`);
+        fs.rmSync(path.join(kiln.media, key));
+        const answer = await request(kiln.url, 'GET', await kiln.value(`select kiln.media_link(${id})`));
+        assert.equal(answer.status, 410, answer.text);
+        assert.equal(answer.json.code, 'gone');
+        assert.ok(!answer.text.includes(key), 'the place is nobody\'s business');
+        const [line] = kiln.main.logged('a media file is missing');
+        assert.deepEqual([line.storage_key, line.request_id, line.level], [key, answer.headers['x-request-id'], 'error']);
+    });
+
     describe('an upload', () => {
         const place = (content_type, bytes) => ann.call('POST', '/uploads/presign', { filename: 'a file.png', content_type, bytes }).then(a => a.json);
         const put = (to, body, headers = {}) => request(kiln.url, 'PUT', to.url, { headers: { ...to.headers, 'Content-Length': body.length, ...headers }, body });

@@ -43,6 +43,11 @@ describe('REST', () => {
                 check_problem(answer, 400, 'malformed');
             }
         });
+        test('a query that is too long or holds too much, and says which', async () => {
+            for (const [query, says] of [[`q=${'a'.repeat(4200)}`, /4 KiB/], ['a=1&'.repeat(33), /32 parameters/], ['q=%zz', /percent-encoded/], ['q=%00', /percent-encoded/]]) {
+                assert.match((await refused('GET', `/generations?${query}`, undefined, 400, 'malformed')).detail, says);
+            }
+        });
         test('who is nobody, with 401 and what to send', async () => {
             for (const [method, target] of [['GET', '/generations'], ['POST', '/generate'], ['GET', '/generations/1'], ['DELETE', '/generations/1'], ['POST', '/uploads/presign'], ['POST', '/stream-tickets'], ['GET', '/events']]) {
                 const answer = await request(kiln.url, method, `/api/v1${target}`);

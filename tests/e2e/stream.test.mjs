@@ -97,6 +97,20 @@ describe('the stream', () => {
         }
     });
 
+    // These were once taken for no position at all, and what the client had missed stayed missed.
+    test('so is one in the query that cannot be read', async () => {
+        for (const query of ['last_event_id=%00', 'last_event_id=%zz', `last_event_id=${'a'.repeat(5000)}`]) {
+            const stream = await ann.stream({ path: `/api/v1/events?${query}` }).opened();
+            await stream.sees(`reset after ${query.slice(0, 60)}`, e => e.event === 'reset', 5000);
+            stream.close();
+        }
+        const stream = await ann.stream({ path: '/api/v1/events?last_event_id=' }).opened();
+        const [job] = await make();
+        await all_of(stream, [job]);
+        assert.ok(!stream.events.some(e => e.event === 'reset'), 'an empty one is none');
+        stream.close();
+    });
+
     test('an event may be committed long after a later one: neither is late for it, neither is lost', async () => {
         const stream = await ann.stream().opened();
         const holder = kiln.session();

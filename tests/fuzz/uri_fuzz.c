@@ -17,8 +17,9 @@ static void check_query(const char *text)
 {
     struct jbuf j = { 0 };
     char        value[64];
+    struct err  err;
 
-    if (uri_query_json(&j, text)) {
+    if (uri_query_json(&j, text, &err)) {
         json_t *json = json_loads(jbuf_text(&j), 0, NULL);
         if (!json_is_object(json))
             __builtin_trap();

@@ -50,31 +50,39 @@ static void broken_escapes_nul_and_bad_utf8_are_refused(void **state)
 static void a_query_becomes_an_object_of_strings(void **state)
 {
     struct jbuf j = { 0 };
+    struct err  err;
 
     (void)state;
-    assert_true(uri_query_json(&j, "limit=20&q=a%22b+c&empty=&flag&&x=1=2"));
+    assert_true(uri_query_json(&j, "limit=20&q=a%22b+c&empty=&flag&&x=1=2", &err));
     assert_string_equal(
         jbuf_text(&j),
         "{\"limit\":\"20\",\"q\":\"a\\\"b c\",\"empty\":\"\",\"flag\":\"\",\"x\":\"1=2\"}");
     jbuf_reset(&j);
-    assert_true(uri_query_json(&j, NULL));
+    assert_true(uri_query_json(&j, NULL, &err));
     assert_string_equal(jbuf_text(&j), "{}");
     jbuf_free(&j);
 }
 
-static void a_query_is_bounded(void **state)
+static void a_query_that_is_refused_hears_why(void **state)
 {
     struct jbuf j           = { 0 };
     char        query[6000] = "";
+    struct err  err;
 
     (void)state;
     for (int i = 0; i < 33; i++)
         memcpy(query + (size_t)i * 4, "a=1&", 4);
-    assert_false(uri_query_json(&j, query));
+    assert_false(uri_query_json(&j, query, &err));
+    assert_string_equal(err.message, "The query may have 32 parameters.");
     jbuf_reset(&j);
     memset(query, 'a', 5000);
     query[5000] = '\0';
-    assert_false(uri_query_json(&j, query));
+    assert_false(uri_query_json(&j, query, &err));
+    assert_string_equal(err.message, "The query may have 4 KiB.");
+    jbuf_reset(&j);
+    assert_false(uri_query_json(&j, "a=%zz", &err));
+    assert_string_equal(err.message, "The query is not properly percent-encoded UTF-8.");
+    assert_string_equal(err.sqlstate, "KN006");
     jbuf_free(&j);
 }
 
@@ -88,6 +96,10 @@ static void one_value_is_found_by_its_whole_name(void **state)
     assert_false(uri_query_get("tickets=1", "ticket", out, sizeof(out)));
     assert_false(uri_query_get(NULL, "ticket", out, sizeof(out)));
     assert_false(uri_query_get("ticket=12345678", "ticket", out, sizeof(out)));
+    assert_true(uri_query_has("a&ticket=12345678", "ticket"));
+    assert_true(uri_query_has("ticket=%00", "ticket"));
+    assert_false(uri_query_has("tickets=1", "ticket"));
+    assert_false(uri_query_has(NULL, "ticket"));
 }
 
 int main(void)
@@ -97,7 +109,7 @@ int main(void)
         cmocka_unit_test(plus_is_a_space_in_queries_only),
         cmocka_unit_test(broken_escapes_nul_and_bad_utf8_are_refused),
         cmocka_unit_test(a_query_becomes_an_object_of_strings),
-        cmocka_unit_test(a_query_is_bounded),
+        cmocka_unit_test(a_query_that_is_refused_hears_why),
         cmocka_unit_test(one_value_is_found_by_its_whole_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
