@@ -152,7 +152,7 @@ fuzz-programs: $(fuzzers)
 
 # --- what people type -----------------------------------------------------------------------------------------------
 
-.PHONY: help demo build test test-unit test-integration lint fix check coverage bench docs compose-test clean
+.PHONY: help demo build test test-unit test-integration lint fix check coverage bench live docs compose-test clean
 
 demo: ## install what is missing, build, start, and make one image, one video and one recording
 	@scripts/demo.sh
@@ -186,6 +186,9 @@ coverage: test-deps ## line and branch coverage of C, statement coverage of plpg
 
 bench: programs ## queue, REST and streams as ratios to bare PostgreSQL in the same run; writes docs/bench.md
 	@bench/run
+
+live: programs ## one image, one video, one recording at a real provider: make live PROVIDER=fal MAX_USD=0.50, with its key set
+	@scripts/live.mjs "$(PROVIDER)" "$(MAX_USD)"
 
 docs: ## write again the pages of docs/ that are made from the database and the code
 	@scripts/docs.sh

@@ -235,6 +235,37 @@ const groups = {
         tables.push(['Drain rate with real runners', ['runners', 'tasks/s'], rows]);
     },
 
+    // What it costs to wait: tasks whose provider is slow hold no slot, no thread and no connection, only a poll each 15 s.
+    async waiting() {
+        const count = 1000, every_s = 15, length_s = is_quick ? every_s : 4 * every_s;
+        const fake = await kiln.start_provider();
+        await fake.behave('queue-long');
+        await kiln.provider('slow', 'fal', { webhook: null });
+        await kiln.psql(`update kiln.provider set poll = poll || '{"every_ms": ${every_s * 1000}, "max_every_ms": ${every_s * 1000}}' where name = 'slow'`);
+        await kiln.pipeline('slow', [{ handler: 'http', queue: 'bench', time_limit: '2 hours', config: {
+            provider: 'slow', endpoint: 'fal-ai/flux/dev', body: { prompt: '{prompt}' }, outputs: [{ pointer: '/images/*/url', as: 'url', media_type: 'image' }] } }]);
+        const runner = await kiln.runner({ name: 'waiting', args: ['--queues', 'bench', '--slots', '50'], env: { KILN_LOG_LEVEL: 'warn' } });
+        await pause(3000);
+        await kiln.psql(`do $$ begin for i in 1..${count} loop perform kiln.enqueue('slow', jsonb_build_object('prompt', 'wish ' || i, 'media', '[]'::jsonb), ${account}); end loop; end $$`);
+        await until('every call to be accepted', async () => await kiln.value(`select count(*) from kiln.call where state = 'accepted'`) === String(count), 120000);
+        await pause(every_s * 1000);                // the first polls are spread out by now
+        const ticks = pid => { const f = fs.readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' '); return Number(f[11]) + Number(f[12]); };
+        const pids = [runner.pid, ...(await kiln.rows(`select pid from pg_stat_activity where usename = 'kiln_worker'`)).map(row => row.pid)];
+        const sum = () => pids.reduce((all, pid) => all + ticks(pid), 0);
+        const polls = async () => (await fake.bill()).requests.reduce((all, r) => all + r.polls, 0);
+        const [before, polls_before, from] = [sum(), await polls(), performance.now()];
+        await pause(length_s * 1000);
+        const passed_s = (performance.now() - from) / 1000;
+        const core = (sum() - before) / passed_s;   // ticks are hundredths of a second
+        const rate = (await polls() - polls_before) / passed_s;
+        const rss = Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${runner.pid}/status`, 'utf8'))[1]) / 1024;
+        figure('waiting', `memory of a runner with ${count} waiting tasks`, rss, { unit: 'MiB', target: 40, at_most: true });
+        figure('waiting', 'runner and its backends meanwhile, of a core', core, { unit: '%', target: 5, at_most: true, note: `${rate.toFixed(1)} polls/s` });
+        await runner.stop();
+        await fake.stop();
+        await empty();
+    },
+
     async rest() {
         kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'warn' } });
         const ann = kiln.user('ann');

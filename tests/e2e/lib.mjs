@@ -4,6 +4,7 @@
 //   const ann  = kiln.user('ann');                 // a token, and calls under it
 //   const job  = await ann.make({ type: 'image', prompt: 'a hill' });
 //   await kiln.end();                              // stops and removes everything; also happens when a test breaks
+//   begin({ provider: true })                      // and kiln.fake, a provider (tests/fakes) that the seeded descriptions point to
 //
 // Nothing here sleeps to synchronise: until() looks again until a condition holds or its deadline passes.
 // TEST_BIN names the programs (tests/run sets it); KILN_E2E_KEEP=1 leaves the folder behind.
@@ -15,6 +16,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { FakeProvider } from '../fakes/client.mjs';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const cluster_sh = path.join(root, 'scripts/cluster.sh');
@@ -22,8 +24,8 @@ const built = process.env.TEST_BIN || path.join(root, process.env.FLAVOUR && pro
 export const isSanitized = /asan/.test(built);
 const isCoverage = /coverage/.test(built);
 
-// Whoever runs this has settings of their own; they must not reach into the tests.
-const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(KILN_|PG|DATABASE_URL$|NODE_|FLAVOUR$)/.test(name)));
+// Whoever runs this has settings of their own; they must not reach into the tests, a provider's real key least of all.
+const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(KILN_|PG|DATABASE_URL$|NODE_|FLAVOUR$)|_(KEY|TOKEN|SECRET)$/.test(name)));
 
 /** Looks until `look` gives something true; `what` completes "waited in vain for". */
 export async function until(what, look, ms = 10000) {
@@ -184,6 +186,32 @@ export class Kiln {
         };
     }
 
+    // --- a provider that is not the world's
+
+    /** Starts the fake provider and points the seeded descriptions to it; runners that start from now on have its keys. */
+    async start_provider(options = {}) {
+        this.fake = new FakeProvider({ state: path.join(this.folder, 'provider'), ...options });
+        await this.fake.start();
+        await this.point_to(this.fake.url);
+        Object.assign(this.env, this.fake.keys, { KILN_TRUSTED_HOSTS: this.fake.host });
+        for (const { secret } of await this.rows(`select distinct webhook ->> 'secret_env' as secret from kiln.provider where webhook ? 'secret_env'`)) this.env[secret] = this.fake.webhook_secret;
+        return this.fake;
+    }
+    /** fal, Replicate and OpenAI are where this URL is. */
+    async point_to(url) {
+        for (const [name, from] of Object.entries({ fal: 'https://queue.fal.run', replicate: 'https://api.replicate.com', openai: 'https://api.openai.com' })) {
+            await this.psql(`update kiln.provider set base_url = replace(base_url, '${from}', '${url}/${name}'), reply_hosts = '{}', file_hosts = '{}',
+                webhook = case when webhook ? 'jwks_url' then webhook || '{"jwks_url": "${url}/${name}/.well-known/jwks.json"}' else webhook end where name = '${name}'`);
+        }
+    }
+    /** Another provider, described as `of` is but for some columns; it has limits, a circuit and a day's sum of its own. */
+    async provider(name, of, changes = {}) {
+        this.provider_columns ??= await this.value(`select string_agg(quote_ident(attname), ', ') from pg_attribute where attrelid = 'kiln.provider'::regclass and attnum > 0 and not attisdropped and attidentity = ''`);
+        await this.psql(`insert into kiln.provider (${this.provider_columns})
+            select ${this.provider_columns.replace(/(^|, )/g, '$1q.')} from kiln.provider p, jsonb_populate_record(p, $j$${JSON.stringify({ name, ...changes })}$j$::jsonb) q where p.name = '${of}'`);
+        return name;
+    }
+
     /** A program as it is: for tests of starting and ending. */
     program(name, args = [], env = {}) {
         const merged = { ...this.env, ...env };
@@ -329,6 +357,7 @@ export class Kiln {
         await Promise.all([...this.programs].filter(p => !p.ended && p.name === 'kiln-runner').map(p => p.stop('SIGTERM', 15000)));
         await Promise.all([...this.programs].filter(p => !p.ended).map(p => p.stop('SIGTERM', 15000)));
         if (isCoverage) await run(path.join(root, 'scripts/coverage.sh'), ['collect'], { env: this.pg });
+        await this.fake?.stop();
         this.end_now();
         const crashed = [...this.programs].filter(p => p.has_crashed);
         if (crashed.length) throw new Error(crashed.map(p => `${p.label ?? p.name} crashed (${p.ended?.signal}); its last words: ${p.output.slice(-3000)}`).join('\n'));
@@ -337,6 +366,7 @@ export class Kiln {
         if (!open.delete(this)) return;
         for (const program of this.programs) if (!program.ended) try { process.kill(program.pid, 'SIGKILL'); } catch { /* gone */ }
         for (const session of this.sessions) if (session.child.exitCode === null) session.child.kill('SIGKILL');
+        this.fake?.child?.kill('SIGKILL');
         if (fs.existsSync(path.join(this.cluster, 'pg/postmaster.pid'))) {
             try { for (const pid of this.database_pids()) process.kill(pid, 'SIGCONT'); } catch { /* gone */ }
         }
@@ -351,11 +381,12 @@ export class Kiln {
     }
 }
 
-/** Cluster, database, one server, `runners` runners. */
-export async function begin({ server = true, runners = 0, settings, ...more } = {}) {
+/** Cluster, database, one server, `runners` runners; with `provider` (true, or options of FakeProvider) a provider too. */
+export async function begin({ server = true, runners = 0, settings, provider, ...more } = {}) {
     const kiln = new Kiln();
     try {
         await kiln.start_database(settings);
+        if (provider) await kiln.start_provider(provider === true ? {} : provider);
         if (server) kiln.main = await kiln.server(server === true ? {} : server);
         for (let i = 1; i <= runners; i++) await kiln.runner({ name: `runner-${i}`, ...more });
         return kiln;
