@@ -122,7 +122,7 @@ const groups = {
         await pause(1500);
         const rows = await kiln.rows(`select funcname, round((self_time / c.cycles * 1000)::numeric) as self_us, round((total_time / c.cycles * 1000)::numeric) as total_us
             from pg_stat_user_functions, lateral (select max(calls) filter (where funcname = 'cycle')::float8 as cycles from pg_stat_user_functions) c
-           where funcname in ('cycle', 'claim', 'take', 'take_one', 'claimed', 'finish_task', 'on_job_move', 'fill_job_move') order by self_time desc`);
+           where funcname in ('cycle', 'claim', 'take', 'take_one', 'claimed', 'finish_task', 'on_job_moves', 'fill_job_move') order by self_time desc`);
         const enqueue = await kiln.rows(`select round((total_time / calls * 1000)::numeric) as us from pg_stat_user_functions where funcname = 'enqueue'`);
         tables.push(['Where the time of a cycle of one task goes', ['function', 'itself, µs a cycle', 'with what it calls'], rows.map(r => [`kiln.${r.funcname}`.replace('kiln.cycle', 'kiln_runner.cycle'), r.self_us, r.total_us])]);
         tables.push(['One enqueue', ['function', 'µs a call'], [['kiln.enqueue', enqueue[0].us]]]);

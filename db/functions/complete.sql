@@ -38,9 +38,9 @@ $$;
 comment on function kiln.finish_tasks(bigint[], bigint[], text[]) is
 'Ends running tasks as done. Returns how many still carried their fence; if that is fewer than all, the caller must raise.';
 
--- The next stage, or the end of the job. The UPDATE of the job waits for whoever holds it (a cancel) and then decides on what it
+-- The next stage, or the end of the job. Taking the job's lock waits for whoever holds it (a cancel) and then decides on what it
 -- finds: a job that is being cancelled gets no next stage; a last stage that is done completes it all the same, since the
--- result is there.
+-- result is there. From stage to stage the job itself is not written.
 --
 -- Jobs are found by their own keys, and what is wanted of a task by a look at its key (LIMIT keeps that from becoming a join): a
 -- join of the two that was planned while the tables were all but empty, or never analyzed, read all jobs by their index, and
@@ -50,38 +50,61 @@ returns void
 language plpgsql
 as $$
 declare
-    v_job_ids bigint[] := array(select t / 10000 from unnest(p_task_ids) as t);
-    v_next    int;
+    v_job_ids  bigint[] := array(select t / 10000 from unnest(p_task_ids) as t);
+    v_next     int;
+    v_resumed  bigint[];
 begin
-    update kiln.job j
-       set state       = case when j.stage = j.stages then 'completed' when j.state = 'cancelling' then 'cancelled' else 'running' end::kiln.job_state,
-           stage       = case when j.stage < j.stages and j.state <> 'cancelling' then j.stage + 1 else j.stage end,
-           version     = case when j.stage < j.stages and j.state = 'running' then j.version else j.version + 1 end,
-           finished_at = case when j.stage = j.stages or j.state = 'cancelling' then kiln.now() end,
-           error_code    = case when j.stage < j.stages and j.state = 'cancelling' then 'cancelled' end,
-           error_message = case when j.stage < j.stages and j.state = 'cancelling' then 'Cancelled.' end,
-           output      = case when j.stage = j.stages then (select d.output from kiln.task_ended d where d.task_id = kiln.task_id(j.job_id, j.stages)) end
-     where j.job_id = any (v_job_ids) and j.state in ('running', 'cancelling', 'held') and kiln.task_id(j.job_id, j.stage) = any (p_task_ids);
-
-    insert into kiln.task_ready (task_id, job_id, vt, pipeline_version_id, queue_id, priority, stage)
-    select kiln.task_id(j.job_id, j.stage), j.job_id, greatest(d.vt, f.vt + 1), j.pipeline_version_id, s.queue_id, j.priority, j.stage
-      from kiln.job j
-     cross join lateral (select d.vt from kiln.task_ended d where d.task_id = kiln.task_id(j.job_id, j.stage - 1) limit 1) d
-     cross join lateral (select s.queue_id from kiln.stage s where s.pipeline_version_id = j.pipeline_version_id and s.position = j.stage limit 1) s
-     cross join lateral (select f.vt from kiln.floor f where f.queue_id = s.queue_id and f.priority = j.priority limit 1) f
-     where j.job_id = any (v_job_ids) and j.state = 'running' and kiln.task_id(j.job_id, j.stage - 1) = any (p_task_ids);
+    with locked as (
+        select j.job_id, j.account_id, j.version, j.priority, j.pipeline_version_id
+          from kiln.job j
+         where j.job_id = any (v_job_ids) and j.state = 'running'
+           for no key update
+    ), next_task as materialized (
+        select l.*, d.vt, s.position as stage, s.queue_id
+          from unnest(p_task_ids) as u (task_id)
+          join locked l on l.job_id = u.task_id / 10000
+         cross join lateral (select d.vt from kiln.task_ended d where d.task_id = u.task_id limit 1) d
+         cross join lateral (select s.position, s.queue_id from kiln.stage s
+                              where s.pipeline_version_id = l.pipeline_version_id and s.position = u.task_id / 100 % 100 + 1 limit 1) s
+    ), readied as (
+        insert into kiln.task_ready (task_id, job_id, vt, pipeline_version_id, queue_id, priority, stage)
+        select kiln.task_id(n.job_id, n.stage), n.job_id, greatest(n.vt, f.vt + 1), n.pipeline_version_id, n.queue_id, n.priority, n.stage
+          from next_task n
+         cross join lateral (select f.vt from kiln.floor f where f.queue_id = n.queue_id and f.priority = n.priority limit 1) f
+    )
+    insert into kiln.event (account_id, job_id, version, type, data)
+    select n.account_id, n.job_id, n.version, 'job.progress', jsonb_build_object('stage', n.stage)
+      from next_task n;
     get diagnostics v_next = row_count;
 
-    if v_next > 0 then
-        insert into kiln.event (account_id, job_id, version, type, data)
-        select j.account_id, j.job_id, j.version, 'job.progress', jsonb_build_object('stage', j.stage)
-          from kiln.job j
-         where j.job_id = any (v_job_ids) and j.state = 'running' and kiln.task_id(j.job_id, j.stage - 1) = any (p_task_ids);
-        if exists (select from kiln.sleeper) then
-            perform kiln.ring(array(
-                select distinct t.queue_id from kiln.task_ready t
-                 where t.task_id = any (array(select u + 100 from unnest(p_task_ids) as u))));
+    if v_next < cardinality(p_task_ids) then
+        update kiln.job j
+           set state       = case when t.stage = j.stages then 'completed' else 'cancelled' end::kiln.job_state,
+               version     = j.version + 1,
+               finished_at = kiln.now(),
+               error_code    = case when t.stage < j.stages then 'cancelled' end,
+               error_message = case when t.stage < j.stages then 'Cancelled.' end,
+               output      = case when t.stage = j.stages then (select d.output from kiln.task_ended d where d.task_id = t.task_id) end
+          from (select u.task_id, u.task_id / 10000 as job_id, u.task_id / 100 % 100 as stage from unnest(p_task_ids) as u (task_id) limit 2147483647) t
+         where j.job_id = t.job_id
+           and (j.state = 'cancelling' or t.stage = j.stages and j.state in ('running', 'held'));
+
+        -- A person adopted a held task in the middle: its job resumes, and then takes its usual course.
+        if exists (select from kiln.job j where j.job_id = any (v_job_ids) and j.state = 'held') then
+            with resumed as (
+                update kiln.job j
+                   set state = 'running'
+                 where j.job_id = any (v_job_ids) and j.state = 'held'
+                returning j.job_id
+            )
+            select array_agg(u.task_id) into v_resumed from unnest(p_task_ids) as u (task_id) join resumed r on r.job_id = u.task_id / 10000;
+            perform kiln.hand_over(v_resumed);
         end if;
+    end if;
+    if v_next > 0 and exists (select from kiln.sleeper) then
+        perform kiln.ring(array(
+            select distinct t.queue_id from kiln.task_ready t
+             where t.task_id = any (array(select u + 100 from unnest(p_task_ids) as u))));
     end if;
 end
 $$;
@@ -97,6 +120,7 @@ declare
     v_output kiln.json_object := p_output;
     v_task   record;
     v_job    record;
+    v_queue_id smallint;
 begin
     delete from kiln.task_running t
      where t.task_id = p_task_id and t.fence = p_fence
@@ -114,31 +138,35 @@ begin
     insert into kiln.attempt (fence, task_id, job_id, runner_id, started_at, stage, attempt, outcome)
     values (p_fence, p_task_id, v_task.job_id, v_task.runner_id, v_task.started_at, v_task.stage, v_task.attempts + 1, 'done');
 
-    -- From stage to stage the state stays as it is, so no trigger is asked.
-    update kiln.job j
-       set stage = j.stage + 1
-     where j.job_id = v_task.job_id and j.state = 'running' and j.stage < j.stages and kiln.task_id(j.job_id, j.stage) = p_task_id
-    returning j.account_id, j.version, j.priority into v_job;
+    select s.queue_id into v_queue_id
+      from kiln.stage s
+     where s.pipeline_version_id = v_task.pipeline_version_id and s.position = v_task.stage + 1;
     if found then
-        insert into kiln.task_ready (task_id, job_id, vt, pipeline_version_id, queue_id, priority, stage)
-        select p_task_id + 100, v_task.job_id, greatest(v_task.vt, f.vt + 1), v_task.pipeline_version_id, s.queue_id, v_job.priority, v_task.stage + 1
-          from kiln.stage s
-         cross join lateral (select f.vt from kiln.floor f where f.queue_id = s.queue_id and f.priority = v_job.priority limit 1) f
-         where s.pipeline_version_id = v_task.pipeline_version_id and s.position = v_task.stage + 1;
-        insert into kiln.event (account_id, job_id, version, type, data)
-        values (v_job.account_id, v_task.job_id, v_job.version, 'job.progress', jsonb_build_object('stage', v_task.stage + 1));
-        if exists (select from kiln.sleeper) then
-            perform kiln.ring(array(select t.queue_id from kiln.task_ready t where t.task_id = p_task_id + 100));
+        select j.account_id, j.version into v_job
+          from kiln.job j
+         where j.job_id = v_task.job_id and j.state = 'running'
+           for no key update;
+        if found then
+            insert into kiln.task_ready (task_id, job_id, vt, pipeline_version_id, queue_id, priority, stage)
+            select p_task_id + 100, v_task.job_id, greatest(v_task.vt, f.vt + 1), v_task.pipeline_version_id, v_queue_id, v_task.priority, v_task.stage + 1
+              from kiln.floor f
+             where f.queue_id = v_queue_id and f.priority = v_task.priority;
+            insert into kiln.event (account_id, job_id, version, type, data)
+            values (v_job.account_id, v_task.job_id, v_job.version, 'job.progress', jsonb_build_object('stage', v_task.stage + 1));
+            if exists (select from kiln.sleeper) then
+                perform kiln.ring(array[v_queue_id]);
+            end if;
+            return true;
         end if;
-        return true;
+    else
+        update kiln.job j
+           set state = 'completed', version = j.version + 1, finished_at = kiln.now(), output = v_output
+         where j.job_id = v_task.job_id and j.state = 'running';
+        if found then
+            return true;
+        end if;
     end if;
-
-    update kiln.job j
-       set state = 'completed', version = j.version + 1, finished_at = kiln.now(), output = v_output
-     where j.job_id = v_task.job_id and j.state = 'running' and j.stage = j.stages and kiln.task_id(j.job_id, j.stage) = p_task_id;
-    if not found then
-        perform kiln.hand_over(array[p_task_id]);
-    end if;
+    perform kiln.hand_over(array[p_task_id]);
     return true;
 end
 $$;

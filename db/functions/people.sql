@@ -36,6 +36,12 @@ comment on function kiln.retry_job(bigint, text, text, text) is
 'Makes a new job from one that has ended, on its pipeline''s newest version, and returns its id; parent_id names the old one.
 p_seed: same, new or a number; p_prompt: another prompt; p_reason goes into the new job''s input. KN001: it has not ended.';
 
+create or replace function kiln.job_stage(p_job_id bigint)
+returns smallint
+language sql stable
+return (select coalesce(max(t.stage), 1) from kiln.task t where t.task_id between kiln.task_id(p_job_id, 0) and kiln.task_id(p_job_id, 99, 99));
+comment on function kiln.job_stage(bigint) is 'The stage of a job whose turn it is, or the last one that had it.';
+
 create or replace function kiln.resume_job(p_job_id bigint)
 returns kiln.job_state
 language plpgsql security definer

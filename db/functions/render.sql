@@ -125,6 +125,8 @@ as $$
 declare
     v_model   text;
     v_stage   text;
+    v_at      smallint := 1;
+    v_tries   int := 0;
     v_fraction real;
     v_label   text;
     v_outputs jsonb := '[]';
@@ -132,11 +134,14 @@ declare
     v_id      text := p_job.job_id;
 begin
     select m.name into v_model from kiln.model m where m.model_id = p_job.model_id;
-    select s.name into v_stage from kiln.stage s where s.pipeline_version_id = p_job.pipeline_version_id and s.position = p_job.stage;
     select c.currency into v_money from kiln.config c;
-    if p_job.state in ('running', 'cancelling') then
-        select t.fraction, t.label into v_fraction, v_label from kiln.task_running t where t.task_id = kiln.task_id(p_job.job_id, p_job.stage);
+    if p_job.state <> 'queued' then
+        select coalesce(max(t.stage), 1), coalesce(sum(t.attempts) + count(*) filter (where t.state = 'running'), 0), max(t.fraction), max(t.label)
+          into v_at, v_tries, v_fraction, v_label
+          from kiln.task t
+         where t.task_id between kiln.task_id(p_job.job_id, 0) and kiln.task_id(p_job.job_id, 99, 99);
     end if;
+    select s.name into v_stage from kiln.stage s where s.pipeline_version_id = p_job.pipeline_version_id and s.position = v_at;
     if p_job.output ? 'media' then
         v_outputs := kiln.render_media_list(p_job.account_id, p_job.output -> 'media');
     end if;
@@ -145,12 +150,10 @@ begin
         'prompt', p_job.input ->> 'prompt', 'model', v_model, 'params', coalesce(p_job.input -> 'params', '{}'), 'seed', p_job.input ->> 'seed',
         'progress', json_build_object(
             'fraction', case p_job.state when 'completed' then 1
-                                         else round(((p_job.stage - 1 + coalesce(v_fraction, 0)) / p_job.stages)::numeric, 3) end,
-            'stage', p_job.stage, 'stages', p_job.stages, 'label', coalesce(v_label, v_stage)),
+                                         else round(((v_at - 1 + coalesce(v_fraction, 0)) / p_job.stages)::numeric, 3) end,
+            'stage', v_at, 'stages', p_job.stages, 'label', coalesce(v_label, v_stage)),
         'queue_position', case when p_job.state = 'queued' then kiln.queue_position(p_job.job_id) end,
-        'attempts', case when p_job.state = 'queued' then 0
-                         else (select coalesce(sum(t.attempts) + count(*) filter (where t.state = 'running'), 0) from kiln.task t
-                                where t.task_id between kiln.task_id(p_job.job_id, 0) and kiln.task_id(p_job.job_id, 99, 99)) end,
+        'attempts', v_tries,
         'cost', json_build_object('estimated', p_job.estimated_micros, 'actual', p_job.actual_micros, 'currency', v_money),
         'error', case when p_job.error_code is not null then
             json_build_object('code', p_job.error_code, 'message', p_job.error_message, 'charged', coalesce(p_job.actual_micros, 0) > 0) end,

@@ -68,7 +68,7 @@ grant execute on function
 grant usage on schema kiln to kiln_reader;
 grant select on all tables in schema kiln to kiln_reader;
 revoke select on kiln.secret, kiln.stream_ticket from kiln_reader;
-grant execute on function kiln.now(), kiln.task_id(bigint, int, int), kiln.queue_position(bigint), kiln.render_job(kiln.job) to kiln_reader;
+grant execute on function kiln.now(), kiln.task_id(bigint, int, int), kiln.queue_position(bigint), kiln.job_stage(bigint), kiln.render_job(kiln.job) to kiln_reader;
 
 grant insert, update, delete on all tables in schema kiln to kiln_admin;
 revoke all on kiln.secret, kiln.stream_ticket from kiln_admin;

@@ -1,5 +1,5 @@
--- A job is one wish of one account: cold and wide, written when it is made, when it starts, at each hand-over and at its
--- end. No index on a column that changes, so that each of these writes is a HOT update.
+-- A job is one wish of one account: cold and wide, written when it is made, when it starts and at its end; which stage has its
+-- turn is what its tasks say. No index on a column that changes, so that each of these writes is a HOT update.
 --
 -- No foreign keys from here to model and pipeline_version: each would lock a row that every enqueue shares
 -- (multixacts under load). Their rows are never deleted while a job names them; the triggers of db/triggers/ see to it.
@@ -14,7 +14,6 @@ create table kiln.job (
     pipeline_version_id int             not null,
     model_id            int,
     version             int             not null default 1,
-    stage               smallint        not null default 1,
     stages              smallint        not null,
     priority            kiln.priority   not null default 1,
     kind                kiln.job_kind   not null default 'generation',
@@ -42,7 +41,6 @@ comment on column kiln.job.parent_id is 'The job that this one retries or remixe
 comment on column kiln.job.pipeline_version_id is 'The version it began with and ends with.';
 comment on column kiln.job.model_id is 'The model asked for; null for jobs that only name a pipeline.';
 comment on column kiln.job.version is 'Grows by one with every change of state. Clients drop what is older than they know.';
-comment on column kiln.job.stage is 'The stage whose turn it is, or the last one that had it.';
 comment on column kiln.job.stages is 'How many stages its pipeline version has.';
 comment on column kiln.job.priority is '3 is served first, 0 last.';
 comment on column kiln.job.kind is 'Which product asked.';

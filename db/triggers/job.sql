@@ -8,15 +8,20 @@
 -- and wants its tasks) takes only tasks that nobody else holds (SKIP LOCKED): the holder of the others comes to the job
 -- next, finds what became of it, and acts on that.
 
--- The row triggers of `state` have no WHEN: PostgreSQL reads such a condition anew from its text in every statement, which
--- costs more than the call that it saves.
+-- None of these triggers has a WHEN: PostgreSQL reads such a condition anew from its text in every statement, which costs more
+-- than the call that it saves.
 create or replace function kiln.fill_job_move()
 returns trigger
 language plpgsql
 as $$
 begin
-    if old.state = new.state or new.version <> old.version then
+    if old.state = new.state then
+        if new.version <> old.version or new.finished_at is distinct from old.finished_at then
+            raise exception 'job %: version and finished_at change with its state, never by themselves', old.job_id using errcode = 'KN001';
+        end if;
         return new;
+    elsif new.version <> old.version then
+        return new;         -- its writer has filled it
     end if;
     new.version := old.version + 1;
     if new.state = 'running' then
@@ -36,12 +41,33 @@ begin
     return new;
 end
 $$;
-comment on function kiln.fill_job_move() is 'Sets the version and the columns that belong to a move whose writer did not set them.';
+comment on function kiln.fill_job_move() is
+'Sets the version and the columns that belong to a move whose writer did not set them; refuses a version or an end without a move (KN001).';
 
 create or replace trigger t20_fill_move
-    before update of state on kiln.job
+    before update of state, version, finished_at on kiln.job
     for each row execute function kiln.fill_job_move();
 alter table kiln.job enable always trigger t20_fill_move;
+
+create or replace function kiln.may_move_job(p_job_id bigint, p_from kiln.job_state, p_to kiln.job_state)
+returns boolean
+language plpgsql stable
+as $$
+begin
+    return exists (select from kiln.job_move m where m.from_state = p_from and m.to_state = p_to)
+       and case p_to
+                when 'completed' then exists (select from kiln.task_ended t
+                                               where t.task_id = kiln.task_id(p_job_id, (select j.stages from kiln.job j where j.job_id = p_job_id))
+                                                 and t.state = 'done')
+                when 'running'   then p_from = 'held' or exists (select from kiln.task_running t where t.task_id = kiln.task_id(p_job_id, 1))
+                when 'held'      then exists (select from kiln.task_held t
+                                               where t.task_id between kiln.task_id(p_job_id, 0) and kiln.task_id(p_job_id, 99, 99))
+                when 'cancelled' then not exists (select from kiln.task_running t
+                                                   where t.task_id between kiln.task_id(p_job_id, 0) and kiln.task_id(p_job_id, 99, 99))
+                else true end;
+end
+$$;
+comment on function kiln.may_move_job(bigint, kiln.job_state, kiln.job_state) is 'Whether a move of a job is in kiln.job_move and its tasks are as it wants them.';
 
 create or replace function kiln.refuse_job_move(p_job_id bigint, p_from kiln.job_state, p_to kiln.job_state)
 returns void
@@ -86,22 +112,6 @@ create or replace trigger t30_guard_fixed
     for each row execute function kiln.guard_job_fixed();
 alter table kiln.job enable always trigger t30_guard_fixed;
 
-create or replace function kiln.guard_job_version()
-returns trigger
-language plpgsql
-as $$
-begin
-    raise exception 'job %: version and finished_at change with its state, never by themselves', old.job_id using errcode = 'KN001';
-end
-$$;
-comment on function kiln.guard_job_version() is 'Refuses a version or an end without a move (KN001).';
-
-create or replace trigger t31_guard_version
-    before update of version, finished_at on kiln.job
-    for each row when (old.state = new.state and (old.version <> new.version or old.finished_at is distinct from new.finished_at))
-    execute function kiln.guard_job_version();
-alter table kiln.job enable always trigger t31_guard_version;
-
 create or replace function kiln.guard_job_delete()
 returns trigger
 language plpgsql
@@ -133,49 +143,65 @@ comment on function kiln.guard_truncate() is 'Refuses TRUNCATE, which no row tri
 create or replace trigger t10_guard_truncate before truncate on kiln.job for each statement execute function kiln.guard_truncate();
 alter table kiln.job enable always trigger t10_guard_truncate;
 
--- Refuses what is not legal, writes the event, and does to the tasks what belongs to the move. A legal move may still want
+-- Refuses what is not legal, writes the events, and does to the tasks what belongs to the move. A legal move may still want
 -- something of the tasks: a job starts with a running task, completes with its last one done, is held by a held one, and is not
--- cancelled over the head of a runner. For each row: jobs move one by one, and a statement trigger with its transition tables
--- cost more than this whole function.
-create or replace function kiln.on_job_move()
+-- cancelled over the head of a runner. For each statement: what one costs here is its start, and a runner ends jobs by the hundred.
+create or replace function kiln.on_job_moves()
 returns trigger
 language plpgsql
 as $$
 declare
     v_legal boolean;
+    v_cold  boolean;
+    v_move  record;
 begin
-    if old.state = new.state then
-        return null;
-    end if;
-    v_legal := exists (select from kiln.job_move m where m.from_state = old.state and m.to_state = new.state)
-        and new.version = old.version + 1;
-    if v_legal then
-        if new.state = 'completed' then
-            v_legal := exists (select from kiln.task_ended t where t.task_id = kiln.task_id(new.job_id, new.stages) and t.state = 'done');
-        elsif new.state = 'running' then
-            v_legal := old.state = 'held' or exists (select from kiln.task_running t where t.task_id = kiln.task_id(new.job_id, 1));
-        elsif new.state = 'held' then
-            v_legal := exists (select from kiln.task_held t
-                                where t.task_id between kiln.task_id(new.job_id, 0) and kiln.task_id(new.job_id, 99, 99));
-        elsif new.state = 'cancelled' then
-            v_legal := not exists (select from kiln.task_running t
-                                    where t.task_id between kiln.task_id(new.job_id, 0) and kiln.task_id(new.job_id, 99, 99));
-        end if;
-    end if;
-    if not v_legal then
-        perform kiln.refuse_job_move(new.job_id, old.state, new.state);
+    select bool_and(n.version = o.version + 1
+                    and exists (select from kiln.job_move m where m.from_state = o.state and m.to_state = n.state)
+                    and case n.state when 'completed' then exists (select from kiln.task_ended t where t.task_id = kiln.task_id(n.job_id, n.stages) and t.state = 'done')
+                                     when 'running'   then o.state = 'held' or exists (select from kiln.task_running t where t.task_id = kiln.task_id(n.job_id, 1))
+                                     else false end),
+           bool_or(n.state not in ('running', 'completed') or o.state = 'held')
+      into v_legal, v_cold
+      from new_rows n
+      join old_rows o on o.job_id = n.job_id
+     where o.state <> n.state;
+    if v_legal is null then
+        return null;        -- nothing moved
+    elsif v_cold or not v_legal then
+        for v_move in
+            select n.job_id, o.state as from_state, n.state as to_state, n.version = o.version + 1 as is_counted
+              from new_rows n
+              join old_rows o on o.job_id = n.job_id
+             where o.state <> n.state
+        loop
+            if not v_move.is_counted or not kiln.may_move_job(v_move.job_id, v_move.from_state, v_move.to_state) then
+                perform kiln.refuse_job_move(v_move.job_id, v_move.from_state, v_move.to_state);
+            end if;
+        end loop;
     end if;
 
     insert into kiln.event (account_id, job_id, version, type, data)
-    values (new.account_id, new.job_id, new.version,
-            case when new.state = 'running' then 'job.started' else 'job.' || new.state end::kiln.event_type,
-            case when new.error_code is not null then jsonb_build_object('code', new.error_code, 'message', new.error_message) end);
+    select n.account_id, n.job_id, n.version,
+           case when n.state = 'running' then 'job.started' else 'job.' || n.state end::kiln.event_type,
+           case when n.error_code is not null then jsonb_build_object('code', n.error_code, 'message', n.error_message) end
+      from new_rows n
+      join old_rows o on o.job_id = n.job_id
+     where o.state <> n.state;
 
-    if new.state in ('cancelling', 'cancelled', 'failed') then
-        perform kiln.cancel_waiting_tasks(new.job_id);
-    elsif old.state = 'held' and new.state = 'running' then
-        update kiln.task t set state = 'ready'
-         where t.state = 'held' and t.task_id between kiln.task_id(new.job_id, 0) and kiln.task_id(new.job_id, 99, 99);
+    if v_cold then
+        for v_move in
+            select n.job_id, o.state as from_state, n.state as to_state
+              from new_rows n
+              join old_rows o on o.job_id = n.job_id
+             where o.state <> n.state
+        loop
+            if v_move.to_state in ('cancelling', 'cancelled', 'failed') then
+                perform kiln.cancel_waiting_tasks(v_move.job_id);
+            elsif v_move.from_state = 'held' and v_move.to_state = 'running' then
+                update kiln.task t set state = 'ready'
+                 where t.state = 'held' and t.task_id between kiln.task_id(v_move.job_id, 0) and kiln.task_id(v_move.job_id, 99, 99);
+            end if;
+        end loop;
     end if;
     if exists (select from kiln.sleeper) then
         perform kiln.ring(null);
@@ -183,13 +209,13 @@ begin
     return null;
 end
 $$;
-comment on function kiln.on_job_move() is
-'Refuses an illegal move of a job (KN001); for the others writes the event, cancels the waiting tasks of a job that stops,
+comment on function kiln.on_job_moves() is
+'Refuses illegal moves of jobs (KN001); for the others writes the events, cancels the waiting tasks of a job that stops,
 readies those of a job that resumes.';
 
 create or replace trigger t50_moved
-    after update of state on kiln.job
-    for each row execute function kiln.on_job_move();
+    after update on kiln.job referencing old table as old_rows new table as new_rows
+    for each statement execute function kiln.on_job_moves();
 alter table kiln.job enable always trigger t50_moved;
 
 -- With a job go its tasks and its media (whose files go to kiln.trash). Attempts and events are history and stay.

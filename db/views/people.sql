@@ -3,7 +3,7 @@ create or replace view kiln.jobs as
 select j.job_id as job,
        left(coalesce(m.name, p.name), 16) as what,
        j.state,
-       j.stage || '/' || j.stages as stage,
+       kiln.job_stage(j.job_id) || '/' || j.stages as stage,
        case when j.finished_at is null then date_trunc('second', kiln.now() - j.created_at)
             else date_trunc('milliseconds', j.finished_at - j.created_at) end as age,
        left(coalesce(j.error_message, j.input ->> 'prompt'), 30) as about

@@ -4,7 +4,7 @@ begin;
 select no_plan();
 
 create temporary table e as select kiln.enqueue('test/three', '{"hello": "world"}') as job_id;
-select is((j.state, j.version, j.stage, j.stages, j.priority, j.kind, j.input)::text, ('queued', 1, 1, 3, 1, 'generation', '{"hello": "world"}'::jsonb)::text, 'a job begins queued, at its first stage') from e join kiln.job j using (job_id);
+select is((j.state, j.version, kiln.job_stage(j.job_id), j.stages, j.priority, j.kind, j.input)::text, ('queued', 1, 1, 3, 1, 'generation', '{"hello": "world"}'::jsonb)::text, 'a job begins queued, at its first stage') from e join kiln.job j using (job_id);
 select is((select handle from kiln.account join kiln.job using (account_id) join e using (job_id)), 'operator', 'it is the operator''s unless someone is named');
 select is(fixture.task_states(job_id), 'ready', 'its first task is ready') from e;
 select is(fixture.events(job_id), 'queued/1', 'the log says so') from e;

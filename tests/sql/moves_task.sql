@@ -93,7 +93,7 @@ select is((select a.outcome from kiln.attempt a where a.task_id = (t).task_id),
           name || 'the history says how the attempt ended') from after where from_state = 'running';
 select is(fixture.task_states((j).job_id), case when to_state = 'done' then 'done ready' else to_state::text end,
           name || 'the next stage has its turn if, and only if, this one is done') from after;
-select is((j).stage, case when to_state = 'done' then 2 else 1 end::smallint, name || 'and the job stands at its stage') from after;
+select is(kiln.job_stage((j).job_id), case when to_state = 'done' then 2 else 1 end::smallint, name || 'and the job stands at its stage') from after;
 select is((select max(e.version) from kiln.event e where e.job_id = (j).job_id), (j).version, name || 'the log is at the job''s version') from after;
 
 select is((t).fence > 0 and (t).runner_id is not null and (t).started_at is not null, true, name || 'it has a fence, a runner and a start') from after where to_state = 'running';
