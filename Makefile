@@ -152,21 +152,28 @@ fuzz-programs: $(fuzzers)
 
 # --- what people type -----------------------------------------------------------------------------------------------
 
-.PHONY: help demo build test test-unit test-integration lint fix check coverage bench live docs compose-test clean
+.PHONY: help demo build test test-unit test-integration chaos lint fix check coverage bench live docs compose-test clean
 
 demo: ## install what is missing, build, start, and make one image, one video and one recording
 	@scripts/demo.sh
 
 build: programs ## build the three programs into build/bin (FLAVOUR=asan, coverage: into build/…)
 
-test: test-deps programs test-programs ## every test, on its own database and ports; ends with "N passed, N failed"
+test: test-deps programs test-programs chaos-programs ## every test, on its own database and ports; ends with "N passed, N failed"
 	@FLAVOUR=$(FLAVOUR) tests/run unit integration
 
 test-unit: test-deps programs test-programs ## the fast half: C modules (cmocka), SQL functions (pgTAP) and scripts
 	@FLAVOUR=$(FLAVOUR) tests/run unit
 
-test-integration: test-deps programs ## the other half: the real programs, end to end (node:test)
+test-integration: test-deps programs chaos-programs ## the other half: the real programs, end to end (node:test)
 	@FLAVOUR=$(FLAVOUR) tests/run integration
+
+chaos: test-deps chaos-programs ## kill, cut and freeze everything at every fail point, under load; writes docs/chaos.md
+	@KILN_CHAOS_DOC=docs/chaos.md tests/chaos/run
+
+.PHONY: chaos-programs
+chaos-programs:
+	@$(MAKE) FLAVOUR=chaos programs
 
 lint: test-deps ## clang-format, clang-tidy, cppcheck, shellcheck, plpgsql_check; changes nothing
 	@CFLAGS="-std=gnu11 -D_GNU_SOURCE $(warnings) -I. -Ilib" scripts/lint.sh

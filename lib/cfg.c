@@ -195,6 +195,10 @@ static bool set_from_pair(struct cfg *cfg, const char *pair, struct err *err)
         return equals[1] == '\0' || set(cfg, v, equals + 1, err);
     if (strncmp(pair, "KILN_", 5) != 0)
         return true;
+#ifdef KILN_FAILPOINTS
+    if (strncmp(pair, "KILN_FAILPOINT", 14) == 0)
+        return true;
+#endif
     err_set(err, "F0000", "%.*s is not a variable of Kiln (kiln-server --help lists them)",
             (int)(equals - pair > 100 ? 100 : equals - pair), pair);
     return false;

@@ -13,6 +13,7 @@
 #include "literal.h"
 #include "log.h"
 
+#define FIRST_MS  1000 /* what a runner that died left is not left for long */
 #define EVERY_MS  10000
 #define MORE_MS   200
 #define AT_ONCE   "100"
@@ -91,7 +92,7 @@ struct housekeeping *housekeeping_open(struct runner *runner)
         abort();
     h->runner = runner;
     h->timer  = (struct loop_timer) { .on_time = on_time, .ctx = h };
-    again(h, EVERY_MS);
+    again(h, FIRST_MS);
     return h;
 }
 

@@ -1,0 +1,17 @@
+// What protects us, taken away: with one of these the same storms have to find something, or they see nothing.
+async function replace(world, signature, changes) {
+    let text = await world.ask(`select pg_get_functiondef('${signature}'::regprocedure)`);
+    for (const [pattern, by] of changes) {
+        if (!pattern.test(text)) throw new Error(`${signature} has no ${pattern}: the mutant has to follow the code`);
+        text = text.replace(pattern, by);
+    }
+    await world.ask(text);
+}
+
+export const mutants = {
+    /** A runner's outcome counts whoever holds the task by now. */
+    async no_fence(world) {
+        await replace(world, 'kiln.finish_task(bigint,bigint,text)', [[/and t\.fence = p_fence\s/, ' ']]);
+        await replace(world, 'kiln.finish_tasks(bigint[],bigint[],text[])', [[/and t\.fence = any \(p_fences\)/, '']]);
+    },
+};

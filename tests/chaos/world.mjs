@@ -1,0 +1,294 @@
+// What the storms rage over: PostgreSQL, a server and two runners, each behind a wire of its own, people who ask for things,
+// and a keeper who starts again whatever died. Nothing here knows about fail points but that they are on.
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { alive, Kiln, pause, request, until } from '../e2e/lib.mjs';
+import { Failpoints } from './failpoints.mjs';
+import { Proxy } from './proxy.mjs';
+
+export const LEASE_S = 4;       // an idle runner beats each 3 s
+
+// 1 x 1, grey: what people upload.
+const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==', 'base64');
+
+/** Numbers that a seed determines (mulberry32). */
+export function random_of(seed) {
+    let a = seed >>> 0;
+    const next = () => {
+        a = (a + 0x6d2b79f5) >>> 0;
+        let t = Math.imul(a ^ (a >>> 15), 1 | a);
+        t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+        return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+    };
+    return Object.assign(next, {
+        below: n => Math.floor(next() * n),
+        one: list => list[Math.floor(next() * list.length)],
+        shuffle: list => { for (let i = list.length - 1; i > 0; i--) { const j = Math.floor(next() * (i + 1)); [list[i], list[j]] = [list[j], list[i]]; } return list; },
+    });
+}
+
+/** A program that is started again when it dies, behind its own wire to PostgreSQL. */
+class Kept {
+    constructor(world, name, start) { Object.assign(this, { world, name, start, starts: 0, is_kept: true }); }
+    async open() {
+        const folder = path.join(this.world.kiln.folder, `w-${this.name}`);
+        fs.mkdirSync(folder);
+        this.wire = await new Proxy({ path: path.join(this.world.kiln.socket, '.s.PGSQL.5432') }).listen(path.join(folder, '.s.PGSQL.5432'));
+        this.url = `host='${folder}' port=5432 dbname=kiln`;
+        this.run();
+    }
+    run() {
+        this.starts++;
+        this.program = this.start(this.url);
+        this.program.exit.then(() => { if (this.is_kept && !this.world.is_ending) setTimeout(() => { if (!this.world.is_ending) this.run(); }, 30); });
+    }
+    kill() { this.program.signal('SIGCONT'); this.program.signal('SIGKILL'); }
+}
+
+export class World {
+    constructor(random) { this.random = random; this.clock_s = 0; this.is_ending = false; this.counts = {}; }
+
+    async begin({ log = () => {} } = {}) {
+        this.log = log;
+        const kiln = this.kiln = new Kiln();
+        await kiln.start_database(['--fast', '--set', 'synchronous_commit=on', '--set', 'restart_after_crash=on', '--set', 'log_min_messages=fatal']);
+        this.failpoints = new Failpoints(kiln.folder);
+        Object.assign(kiln.env, this.failpoints.env, { KILN_LOG_LEVEL: 'warn' });
+        await kiln.psql(`update kiln.config set lease = '${LEASE_S} s'`);
+        this.marks = path.join(kiln.folder, 'marks');
+        fs.mkdirSync(this.marks);
+        await this.make_pipelines();
+        this.port = 20000 + Math.floor(Math.random() * 12000);
+        kiln.url = `http://127.0.0.1:${this.port}`;
+        const runner = name => new Kept(this, name, url => kiln.program('kiln-runner', ['--name', name, '--slots', '6'], { DATABASE_URL: url, KILN_RUNNER_DRAIN_MS: '1500' }));
+        this.red = runner('red');
+        this.blue = runner('blue');
+        this.server = new Kept(this, 'server', url => kiln.program('kiln-server', [], { DATABASE_URL: url, KILN_PORT: String(this.port), KILN_DB_WRITERS: '3' }));
+        this.kept = [this.red, this.blue, this.server];
+        for (const one of this.kept) await one.open();
+        await until('the server to be ready', async () => (await request(kiln.url, 'GET', '/readyz', { ms: 1000 }).catch(() => ({}))).status === 200, 15000);
+        this.ann = kiln.user('ann');
+        this.account = await this.ann.account();
+        this.stream = await this.ann.stream({ resume: true }).opened();
+        this.keys = new Map();          // idempotency key → the job it made
+        this.uploads = new Map();       // media id → sha256
+        return this;
+    }
+
+    /** Tools note the fence under which they were started; what is recorded as done must have been started, and so on. */
+    async make_pipelines() {
+        const { kiln } = this;
+        const mark = `fence=\${PWD##*-}; echo "$fence $$" >>${this.marks}/$task_id`;
+        const say = `echo "{\\"output\\":{\\"fence\\":\\"$fence\\"}}"`;
+        kiln.tool('quick', `${mark}; ${say}`);
+        kiln.tool('brief', `${mark}; echo 'progress 0.5 half' >&2; sleep 0.1; ${say}`);
+        kiln.tool('fickle', `${mark}; [[ $(wc -l <${this.marks}/$task_id) -gt 1 ]] || { echo 'not the first time' >&2; exit 75; }; ${say}`);
+        // Quick when first started, slow when taken over: so that a late first one finds the second still at work.
+        kiln.tool('lasting', `${mark}; [[ $(wc -l <${this.marks}/$task_id) -gt 1 ]] && sleep 4; ${say}`);
+        const exec = (name, command, more) => ({ name, config: { command: [command] }, max_attempts: 9, ...more });
+        await kiln.pipeline('short', [exec('only', 'quick')]);
+        await kiln.pipeline('lasting', [exec('only', 'lasting')]);
+        await kiln.pipeline('three', [exec('first', 'quick'), exec('second', 'brief'), exec('third', 'quick')]);
+        await kiln.pipeline('fickle', [exec('first', 'fickle'), exec('second', 'quick')]);
+    }
+
+    // --- PostgreSQL, which may be gone at any time
+
+    /** SQL that is asked again until PostgreSQL answers; not for what must be done once. */
+    async ask(sql, ms = 30000) {
+        return until('PostgreSQL to answer', async () => { try { return [await this.kiln.psql(sql)]; } catch (error) { if (!/could not connect|connection|closed|terminat|recovery|starting up|shutting down|in-progress|server/i.test(error.message)) throw error; await pause(40); } }, ms).then(([text]) => text);
+    }
+    async rows(sql) { return JSON.parse(await this.ask(`select coalesce(json_agg(to_json(q)), '[]') from (${sql}) q`)); }
+
+    /** Pids of the backends that serve a role: kiln_worker or kiln_server. */
+    backends(role) {
+        const found = [];
+        let pids = [];
+        try { pids = this.kiln.database_pids(); } catch { return found; }
+        for (const pid of pids) {
+            try { if (fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith(`postgres: ${role} `)) found.push(pid); } catch { /* it has ended */ }
+        }
+        return found;
+    }
+    async restart_postmaster() {
+        let pids = [];
+        try { pids = this.kiln.database_pids(); } catch { /* it is down */ }
+        for (const pid of pids) try { process.kill(pid, 'SIGKILL'); } catch { /* it has ended */ }
+        await until('PostgreSQL to be gone', () => !pids.some(alive), 20000);
+        // A dead process that nobody has reaped looks alive to pg_ctl; that it is dead we have just seen.
+        for (const file of [path.join(this.kiln.cluster, 'pg/postmaster.pid'), path.join(this.kiln.socket, '.s.PGSQL.5432.lock')]) fs.rmSync(file, { force: true });
+        await this.kiln.start_again();
+    }
+    /** kiln.now() from here on: what a machine's clock does when somebody sets it. */
+    async jump(seconds) {
+        this.clock_s += seconds;
+        await this.ask(`create or replace function kiln.now() returns timestamptz language sql stable parallel safe return pg_catalog.statement_timestamp() + interval '${this.clock_s} s'`);
+    }
+
+    who(pid) {
+        let look = pid;
+        for (let i = 0; i < 4 && look > 1; i++) {
+            const found = this.kept.find(one => one.program.pid === look);
+            if (found) return found;
+            try { look = Number(fs.readFileSync(`/proc/${look}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ')[1]); } catch { return undefined; }
+        }
+        return undefined;
+    }
+
+    // --- people: each does one thing again and again until told to stop
+
+    people() {
+        this.is_busy = true;
+        const loop = async (ms, what) => {
+            while (this.is_busy) {
+                try { await what(); } catch (error) { this.count(`error ${error.code ?? error.message.slice(0, 60)}`); }
+                await pause(ms / 2 + this.random() * ms);
+            }
+        };
+        this.loops = [loop(120, () => this.feed()), loop(250, () => this.wish()), loop(400, () => this.send_file()), loop(300, () => this.remove()), loop(150, () => this.look())];
+    }
+    async rest() { this.is_busy = false; await Promise.all(this.loops ?? []); this.loops = []; }
+    count(what) { this.counts[what] = (this.counts[what] ?? 0) + 1; }
+
+    async feed() {
+        const open = Number(await this.kiln.value(`select count(*) from kiln.task where state in ('ready', 'waiting')`));
+        if (open < 14) await this.kiln.psql(`select kiln.enqueue(p, '{}', ${this.account}) from unnest('{short,short,three,fickle}'::text[]) p`);
+        if (this.random() < 0.2) await this.kiln.psql(`do $$ begin perform kiln.cancel_job(job_id) from kiln.job where state in ('queued', 'running') order by job_id desc limit 1; exception when others then null; end $$`);
+    }
+    /** One wish under one key, asked for until there is an answer: it may be made once. */
+    async wish() {
+        const open = Number(await this.kiln.value(`select count(*) from kiln.job where model_id is not null and state in ('queued', 'running')`));
+        if (open >= 3) return;
+        const key = `key-${this.keys.size + 1}-${Math.floor(this.random() * 1e9)}`;
+        this.keys.set(key, null);
+        const body = { type: 'image', prompt: `a hill ${key}`, params: { width: 256, height: 256, caption: false, format: 'jpeg' } };
+        for (let tries = 0; tries < 100; tries++) {
+            const answer = await this.ann.call('POST', '/generate', body, { headers: { 'Idempotency-Key': key }, ms: 4000 }).catch(() => ({}));
+            if (answer.status === 202 || answer.status === 200) {
+                const before = this.keys.get(key);
+                if (before && before !== answer.json.id) this.wrong(`key ${key} made jobs ${before} and ${answer.json.id}`);
+                this.keys.set(key, answer.json.id);
+                if (before || this.random() < 0.7) return;     // and once more, as a client that lost the answer
+            } else if (answer.status && answer.status < 500) throw new Error(`generate ${answer.status} ${answer.text}`);
+            await pause(60);
+        }
+    }
+    async send_file() {
+        const bytes = Buffer.concat([png, Buffer.from(String(this.random()))]);
+        const place = await this.ann.call('POST', '/uploads/presign', { filename: 'dot.png', content_type: 'image/png', bytes: bytes.length }, { ms: 4000 });
+        if (place.status !== 201) return;
+        const sent = await request(this.kiln.url, place.json.method, place.json.url, { headers: { ...place.json.headers, 'Content-Length': bytes.length }, body: bytes, ms: 4000 });
+        if (sent.status === 200) this.uploads.set(sent.json.id, createHash('sha256').update(bytes).digest('hex'));
+    }
+    async remove() {
+        const ended = (await this.ann.call('GET', '/generations?state=completed&limit=10&type=image', undefined, { ms: 4000 })).json?.items ?? [];
+        if (ended.length > 4) await this.ann.call('DELETE', `/generations/${ended.at(-1).id}`, undefined, { ms: 4000 });
+    }
+    async look() {
+        const page = (await this.ann.call('GET', '/generations?limit=3', undefined, { ms: 4000 })).json;
+        const file = page?.items?.find(job => job.result_url);
+        if (file && this.random() < 0.3) await request(this.kiln.url, 'GET', file.result_url, { ms: 4000 });
+    }
+
+    // --- calm, and what must hold then
+
+    wrong(what) { (this.complaints ??= []).push(what); }
+
+    /** Everything that died is back and every wire whole; waits until no job can go on by itself. */
+    async calm(ms = 90000) {
+        this.failpoints.settle(null);
+        this.failpoints.write('');
+        for (const one of this.kept) { one.wire.open(); one.program.signal('SIGCONT'); }
+        await this.rest();
+        let open;
+        await until('every job to end or to be held', async () => {
+            open = await this.ask(`select string_agg(format('%s %s stage %s', job_id, state, stage), ', ') from (select * from kiln.job where state not in ('completed', 'failed', 'cancelled', 'held') order by job_id limit 5) j`);
+            return open === '';
+        }, ms).catch(() => this.wrong(`${Math.round(ms / 1000)} s after the last kill jobs are still open: ${open}`));
+    }
+
+    /** What does not hold; empty = all is well. Asks SQL, the store, the tools' marks, the clients and the stream. */
+    async complaints_now() {
+        const { kiln } = this;
+        const found = (this.complaints ?? []).splice(0);
+        const invariants = fs.readFileSync(new URL('invariants.sql', import.meta.url), 'utf8').replace(/;\s*$/, '');
+        for (const row of await this.rows(invariants)) found.push(`${row.what} ${row.id} ${row.complaint}`);
+        found.push(...await this.check_keys(), ...await this.check_files(), ...await this.check_marks(), ...await this.check_stream());
+        for (const program of kiln.programs) {
+            if (program.has_crashed) found.push(`${program.name} crashed (${program.ended?.signal}): ${program.output.slice(-600)}`);
+            if (program.ended) kiln.programs.delete(program);
+        }
+        return found;
+    }
+    async check_keys() {
+        const made = await this.rows(`select key, count(*) as times, min(thing_id)::text as job_id from kiln.idempotency group by key`);
+        const prompts = await this.rows(`select input ->> 'prompt' as prompt, count(*) as times from kiln.job where input ? 'prompt' group by 1 having count(*) > 1`);
+        const by_key = Object.fromEntries(made.map(row => [row.key, row]));
+        return [...prompts.map(row => `wish "${row.prompt}" became ${row.times} jobs`),
+            ...[...this.keys].filter(([key, id]) => id && by_key[key]?.job_id !== id).map(([key, id]) => `key ${key}: the client was told job ${id}, the database has ${by_key[key]?.job_id}`)];
+    }
+    async check_files() {
+        const { kiln } = this, found = [];
+        const rows = await this.rows(`select media_id, storage_key, thumbnail_key, bytes, encode(sha256, 'hex') as sha256 from kiln.media where storage_key is not null`);
+        const trash = new Set((await this.rows('select storage_key from kiln.trash')).map(row => row.storage_key));
+        const known = new Set(trash);
+        for (const row of rows) {
+            for (const key of [row.storage_key, row.thumbnail_key]) if (key) {
+                known.add(key);
+                if (!fs.existsSync(path.join(kiln.media, key))) found.push(`media ${row.media_id} has no file ${key}`);
+            }
+            const file = path.join(kiln.media, row.storage_key);
+            if (fs.existsSync(file) && createHash('sha256').update(fs.readFileSync(file)).digest('hex') !== row.sha256) found.push(`media ${row.media_id}: its file is not what its row says`);
+        }
+        for (const [id, sha256] of this.uploads) {
+            const row = rows.find(one => String(one.media_id) === id);
+            if (!row || row.sha256 !== sha256) found.push(`upload ${id} was acknowledged and is ${row ? 'another file' : 'gone'}`);
+        }
+        const files = fs.readdirSync(kiln.media, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile()).map(entry => path.relative(kiln.media, path.join(entry.parentPath ?? entry.path, entry.name)));
+        this.orphans = files.filter(file => !file.startsWith('tmp/') && !known.has(file));
+        return found;
+    }
+    /** What a tool was started for is recorded, and nothing was started again after it was recorded as done. */
+    async check_marks() {
+        const attempts = await this.rows(`select task_id, fence, outcome from kiln.attempt`);
+        const by_task = Map.groupBy?.(attempts, row => row.task_id) ?? attempts.reduce((map, row) => map.set(row.task_id, [...map.get(row.task_id) ?? [], row]), new Map());
+        const found = (await this.rows(`select task_id, fence, output ->> 'fence' as told from kiln.task where state = 'done' and output ? 'fence' and output ->> 'fence' <> fence::text`))
+            .map(row => `task ${row.task_id} is done under fence ${row.fence} with the outcome of fence ${row.told}`);
+        for (const name of fs.readdirSync(this.marks)) {
+            const started = fs.readFileSync(path.join(this.marks, name), 'utf8').trim().split('\n').map(line => Number(line.split(' ')[0]));
+            const of_it = by_task.get(Number(name)) ?? [];
+            const done = of_it.filter(row => row.outcome === 'done').map(row => row.fence);
+            if (done.length > 1) found.push(`task ${name} is done ${done.length} times`);
+            if (done.length === 1 && !started.includes(done[0])) found.push(`task ${name} is done under fence ${done[0]}, which no tool was started with`);
+            if (done.length === 1 && started.some(fence => fence > done[0])) found.push(`task ${name} was started again after it was done`);
+            const untold = started.filter(fence => !of_it.some(row => row.fence === fence));
+            if (untold.length) found.push(`task ${name}: nothing tells of fence ${untold}`);
+        }
+        return found;
+    }
+    async check_stream() {
+        const log = await this.kiln.log(this.account);
+        let missing = [];
+        await until('the stream to have the log', () => {
+            const seen = new Map();
+            for (const line of this.stream.log()) seen.set(line, (seen.get(line) ?? 0) + 1);
+            missing = log.filter(line => { const n = seen.get(line) ?? 0; seen.set(line, n - 1); return n <= 0; });
+            this.surplus = [...seen].filter(([, n]) => n > 0).map(([line]) => line);
+            return missing.length === 0 || this.stream.events.some(event => event.event === 'reset');
+        }, 10000).catch(() => {});
+        const found = [];
+        if (this.stream.events.some(event => event.event === 'reset')) found.push('the stream was reset');
+        if (missing.length) found.push(`the stream lost ${missing.length} events: ${missing.slice(0, 3)}`);
+        if (this.surplus.length) found.push(`the stream repeated ${this.surplus.length} events: ${this.surplus.slice(0, 3)}`);
+        return found;
+    }
+
+    async end() {
+        this.is_ending = true;
+        this.is_busy = false;
+        this.failpoints?.end();
+        for (const one of this.kept ?? []) { one.wire?.end(); one.program?.signal('SIGCONT'); }
+        this.kiln.end_now();
+    }
+}
