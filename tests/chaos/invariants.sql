@@ -14,7 +14,8 @@ select c.what, c.id, c.complaint from kiln.contradictions c
 
 -- every job has ended, or is held with a reason
 union all
-select 'job', j.job_id, format('is %s at stage %s', j.state, j.stage)
+select 'job', j.job_id, format('is %s, and its tasks are %s', j.state,
+           (select string_agg(format('%s %s', t.task_id, t.state), ', ' order by t.task_id) from kiln.task t where t.job_id = j.job_id))
   from kiln.job j
  where j.state not in ('completed', 'failed', 'cancelled', 'held')
 union all

@@ -203,7 +203,7 @@ export class World {
         await this.rest();
         let open;
         await until('every job to end or to be held', async () => {
-            open = await this.ask(`select string_agg(format('%s %s stage %s', job_id, state, stage), ', ') from (select * from kiln.job where state not in ('completed', 'failed', 'cancelled', 'held') order by job_id limit 5) j`);
+            open = await this.ask(`select string_agg(format('%s %s', job_id, state), ', ') from (select * from kiln.job where state not in ('completed', 'failed', 'cancelled', 'held') order by job_id limit 5) j`);
             return open === '';
         }, ms).catch(() => this.wrong(`${Math.round(ms / 1000)} s after the last kill jobs are still open: ${open}`));
     }
