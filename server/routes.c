@@ -46,6 +46,13 @@ const struct route routes[] = {
       ROLE_API },
     { "GET", V1 "/events", AUTH_STREAM, &sse_events, NULL, 200, POOL_READ, ROLE_REALTIME },
 
+    /* Administration */
+    { "GET", V1 "/admin/jobs", AUTH_ADMIN, &call_sql, "list_jobs", 200, POOL_READ, ROLE_API },
+    { "POST", V1 "/admin/jobs/{id}/cancel", AUTH_ADMIN, &call_sql, "cancel_job", 202, POOL_WRITE,
+      ROLE_API },
+    { "POST", V1 "/admin/jobs/{id}/retry", AUTH_ADMIN, &call_sql, "retry_job", 202, POOL_WRITE,
+      ROLE_API },
+
     /* For those who run it */
     { "GET", "/healthz", AUTH_NONE, &metrics_health, NULL, 200, POOL_NONE, ROLE_BOTH },
     { "GET", "/readyz", AUTH_NONE, &metrics_ready, "ready", 200, POOL_READ, ROLE_BOTH },

@@ -170,9 +170,9 @@ $$;
 comment on function kiln_api.cancel_generation(bigint, jsonb, jsonb, text) is
 'POST /generations/{id}/cancel: at once where it waits; where a runner has it, the runner is told. KN001: it has ended.';
 
-create or replace function kiln_api.retry_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
-returns json
-language plpgsql security definer
+create or replace function kiln.retry_as_asked(p_actor bigint, p_route text, p_job_id bigint, p_body text)
+returns bigint
+language plpgsql
 set search_path = ''
 as $$
 declare
@@ -182,22 +182,38 @@ declare
     v_prompt text  := v_body ->> 'prompt';
     v_job_id bigint;
 begin
-    perform kiln_api.get_generation(p_actor, p_path, p_query, null);
-    v_job_id := kiln.begin_once(p_actor, 'retry_generation/' || (p_path ->> 'id'), p_body);
-    if v_job_id is null then
-        if v_seed not in ('same', 'new') and (v_seed !~ '^[0-9]{1,19}$' or v_seed::numeric > 9223372036854775807) then
-            v_errors := v_errors || kiln.field_error('/seed', 'must be same, new, or a whole number from 0 to 9223372036854775807');
-        end if;
-        if v_prompt is not null and (jsonb_typeof(v_body -> 'prompt') <> 'string' or v_prompt !~ '\S' or octet_length(v_prompt) > 8000) then
-            v_errors := v_errors || kiln.field_error('/prompt', 'must be a string of 1 to 8000 bytes');
-        end if;
-        if jsonb_typeof(v_body -> 'reason') <> 'string' or length(v_body ->> 'reason') > 1000 then
-            v_errors := v_errors || kiln.field_error('/reason', 'must be a string of at most 1000 characters');
-        end if;
-        perform kiln.refuse_fields(v_errors);
-        v_job_id := kiln.retry_job(kiln.parse_id(p_path ->> 'id'), v_seed, v_prompt, v_body ->> 'reason');
-        perform kiln.end_once(p_actor, 'retry_generation/' || (p_path ->> 'id'), v_job_id);
+    v_job_id := kiln.begin_once(p_actor, p_route || '/' || p_job_id, p_body);
+    if v_job_id is not null then
+        return v_job_id;
     end if;
+    if v_seed not in ('same', 'new') and (v_seed !~ '^[0-9]{1,19}$' or v_seed::numeric > 9223372036854775807) then
+        v_errors := v_errors || kiln.field_error('/seed', 'must be same, new, or a whole number from 0 to 9223372036854775807');
+    end if;
+    if v_prompt is not null and (jsonb_typeof(v_body -> 'prompt') <> 'string' or v_prompt !~ '\S' or octet_length(v_prompt) > 8000) then
+        v_errors := v_errors || kiln.field_error('/prompt', 'must be a string of 1 to 8000 bytes');
+    end if;
+    if jsonb_typeof(v_body -> 'reason') <> 'string' or length(v_body ->> 'reason') > 1000 then
+        v_errors := v_errors || kiln.field_error('/reason', 'must be a string of at most 1000 characters');
+    end if;
+    perform kiln.refuse_fields(v_errors);
+    v_job_id := kiln.retry_job(p_job_id, v_seed, v_prompt, v_body ->> 'reason');
+    perform kiln.end_once(p_actor, p_route || '/' || p_job_id, v_job_id);
+    return v_job_id;
+end
+$$;
+comment on function kiln.retry_as_asked(bigint, text, bigint, text) is
+'The new job of a request {seed?: same|new|number, reason?, prompt?} to try a job again; the caller has asked whether the actor may. KN003: a field is wrong.';
+
+create or replace function kiln_api.retry_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_job_id bigint;
+begin
+    perform kiln_api.get_generation(p_actor, p_path, p_query, null);
+    v_job_id := kiln.retry_as_asked(p_actor, 'retry_generation', kiln.parse_id(p_path ->> 'id'), p_body);
     return kiln_api.get_generation(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
 end
 $$;

@@ -23,7 +23,7 @@ begin
      where i.issuer = coalesce(v_context ->> 'iss', '') and i.subject = v_context ->> 'sub';
     if not found then
         v_account_id := kiln.make_account(coalesce(v_context ->> 'iss', ''), v_context ->> 'sub');
-        v_role := coalesce(v_role, 'user');
+        v_role := coalesce(v_context ->> 'role', 'user');      -- a select that finds nothing has emptied v_role
     elsif v_suspended then
         raise exception 'this account is suspended' using errcode = 'KN009';
     end if;

@@ -60,6 +60,7 @@ grant execute on function
     kiln.render_job(kiln.job), kiln.render_model(kiln.model), kiln.render_time(timestamptz), kiln.sign_link(bigint, text, bigint),
     kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint),
     kiln.cancel_job(bigint), kiln.retry_job(bigint, text, text, text), kiln.delete_job(bigint),
+    kiln.retry_as_asked(bigint, text, bigint, text), kiln.render_job_for_admin(kiln.job), kiln.held_job_ids(bigint, int),
     kiln.find_upload(jsonb, jsonb), kiln.store_upload(bigint, jsonb), kiln.find_media(bigint, text, jsonb),
     kiln.make_ticket(bigint, timestamptz)
     to kiln_definer;

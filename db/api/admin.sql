@@ -1,0 +1,125 @@
+-- Administration: what an operator sees and decides over REST, with a token whose role is admin or with the installation's key.
+-- Each function asks kiln.require_admin() first.
+create or replace function kiln.render_job_for_admin(p_job kiln.job)
+returns jsonb
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_path    text := '/api/v1/admin/jobs/' || p_job.job_id;
+    v_stage   text;
+    v_since   timestamptz;
+    v_actions text[] := case when p_job.state in ('queued', 'running') then '{cancel}'::text[]
+                             when p_job.state = 'held' then '{resend,fail,adopt,cancel}'
+                             when p_job.state in ('completed', 'failed', 'cancelled') then '{retry}'
+                             else '{}' end;
+begin
+    if p_job.state = 'held' then
+        select s.name, t.started_at into v_stage, v_since
+          from kiln.task_held t
+          join kiln.stage s on s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage
+         where t.task_id between kiln.task_id(p_job.job_id, 0) and kiln.task_id(p_job.job_id, 99, 99)
+         order by t.task_id
+         limit 1;
+    end if;
+    return kiln.render_job(p_job)::jsonb || jsonb_build_object(
+        'account_id', p_job.account_id::text,
+        'held', case when p_job.state = 'held' then jsonb_build_object(
+            'stage', v_stage, 'reason', p_job.error_code, 'message', p_job.error_message, 'claimed_at', kiln.render_time(v_since)) end,
+        'actions', v_actions,
+        'links', (select coalesce(jsonb_object_agg(a, v_path || '/' || a), '{}')
+                    from (select distinct case when a in ('resend', 'fail', 'adopt') then 'resolve' else a end as a from unnest(v_actions) as a) as links));
+end
+$$;
+comment on function kiln.render_job_for_admin(kiln.job) is
+'A job, as administrators see it: with its account, why it is held, and what may be done about it (resend, fail and adopt go to /resolve).';
+
+create or replace function kiln.held_job_ids(p_before bigint, p_limit int)
+returns bigint[]
+language sql stable security definer
+set search_path = ''
+return array(select distinct t.job_id from kiln.task_held t where t.job_id < p_before order by t.job_id desc limit p_limit);
+comment on function kiln.held_job_ids(bigint, int) is 'Jobs with a held task, newest first: the few that there are, without looking through all jobs.';
+
+create or replace function kiln_api.list_jobs(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    c_window constant int := 10000;
+    v_page   record;
+    v_before bigint;
+    v_state  text := p_query ->> 'state';
+    v_jobs   kiln.job[];
+    v_next   bigint;
+begin
+    perform kiln.require_admin(p_actor);
+    v_page := kiln.parse_page(p_query);
+    v_before := coalesce(v_page.before, 9223372036854775807);
+    if v_state is not null and not exists (select from unnest(enum_range(null::kiln.job_state)) as s where s::text = v_state) then
+        raise exception 'state must be one of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
+    end if;
+    if v_state = 'held' then
+        v_jobs := array(select j from kiln.job j
+                         where j.job_id = any (kiln.held_job_ids(v_before, v_page.page_limit + 1)) and j.state = 'held'
+                         order by j.job_id desc);
+    else
+        -- No index has the states: each page looks through so many jobs and no more, and the next goes on from there.
+        v_jobs := array(select j from kiln.job j
+                         where j.job_id < v_before
+                           and j.job_id >= coalesce((select w.job_id from kiln.job w where w.job_id < v_before order by w.job_id desc offset c_window limit 1), 0)
+                           and (v_state is null or j.state::text = v_state)
+                         order by j.job_id desc
+                         limit v_page.page_limit + 1);
+        select w.job_id into v_next from kiln.job w where w.job_id < v_before order by w.job_id desc offset c_window limit 1;
+    end if;
+    if cardinality(v_jobs) > v_page.page_limit then
+        v_next := v_jobs[v_page.page_limit].job_id;
+    end if;
+    return json_build_object(
+        'items', coalesce((select json_agg(kiln.render_job_for_admin(v_jobs[i]) order by i)
+                             from generate_series(1, least(cardinality(v_jobs), v_page.page_limit)) as i), '[]'),
+        'next_cursor', kiln.render_cursor(v_next));
+end
+$$;
+comment on function kiln_api.list_jobs(bigint, jsonb, jsonb, text) is
+'GET /admin/jobs?state=&limit=&cursor=: everybody''s jobs, newest first; state=held are those that wait for a person''s word, with
+the reason and what can be done. A page looks through 10,000 jobs at most, so it may be short and still have a next_cursor.';
+
+create or replace function kiln_api.cancel_job(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_job_id bigint;
+    v_job    kiln.job;
+begin
+    perform kiln.require_admin(p_actor);
+    v_job_id := kiln.parse_id(p_path ->> 'id');
+    perform kiln.cancel_job(v_job_id);
+    select j.* into v_job from kiln.job j where j.job_id = v_job_id;
+    return kiln.render_job_for_admin(v_job);
+end
+$$;
+comment on function kiln_api.cancel_job(bigint, jsonb, jsonb, text) is
+'POST /admin/jobs/{id}/cancel: kiln.cancel_job() for anybody''s job. KN001: it has ended; KN002: there is none.';
+
+create or replace function kiln_api.retry_job(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_job_id bigint;
+    v_job    kiln.job;
+begin
+    perform kiln.require_admin(p_actor);
+    v_job_id := kiln.retry_as_asked(p_actor, 'retry_job', kiln.parse_id(p_path ->> 'id'), p_body);
+    select j.* into v_job from kiln.job j where j.job_id = v_job_id;
+    return kiln.render_job_for_admin(v_job);
+end
+$$;
+comment on function kiln_api.retry_job(bigint, jsonb, jsonb, text) is
+'POST /admin/jobs/{id}/retry: {seed?, reason?, prompt?} as for one''s own; the new job is its account''s. KN001: it has not ended.';

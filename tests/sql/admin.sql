@@ -1,0 +1,79 @@
+-- Administration over REST: who may, what is shown, what is done.
+begin;
+\ir ../fixtures/fixture.sql
+select no_plan();
+select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
+
+create function pg_temp.jobs(p_query jsonb) returns jsonb language sql as $$ select fixture.call('admin', 'list_jobs', p_query => p_query) $$;
+create function pg_temp.ids(p_query jsonb) returns text language sql as $$ select string_agg(j ->> 'id', ' ') from jsonb_array_elements(pg_temp.jobs(p_query) -> 'items') j $$;
+create temporary table s as select x as state, fixture.job_in(x, case when x in ('held', 'failed') then 'bob' else 'ann' end) as job_id from unnest(enum_range(null::kiln.job_state)) as x;
+
+-- Who may -----------------------------------------------------------------------------------------------------------------
+
+create temporary table f as select f, p from (values ('list_jobs', '{}'::jsonb), ('cancel_job', '{"id": "1"}'), ('retry_job', '{"id": "1"}')) v (f, p);
+select throws_ok(format('select fixture.call(%L, %L, %L)', 'ann', f, p), 'KN004', null, f || ' is refused to a user') from f;
+select throws_ok(format('select fixture.call(null, %L, %L)', f, p), 'KN009', null, 'and to nobody') from f;
+select throws_ok(format('select kiln_api.%I(%s, %L, %L, null)', f, fixture.account('admin'), p, '{}'), 'KN009', null, f || ' believes act_as() only') from f;
+select is((select count(*)::int from s where fixture.job_state(job_id) = state::text), 7, 'nothing has happened meanwhile');
+
+-- The operator's key is an account of its own.
+create temporary table k as select kiln_api.act_as('{"sub": "operator", "iss": "urn:kiln:admin-key", "role": "admin", "request_id": "x"}') as actor;
+-- Its first call once failed: an account that was made by it was a user's until the next.
+select is(jsonb_array_length(kiln_api.list_jobs(actor, '{}', '{}', null)::jsonb -> 'items'), 7, 'the operator''s key sees all jobs') from k;
+select isnt(actor, fixture.account('admin'), 'as nobody else''s account') from k;
+select is((select role from kiln.account where account_id = actor), 'user', 'which is an administrator''s by the key alone') from k;
+
+-- What is shown -----------------------------------------------------------------------------------------------------------
+
+select is(pg_temp.ids('{}'), (select string_agg(job_id::text, ' ' order by job_id desc) from s), 'everybody''s jobs, newest first');
+select is(pg_temp.ids(jsonb_build_object('state', state)), job_id::text, 'those that are ' || state) from s;
+select is(pg_temp.jobs('{"state": "held"}') -> 'items' -> 0 -> 'held', '{"stage": "one", "reason": "unknown", "message": "It went wrong.", "claimed_at": "2030-01-01T12:00:00.000Z"}', 'a held job says where and why');
+select is(j -> 'held', 'null', 'one that is not held does not') from jsonb_array_elements(pg_temp.jobs('{"state": "running"}') -> 'items') j;
+select is(j ->> 'account_id', fixture.account('bob')::text, 'each says whose it is') from jsonb_array_elements(pg_temp.jobs('{"state": "held"}') -> 'items') j;
+select is(pg_temp.jobs(jsonb_build_object('state', state)) -> 'items' -> 0 -> 'actions', a::jsonb, 'what may be done with one that is ' || state)
+  from s join (values ('queued', '["cancel"]'), ('running', '["cancel"]'), ('cancelling', '[]'), ('held', '["resend", "fail", "adopt", "cancel"]'),
+                      ('completed', '["retry"]'), ('failed', '["retry"]'), ('cancelled', '["retry"]')) v (st, a) on st = state::text;
+select is(pg_temp.jobs('{"state": "held"}') -> 'items' -> 0 -> 'links', (select jsonb_build_object('cancel', p || '/cancel', 'resolve', p || '/resolve') from (select '/api/v1/admin/jobs/' || job_id as p from s where state = 'held') x), 'and where');
+select throws_ok(format('select pg_temp.jobs(%L)', q), 'KN006', null, q || ' is refused') from unnest('{"{\"state\": \"bored\"}","{\"limit\": \"0\"}","{\"limit\": \"101\"}","{\"cursor\": \"x\"}"}'::text[]) q;
+
+-- Pages
+select kiln.enqueue_many('test/one', array(select '{}'::jsonb from generate_series(1, 30)), fixture.account('ann')) \g /dev/null
+create function pg_temp.walk(p_query jsonb) returns table (pages int, jobs int) language plpgsql as $$
+declare
+    v_page jsonb := pg_temp.jobs(p_query);
+    v_ids  text[] := '{}';
+begin
+    pages := 1;
+    loop
+        v_ids := v_ids || array(select j ->> 'id' from jsonb_array_elements(v_page -> 'items') j);
+        exit when v_page ->> 'next_cursor' is null;
+        v_page := pg_temp.jobs(p_query || jsonb_build_object('cursor', v_page ->> 'next_cursor'));
+        pages := pages + 1;
+    end loop;
+    jobs := (select count(distinct i) from unnest(v_ids) i);
+    if jobs <> cardinality(v_ids) then raise exception 'a job came twice'; end if;
+    return next;
+end $$;
+select results_eq($$ select * from pg_temp.walk('{"limit": "10"}') $$, 'values (4, 37)', 'page by page each job comes once');
+select results_eq($$ select * from pg_temp.walk('{"limit": "10", "state": "queued"}') $$, 'values (4, 31)', 'so do those of a state');
+select fixture.job_in('held') from generate_series(1, 3) \g /dev/null
+select results_eq($$ select * from pg_temp.walk('{"limit": "2", "state": "held"}') $$, 'values (2, 4)', 'and those that are held');
+-- A state that is rare is found by several short pages, none of which looks through more than 10,000 jobs.
+select kiln.enqueue_many('test/one', array(select '{}'::jsonb from generate_series(1, 10100)), fixture.account('ann')) \g /dev/null
+select results_eq($$ select * from pg_temp.walk('{"limit": "100", "state": "failed"}') $$, 'values (2, 1)', 'a rare one is found, page after page');
+
+-- What is done -----------------------------------------------------------------------------------------------------------
+
+select is(fixture.call('admin', 'cancel_job', jsonb_build_object('id', job_id::text)) ->> 'state', case state when 'running' then 'cancelling' when 'cancelling' then 'cancelling' else 'cancelled' end, 'an administrator cancels what is ' || state)
+  from s where state in ('queued', 'running', 'held', 'cancelling');
+select throws_ok(format('select fixture.call(%L, %L, %L)', 'admin', 'cancel_job', jsonb_build_object('id', job_id::text)), 'KN001', null, 'what is ' || state || ' cannot be') from s where state in ('completed', 'failed', 'cancelled');
+select throws_ok($$ select fixture.call('admin', $$ || quote_literal(x) || $$, '{"id": "999999"}') $$, 'KN002', null, x || ': what is not there') from unnest('{cancel_job,retry_job}'::text[]) x;
+
+create temporary table r as select fixture.call('admin', 'retry_job', jsonb_build_object('id', job_id::text), p_body => '{"seed": "7", "reason": "a colleague asked"}', p_key => 'once') as job, job_id from s where state = 'failed';
+select is((job ->> 'parent_id', job ->> 'account_id', job ->> 'state', job ->> 'seed')::text, (job_id::text, fixture.account('bob')::text, 'queued', '7')::text, 'a failed job is tried again for its account') from r;
+select is(fixture.call('admin', 'retry_job', jsonb_build_object('id', job_id::text), p_body => '{"seed": "7", "reason": "a colleague asked"}', p_key => 'once') ->> 'id', job ->> 'id', 'once for one Idempotency-Key') from r;
+select is(fixture.bad_fields(format('select fixture.call(%L, %L, %L, p_body => %L)', 'admin', 'retry_job', jsonb_build_object('id', job_id::text), '{"seed": -1, "prompt": "", "what": 1, "reason": 7}')), '/prompt /reason /seed /what', 'with fields that are right') from r;
+select throws_ok(format('select fixture.call(%L, %L, %L)', 'admin', 'retry_job', jsonb_build_object('id', job ->> 'id')), 'KN001', null, 'what has not ended is not tried again') from r;
+select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
+select finish();
+rollback;
