@@ -148,7 +148,7 @@ static enum signature_verdict any_key_made(const char *jwks, const unsigned char
         if (!key)
             continue;
         if (verdict != SIGNATURE_GOOD)
-            verdict = key_made(key, seal, message) ? SIGNATURE_GOOD : SIGNATURE_INVALID;
+            verdict = key_made(key, seal, message) ? SIGNATURE_GOOD : SIGNATURE_UNMATCHED;
         EVP_PKEY_free(key);
     }
     json_decref(set);
@@ -257,7 +257,7 @@ static enum signature_verdict any_secret_made(const char *secrets, const struct 
 
     while (next_secret(&secrets, &secret)) {
         if (verdict == SIGNATURE_KEY_UNKNOWN)
-            verdict = SIGNATURE_INVALID;
+            verdict = SIGNATURE_UNMATCHED;
         if (!write_mac(&secret, head, request, ours))
             continue;
         for (size_t i = 0; i < macs->count; i++)

@@ -21,7 +21,8 @@
 
 enum signature_verdict {
     SIGNATURE_GOOD,
-    SIGNATURE_INVALID,     /* a header is missing or malformed, or no key made this signature */
+    SIGNATURE_INVALID,     /* a header is missing or malformed */
+    SIGNATURE_UNMATCHED,   /* no key made this signature for these bytes */
     SIGNATURE_OLD,         /* its time is further from ours than is tolerated, either way */
     SIGNATURE_KEY_UNKNOWN, /* there is no usable key to check with */
 };

@@ -90,7 +90,7 @@ static void any_changed_byte_of_fals_body_is_refused(void **state)
     for (size_t i = 0; i < sizeof(fal_body) - 1; i++) {
         struct fal fal = fal_vector();
         fal.body[i] ^= 1;
-        assert_int_equal(fal_verdict(&fal), SIGNATURE_INVALID);
+        assert_int_equal(fal_verdict(&fal), SIGNATURE_UNMATCHED);
     }
 }
 
@@ -101,37 +101,38 @@ static void a_body_that_is_cut_or_longer_is_refused(void **state)
     struct signature_request request = { find_header, fal.headers, fal.body, sizeof(fal_body) - 2 };
 
     (void)state;
-    assert_int_equal(signature_check("fal-ed25519", &keys, &request, FAL_NOW), SIGNATURE_INVALID);
+    assert_int_equal(signature_check("fal-ed25519", &keys, &request, FAL_NOW), SIGNATURE_UNMATCHED);
     request.body_bytes = sizeof(fal_body); /* with its NUL */
-    assert_int_equal(signature_check("fal-ed25519", &keys, &request, FAL_NOW), SIGNATURE_INVALID);
+    assert_int_equal(signature_check("fal-ed25519", &keys, &request, FAL_NOW), SIGNATURE_UNMATCHED);
     request.body       = NULL;
     request.body_bytes = 0;
-    assert_int_equal(signature_check("fal-ed25519", &keys, &request, FAL_NOW), SIGNATURE_INVALID);
+    assert_int_equal(signature_check("fal-ed25519", &keys, &request, FAL_NOW), SIGNATURE_UNMATCHED);
 }
 
 static void any_changed_header_is_refused(void **state)
 {
     static const struct {
-        int         which;
-        const char *value;
-    } changed[] = { { 0, "123e4567-e89b-12d3-a456-426614174001" },
-                    { 1, "user_0002" },
-                    { 2, "1760000001" },
-                    { 2, "01760000000" },
-                    { 2, "1760000000 " },
-                    { 2, "+1760000000" },
-                    { 2, "1760000000.0" },
-                    { 2, "9999999999999999999999" },
-                    { 3, FAL_SIGNATURE "00" },
-                    { 3, "00" },
-                    { 3, "zz" },
-                    { 3, "g" } };
+        int                    which;
+        const char            *value;
+        enum signature_verdict verdict;
+    } changed[] = { { 0, "123e4567-e89b-12d3-a456-426614174001", SIGNATURE_UNMATCHED },
+                    { 1, "user_0002", SIGNATURE_UNMATCHED },
+                    { 2, "1760000001", SIGNATURE_UNMATCHED },
+                    { 2, "01760000000", SIGNATURE_UNMATCHED },
+                    { 2, "1760000000 ", SIGNATURE_INVALID },
+                    { 2, "+1760000000", SIGNATURE_INVALID },
+                    { 2, "1760000000.0", SIGNATURE_INVALID },
+                    { 2, "9999999999999999999999", SIGNATURE_INVALID },
+                    { 3, FAL_SIGNATURE "00", SIGNATURE_INVALID },
+                    { 3, "00", SIGNATURE_INVALID },
+                    { 3, "zz", SIGNATURE_INVALID },
+                    { 3, "g", SIGNATURE_INVALID } };
 
     (void)state;
     for (size_t i = 0; i < countof(changed); i++) {
         struct fal fal                      = fal_vector();
         fal.headers[changed[i].which].value = changed[i].value;
-        assert_int_equal(fal_verdict(&fal), SIGNATURE_INVALID);
+        assert_int_equal(fal_verdict(&fal), changed[i].verdict);
     }
     for (size_t i = 0; i < strlen(FAL_SIGNATURE); i++) {
         struct fal fal       = fal_vector();
@@ -139,7 +140,7 @@ static void any_changed_header_is_refused(void **state)
 
         text[i]              = text[i] == '0' ? '1' : '0';
         fal.headers[3].value = text;
-        assert_int_equal(fal_verdict(&fal), SIGNATURE_INVALID);
+        assert_int_equal(fal_verdict(&fal), SIGNATURE_UNMATCHED);
         text[i] = 'g'; /* no hex */
         assert_int_equal(fal_verdict(&fal), SIGNATURE_INVALID);
         text[i] = '\0'; /* too short */
@@ -202,7 +203,7 @@ static void any_of_several_keys_may_have_made_it(void **state)
                "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"short\"}," FAL_JWK "]}";
     assert_int_equal(fal_verdict(&fal), SIGNATURE_GOOD);
     fal.jwks = "{\"keys\":[" OTHER_JWK "]}";
-    assert_int_equal(fal_verdict(&fal), SIGNATURE_INVALID);
+    assert_int_equal(fal_verdict(&fal), SIGNATURE_UNMATCHED);
 }
 
 static void without_a_key_nothing_is_believed(void **state)
@@ -267,7 +268,7 @@ static void one_good_signature_of_several_is_enough(void **state)
     assert_int_equal(sw_signed(SW_OTHER " " SW_GOOD), SIGNATURE_GOOD);
     assert_int_equal(sw_signed(SW_GOOD " " SW_OTHER), SIGNATURE_GOOD);
     assert_int_equal(sw_signed("v1a,Zm9v  v2,x v1, v1,!! " SW_GOOD), SIGNATURE_GOOD);
-    assert_int_equal(sw_signed(SW_OTHER " " SW_OTHER), SIGNATURE_INVALID);
+    assert_int_equal(sw_signed(SW_OTHER " " SW_OTHER), SIGNATURE_UNMATCHED);
     assert_int_equal(sw_signed("v1a,Zm9v"), SIGNATURE_INVALID);
     assert_int_equal(sw_signed("v1,Zm9v"), SIGNATURE_INVALID);
     assert_int_equal(sw_signed("g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="), SIGNATURE_INVALID);
@@ -281,14 +282,14 @@ static void what_the_standard_signs_cannot_be_changed(void **state)
     (void)state;
     assert_int_equal(
         sw_verdict("msg_p5jXN8AQM9LWM0D4loKWxJel", SW_TIME, SW_GOOD, SW_BODY, SW_SECRET, SW_NOW),
-        SIGNATURE_INVALID);
+        SIGNATURE_UNMATCHED);
     assert_int_equal(sw_verdict(SW_ID, "1614265331", SW_GOOD, SW_BODY, SW_SECRET, SW_NOW),
-                     SIGNATURE_INVALID);
+                     SIGNATURE_UNMATCHED);
     assert_int_equal(sw_verdict(SW_ID, SW_TIME, SW_GOOD, SW_BODY " ", SW_SECRET, SW_NOW),
-                     SIGNATURE_INVALID);
+                     SIGNATURE_UNMATCHED);
     assert_int_equal(sw_verdict(SW_ID, SW_TIME, SW_GOOD, SW_BODY,
                                 "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx", SW_NOW),
-                     SIGNATURE_INVALID);
+                     SIGNATURE_UNMATCHED);
     assert_int_equal(sw_verdict(SW_ID, SW_TIME, SW_GOOD, SW_BODY, SW_SECRET, SW_NOW + 301),
                      SIGNATURE_OLD);
     assert_int_equal(sw_verdict(SW_ID, SW_TIME, SW_GOOD, SW_BODY, SW_SECRET, SW_NOW - 301),
@@ -347,8 +348,8 @@ static void a_plain_hmac_is_of_the_body_and_the_secret(void **state)
         snprintf(text + 7 + 2 * i, 3, "%02X", mac[i]);
     assert_int_equal(hmac_verdict(text, "hello", "topsecret"), SIGNATURE_GOOD);
     assert_int_equal(hmac_verdict(text, "hello", "other,topsecret"), SIGNATURE_GOOD);
-    assert_int_equal(hmac_verdict(text, "hellp", "topsecret"), SIGNATURE_INVALID);
-    assert_int_equal(hmac_verdict(text, "hello", "topsecrets"), SIGNATURE_INVALID);
+    assert_int_equal(hmac_verdict(text, "hellp", "topsecret"), SIGNATURE_UNMATCHED);
+    assert_int_equal(hmac_verdict(text, "hello", "topsecrets"), SIGNATURE_UNMATCHED);
     assert_int_equal(hmac_verdict(text + 7, "hello", "topsecret"), SIGNATURE_INVALID);
     assert_int_equal(hmac_verdict("sha256=", "hello", "topsecret"), SIGNATURE_INVALID);
     assert_int_equal(hmac_verdict(NULL, "hello", "topsecret"), SIGNATURE_INVALID);
