@@ -28,7 +28,7 @@ static const struct variable variables[] = {
     { "KILN_PORT", INT, AT(port), "8080", 1, 65535, "TCP port of the server" },
     { "KILN_BIND", TEXT, AT(bind), "127.0.0.1", 1, 64, "address the server listens on" },
     { "KILN_PUBLIC_URL", TEXT, AT(public_url), "", 0, 0,
-      "base of absolute links; empty: relative URLs" },
+      "where Kiln is reached from outside (written to the database by ./kiln)" },
     { "KILN_LOG_LEVEL", LEVEL, AT(log_level), "info", 0, 0, "debug | info | warn | error" },
     { "KILN_LOG_FORMAT", FORMAT, AT(log_format), "json", 0, 0, "json | text" },
 
@@ -73,7 +73,7 @@ static const struct variable variables[] = {
     { "KILN_TOOLS", TEXT, AT(tools), "", 0, 0, "folders of exec commands, divided by colons" },
 
     /* Outside */
-    { "FAL_KEY", SECRET, AT(fal_key), "", 0, 0, "key of fal.ai (not used yet)" },
+    { "FAL_KEY", SECRET, AT(fal_key), "", 0, 0, "key of fal.ai; other providers likewise" },
     { "STRIPE_SECRET_KEY", SECRET, AT(stripe_secret_key), "", 0, 0,
       "key of Stripe (not used yet)" },
     { "STRIPE_WEBHOOK_SECRET", SECRET, AT(stripe_webhook_secret), "", 0, 0,

@@ -93,8 +93,9 @@ usable_dir() {
     printf '%s\n' "$real"
 }
 
-# load_env FILE: KEY=VALUE lines become environment, unless the environment has the key already. Nothing is executed or
-# expanded; quotes around the whole value are taken off; outside quotes " #" begins a comment.
+# load_env FILE: KEY=VALUE lines become environment, unless the environment has the key already. Keys are Kiln's own and those of
+# providers, which end in _KEY, _TOKEN or _SECRET (a provider's description names its own). Nothing is executed or expanded;
+# quotes around the whole value are taken off; outside quotes " #" begins a comment.
 load_env() {
     local file=$1 line key value number=0
     [[ -r $file ]] || return 0
@@ -105,7 +106,8 @@ load_env() {
         [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]] \
             || die "$file, line $number: not of the form KEY=VALUE"
         key=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
-        [[ $key =~ ^(KILN_[A-Z0-9_]+|DATABASE_URL|FAL_KEY|STRIPE_[A-Z0-9_]+|OTEL_[A-Z0-9_]+|POSTGRES_[A-Z0-9_]+|COMPOSE_[A-Z0-9_]+)$ ]] \
+        [[ $key =~ ^(KILN_[A-Z0-9_]+|DATABASE_URL|STRIPE_[A-Z0-9_]+|OTEL_[A-Z0-9_]+|POSTGRES_[A-Z0-9_]+|COMPOSE_[A-Z0-9_]+)$ \
+            || $key =~ ^[A-Z][A-Z0-9_]*_(KEY|TOKEN|SECRET)$ ]] \
             || die "$file, line $number: $key is not a variable of Kiln (docs/SETUP.md lists them)"
         if [[ $value =~ ^\"([^\"]*)\"[[:space:]]*(#.*)?$ || $value =~ ^\'([^\']*)\'[[:space:]]*(#.*)?$ ]]; then
             value=${BASH_REMATCH[1]}

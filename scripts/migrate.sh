@@ -17,6 +17,13 @@ cd "$here"
 have psql || die "psql is not installed: run scripts/deps.sh demo (package postgresql-client-15)"
 [[ -r db/install.psql ]] || die "db/install.psql is not there: this checkout is not complete"
 
+# Where providers reach us from outside; empty takes it away, unset leaves it as it is.
+if [[ -n ${KILN_PUBLIC_URL:-} ]]; then
+    KILN_PUBLIC_URL=${KILN_PUBLIC_URL%/}
+    [[ $KILN_PUBLIC_URL =~ ^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$ ]] \
+        || die "KILN_PUBLIC_URL must be http(s)://host[:port][/path], without user, query and fragment"
+fi
+
 connect=()
 if [[ -n ${DATABASE_URL:-} ]]; then
     # Everybody on the machine can read a command line.

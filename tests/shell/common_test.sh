@@ -56,6 +56,8 @@ printf 'KILN_PORT=9000\r\nKILN_BIND=::1' >"$work/env"
 is "$(in_bash "load_env '$work/env'; echo \"\$KILN_PORT \$KILN_BIND\"")" '9000 ::1' 'CRLF and a last line without an end are fine'
 printf 'LD_PRELOAD=/tmp/x.so\n' >"$work/env"
 like "$(in_bash "load_env '$work/env'")" 'LD_PRELOAD is not a variable of Kiln' 'what is no variable of ours is refused by name'
+printf 'REPLICATE_API_TOKEN=r8_x\nACME_WEBHOOK_SECRET=whsec_y\n' >"$work/env"
+is "$(in_bash "load_env '$work/env'; echo \"\$REPLICATE_API_TOKEN \$ACME_WEBHOOK_SECRET\"")" 'r8_x whsec_y' 'secrets of providers are taken, whatever the provider is called'
 printf 'KILN_BIND="open\n' >"$work/env"
 like "$(in_bash "load_env '$work/env'")" 'the quote of KILN_BIND is not closed' 'an open quote is refused'
 
