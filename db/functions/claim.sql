@@ -1,8 +1,8 @@
 -- The claim. A runner asks for up to p_limit tasks; it is given the most urgent of the queues it serves, oldest turn first.
 --
 -- Rows are located by ctid under forced generic plans (an innocent `update … from cte` fell from 4,500 to 13 a second), and
--- only above the floor, past the rows that a long transaction keeps dead. Exact limits and fair share will stand in
--- kiln.allowance and in the `vt` given at enqueue; nothing else has to change for them.
+-- only above the floor, past the rows that a long transaction keeps dead. Fair share is in the `vt` given at enqueue and costs
+-- nothing here; exact limits are kiln.take_within_limits, and cost those queues only that have one.
 
 create type kiln_runner.claimed as (
     task_id    bigint,
@@ -125,9 +125,9 @@ begin
         return array[kiln.take_one(p_runner_id, v_ctids[1])];
     end if;
 
-    insert into kiln.task_running (task_id, job_id, vt, fence, runner_id, started_at, created_at, pipeline_version_id, state,
+    insert into kiln.task_running (task_id, job_id, account_id, vt, fence, runner_id, started_at, created_at, pipeline_version_id, state,
                                    queue_id, priority, stage, slot, attempts, interruptions)
-    select t.task_id, t.job_id, t.vt, nextval('kiln.fence'), p_runner_id, kiln.now(), t.created_at, t.pipeline_version_id, 'running',
+    select t.task_id, t.job_id, t.account_id, t.vt, nextval('kiln.fence'), p_runner_id, kiln.now(), t.created_at, t.pipeline_version_id, 'running',
            t.queue_id, t.priority, t.stage, t.slot, t.attempts, t.interruptions
       from kiln.task_ready t
      where t.ctid = any (v_ctids);
@@ -158,11 +158,11 @@ declare
 begin
     delete from kiln.task_ready t
      where t.ctid = p_ctid
-    returning t.task_id, t.job_id, t.vt, t.created_at, t.pipeline_version_id, t.queue_id, t.priority, t.stage, t.slot, t.attempts, t.interruptions
+    returning t.task_id, t.job_id, t.account_id, t.vt, t.created_at, t.pipeline_version_id, t.queue_id, t.priority, t.stage, t.slot, t.attempts, t.interruptions
          into v_task;
-    insert into kiln.task_running (task_id, job_id, vt, fence, runner_id, started_at, created_at, pipeline_version_id, state,
+    insert into kiln.task_running (task_id, job_id, account_id, vt, fence, runner_id, started_at, created_at, pipeline_version_id, state,
                                    queue_id, priority, stage, slot, attempts, interruptions)
-    values (v_task.task_id, v_task.job_id, v_task.vt, v_fence, p_runner_id, kiln.now(), v_task.created_at, v_task.pipeline_version_id, 'running',
+    values (v_task.task_id, v_task.job_id, v_task.account_id, v_task.vt, v_fence, p_runner_id, kiln.now(), v_task.created_at, v_task.pipeline_version_id, 'running',
             v_task.queue_id, v_task.priority, v_task.stage, v_task.slot, v_task.attempts, v_task.interruptions);
     if v_task.stage = 1 then
         update kiln.job j
@@ -201,23 +201,95 @@ return case when p_queues = 1 then p_limit else greatest(0, least(p_limit, great
 comment on function kiln.allowance(int, int, int, int) is
 'How many of p_limit tasks of one queue a runner may take that has p_slots slots, serves p_queues queues and runs p_busy of this one.';
 
+-- Limits are exact: claimers of a limited queue pass its gate one by one, and what runs is counted in a later statement than the
+-- one that waited (counting beside each other reached 15 at a limit of 5). Nothing is kept that could leak.
+create or replace function kiln.limited_queues(p_queue_ids smallint[])
+returns smallint[]
+language sql stable
+set search_path = ''
+return array(select q.queue_id from kiln.queue q
+              where q.queue_id = any (p_queue_ids) and (q.max_running is not null or q.rate_per_minute is not null) order by q.queue_id);
+comment on function kiln.limited_queues(smallint[]) is 'Those of the queues that have a limit, in the order in which their gates are locked.';
+
+-- GCRA grants in any window of 60 s at most the burst and one for each spacing that fits into it: with this spacing rate - burst of
+-- them fit, whether or not the ends of the window count.
+create or replace function kiln.spacing(p_rate_per_minute int, p_burst int)
+returns interval
+language sql immutable
+return interval '60 seconds' / (p_rate_per_minute - p_burst + 1) + interval '1 millisecond';
+comment on function kiln.spacing(int, int) is 'The time between two starts at which no 60 seconds ever see more than p_rate_per_minute, a burst of p_burst included.';
+
+create or replace function kiln.take_within_limits(
+    p_runner_id bigint, p_queue_ids smallint[], p_limited_ids smallint[], p_slots int, p_limit int, p_busy int[])
+returns kiln_runner.claimed[]
+language plpgsql
+as $$
+declare
+    v_free    smallint[] := array(select q from unnest(p_queue_ids) q where q <> all (p_limited_ids));
+    v_all     kiln_runner.claimed[] := '{}';
+    v_taken   kiln_runner.claimed[];
+    v_queue   kiln.queue;
+    v_free_at timestamptz;
+    v_left    int;
+    v_space   interval;
+begin
+    if v_free <> '{}' then
+        v_all := kiln.take(p_runner_id, v_free, p_slots, p_limit, p_busy);
+    end if;
+    for v_queue in
+        select q.* from kiln.queue q where q.queue_id = any (p_limited_ids) and not q.is_paused order by q.queue_id
+    loop
+        v_left := kiln.allowance(p_slots, cardinality(p_queue_ids), p_limit - cardinality(v_all), cardinality(array_positions(p_busy, v_queue.queue_id::int)));
+        continue when v_left <= 0 or not exists (
+            select from kiln.floor f
+             cross join lateral (select from kiln.task_ready r
+                                  where r.queue_id = f.queue_id and r.priority = f.priority and r.vt > f.vt and r.interruptions < 2
+                                  order by r.vt limit 1) r
+             where f.queue_id = v_queue.queue_id);
+        select g.free_at into v_free_at from kiln.queue_gate g where g.queue_id = v_queue.queue_id for update;
+        select q.* into v_queue from kiln.queue q where q.queue_id = v_queue.queue_id;     -- as it is now that the gate is ours
+        if v_queue.max_running is not null then
+            v_left := least(v_left, v_queue.max_running - (select count(*) from kiln.task_running t where t.queue_id = v_queue.queue_id));
+        end if;
+        if v_queue.rate_per_minute is not null then
+            v_space := kiln.spacing(v_queue.rate_per_minute, v_queue.rate_burst);
+            v_free_at := greatest(v_free_at, kiln.now());
+            v_left := least(v_left, v_queue.rate_burst - ceil(extract(epoch from v_free_at - kiln.now()) / extract(epoch from v_space)));
+        end if;
+        continue when v_left <= 0;
+        v_taken := kiln.take(p_runner_id, array[v_queue.queue_id], p_slots, v_left, '{}');
+        v_all := v_all || v_taken;
+        if v_queue.rate_per_minute is not null and v_taken <> '{}' then
+            update kiln.queue_gate g set free_at = v_free_at + cardinality(v_taken) * v_space where g.queue_id = v_queue.queue_id;
+        end if;
+    end loop;
+    return v_all;
+end
+$$;
+comment on function kiln.take_within_limits(bigint, smallint[], smallint[], int, int, int[]) is
+'kiln.take() for a runner that serves limited queues: first the others, then these, each within kiln.queue.max_running and its rate.';
+
 create or replace function kiln.claim(p_runner_id bigint, p_limit int, p_busy int[])
 returns kiln_runner.claimed[]
 language plpgsql
 as $$
 declare
     v_queue_ids smallint[];
+    v_limited   smallint[];
     v_slots     int;
     v_alone     bigint;
 begin
-    select r.queue_ids, r.slots, r.alone_task_id into v_queue_ids, v_slots, v_alone
+    select r.queue_ids, r.limited_ids, r.slots, r.alone_task_id into v_queue_ids, v_limited, v_slots, v_alone
       from kiln.runner r where r.runner_id = p_runner_id and r.ended_at is null;
     if v_queue_ids is null then
         raise exception 'runner % is not registered, or was declared dead', p_runner_id
             using errcode = 'KN011', hint = 'Call kiln_runner.register() again; what it ran is no longer its own.';
     end if;
     if v_alone is null then
-        return kiln.take(p_runner_id, v_queue_ids, v_slots, p_limit, p_busy);
+        if v_limited = '{}' then
+            return kiln.take(p_runner_id, v_queue_ids, v_slots, p_limit, p_busy);
+        end if;
+        return kiln.take_within_limits(p_runner_id, v_queue_ids, v_limited, v_slots, p_limit, p_busy);
     elsif p_limit >= v_slots then
         return kiln.take_suspect(p_runner_id, v_alone);
     end if;

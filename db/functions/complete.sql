@@ -13,9 +13,9 @@ as $$
 declare
     v_done int;
 begin
-    insert into kiln.task_ended (task_id, job_id, vt, fence, runner_id, started_at, created_at, finished_at, pipeline_version_id, state,
+    insert into kiln.task_ended (task_id, job_id, account_id, vt, fence, runner_id, started_at, created_at, finished_at, pipeline_version_id, state,
                                  queue_id, priority, stage, slot, attempts, interruptions, output)
-    select t.task_id, t.job_id, t.vt, t.fence, t.runner_id, t.started_at, t.created_at, kiln.now(), t.pipeline_version_id, 'done',
+    select t.task_id, t.job_id, t.account_id, t.vt, t.fence, t.runner_id, t.started_at, t.created_at, kiln.now(), t.pipeline_version_id, 'done',
            t.queue_id, t.priority, t.stage, t.slot, t.attempts + 1, t.interruptions,
            p_outputs[array_position(p_task_ids, t.task_id)]::kiln.json_object
       from kiln.task_running t
@@ -60,17 +60,16 @@ begin
          where j.job_id = any (v_job_ids) and j.state = 'running'
            for no key update
     ), next_task as materialized (
-        select l.*, d.vt, s.position as stage, s.queue_id
+        select l.*, s.position as stage, s.queue_id
           from unnest(p_task_ids) as u (task_id)
           join locked l on l.job_id = u.task_id / 10000
-         cross join lateral (select d.vt from kiln.task_ended d where d.task_id = u.task_id limit 1) d
          cross join lateral (select s.position, s.queue_id from kiln.stage s
                               where s.pipeline_version_id = l.pipeline_version_id and s.position = u.task_id / 100 % 100 + 1 limit 1) s
     ), readied as (
-        insert into kiln.task_ready (task_id, job_id, vt, pipeline_version_id, queue_id, priority, stage)
-        select kiln.task_id(n.job_id, n.stage), n.job_id, greatest(n.vt, f.vt + 1), n.pipeline_version_id, n.queue_id, n.priority, n.stage
+        insert into kiln.task_ready (task_id, job_id, account_id, vt, pipeline_version_id, queue_id, priority, stage)
+        select kiln.task_id(n.job_id, n.stage), n.job_id, n.account_id, f.next_vt + 1, n.pipeline_version_id, n.queue_id, n.priority, n.stage
           from next_task n
-         cross join lateral (select f.vt from kiln.floor f where f.queue_id = n.queue_id and f.priority = n.priority limit 1) f
+         cross join lateral (select f.next_vt from kiln.floor f where f.queue_id = n.queue_id and f.priority = n.priority limit 1) f
     )
     insert into kiln.event (account_id, job_id, version, type, data)
     select n.account_id, n.job_id, n.version, 'job.progress', jsonb_build_object('stage', n.stage)
@@ -124,15 +123,15 @@ declare
 begin
     delete from kiln.task_running t
      where t.task_id = p_task_id and t.fence = p_fence
-    returning t.job_id, t.vt, t.runner_id, t.started_at, t.created_at, t.pipeline_version_id, t.queue_id, t.priority, t.stage, t.slot,
+    returning t.job_id, t.account_id, t.vt, t.runner_id, t.started_at, t.created_at, t.pipeline_version_id, t.queue_id, t.priority, t.stage, t.slot,
               t.attempts, t.interruptions
          into v_task;
     if not found then
         return false;
     end if;
-    insert into kiln.task_ended (task_id, job_id, vt, fence, runner_id, started_at, created_at, finished_at, pipeline_version_id, state,
+    insert into kiln.task_ended (task_id, job_id, account_id, vt, fence, runner_id, started_at, created_at, finished_at, pipeline_version_id, state,
                                  queue_id, priority, stage, slot, attempts, interruptions, output)
-    values (p_task_id, v_task.job_id, v_task.vt, p_fence, v_task.runner_id, v_task.started_at, v_task.created_at, kiln.now(),
+    values (p_task_id, v_task.job_id, v_task.account_id, v_task.vt, p_fence, v_task.runner_id, v_task.started_at, v_task.created_at, kiln.now(),
             v_task.pipeline_version_id, 'done', v_task.queue_id, v_task.priority, v_task.stage, v_task.slot, v_task.attempts + 1,
             v_task.interruptions, v_output);
     insert into kiln.attempt (fence, task_id, job_id, runner_id, started_at, stage, attempt, outcome)
@@ -142,17 +141,17 @@ begin
       from kiln.stage s
      where s.pipeline_version_id = v_task.pipeline_version_id and s.position = v_task.stage + 1;
     if found then
-        select j.account_id, j.version into v_job
+        select j.version into v_job
           from kiln.job j
          where j.job_id = v_task.job_id and j.state = 'running'
            for no key update;
         if found then
-            insert into kiln.task_ready (task_id, job_id, vt, pipeline_version_id, queue_id, priority, stage)
-            select p_task_id + 100, v_task.job_id, greatest(v_task.vt, f.vt + 1), v_task.pipeline_version_id, v_queue_id, v_task.priority, v_task.stage + 1
+            insert into kiln.task_ready (task_id, job_id, account_id, vt, pipeline_version_id, queue_id, priority, stage)
+            select p_task_id + 100, v_task.job_id, v_task.account_id, f.next_vt + 1, v_task.pipeline_version_id, v_queue_id, v_task.priority, v_task.stage + 1
               from kiln.floor f
              where f.queue_id = v_queue_id and f.priority = v_task.priority;
             insert into kiln.event (account_id, job_id, version, type, data)
-            values (v_job.account_id, v_task.job_id, v_job.version, 'job.progress', jsonb_build_object('stage', v_task.stage + 1));
+            values (v_task.account_id, v_task.job_id, v_job.version, 'job.progress', jsonb_build_object('stage', v_task.stage + 1));
             if exists (select from kiln.sleeper) then
                 perform kiln.ring(array[v_queue_id]);
             end if;

@@ -46,9 +46,8 @@ begin
 
     with back as (
         update kiln.task_ready t
-           set vt = greatest(t.vt, f.vt + 1)
-          from kiln.floor f
-         where t.task_id = any (p_task_ids) and f.queue_id = t.queue_id and f.priority = t.priority
+           set vt = greatest(t.vt, (select f.next_vt + 1 from kiln.floor f where f.queue_id = t.queue_id and f.priority = t.priority))
+         where t.task_id = any (p_task_ids)
         returning t.queue_id, t.job_id
     )
     select array_agg(distinct b.queue_id), array_agg(b.job_id) into v_queue_ids, v_back from back b;

@@ -20,8 +20,8 @@ begin
       from kiln.queue q
      where p_queues is null or p_queues = '{}' or q.name = any (p_queues);
 
-    insert into kiln.runner (name, host, pid, version, queue_ids, slots)
-    values (p_name, p_host, p_pid, p_version, v_queue_ids, p_slots)
+    insert into kiln.runner (name, host, pid, version, queue_ids, limited_ids, slots)
+    values (p_name, p_host, p_pid, p_version, v_queue_ids, kiln.limited_queues(v_queue_ids), p_slots)
     returning runner_id into v_runner_id;
     insert into kiln.heartbeat (runner_id) values (v_runner_id);
     return v_runner_id;

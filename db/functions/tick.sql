@@ -40,19 +40,22 @@ language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
-    v_last bigint := (select s.last_value from pg_catalog.pg_sequences s where s.schemaname = 'kiln' and s.sequencename = 'job_job_id_seq');
+    v_job bigint := coalesce((select s.last_value from pg_catalog.pg_sequences s where s.schemaname = 'kiln' and s.sequencename = 'job_job_id_seq'), 0);
 begin
     -- What was the lowest waiting turn one tick ago becomes the floor now: an enqueue that has its turn but has not
-    -- committed yet is not overtaken. Small steps are not worth a row version.
+    -- committed yet is not overtaken. An empty queue's floor goes beyond all turns ever given. A row
+    -- version is worth a hundred turns or ten seconds: that is also how much of a start a newcomer may have before the others.
     update kiln.floor f
-       set vt = f.next_vt, next_vt = greatest(f.next_vt, h.vt)
+       set vt = f.next_vt, next_vt = greatest(f.next_vt, h.vt), max_vt = greatest(f.max_vt, h.vt, f.next_vt) + v_job - f.seen_job + 2, seen_job = v_job,
+           moved_at = kiln.now()
       from (select g.queue_id, g.priority,
                    coalesce((select t.vt - 1 from kiln.task_ready t
                               where t.queue_id = g.queue_id and t.priority = g.priority and t.vt > g.vt and t.interruptions < 2
-                              order by t.vt limit 1), v_last, 0) as vt
+                              order by t.vt limit 1), greatest(g.max_vt, g.next_vt) + v_job - g.seen_job + 1) as vt
               from kiln.floor g) h
      where f.queue_id = h.queue_id and f.priority = h.priority
-       and (h.vt >= f.next_vt + 100 or f.next_vt >= f.vt + 100);
+       and (h.vt >= f.next_vt + 100 or f.next_vt >= f.vt + 100
+            or (h.vt > f.next_vt or f.next_vt > f.vt) and f.moved_at <= kiln.now() - interval '10 seconds');
 end
 $$;
 comment on function kiln.move_floors() is 'Publishes where claims begin: monotonic, one tick behind the lowest waiting turn.';

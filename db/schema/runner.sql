@@ -6,6 +6,7 @@ create table kiln.runner (
     pid           int         not null,
     version       text        not null,
     queue_ids     smallint[]  not null,
+    limited_ids   smallint[]  not null default '{}',
     slots         int         not null,
     alone_task_id bigint,
     started_at    timestamptz not null default kiln.now(),
@@ -22,6 +23,7 @@ comment on column kiln.runner.host is 'Its machine.';
 comment on column kiln.runner.pid is 'Its process there.';
 comment on column kiln.runner.version is 'The program''s version.';
 comment on column kiln.runner.queue_ids is 'The queues it serves.';
+comment on column kiln.runner.limited_ids is 'Those of them that have a limit; kept by a trigger of kiln.queue, so that a claim need not ask.';
 comment on column kiln.runner.slots is 'How many tasks it runs at once.';
 comment on column kiln.runner.alone_task_id is 'A suspect task that it is to run alone: it is given nothing else until that one is over.';
 comment on column kiln.runner.started_at is 'When it registered.';

@@ -16,6 +16,7 @@ comment on function kiln.task_id(bigint, int, int) is 'The id of a job''s task: 
 create table kiln.task (
     task_id             bigint          not null,
     job_id              bigint          not null,
+    account_id          bigint          not null,
     vt                  bigint          not null,
     fence               bigint          not null default 0,
     runner_id           bigint,
@@ -43,6 +44,7 @@ create table kiln.task_ready partition of kiln.task for values in ('ready')
           autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 50000);
 create unique index task_ready_pkey on kiln.task_ready (task_id);
 create unique index task_ready_claim_idx on kiln.task_ready (queue_id, priority, vt, task_id) where interruptions < 2;
+create index task_ready_account_idx on kiln.task_ready (queue_id, priority, account_id, vt);
 create index task_ready_suspect_idx on kiln.task_ready (queue_id) where interruptions >= 2;
 
 create table kiln.task_running partition of kiln.task for values in ('running')
@@ -71,7 +73,8 @@ comment on table kiln.task_held is 'What waits for a person''s word.';
 comment on table kiln.task_ended is 'What is done, failed or cancelled.';
 comment on column kiln.task.task_id is 'job_id * 10000 + stage * 100 + slot.';
 comment on column kiln.task.job_id is 'The job.';
-comment on column kiln.task.vt is 'Its turn in the queue: the lowest is served first.';
+comment on column kiln.task.account_id is 'As its job''s: whose turn it is.';
+comment on column kiln.task.vt is 'Its turn in the queue, a virtual time: the lowest is served first, and an account''s tasks follow one another, so that accounts take turns (kiln.enqueue).';
 comment on column kiln.task.fence is 'The fencing number of its last claim; a write with another is refused (KN010).';
 comment on column kiln.task.runner_id is 'Who has it, or had it last.';
 comment on column kiln.task.due_at is 'When a waiting task becomes ready.';

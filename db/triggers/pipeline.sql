@@ -26,10 +26,11 @@ set search_path = ''
 as $$
 begin
     insert into kiln.floor (queue_id, priority, is_paused) select new.queue_id, p, new.is_paused from generate_series(0, 3) as p;
+    insert into kiln.queue_gate (queue_id) values (new.queue_id);
     return null;
 end
 $$;
-comment on function kiln.on_queue_insert() is 'Gives a new queue its floors.';
+comment on function kiln.on_queue_insert() is 'Gives a new queue its floors and its gate.';
 create or replace trigger t50_floors after insert on kiln.queue for each row execute function kiln.on_queue_insert();
 alter table kiln.queue enable always trigger t50_floors;
 
@@ -38,17 +39,18 @@ returns trigger
 language plpgsql
 as $$
 begin
-    update kiln.floor f set is_paused = new.is_paused where f.queue_id = new.queue_id;
+    update kiln.floor f set is_paused = new.is_paused where f.queue_id = new.queue_id and f.is_paused <> new.is_paused;
+    update kiln.runner r set limited_ids = kiln.limited_queues(r.queue_ids)
+     where r.ended_at is null and new.queue_id = any (r.queue_ids) and r.limited_ids <> kiln.limited_queues(r.queue_ids);
     if not new.is_paused then
         perform kiln.ring(array[new.queue_id]);
     end if;
     return null;
 end
 $$;
-comment on function kiln.on_queue_update() is 'Tells the floors of a queue whether it is paused, which is where claims look.';
-create or replace trigger t50_paused after update of is_paused on kiln.queue
-    for each row when (old.is_paused <> new.is_paused) execute function kiln.on_queue_update();
-alter table kiln.queue enable always trigger t50_paused;
+comment on function kiln.on_queue_update() is 'Tells the floors of a queue whether it is paused, and its runners whether it is limited, which is where claims look.';
+create or replace trigger t50_changed after update on kiln.queue for each row execute function kiln.on_queue_update();
+alter table kiln.queue enable always trigger t50_changed;
 
 create or replace function kiln.guard_stage()
 returns trigger

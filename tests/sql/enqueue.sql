@@ -8,7 +8,7 @@ select is((j.state, j.version, kiln.job_stage(j.job_id), j.stages, j.priority, j
 select is((select handle from kiln.account join kiln.job using (account_id) join e using (job_id)), 'operator', 'it is the operator''s unless someone is named');
 select is(fixture.task_states(job_id), 'ready', 'its first task is ready') from e;
 select is(fixture.events(job_id), 'queued/1', 'the log says so') from e;
-select is((select t.vt from kiln.task t join e using (job_id)), job_id, 'its turn is its number: first come, first served') from e;
+select is(t.vt, f.next_vt + 1, 'its turn is right behind what is served now') from e join kiln.task t using (job_id) join kiln.floor f using (queue_id, priority);
 select throws_ok($$ select kiln.enqueue('nothing') $$, 'KN002', 'there is no pipeline ''nothing''', 'a pipeline that is not there is named');
 select throws_ok($$ select kiln.enqueue('test/one', '[1]') $$, '23514', null, 'an input that is no object is refused');
 select is(kiln.operator_account(), kiln.operator_account(), 'there is one operator');
