@@ -76,6 +76,7 @@ declare
     v_account_id bigint := coalesce(p_account_id, kiln.operator_account());
     v_pipeline   kiln.pipeline;
     v_job_ids    bigint[];
+    v_turn       bigint;
 begin
     select p.* into v_pipeline from kiln.pipeline p where p.name = p_pipeline and p.pipeline_version_id is not null;
     if not found then
@@ -91,16 +92,16 @@ begin
     )
     select array_agg(j.job_id) into v_job_ids from job j;
 
+    select coalesce((select r.vt from kiln.task_ready r
+                      where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = v_account_id and r.vt > f.next_vt
+                      order by r.vt desc limit 1), f.next_vt) into v_turn
+      from kiln.floor f
+     where f.queue_id = v_pipeline.queue_id and f.priority = p_priority;
     insert into kiln.task (task_id, job_id, account_id, vt, due_at, pipeline_version_id, state, queue_id, priority, stage)
-    select kiln.task_id(u.job_id, 1), u.job_id, v_account_id, l.vt + u.turn, case when p_run_at > kiln.now() then p_run_at end,
+    select kiln.task_id(u.job_id, 1), u.job_id, v_account_id, v_turn + u.turn, case when p_run_at > kiln.now() then p_run_at end,
            v_pipeline.pipeline_version_id, case when p_run_at > kiln.now() then 'waiting' else 'ready' end::kiln.task_state,
            v_pipeline.queue_id, p_priority, 1
-      from unnest(v_job_ids) with ordinality as u (job_id, turn)
-     cross join (select coalesce((select r.vt from kiln.task_ready r
-                                   where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = v_account_id and r.vt > f.next_vt
-                                   order by r.vt desc limit 1), f.next_vt) as vt
-                   from kiln.floor f
-                  where f.queue_id = v_pipeline.queue_id and f.priority = p_priority) l;
+      from unnest(v_job_ids) with ordinality as u (job_id, turn);
     insert into kiln.event (account_id, job_id, version, type)
     select v_account_id, u.job_id, 1, 'job.queued' from unnest(v_job_ids) as u (job_id);
     perform kiln.ring(array[v_pipeline.queue_id]);
