@@ -13,10 +13,16 @@ begin
            for update skip locked);
     if v_task_ids <> '{}' then
         update kiln.task t set state = 'cancelled' where t.state in ('ready', 'waiting', 'held') and t.task_id = any (v_task_ids);
+        delete from kiln.parked p where p.task_id = any (v_task_ids);
+    end if;
+    -- What a provider has already is told to be cancelled, and followed to its end for the bill.
+    update kiln.call c set cancel_wanted_at = kiln.now() where c.job_id = p_job_id and c.state <> 'settled' and c.cancel_wanted_at is null;
+    if found then
+        update kiln.poll p set poll_at = kiln.now() from kiln.call c where c.job_id = p_job_id and c.state = 'accepted' and p.call_id = c.call_id;
     end if;
 end
 $$;
-comment on function kiln.cancel_waiting_tasks(bigint) is 'Cancels what waits of this job, and nothing that someone is at work on.';
+comment on function kiln.cancel_waiting_tasks(bigint) is 'Cancels what waits of this job, and nothing that someone is at work on; its calls are cancelled at their providers.';
 
 create or replace function kiln.cancel_job(p_job_id bigint)
 returns kiln.job_state

@@ -51,6 +51,9 @@ begin
     end if;
 
     insert into kiln.event (account_id, job_id, version, type) values (v_account_id, v_job_id, 1, 'job.queued');
+    if p_estimated_micros > 0 then
+        perform kiln.hold_for_job(v_job_id, v_account_id, p_estimated_micros);
+    end if;
 
     if exists (select from kiln.sleeper) then
         perform kiln.ring(array[v_queue_id]);

@@ -19,6 +19,9 @@ declare
     v_state kiln.task_state;
     v_class text := p_class;
 begin
+    if exists (select from kiln.call c where c.task_id = p_task.task_id and c.state <> 'settled') then
+        return kiln.fail_with_call(p_task, p_class, p_message);     -- it may have been paid: the call decides, not the attempt
+    end if;
     select s.* into v_stage
       from kiln.job j
       join kiln.stage s on s.pipeline_version_id = j.pipeline_version_id and s.position = p_task.stage
@@ -40,6 +43,10 @@ begin
     end if;
     if v_state = 'ready' then
         v_class := 'released';
+    elsif v_state = 'failed' and p_class in ('transient', 'timeout')
+          and (select c.outcome = 'succeeded' from kiln.call c where c.task_id = p_task.task_id order by c.number desc limit 1) then
+        v_state := 'held';          -- paid, and made: that a runner did not bring it home is no reason to lose it
+        v_class := 'lost';
     end if;
 
     update kiln.task t

@@ -48,6 +48,10 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
+    if exists (select from kiln.job j join kiln.call c using (job_id) where j.job_id = p_job_id and j.state = 'held' and c.state = 'unknown') then
+        raise exception 'job % is held since a call of it may have been paid', p_job_id
+            using errcode = 'KN001', hint = format('select kiln.resolve_job(%s, ''resend'', ''why''); or ''fail'', or ''adopt'': \df+ kiln.resolve_job', p_job_id);
+    end if;
     update kiln.job set state = 'running' where job_id = p_job_id and state = 'held';
     if not found then
         raise exception 'job % is not held', p_job_id using errcode = 'KN001';
@@ -55,7 +59,7 @@ begin
     return 'running';
 end
 $$;
-comment on function kiln.resume_job(bigint) is 'Lets a held job go on: its held task is ready again. KN001: it is not held.';
+comment on function kiln.resume_job(bigint) is 'Lets a held job go on: its held task is ready again. KN001: it is not held, or a call of it may have been paid (kiln.resolve_job).';
 
 create or replace function kiln.delete_job(p_job_id bigint)
 returns void
@@ -69,7 +73,7 @@ begin
     end if;
 end
 $$;
-comment on function kiln.delete_job(bigint) is 'Deletes a job that has ended, with its tasks and media; a runner removes the files. KN001: it has not ended.';
+comment on function kiln.delete_job(bigint) is 'Deletes a job that has ended, with its tasks and media; a runner removes the files. KN001: it has not ended, or a call of it is not settled.';
 
 create or replace function kiln.pause_queue(p_name text)
 returns void

@@ -12,6 +12,7 @@ begin
     end if;
     perform kiln.move_floors();
     perform kiln.ready_what_is_due(1000);
+    perform kiln.wake_all_parked();
 
     for v_chore in
         select c.name from kiln.chore c
@@ -21,6 +22,7 @@ begin
         update kiln.chore c set ran_at = kiln.now() where c.name = v_chore;
         case v_chore
             when 'bury'       then perform kiln.bury_dead_runners(p_runner_id);
+            when 'calls'      then perform kiln.tend_calls(100);
             when 'alone'      then perform kiln.reserve_suspects();
             when 'overdue'    then perform kiln.fail_overdue(100);
             when 'partitions' then perform kiln.keep_partitions();

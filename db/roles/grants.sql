@@ -62,19 +62,21 @@ grant execute on function
     kiln.cancel_job(bigint), kiln.retry_job(bigint, text, text, text), kiln.delete_job(bigint),
     kiln.retry_as_asked(bigint, text, bigint, text), kiln.render_job_for_admin(kiln.job), kiln.held_job_ids(bigint, int),
     kiln.find_upload(jsonb, jsonb), kiln.store_upload(bigint, jsonb), kiln.find_media(bigint, text, jsonb),
-    kiln.make_ticket(bigint, timestamptz)
+    kiln.make_ticket(bigint, timestamptz),
+    kiln.take_webhook(text, text, text), kiln.find_webhook_keys(text, boolean), kiln.resolve_job(bigint, text, text, jsonb, text)
     to kiln_definer;
 
 -- People.
 grant usage on schema kiln to kiln_reader;
 grant select on all tables in schema kiln to kiln_reader;
 revoke select on kiln.secret, kiln.stream_ticket from kiln_reader;
-grant execute on function kiln.now(), kiln.task_id(bigint, int, int), kiln.queue_position(bigint), kiln.job_stage(bigint), kiln.render_job(kiln.job) to kiln_reader;
+grant execute on function kiln.now(), kiln.task_id(bigint, int, int), kiln.queue_position(bigint), kiln.job_stage(bigint), kiln.render_job(kiln.job),
+    kiln.spent_today(smallint, bigint), kiln.quantile_ms(int[], float8) to kiln_reader;
 
 grant insert, update, delete on all tables in schema kiln to kiln_admin;
 revoke all on kiln.secret, kiln.stream_ticket from kiln_admin;
-revoke insert, update, delete on kiln.job_move, kiln.task_move, kiln.handler, kiln.migration from kiln_admin;
-revoke update, delete on kiln.event, kiln.attempt from kiln_admin;    -- append-only: history
+revoke insert, update, delete on kiln.job_move, kiln.task_move, kiln.call_move, kiln.handler, kiln.migration from kiln_admin;
+revoke update, delete on kiln.event, kiln.attempt, kiln.ledger, kiln.resolution from kiln_admin;    -- append-only: history, money
 revoke delete on kiln.task_ready, kiln.task_running, kiln.task_waiting, kiln.task_held, kiln.task_ended from kiln_admin;   -- kiln.task guards its rows
 grant usage on all sequences in schema kiln to kiln_admin;
 grant execute on all functions in schema kiln to kiln_admin;

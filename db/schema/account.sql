@@ -8,7 +8,9 @@ create table kiln.account (
     display_name text,
     role         kiln.role   not null default 'user',
     is_suspended boolean     not null default false,
+    day_cap_micros bigint,
     created_at   timestamptz not null default kiln.now(),
+    constraint account_day_cap_check check (day_cap_micros >= 0),
     constraint account_handle_check check (handle ~ '^[a-z0-9_]{3,30}$')
 );
 comment on table kiln.account is 'Who owns things: a wallet, a token''s subject, an API key all lead to one.';
@@ -17,6 +19,7 @@ comment on column kiln.account.handle is 'A short public name, lower case, or nu
 comment on column kiln.account.display_name is 'What others see, or null.';
 comment on column kiln.account.role is 'What it may do where the token names no role of its own.';
 comment on column kiln.account.is_suspended is 'A suspended account is refused at every call.';
+comment on column kiln.account.day_cap_micros is 'The most that calls for it may cost in a day (UTC), by estimate until they are settled; null: no cap.';
 comment on column kiln.account.created_at is 'When the account was first seen.';
 
 create table kiln.identity (

@@ -91,6 +91,7 @@ comment on column kiln.task.slot is 'Which variant of the stage, from 0.';
 comment on column kiln.task.attempts is 'How often it was tried and judged; deaths and releases are not attempts.';
 comment on column kiln.task.interruptions is 'How often a runner died with it.';
 comment on column kiln.task.label is 'What the running attempt is doing, in a word or two.';
-comment on column kiln.task.error_class is 'Of the last failed attempt: transient, rate_limited, invalid, refused, timeout, unknown, interrupted, released, poison, operator.';
+comment on column kiln.task.error_class is 'Of the last failed attempt: transient, rate_limited, invalid, refused, timeout, unknown, interrupted, released, poison, operator;
+of one with a call also: submitted (the provider has it), parked (its provider''s gate), resend, lookup, fetch, lost (docs/money.md).';
 comment on column kiln.task.error_message is 'Of the last failed attempt, as a sentence.';
 comment on column kiln.task.output is 'What it made: the next stage''s input.';

@@ -153,6 +153,7 @@ as $$
 declare
     v_legal boolean;
     v_cold  boolean;
+    v_priced boolean;
     v_move  record;
 begin
     select bool_and(n.version = o.version + 1
@@ -160,8 +161,9 @@ begin
                     and case n.state when 'completed' then exists (select from kiln.task_ended t where t.task_id = kiln.task_id(n.job_id, n.stages) and t.state = 'done')
                                      when 'running'   then o.state = 'held' or exists (select from kiln.task_running t where t.task_id = kiln.task_id(n.job_id, 1))
                                      else false end),
-           bool_or(n.state not in ('running', 'completed') or o.state = 'held')
-      into v_legal, v_cold
+           bool_or(n.state not in ('running', 'completed') or o.state = 'held'),
+           bool_or(n.estimated_micros > 0 and n.finished_at is not null)
+      into v_legal, v_cold, v_priced
       from new_rows n
       join old_rows o on o.job_id = n.job_id
      where o.state <> n.state;
@@ -202,6 +204,9 @@ begin
                  where t.state = 'held' and t.task_id between kiln.task_id(v_move.job_id, 0) and kiln.task_id(v_move.job_id, 99, 99);
             end if;
         end loop;
+    end if;
+    if v_priced then
+        perform kiln.settle_job(n.job_id) from new_rows n join old_rows o on o.job_id = n.job_id where o.state <> n.state and n.estimated_micros > 0;
     end if;
     if exists (select from kiln.sleeper) then
         perform kiln.ring(null);

@@ -84,20 +84,6 @@ comment on column kiln.attempts.runner is 'Who.';
 comment on column kiln.attempts.message is 'The error, or what is being done.';
 comment on column kiln.attempts.fence is 'The fencing number: larger is later.';
 
-create or replace view kiln.held_jobs as
-select j.job_id as job, s.name as stage, j.error_code as reason, left(j.error_message, 60) as message,
-       format('select kiln.resume_job(%s); -- or kiln.cancel_job(%s)', j.job_id, j.job_id) as what_to_do
-  from kiln.task_held t
-  join kiln.job j using (job_id)
-  join kiln.stage s on s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage
- order by j.job_id;
-comment on view kiln.held_jobs is 'Jobs that wait for a person''s word, with the reason and the words.';
-comment on column kiln.held_jobs.job is 'job_id.';
-comment on column kiln.held_jobs.stage is 'Where it stands.';
-comment on column kiln.held_jobs.reason is 'Why, in a word: poison, unknown, operator.';
-comment on column kiln.held_jobs.message is 'Why, in a sentence.';
-comment on column kiln.held_jobs.what_to_do is 'What to type.';
-
 create or replace view kiln.pipelines as
 select p.name as pipeline, v.version, s.position as stage, s.name, s.handler, s.config, q.name as queue, s.time_limit, s.max_attempts
   from kiln.pipeline p

@@ -1,0 +1,363 @@
+-- The gate of a provider: may a call begin now? And what follows from how the provider answers.
+--
+-- A call that is refused costs nothing: its task is parked, in the order of its turn, and the tick wakes as many as there are places.
+-- What is woken has its place kept for 30 seconds. Exactness does not rest on that: whoever begins a call holds the gate's row
+-- and counts in a later statement.
+
+-- No window of a minute holds more than the rate: with n calls at once (the burst), one each 60 s / (rate + 1 - n), and a
+-- millisecond, so that the first and the last of a closed window are not both its.
+create or replace function kiln.rate_step(p_per_minute int, p_burst int)
+returns interval
+language sql immutable
+return interval '60 seconds' / greatest(p_per_minute + 1 - coalesce(p_burst, 1), 1) + interval '1 millisecond';
+comment on function kiln.rate_step(int, int) is 'How far apart calls are at a rate a minute of which p_burst may go at once.';
+
+create or replace function kiln.spent_today(p_provider_id smallint, p_account_id bigint)
+returns bigint
+language plpgsql stable
+as $$
+declare
+    v_day timestamptz := date_trunc('day', kiln.now(), 'UTC');
+begin
+    if p_account_id is not null then
+        return (select coalesce(sum(case when c.state = 'settled' then coalesce(c.charged_micros, c.estimated_micros) else c.estimated_micros end), 0)
+                  from kiln.call c where c.account_id = p_account_id and c.created_at >= v_day);
+    end if;
+    return (select coalesce(sum(case when c.state = 'settled' then coalesce(c.charged_micros, c.estimated_micros) else c.estimated_micros end), 0)
+              from kiln.call c where c.provider_id = p_provider_id and c.created_at >= v_day);
+end
+$$;
+comment on function kiln.spent_today(smallint, bigint) is
+'What calls begun today (UTC) at a provider, or for an account, have cost: by estimate until they are settled, and where what was charged cannot be known.';
+
+create or replace function kiln.say_money(p_micros bigint)
+returns text
+language sql stable
+return to_char(p_micros / 1e6, 'FM999999990.00####') || ' ' || (select c.currency from kiln.config c);
+comment on function kiln.say_money(bigint) is 'An amount for people: 0.25 USD.';
+
+create or replace function kiln.refuse_call(
+    p_provider   kiln.provider,
+    p_task       kiln.task,
+    p_account_id bigint,
+    p_estimated  bigint,
+    out reason   text,
+    out sentence text,
+    out until    timestamptz)
+language plpgsql
+as $$
+declare
+    v_gate   kiln.gate;
+    v_mine   boolean := false;      -- it was woken: a place is kept for it
+    v_others int;
+    v_calls  int;
+    v_cap    bigint;
+    v_step   interval;
+    v_slack  interval;
+begin
+    if not p_provider.is_enabled then
+        reason := 'disabled';
+        sentence := format('Provider %s is switched off.', p_provider.name);
+        return;
+    end if;
+    select g.* into v_gate from kiln.gate g where g.provider_id = p_provider.provider_id;
+    if v_gate.circuit <> 'closed' or p_provider.max_calls is not null or p_provider.rate_per_minute is not null or p_provider.day_cap_micros is not null then
+        select g.* into v_gate from kiln.gate g where g.provider_id = p_provider.provider_id for no key update;
+    end if;
+
+    if v_gate.circuit <> 'closed' and kiln.now() < v_gate.open_until then
+        reason := 'circuit';
+        until := v_gate.open_until;
+        sentence := case v_gate.circuit when 'open' then format('Provider %s keeps failing: no call before %s.', p_provider.name, to_char(until, 'HH24:MI:SS'))
+                                        else format('Provider %s kept failing: one call is trying it.', p_provider.name) end;
+        return;
+    elsif v_gate.paused_until > kiln.now() then
+        reason := 'paused';
+        until := v_gate.paused_until;
+        sentence := format('Provider %s asked for a pause until %s.', p_provider.name, to_char(until, 'HH24:MI:SS'));
+        return;
+    end if;
+
+    if p_provider.max_calls is not null or p_provider.rate_per_minute is not null then
+        select count(*) filter (where p.task_id <> p_task.task_id), coalesce(bool_or(p.task_id = p_task.task_id), false) into v_others, v_mine
+          from kiln.parked p
+         where p.provider_id = p_provider.provider_id and p.woken_at > kiln.now() - interval '30 seconds';
+    end if;
+    if p_provider.max_calls is not null then
+        select count(*) into v_calls from kiln.call c where c.provider_id = p_provider.provider_id and c.state <> 'settled';
+        if v_calls + (case when v_mine then 0 else v_others end) >= p_provider.max_calls then
+            reason := 'calls';
+            sentence := format('Provider %s has %s of %s calls in work.', p_provider.name, v_calls, p_provider.max_calls);
+            return;
+        end if;
+    end if;
+    if v_others is not null and not v_mine
+       and exists (select from kiln.parked p
+                    where p.provider_id = p_provider.provider_id and p.woken_at is null and p.reason in ('calls', 'rate') and p.task_id <> p_task.task_id
+                      and (p.priority > p_task.priority or p.priority = p_task.priority and (p.vt, p.task_id) < (p_task.vt, p_task.task_id))) then
+        reason := case when p_provider.max_calls is null then 'rate' else 'calls' end;
+        sentence := format('Others wait for provider %s before it.', p_provider.name);
+        return;
+    end if;
+    if p_provider.rate_per_minute is not null then
+        v_step := kiln.rate_step(p_provider.rate_per_minute, p_provider.rate_burst);
+        v_slack := v_step * (coalesce(p_provider.rate_burst, 1) - 1);
+        if v_gate.tat - v_slack > kiln.now() then
+            reason := 'rate';
+            until := v_gate.tat - v_slack;
+            sentence := format('Provider %s takes %s calls a minute.', p_provider.name, p_provider.rate_per_minute);
+            return;
+        end if;
+    end if;
+
+    if p_provider.day_cap_micros is not null and kiln.spent_today(p_provider.provider_id, null) + p_estimated > p_provider.day_cap_micros then
+        reason := 'provider_cap';
+        until := date_trunc('day', kiln.now(), 'UTC') + interval '1 day';
+        sentence := format('Provider %s may cost %s a day, and that is reached: it goes on at %s UTC.',
+                           p_provider.name, kiln.say_money(p_provider.day_cap_micros), to_char(until at time zone 'UTC', 'YYYY-MM-DD HH24:MI'));
+        return;
+    end if;
+    select a.day_cap_micros into v_cap from kiln.account a where a.account_id = p_account_id;
+    if v_cap is not null then
+        select a.day_cap_micros into v_cap from kiln.account a where a.account_id = p_account_id for no key update;
+        if kiln.spent_today(null, p_account_id) + p_estimated > v_cap then
+            reason := 'account_cap';
+            until := date_trunc('day', kiln.now(), 'UTC') + interval '1 day';
+            sentence := format('This account may spend %s a day, and that is reached: it goes on at %s UTC.',
+                               kiln.say_money(v_cap), to_char(until at time zone 'UTC', 'YYYY-MM-DD HH24:MI'));
+            return;
+        end if;
+    end if;
+
+    -- Granted.
+    if v_gate.circuit <> 'closed' or v_step is not null then
+        update kiln.gate g
+           set tat        = case when v_step is null then g.tat else greatest(g.tat, kiln.now()) + v_step end,
+               circuit    = case when g.circuit = 'closed' then 'closed' else 'half_open' end::kiln.circuit,
+               open_until = case when g.circuit = 'closed' then g.open_until else kiln.now() + interval '10 seconds' + p_provider.reply_timeout end
+         where g.provider_id = p_provider.provider_id;
+    end if;
+    delete from kiln.parked p where p.task_id = p_task.task_id;
+end
+$$;
+comment on function kiln.refuse_call(kiln.provider, kiln.task, bigint, bigint) is
+'Why a call may not begin now, as a word and as a sentence, and until when where that is known; no reason: it may, and its permit is
+taken. Where there are limits the gate is locked until the end of the transaction.';
+
+create or replace function kiln.park(p_task kiln.task, p_provider kiln.provider, p_account_id bigint, p_estimated bigint, p_reason text, p_sentence text, p_until timestamptz)
+returns void
+language plpgsql
+as $$
+declare
+    v_before text := (select p.reason from kiln.parked p where p.task_id = p_task.task_id);
+begin
+    insert into kiln.parked (task_id, provider_id, account_id, priority, vt, estimated_micros, reason)
+    values (p_task.task_id, p_provider.provider_id, p_account_id, p_task.priority, p_task.vt, p_estimated, p_reason)
+    on conflict (task_id) do update set reason = excluded.reason, woken_at = null, vt = excluded.vt, estimated_micros = excluded.estimated_micros;
+    update kiln.task t
+       set state = 'waiting', due_at = case when p_reason = 'account_cap' then p_until else 'infinity' end, error_class = 'parked', error_message = p_sentence
+     where t.state = 'running' and t.task_id = p_task.task_id;
+    perform kiln.tell_progress(p_task, p_sentence, v_before is distinct from p_reason);
+end
+$$;
+comment on function kiln.park(kiln.task, kiln.provider, bigint, bigint, text, text, timestamptz) is
+'Lets a running task wait for its provider''s gate: no attempt, no death, and people are told why.';
+
+create or replace function kiln.tell_progress(p_task kiln.task, p_label text, p_tell boolean default true, p_fraction real default null)
+returns void
+language plpgsql
+as $$
+begin
+    update kiln.task_waiting t set label = left(p_label, 200), fraction = p_fraction where t.task_id = p_task.task_id;
+    if p_tell then
+        insert into kiln.event (account_id, job_id, version, type, data)
+        select j.account_id, j.job_id, j.version, 'job.progress',
+               jsonb_strip_nulls(jsonb_build_object('stage', p_task.stage, 'fraction', p_fraction, 'label', left(p_label, 200)))
+          from kiln.job j
+         where j.job_id = p_task.job_id;
+        if exists (select from kiln.sleeper) then
+            perform kiln.ring(null);
+        end if;
+    end if;
+end
+$$;
+comment on function kiln.tell_progress(kiln.task, text, boolean, real) is 'Says what a waiting task waits for: in its label, and where p_tell in the log. The job is locked already.';
+
+create or replace function kiln.wake_parked(p_provider_id smallint)
+returns int
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_provider kiln.provider;
+    v_gate     kiln.gate;
+    v_places   bigint := 200;
+    v_left     bigint := 9223372036854775807;
+    v_step     interval;
+    v_task_ids bigint[];
+begin
+    select p.* into v_provider from kiln.provider p where p.provider_id = p_provider_id;
+    select g.* into v_gate from kiln.gate g where g.provider_id = p_provider_id;
+    if not v_provider.is_enabled or v_gate.paused_until > kiln.now() or v_gate.circuit <> 'closed' and v_gate.open_until > kiln.now() then
+        return 0;
+    end if;
+    if v_provider.max_calls is not null then
+        v_places := least(v_places, v_provider.max_calls - (select count(*) from kiln.call c where c.provider_id = p_provider_id and c.state <> 'settled'));
+    end if;
+    if v_provider.rate_per_minute is not null then
+        v_step := kiln.rate_step(v_provider.rate_per_minute, v_provider.rate_burst);
+        v_places := least(v_places, coalesce(floor(extract(epoch from kiln.now() - v_gate.tat + v_step * (coalesce(v_provider.rate_burst, 1) - 1))
+                                                   / extract(epoch from v_step))::bigint + 1, v_places), coalesce(v_provider.rate_burst, 1));
+    end if;
+    if v_gate.circuit <> 'closed' then
+        v_places := least(v_places, 1);
+    end if;
+    v_places := v_places - (select count(*) from kiln.parked p where p.provider_id = p_provider_id and p.woken_at > kiln.now() - interval '30 seconds');
+    if v_places <= 0 then
+        return 0;
+    end if;
+    if v_provider.day_cap_micros is not null then
+        v_left := v_provider.day_cap_micros - kiln.spent_today(p_provider_id, null);
+    end if;
+    if v_gate.circuit = 'closed' then
+        v_task_ids := array(
+            select p.task_id from kiln.parked p
+             where p.provider_id = p_provider_id and p.woken_at is null and p.reason <> 'account_cap' and p.estimated_micros <= v_left
+             order by p.priority desc, p.vt, p.task_id
+             limit v_places);
+    else
+        v_task_ids := array(
+            select p.task_id from kiln.parked p
+             where p.provider_id = p_provider_id and p.woken_at is null and p.reason <> 'account_cap' and p.estimated_micros <= v_left
+             order by p.estimated_micros, p.vt
+             limit 1);
+    end if;
+    if v_task_ids = '{}' then
+        return 0;
+    end if;
+    delete from kiln.parked p
+     where p.task_id = any (v_task_ids)
+       and exists (select from kiln.task t where t.task_id = p.task_id and t.state in ('held', 'done', 'failed', 'cancelled'));
+    v_task_ids := array(select t.task_id from kiln.task_waiting t where t.task_id = any (v_task_ids) for update skip locked);
+    if v_task_ids <> '{}' then
+        update kiln.parked p set woken_at = kiln.now() where p.task_id = any (v_task_ids);
+        update kiln.task t set state = 'ready' where t.state = 'waiting' and t.task_id = any (v_task_ids);
+    end if;
+    return cardinality(v_task_ids);
+end
+$$;
+comment on function kiln.wake_parked(smallint) is
+'Readies as many parked tasks of a provider as may begin a call now, in the order of their turns; where its circuit was open one, the cheapest.
+It takes no lock of the gate and only tasks that nobody holds, so it waits for nobody.';
+
+create or replace function kiln.wake_all_parked()
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_provider_id smallint;
+begin
+    if exists (select from kiln.parked) then
+        for v_provider_id in select distinct p.provider_id from kiln.provider r join lateral (select k.provider_id from kiln.parked k where k.provider_id = r.provider_id and k.woken_at is null limit 1) p on true
+        loop
+            perform kiln.wake_parked(v_provider_id);
+        end loop;
+    end if;
+end
+$$;
+comment on function kiln.wake_all_parked() is 'The tick''s part of it, for every provider at whose gate someone waits.';
+
+-- Latency in sixteen steps, each twice the last; windows of five minutes.
+create or replace function kiln.note_answer(p_provider_id smallint, p_counts int[], p_is_failure boolean, p_is_sign_of_life boolean, p_pause interval, p_why text)
+returns void
+language plpgsql
+as $$
+declare
+    v_gate kiln.gate;
+begin
+    select g.* into v_gate from kiln.gate g where g.provider_id = p_provider_id for no key update;
+    if v_gate.window_at <= kiln.now() - interval '5 minutes' then
+        v_gate.last_counts := case when v_gate.window_at > kiln.now() - interval '10 minutes' then v_gate.counts else array_fill(0, '{20}') end;
+        v_gate.counts := array_fill(0, '{20}');
+        v_gate.window_at := kiln.now();
+    end if;
+    v_gate.counts := array(select a + b from unnest(v_gate.counts, p_counts) as u (a, b));
+    if p_is_failure then
+        v_gate.failures := v_gate.failures + 1;
+        if v_gate.circuit = 'half_open' or v_gate.circuit = 'closed' and v_gate.failures >= 5 then
+            v_gate.circuit := 'open';
+            v_gate.open_until := kiln.now() + least(interval '15 seconds' * power(2, least(v_gate.opened, 10)), interval '10 minutes');
+            v_gate.opened := v_gate.opened + 1;
+        end if;
+    elsif p_is_sign_of_life then
+        v_gate.failures := 0;
+        v_gate.opened := 0;
+        v_gate.circuit := 'closed';
+        v_gate.open_until := null;
+    end if;
+    if p_pause is not null then
+        v_gate.paused_until := greatest(v_gate.paused_until, kiln.now() + least(p_pause, interval '1 hour'));
+        v_gate.paused_why := left(p_why, 200);
+    end if;
+    update kiln.gate g
+       set window_at = v_gate.window_at, counts = v_gate.counts, last_counts = v_gate.last_counts, failures = v_gate.failures, opened = v_gate.opened,
+           circuit = v_gate.circuit, open_until = v_gate.open_until, paused_until = v_gate.paused_until, paused_why = v_gate.paused_why
+     where g.provider_id = p_provider_id;
+end
+$$;
+comment on function kiln.note_answer(smallint, int[], boolean, boolean, interval, text) is
+'Writes how a provider answered: its weather, its circuit (five failures in a row open it; any answer closes it), a pause it asked for.';
+
+create or replace function kiln.count_answer(p_answer jsonb)
+returns int[]
+language plpgsql immutable
+as $$
+declare
+    v_counts int[] := array_fill(0, '{20}');
+    v_status int := (p_answer ->> 'status')::int;
+    v_ms     float8 := (p_answer ->> 'elapsed_ms')::float8;
+begin
+    if v_status is null then
+        v_counts[20] := 1;
+        return v_counts;
+    end if;
+    if v_ms is not null then
+        v_counts[least(greatest(ceil(log(2, greatest(v_ms, 1)::numeric))::int - 4, 1), 16)] := 1;
+    end if;
+    v_counts[17] := 1;
+    v_counts[18] := (v_status = 429)::int;
+    v_counts[19] := (v_status >= 500)::int;
+    return v_counts;
+end
+$$;
+comment on function kiln.count_answer(jsonb) is 'One answer of a runner, as it is added to kiln.gate.counts.';
+
+create or replace function kiln_runner.secrets_wanted()
+returns text[]
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+    return array(select distinct p.auth ->> 'env' from kiln.provider p where p.is_enabled and p.auth ->> 'env' is not null order by 1);
+end
+$$;
+comment on function kiln_runner.secrets_wanted() is 'Names of the environment variables that hold the secrets of the providers in use. Offer those that are set with offer_secrets().';
+
+create or replace function kiln_runner.offer_secrets(p_runner_id bigint, p_names text[])
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    insert into kiln.runner_secret (runner_id, names)
+    select r.runner_id, coalesce(p_names, '{}') from kiln.runner r where r.runner_id = p_runner_id and r.ended_at is null
+    on conflict (runner_id) do update set names = excluded.names, offered_at = excluded.offered_at;
+    if not found then
+        raise exception 'runner % is not registered, or was declared dead', p_runner_id
+            using errcode = 'KN011', hint = 'Call kiln_runner.register() again; what it ran is no longer its own.';
+    end if;
+end
+$$;
+comment on function kiln_runner.offer_secrets(bigint, text[]) is
+'Says which of the wanted secrets a runner has (set and not empty); never the secrets. Calls of other providers are then left to other runners. KN011: register again.';

@@ -1,0 +1,196 @@
+-- A call's life, and the money's. ENABLE ALWAYS: no setting switches these triggers off; they hold for everyone, hand-typed or not.
+create or replace function kiln.guard_call_move()
+returns trigger
+language plpgsql
+as $$
+begin
+    if old.state <> new.state and not exists (select from kiln.call_move m where m.from_state = old.state and m.to_state = new.state) then
+        raise exception 'call % is %: it cannot become %', old.call_id, old.state, new.state
+            using errcode = 'KN001',
+                  hint = coalesce('From ' || old.state || ' it may become: '
+                         || (select string_agg(m.to_state::text, ', ' order by m.to_state) from kiln.call_move m where m.from_state = old.state) || '.',
+                         'That state is final.');
+    end if;
+    if (old.call_id, old.task_id, old.job_id, old.account_id, old.provider_id, old.number, old.idempotency_key, old.webhook_token, old.estimated_micros, old.created_at)
+       is distinct from (new.call_id, new.task_id, new.job_id, new.account_id, new.provider_id, new.number, new.idempotency_key, new.webhook_token, new.estimated_micros, new.created_at)
+       or (old.request, old.request_hash) is distinct from (new.request, new.request_hash) and exists (select from kiln.job j where j.job_id = old.job_id) then
+        raise exception 'call %: what it was begun with never changes', old.call_id using errcode = 'KN001';
+    end if;
+    if old.state = 'settled' and (old.outcome, old.settled_at, old.error_class, old.is_unbilled) is distinct from (new.outcome, new.settled_at, new.error_class, new.is_unbilled) then
+        raise exception 'call %: how it ended never changes', old.call_id
+            using errcode = 'KN001', hint = 'What a provider says afterwards stands in late_outcome and charged_micros.';
+    end if;
+    if new.state = 'settled' and old.state <> 'settled' then
+        new.settled_at := coalesce(new.settled_at, kiln.now());
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.guard_call_move() is 'Lets only the moves of kiln.call_move pass, and keeps what a call was begun with and how it ended (KN001).';
+
+create or replace trigger t20_move before update on kiln.call for each row execute function kiln.guard_call_move();
+alter table kiln.call enable always trigger t20_move;
+
+create or replace function kiln.guard_call_insert()
+returns trigger
+language plpgsql
+as $$
+begin
+    if new.state <> 'open' then
+        raise exception 'call %: a call begins open', new.call_id using errcode = 'KN001';
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.guard_call_insert() is 'Lets calls begin as open only (KN001).';
+
+create or replace trigger t20_insert before insert on kiln.call for each row execute function kiln.guard_call_insert();
+alter table kiln.call enable always trigger t20_insert;
+
+create or replace function kiln.guard_call_delete()
+returns trigger
+language plpgsql
+as $$
+begin
+    if old.state <> 'settled' or exists (select from kiln.job j where j.job_id = old.job_id) then
+        raise exception 'call % is %: a call stays as long as its job', old.call_id, old.state
+            using errcode = 'KN001', hint = 'Delete the job, once it has ended and its calls are settled.';
+    end if;
+    return old;
+end
+$$;
+comment on function kiln.guard_call_delete() is 'Refuses to delete a call whose job is there, or that is not settled (KN001).';
+
+create or replace trigger t10_guard_delete before delete on kiln.call for each row execute function kiln.guard_call_delete();
+alter table kiln.call enable always trigger t10_guard_delete;
+create or replace trigger t10_guard_truncate before truncate on kiln.call for each statement execute function kiln.guard_truncate();
+alter table kiln.call enable always trigger t10_guard_truncate;
+
+-- With a job goes what its calls said and brought; that there were calls, and what they cost, stays.
+create or replace function kiln.guard_job_calls()
+returns trigger
+language plpgsql
+as $$
+begin
+    if exists (select from kiln.call c where c.job_id = old.job_id and c.state <> 'settled') then
+        raise exception 'job % has a call that is not settled: it may still cost', old.job_id
+            using errcode = 'KN001', hint = 'select * from kiln.calls where job = ' || old.job_id || ' tells which; it is followed to its end, or given up after a day.';
+    end if;
+    return old;
+end
+$$;
+comment on function kiln.guard_job_calls() is 'Refuses to delete a job while a call of it is not settled (KN001).';
+
+create or replace trigger t11_guard_calls before delete on kiln.job for each row execute function kiln.guard_job_calls();
+alter table kiln.job enable always trigger t11_guard_calls;
+
+create or replace function kiln.forget_calls()
+returns trigger
+language plpgsql
+as $$
+begin
+    update kiln.call c
+       set request = '{}', request_hash = '', urls = null, poll_request = null, result = null, error_message = null, why = null
+      from old_rows o
+     where c.job_id = o.job_id;
+    delete from kiln.parked p using old_rows o where p.task_id between kiln.task_id(o.job_id, 0) and kiln.task_id(o.job_id, 99, 99);
+    return null;
+end
+$$;
+comment on function kiln.forget_calls() is 'Empties the calls of deleted jobs of what people wrote and what came of it; the money stays.';
+
+create or replace trigger t60_forget_calls
+    after delete on kiln.job referencing old table as old_rows
+    for each statement execute function kiln.forget_calls();
+alter table kiln.job enable always trigger t60_forget_calls;
+
+-- The ledger, and what people decided: rows are added, and that is all.
+create or replace function kiln.guard_append_only()
+returns trigger
+language plpgsql
+as $$
+begin
+    raise exception '%: rows are only ever added', tg_table_name
+        using errcode = 'KN001', hint = case tg_table_name when 'ledger' then 'A mistake is put right by another row: kiln.grant_credit().' end;
+end
+$$;
+comment on function kiln.guard_append_only() is 'Refuses UPDATE, DELETE and TRUNCATE (KN001).';
+
+do $$
+declare
+    v_table text;
+begin
+    foreach v_table in array '{ledger,resolution}'::text[]
+    loop
+        execute format('create or replace trigger t10_guard_update before update on kiln.%I for each row execute function kiln.guard_append_only()', v_table);
+        execute format('create or replace trigger t10_guard_delete before delete on kiln.%I for each row execute function kiln.guard_append_only()', v_table);
+        execute format('create or replace trigger t10_guard_truncate before truncate on kiln.%I for each statement execute function kiln.guard_append_only()', v_table);
+        execute format('alter table kiln.%1$I enable always trigger t10_guard_update, enable always trigger t10_guard_delete, enable always trigger t10_guard_truncate', v_table);
+    end loop;
+end
+$$;
+
+-- A job's rows of the ledger follow one another: first the hold, then its release, of the same amount, then a charge of at most that.
+create or replace function kiln.guard_ledger()
+returns trigger
+language plpgsql
+as $$
+declare
+    v_held bigint;
+begin
+    if new.kind in ('release', 'charge') then
+        select -l.amount_micros into v_held from kiln.ledger l where l.job_id = new.job_id and l.kind = 'hold' and l.account_id = new.account_id;
+        if v_held is null or new.kind = 'release' and new.amount_micros <> v_held or new.kind = 'charge' and -new.amount_micros > v_held then
+            raise exception 'ledger: a % of % does not follow the hold of job %', new.kind, new.amount_micros, new.job_id
+                using errcode = 'KN001', hint = coalesce('Held are ' || v_held || '.', 'Nothing is held for it.');
+        end if;
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.guard_ledger() is 'Refuses a release that is not the hold, and a charge beyond it (KN001).';
+
+create or replace trigger t20_insert before insert on kiln.ledger for each row execute function kiln.guard_ledger();
+alter table kiln.ledger enable always trigger t20_insert;
+
+-- Every provider has its gate. A change of its description makes composed polls stale.
+create or replace function kiln.on_provider_write()
+returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_call record;
+begin
+    insert into kiln.gate (provider_id) values (new.provider_id) on conflict do nothing;
+    if tg_op = 'UPDATE' then
+        for v_call in select c.call_id from kiln.call c where c.provider_id = new.provider_id and c.state = 'accepted' and c.poll_request is not null
+        loop
+            update kiln.call c set poll_request = kiln.poll_request(c, 'poll') where c.call_id = v_call.call_id;
+        end loop;
+    end if;
+    return null;
+end
+$$;
+comment on function kiln.on_provider_write() is 'Gives each provider its gate, and composes the polls of its accepted calls anew when its description changes.';
+
+create or replace trigger t60_gate after insert or update on kiln.provider for each row execute function kiln.on_provider_write();
+alter table kiln.provider enable always trigger t60_gate;
+insert into kiln.gate (provider_id) select p.provider_id from kiln.provider p on conflict do nothing;
+
+create or replace function kiln.on_cap_change()
+returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    update kiln.task_waiting t set due_at = kiln.now()
+      from kiln.parked p
+     where p.account_id = new.account_id and p.reason = 'account_cap' and t.task_id = p.task_id;
+    return null;
+end
+$$;
+comment on function kiln.on_cap_change() is 'Has the tasks that an account''s cap stopped look again.';
+
+create or replace trigger t60_cap after update of day_cap_micros on kiln.account for each row execute function kiln.on_cap_change();
+alter table kiln.account enable always trigger t60_cap;

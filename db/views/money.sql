@@ -1,0 +1,135 @@
+-- Money and providers, for people. Narrow enough for 80 columns; \x for more.
+create or replace view kiln.balances as
+select a.account_id as account, left(coalesce(a.handle, a.display_name), 20) as name,
+       coalesce(l.balance, 0) as balance, coalesce(l.held, 0) as held, coalesce(l.charged, 0) as charged, coalesce(l.granted, 0) as granted
+  from kiln.account a
+  left join (select l.account_id, sum(l.amount_micros)::bigint as balance, -sum(l.amount_micros) filter (where l.kind in ('hold', 'release'))::bigint as held,
+                    -sum(l.amount_micros) filter (where l.kind = 'charge')::bigint as charged, sum(l.amount_micros) filter (where l.kind = 'grant')::bigint as granted
+               from kiln.ledger l group by l.account_id) l using (account_id)
+ order by a.account_id;
+comment on view kiln.balances is 'What each account has, in micro-units: the sum of its rows in kiln.ledger. balance = granted - charged - held.';
+comment on column kiln.balances.account is 'account_id.';
+comment on column kiln.balances.name is 'Its handle or name.';
+comment on column kiln.balances.balance is 'What it may still spend.';
+comment on column kiln.balances.held is 'Set aside for jobs that have not ended.';
+comment on column kiln.balances.charged is 'What its jobs have cost it.';
+comment on column kiln.balances.granted is 'What it was given.';
+
+create or replace view kiln.calls as
+select c.job_id as job, s.name as stage, c.number as no, left(p.name, 12) as provider,
+       case when c.state = 'settled' then c.outcome else c.state::text end as state, left(c.provider_request_id, 40) as request_id,
+       c.charged_micros as charged, c.estimated_micros as estimated, date_trunc('milliseconds', coalesce(c.settled_at, kiln.now()) - c.created_at) as took,
+       coalesce(c.why, c.error_message) as why, c.late_outcome as late, c.call_id as call
+  from kiln.call c
+  join kiln.provider p using (provider_id)
+  left join kiln.job j using (job_id)
+  left join kiln.stage s on s.pipeline_version_id = j.pipeline_version_id and s.position = c.task_id / 100 % 100
+ order by c.call_id;
+comment on view kiln.calls is 'Every paid request: select * from kiln.calls where job = 42. What was sent and answered: kiln.call.';
+comment on column kiln.calls.job is 'job_id.';
+comment on column kiln.calls.stage is 'The stage.';
+comment on column kiln.calls.no is 'The first, second … call of that stage.';
+comment on column kiln.calls.provider is 'Who was asked.';
+comment on column kiln.calls.state is 'open, accepted, unknown, or how it ended.';
+comment on column kiln.calls.request_id is 'The provider''s id of it.';
+comment on column kiln.calls.charged is 'What it cost, in micro-units; null: not known.';
+comment on column kiln.calls.estimated is 'What it was thought to cost.';
+comment on column kiln.calls.took is 'From its beginning to its end, or to now.';
+comment on column kiln.calls.why is 'Why it failed, or why its outcome is unknown.';
+comment on column kiln.calls.late is 'What the provider said after we had given it up.';
+comment on column kiln.calls.call is 'call_id.';
+
+create or replace view kiln.waste as
+select j.job_id as job, w.providers, w.cost + coalesce(l.charge, 0) as micros, w.perhaps, w.calls, j.state,
+       concat_ws('; ',
+           case when j.state = 'failed' and w.cost > 0 then 'the job failed' end,
+           case when w.failed > 0 then 'a failure was billed' end,
+           case when w.late > 0 then 'the provider told after we had given up' end,
+           case when w.cost > j.estimated_micros then 'more than the estimate' end,
+           case when w.unknown > 0 then 'what was charged cannot be known' end) as why,
+       w.last_at as at
+  from (select c.job_id, string_agg(distinct p.name, ',') as providers, coalesce(sum(c.charged_micros), 0)::bigint as cost,
+               coalesce(sum(c.estimated_micros) filter (where c.charged_micros is null), 0)::bigint as perhaps, count(*) as calls,
+               count(*) filter (where c.outcome in ('failed', 'cancelled') and c.charged_micros > 0 and c.late_at is null) as failed,
+               count(*) filter (where c.late_at is not null) as late,
+               count(*) filter (where c.charged_micros is null) as unknown, max(coalesce(c.late_at, c.settled_at)) as last_at
+          from kiln.call c
+          join kiln.provider p using (provider_id)
+         where c.state = 'settled'
+         group by c.job_id) w
+  join kiln.job j using (job_id)
+  left join (select l.job_id, l.amount_micros as charge from kiln.ledger l where l.kind = 'charge') l using (job_id)
+ where j.finished_at is not null and (w.cost + coalesce(l.charge, 0) > 0 or w.perhaps > 0)
+ order by w.last_at desc;
+comment on view kiln.waste is 'What calls cost that no account pays: failures that were billed, late news, excess over the estimate. For jobs that have ended.';
+comment on column kiln.waste.job is 'job_id.';
+comment on column kiln.waste.providers is 'Who was paid.';
+comment on column kiln.waste.micros is 'What the operator bears, in micro-units.';
+comment on column kiln.waste.perhaps is 'What may have been charged besides, by estimate: nobody can know.';
+comment on column kiln.waste.calls is 'How many calls the job took.';
+comment on column kiln.waste.state is 'How the job ended.';
+comment on column kiln.waste.why is 'Where it comes from.';
+comment on column kiln.waste.at is 'When the last of it was known.';
+
+create or replace view kiln.held_jobs as
+select j.job_id as job, s.name as stage, t.error_class as reason, date_trunc('second', coalesce(a.at, t.started_at)) as since,
+       p.name as provider, c.call_id as call, c.provider_request_id as request_id, t.error_message as message,
+       case when t.error_class in ('unknown', 'timeout', 'lost') and c.call_id is not null
+            then format($s$select kiln.resolve_job(%s, 'resend', 'why'); -- or 'fail'; or: kiln.resolve_job(%1$s, 'adopt', 'why', '{"request_id": "…"}')%s$s$, j.job_id,
+                        case when c.state <> 'settled' and c.timeout_at > kiln.now() then format('; resend and fail only after %s UTC', to_char(c.timeout_at at time zone 'UTC', 'HH24:MI:SS')) else '' end)
+            else format('select kiln.resume_job(%s); -- or kiln.cancel_job(%1$s)', j.job_id) end as what_to_do
+  from kiln.task_held t
+  join kiln.job j using (job_id)
+  join kiln.stage s on s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage
+  left join lateral (select c.* from kiln.call c where c.task_id = t.task_id order by c.number desc limit 1) c on true
+  left join kiln.provider p on p.provider_id = c.provider_id
+  left join lateral (select max(a.finished_at) as at from kiln.attempt a where a.job_id = j.job_id) a on true
+ order by j.job_id;
+comment on view kiln.held_jobs is 'Jobs that wait for a person''s word: since when, why, with which provider under which id, and the words to type.';
+comment on column kiln.held_jobs.job is 'job_id.';
+comment on column kiln.held_jobs.stage is 'Where it stands.';
+comment on column kiln.held_jobs.reason is 'Why, in a word: unknown (perhaps paid), timeout (accepted, and does not end), lost (paid, and its result cannot be had), poison, operator.';
+comment on column kiln.held_jobs.since is 'Since when.';
+comment on column kiln.held_jobs.provider is 'Whom it asked last.';
+comment on column kiln.held_jobs.call is 'The last call: kiln.call has what was sent.';
+comment on column kiln.held_jobs.request_id is 'The provider''s id of it, where it is known.';
+comment on column kiln.held_jobs.message is 'Why, in a sentence.';
+comment on column kiln.held_jobs.what_to_do is 'What to type.';
+
+create or replace function kiln.quantile_ms(p_counts int[], p_share float8)
+returns int
+language sql immutable
+return (select (2 ^ (n + 4))::int from (select n, sum(p_counts[n]) over (order by n) as upto, sum(p_counts[n]) over () as total from generate_series(1, 16) as n) q
+         where total > 0 and upto >= total * p_share order by n limit 1);
+comment on function kiln.quantile_ms(int[], float8) is 'The latency that this share of the replies kept within, rounded up to a power of two of milliseconds; null: no replies.';
+
+create or replace view kiln.provider_weather as
+select left(p.name, 12) as provider,
+       case when not p.is_enabled then 'off' when g.circuit = 'open' and g.open_until > kiln.now() then 'broken' when g.circuit <> 'closed' then 'trying'
+            when g.paused_until > kiln.now() then 'paused' else 'ok' end as sky,
+       to_char(nullif(greatest(case when g.circuit <> 'closed' then g.open_until end, g.paused_until, kiln.now()), kiln.now()) at time zone 'UTC', 'HH24:MI:SS') as until,
+       (select count(*) from kiln.call c where c.provider_id = p.provider_id and c.state <> 'settled') || coalesce('/' || (to_jsonb(p) ->> 'max_calls'), '') as calls,
+       (select count(*) from kiln.parked k where k.provider_id = p.provider_id) as parked,
+       n.counts[17] as replies, kiln.quantile_ms(n.counts, 0.5) as p50, kiln.quantile_ms(n.counts, 0.95) as p95,
+       n.counts[18] as "429", n.counts[19] as "5xx", n.counts[20] as lost,
+       round(kiln.spent_today(p.provider_id, null) / 1e6, 2) as today
+  from kiln.provider p
+  join kiln.gate g using (provider_id)
+ cross join lateral (select array(select case when g.window_at > kiln.now() - interval '10 minutes' then a else 0 end
+                                         + case when g.window_at > kiln.now() - interval '5 minutes' then b else 0 end
+                                    from unnest(g.counts, g.last_counts) with ordinality as u (a, b, n) order by u.n) as counts) n
+ where not p.is_local
+ order by p.name;
+comment on view kiln.provider_weather is 'How each provider is and was in the last five to ten minutes: may calls go, how many are in work and wait, latencies, errors, today''s money.';
+comment on column kiln.provider_weather.provider is 'Its name.';
+comment on column kiln.provider_weather.sky is 'ok; paused (it asked for that); broken (it kept failing: no calls); trying (one call tries it); off (switched off).';
+comment on column kiln.provider_weather.until is 'When that ends, UTC.';
+comment on column kiln.provider_weather.calls is 'Calls begun and not settled / the most there may be.';
+comment on column kiln.provider_weather.parked is 'Tasks that wait for a place, a pause, the rate or a cap.';
+comment on column kiln.provider_weather.replies is 'Replies counted, in the last five to ten minutes.';
+comment on column kiln.provider_weather.p50 is 'Half of the replies came within so many ms (rounded up to a power of two).';
+comment on column kiln.provider_weather.p95 is 'Nineteen of twenty did.';
+comment on column kiln.provider_weather."429" is 'Replies that said: too many requests.';
+comment on column kiln.provider_weather."5xx" is 'Replies that said: our fault.';
+comment on column kiln.provider_weather.lost is 'Requests without a reply: no connection, a broken one, a time-out.';
+comment on column kiln.provider_weather.today is 'What today''s calls cost, by estimate until they are settled, in the currency.';
