@@ -332,3 +332,33 @@ bool store_unlink(struct store *store, const char *key, struct err *err)
     }
     return true;
 }
+
+size_t store_list(struct store *store, unsigned folder, size_t skip, size_t most,
+                  store_file_fn *on_file, void *ctx)
+{
+    char           name[3], key[STORE_KEY_CHARS + 1];
+    int            fd;
+    DIR           *dir;
+    struct dirent *entry;
+    struct stat    st;
+    size_t         told = 0;
+
+    snprintf(name, sizeof name, "%02x", folder & 0xffu);
+    fd  = openat(store->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return 0;
+    }
+    while (told < most && (entry = readdir(dir))) {
+        snprintf(key, sizeof key, "%s/%.30s", name, entry->d_name);
+        if (strlen(entry->d_name) != STORE_KEY_CHARS - 3 || !store_key_is_valid(key)
+            || (skip > 0 && skip--) || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        on_file(ctx, key, base_unix_seconds() - st.st_mtime);
+        told++;
+    }
+    closedir(dir);
+    return told;
+}

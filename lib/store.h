@@ -47,6 +47,12 @@ MUST_CHECK bool store_put_fd(struct store *store, int fd, struct stored *stored,
 /* A descriptor for reading (close it), or -1. ENOENT is 58P01. */
 int store_read(struct store *store, const char *key, uint64_t *bytes, struct err *err);
 
+/* One of the 256 folders, 0 to 255: each file's key and age in seconds, `skip` of them left out, at most `most` told; how many
+ * were told. The folder need not exist. */
+typedef void store_file_fn(void *ctx, const char *key, int64_t age_s);
+size_t       store_list(struct store *store, unsigned folder, size_t skip, size_t most,
+                        store_file_fn *on_file, void *ctx);
+
 /* A file that is gone already is fine. */
 MUST_CHECK bool store_unlink(struct store *store, const char *key, struct err *err);
 

@@ -1,9 +1,12 @@
 /*
- * housekeeping: trash → unlink → trash_done.
+ * housekeeping: trash → unlink → trash_done, then strays → unlink.
  *
  * The row goes first and the file after, so a row never lacks its file; a runner that dies in
  * between leaves the key in the trash for the next one. Removing a file twice is harmless, so
  * runners need not agree on who does it.
+ *
+ * A runner or server that dies between storing a file and writing its row leaves a stray. So the
+ * store is gone through, some hundred names at a time, and SQL says which of them nothing names.
  */
 #include "housekeeping.h"
 
@@ -18,11 +21,17 @@
 #define MORE_MS   200
 #define AT_ONCE   "100"
 #define AT_ONCE_N 100
+#define FOLDERS   256
+#define LOOK_AT   500 /* names of the store in one question */
 
 struct housekeeping {
     struct runner    *runner;
     struct loop_timer timer;
     struct literal    gone;
+
+    unsigned       folder; /* of the store, where the next look begins */
+    size_t         skip;   /* names of it that were looked at */
+    struct literal keys, ages;
 };
 
 static void again(struct housekeeping *h, uint64_t ms)
@@ -60,6 +69,65 @@ static void unlink_all(struct housekeeping *h, const PGresult *rows)
                    NULL); /* else they come again */
 }
 
+/* ---- what never had a row ---- */
+
+static void stray_told(void *ctx, PGresult *result, const struct err *err)
+{
+    struct housekeeping *h   = ctx;
+    struct err           own = { 0 };
+
+    FAILPOINT("runner.strays.told");
+    if (err && !runner_is_passing(err))
+        log_warn("strays could not be asked for", "sqlstate", err->sqlstate, "error", err->message,
+                 NULL);
+    for (int i = 0; result && i < PQntuples(result); i++) {
+        const char *key = PQgetvalue(result, i, 0);
+
+        if (store_unlink(h->runner->store, key, &own))
+            log_info("a file that no row names was removed", "storage_key", key, NULL);
+        else
+            log_warn("a file could not be removed", "storage_key", key, "error", own.message, NULL);
+    }
+    PQclear(result);
+}
+
+static void add_file(void *ctx, const char *key, int64_t age_s)
+{
+    struct housekeeping *h = ctx;
+
+    literal_add(&h->keys, key);
+    literal_add_i64(&h->ages, age_s);
+}
+
+/* Goes on where the last look ended; a small store is seen whole each time. */
+static void ask_strays(struct housekeeping *h)
+{
+    const char *params[2];
+    size_t      told = 0;
+
+    literal_begin(&h->keys);
+    literal_begin(&h->ages);
+    for (unsigned folders = 0; folders < FOLDERS && told < LOOK_AT; folders++) {
+        size_t more = store_list(h->runner->store, h->folder, h->skip, LOOK_AT - told, add_file, h);
+
+        told += more;
+        h->skip += more;
+        if (told == LOOK_AT)
+            break;
+        h->folder = (h->folder + 1) % FOLDERS;
+        h->skip   = 0;
+    }
+    params[0] = literal_end(&h->keys);
+    params[1] = literal_end(&h->ages);
+    if (told == 0)
+        return;
+    FAILPOINT("runner.strays.asking");
+    (void)!db_send(h->runner->work, ST_STRAYS, params, stray_told, h,
+                   NULL); /* the next round does */
+}
+
+/* ---- what has none any more ---- */
+
 static void listed(void *ctx, PGresult *result, const struct err *err)
 {
     struct housekeeping *h = ctx;
@@ -70,6 +138,8 @@ static void listed(void *ctx, PGresult *result, const struct err *err)
                  NULL);
     if (result && PQntuples(result) > 0)
         unlink_all(h, result);
+    if (result)
+        ask_strays(h);
     again(h, result && PQntuples(result) == AT_ONCE_N ? MORE_MS : EVERY_MS);
     PQclear(result);
 }
@@ -102,5 +172,7 @@ void housekeeping_close(struct housekeeping *h)
         return;
     loop_timer_stop(h->runner->loop, &h->timer);
     literal_free(&h->gone);
+    literal_free(&h->keys);
+    literal_free(&h->ages);
     free(h);
 }

@@ -1,5 +1,6 @@
 /*
- * housekeeping: removes from the store, each ten seconds, the files whose rows are gone.
+ * housekeeping: removes from the store, each ten seconds, the files whose rows are gone, and those
+ * that never had one.
  *
  * Ownership: end housekeeping_open() with housekeeping_close(), after the links are closed.
  */

@@ -29,6 +29,8 @@ const struct db_statement runner_statements[ST_COUNT] = {
     [ST_UNREGISTER] = { "unregister", "select kiln_runner.unregister($1::bigint)", 1 },
     [ST_TRASH]      = { "trash", "select storage_key from kiln_runner.trash($1::int)", 1 },
     [ST_TRASH_DONE] = { "trash_done", "select kiln_runner.trash_done($1::text[])", 1 },
+    [ST_STRAYS]     = { "strays",
+                        "select storage_key from kiln_runner.strays($1::text[], $2::bigint[])", 2 },
 };
 
 bool runner_is_passing(const struct err *err)

@@ -32,6 +32,7 @@ enum statement {
     ST_UNREGISTER,
     ST_TRASH,
     ST_TRASH_DONE,
+    ST_STRAYS,
     ST_COUNT,
 };
 

@@ -71,3 +71,28 @@ begin
 end
 $$;
 comment on function kiln_runner.trash_done(text[]) is 'These files are gone from the store.';
+
+create or replace function kiln_runner.strays(p_storage_keys text[], p_ages_s bigint[])
+returns table (storage_key text)
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_keep interval := (select c.stray_keep from kiln.config c);
+begin
+    -- Whoever could not reach the database for that long may still bring the row of a file that is old by now.
+    if pg_postmaster_start_time() > pg_catalog.statement_timestamp() - v_keep then
+        return;
+    end if;
+    return query
+    select f.storage_key
+      from unnest(p_storage_keys, p_ages_s) as f (storage_key, age_s)
+     where f.age_s > extract(epoch from v_keep)
+       and not exists (select from kiln.media m where m.storage_key = f.storage_key)
+       and not exists (select from kiln.media m where m.thumbnail_key = f.storage_key)
+       and not exists (select from kiln.trash t where t.storage_key = f.storage_key);
+end
+$$;
+comment on function kiln_runner.strays(text[], bigint[]) is
+'Which of these files of the store, with their ages in seconds, nothing names and nobody will: whoever stored them died before the
+row was written (kiln.config.stray_keep). Remove them.';

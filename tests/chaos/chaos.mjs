@@ -139,12 +139,15 @@ async function storm(world, cases, label) {
     world.people();
     for (const one of cases) await strike(world, one);
     await world.calm();
+    await world.check_files();
+    const orphans = world.orphans.length;
+    await world.sweep();
     const found = await world.complaints_now();
     if (process.env.KILN_CHAOS_SQL) console.log(await world.ask(process.env.KILN_CHAOS_SQL));
     const jobs = await world.rows(`select state, count(*) as n from kiln.job group by 1 order by 1`);
     const held = await world.rows(`select coalesce(error_class, '?') as why, count(*) as n from kiln.task where state = 'held' group by 1`);
     console.log(`storm ${label}: ${cases.length} strikes, ${kills} of them kills, ${((Date.now() - started) / 1000).toFixed(1)} s; jobs ${jobs.map(row => `${row.n} ${row.state}`).join(', ')}`
-        + `${held.length ? `; held: ${held.map(row => `${row.n} ${row.why}`).join(', ')}` : ''}; ${world.orphans.length} files without a row`);
+        + `${held.length ? `; held: ${held.map(row => `${row.n} ${row.why}`).join(', ')}` : ''}; ${orphans} files without a row, all swept`);
     return found;
 }
 

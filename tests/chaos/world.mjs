@@ -208,6 +208,21 @@ export class World {
         }, ms).catch(() => this.wrong(`${Math.round(ms / 1000)} s after the last kill jobs are still open: ${open}`));
     }
 
+    /** After the sweep every file has its row. A runner looks into the trash and for strays a second after it started. */
+    async sweep() {
+        await this.ask(`update kiln.config set stray_keep = '1 s'`);
+        for (let tries = 0; tries < 4; tries++) {
+            this.red.program.signal('SIGTERM');
+            await pause(2600);
+            await this.check_files();
+            if (!this.orphans.length && await this.ask('select count(*) from kiln.trash') === '0') break;
+        }
+        await this.ask(`update kiln.config set stray_keep = '1 hour'`);
+        if (this.orphans.length) this.wrong(`${this.orphans.length} files without a row are left after the sweep: ${this.orphans.slice(0, 3)}`);
+        const trash = await this.ask('select count(*) from kiln.trash');
+        if (trash !== '0') this.wrong(`${trash} files are still in the trash after the sweep`);
+    }
+
     /** What does not hold; empty = all is well. Asks SQL, the store, the tools' marks, the clients and the stream. */
     async complaints_now() {
         const { kiln } = this;

@@ -172,6 +172,48 @@ static void other_urls_are_refused_with_a_sentence(void **state)
     }
 }
 
+struct told {
+    size_t  n;
+    char    key[STORE_KEY_CHARS + 1];
+    int64_t age_s;
+};
+
+static void note(void *ctx, const char *key, int64_t age_s)
+{
+    struct told *told = ctx;
+
+    told->n++;
+    told->age_s = age_s;
+    snprintf(told->key, sizeof(told->key), "%s", key);
+}
+
+static void a_folder_tells_its_files_a_page_at_a_time(void **state)
+{
+    struct told          told   = { 0 };
+    struct stored        stored = { 0 };
+    struct store_writer *writer = store_create(store, NULL);
+    unsigned             number;
+    char                 other[400];
+    size_t               all;
+
+    (void)state;
+    assert_true(store_write(writer, "x", 1, NULL));
+    assert_true(store_commit(writer, &stored, NULL));
+    number = (unsigned)strtoul(stored.key, NULL, 16);
+    snprintf(other, sizeof(other), "%s/deep/er/%.2s/notes", folder, stored.key);
+    close(open(other, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)); /* not ours: not told */
+    all = store_list(store, number, 0, 1000, note, &told);
+    assert_int_equal(all, told.n);
+    assert_in_range(all, 1, 999);
+    assert_in_range(told.age_s, 0, 60);
+    assert_true(store_key_is_valid(told.key));
+    assert_int_equal(store_list(store, number, all, 1000, note, &told), 0);
+    assert_int_equal(store_list(store, number, 0, 0, note, &told), 0);
+    assert_true(store_unlink(store, stored.key, NULL));
+    assert_int_equal(store_list(store, number, 0, 1000, note, &told), all - 1);
+    unlink(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +222,7 @@ int main(void)
         cmocka_unit_test(only_keys_of_the_exact_form_are_taken),
         cmocka_unit_test(a_write_that_fails_is_an_error_and_leaves_no_litter),
         cmocka_unit_test(a_whole_file_is_copied_from_its_start),
+        cmocka_unit_test(a_folder_tells_its_files_a_page_at_a_time),
         cmocka_unit_test(other_urls_are_refused_with_a_sentence),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
