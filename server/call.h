@@ -33,7 +33,14 @@ struct call {
 };
 
 /* The statements that are no route's; a route's statement is its index in routes[]. */
-enum { CALL_BEGIN_UPLOAD, CALL_OPEN_STREAM, CALL_USE_TICKET, CALL_BUS_REPLAY, CALL_OTHERS };
+enum {
+    CALL_BEGIN_UPLOAD,
+    CALL_WEBHOOK_KEYS,
+    CALL_OPEN_STREAM,
+    CALL_USE_TICKET,
+    CALL_BUS_REPLAY,
+    CALL_OTHERS
+};
 #define CALL_STATEMENT(other) (nroutes + (other))
 
 struct calls *calls_open(struct server *server, struct err *err);

@@ -144,7 +144,8 @@ void request_problem(struct request *r, const struct err *err)
     snprintf(seconds, sizeof(seconds), "%u", retry_after);
     if (retry_after)
         MHD_add_response_header(response, "Retry-After", seconds);
-    if (problem->status == 401) /* RFC 6750: no error code where no token was sent */
+    if (problem->status == 401 && r->route->auth != AUTH_NONE)
+        /* RFC 6750: no error code where no token was sent */
         MHD_add_response_header(response, "WWW-Authenticate",
                                 r->has_token ? "Bearer realm=\"kiln\", error=\"invalid_token\""
                                              : "Bearer realm=\"kiln\"");
@@ -234,6 +235,8 @@ static bool body_is_welcome(struct request *r)
         refuse(r, "H0413", "The body may have 1 MiB.");
         return false;
     }
+    if (r->route->handler->is_raw)
+        return true;
     if (!type || strncasecmp(type, "application/json", 16) != 0 || !strchr("; \t", type[16])) {
         refuse(r, "H0415", "The body must be application/json.");
         return false;

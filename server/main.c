@@ -22,6 +22,7 @@
 #include "server.h"
 #include "sse.h"
 #include "store.h"
+#include "webhook.h"
 
 #define PROGRAM "kiln-server"
 #define DRAIN_MS \
@@ -194,9 +195,10 @@ static bool open_parts(struct program *program, const struct options *opt, struc
     struct token_keys keys   = { program->cfg.jwt_secret, program->cfg.jwt_secret_previous,
                                  program->cfg.jwt_issuer, program->cfg.jwt_audience };
 
-    server->auth    = auth_open(&keys, program->cfg.admin_key);
-    server->metrics = metrics_open();
-    server->calls   = calls_open(server, err);
+    server->auth     = auth_open(&keys, program->cfg.admin_key);
+    server->metrics  = metrics_open();
+    server->webhooks = webhooks_open();
+    server->calls    = calls_open(server, err);
     if (!server->calls)
         return false;
     if (server->roles & ROLE_API && !(server->store = store_open(media_url(program), err)))
@@ -220,6 +222,7 @@ static void close_parts(struct server *server)
     calls_close(server->calls);
     sse_close(server->sse);
     store_close(server->store);
+    webhooks_close(server->webhooks);
     metrics_close(server->metrics);
     auth_close(server->auth);
     loop_close(server->loop);

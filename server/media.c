@@ -249,7 +249,7 @@ static void put_finish(struct request *r)
         on_finish_reply(r, NULL, &err);
 }
 
-const struct handler media_put = { put_begin, put_take, put_finish };
+const struct handler media_put = { .begin = put_begin, .take = put_take, .finish = put_finish };
 
 /* ---- GET, HEAD ---- */
 

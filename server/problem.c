@@ -41,6 +41,10 @@ static const struct problem problems[] = {
       10 }, /* the store's disk: an operator mends it */
 
     /* Said by this server */
+    { "HW001", 401, "webhook_signature_invalid", "The signature is missing or wrong", true, 0 },
+    { "HW002", 401, "webhook_timestamp_old", "The time of the signature is too far from now", true,
+      0 },
+    { "HW003", 401, "webhook_key_unknown", "There is no key to check the signature with", true, 0 },
     { "H0404", 404, "not_found", "Not found", true, 0 },
     { "H0405", 405, "method_not_allowed", "Method not allowed", true, 0 },
     { "H0410", 410, "gone", "Gone", true, 0 }, /* a media row without its file */

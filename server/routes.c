@@ -12,6 +12,7 @@
 #include "metrics.h"
 #include "server.h"
 #include "sse.h"
+#include "webhook.h"
 
 #define V1 "/api/v1"
 
@@ -46,11 +47,19 @@ const struct route routes[] = {
       ROLE_API },
     { "GET", V1 "/events", AUTH_STREAM, &sse_events, NULL, 200, POOL_READ, ROLE_REALTIME },
 
+    /* Providers: their signature is who they are */
+    { "POST", V1 "/webhooks/{provider}", AUTH_NONE, &webhook_receive, "receive_webhook", 200,
+      POOL_WRITE, ROLE_API },
+
     /* Administration */
     { "GET", V1 "/admin/jobs", AUTH_ADMIN, &call_sql, "list_jobs", 200, POOL_READ, ROLE_API },
     { "POST", V1 "/admin/jobs/{id}/cancel", AUTH_ADMIN, &call_sql, "cancel_job", 202, POOL_WRITE,
       ROLE_API },
     { "POST", V1 "/admin/jobs/{id}/retry", AUTH_ADMIN, &call_sql, "retry_job", 202, POOL_WRITE,
+      ROLE_API },
+    { "POST", V1 "/admin/jobs/{id}/resolve", AUTH_ADMIN, &call_sql, "resolve_job", 200, POOL_WRITE,
+      ROLE_API },
+    { "GET", V1 "/admin/providers", AUTH_ADMIN, &call_sql, "list_providers", 200, POOL_READ,
       ROLE_API },
 
     /* For those who run it */

@@ -29,6 +29,7 @@ struct handler {
     void (*take)(struct request *r, const char *data,
                  size_t bytes);        /* NULL: the body is collected */
     void (*finish)(struct request *r); /* the whole body is here */
+    bool is_raw;                       /* the body that is collected may be of any type */
 };
 
 struct route {

@@ -41,6 +41,9 @@ static const char *find_header(void *ctx, const char *name)
 #define OTHER_JWK \
     "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw\"}"
 
+static const char x25519_jwks[] = "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":"
+                                  "\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+
 static const char fal_body[] =
     "{\"request_id\":\"" FAL_ID "\",\"gateway_request_id\":\"" FAL_ID
     "\",\"status\":\"OK\",\"payload\":{\"images\":[{\"url\":\"https://v3.fal.media/files/x/y.png\","
@@ -208,16 +211,9 @@ static void any_of_several_keys_may_have_made_it(void **state)
 
 static void without_a_key_nothing_is_believed(void **state)
 {
-    static const char *const none[] = { NULL,
-                                        "",
-                                        "null",
-                                        "{",
-                                        "[]",
-                                        "{}",
-                                        "{\"keys\":[]}",
-                                        "{\"keys\":{}}",
-                                        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":"
-                                        "\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}" };
+    static const char *const none[] = { NULL,       "",   "null",          "{",
+                                        "[]",       "{}", "{\"keys\":[]}", "{\"keys\":{}}",
+                                        x25519_jwks };
 
     (void)state;
     for (size_t i = 0; i < countof(none); i++) {
