@@ -19,6 +19,7 @@
 #define SECONDS_CHARS_MAX 12
 #define ED25519_BYTES     32
 #define SEAL_BYTES        64 /* of an Ed25519 signature */
+#define SEAL_CHARS        128
 
 /* ---- small forms ---- */
 
@@ -175,7 +176,7 @@ static enum signature_verdict check_fal(const struct signature_keys    *keys,
     const char   *id   = header(request, "X-Fal-Webhook-Request-Id", HEADER_BYTES_MAX);
     const char   *user = header(request, "X-Fal-Webhook-User-Id", HEADER_BYTES_MAX);
     const char   *time = header(request, "X-Fal-Webhook-Timestamp", SECONDS_CHARS_MAX);
-    const char   *text = header(request, "X-Fal-Webhook-Signature", 2 * SEAL_BYTES);
+    const char   *text = header(request, "X-Fal-Webhook-Signature", SEAL_CHARS);
     unsigned char seal[SEAL_BYTES];
     char          message[2 * HEADER_BYTES_MAX + 100];
     int64_t       seconds;

@@ -7,32 +7,33 @@ set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan
 as $$
 declare
     v_path    text := '/api/v1/admin/jobs/' || p_job.job_id;
-    v_stage   text;
-    v_since   timestamptz;
+    v_held    jsonb;
     v_actions text[] := case when p_job.state in ('queued', 'running') then '{cancel}'::text[]
                              when p_job.state = 'held' then '{resend,fail,adopt,cancel}'
                              when p_job.state in ('completed', 'failed', 'cancelled') then '{retry}'
                              else '{}' end;
 begin
     if p_job.state = 'held' then
-        select s.name, t.started_at into v_stage, v_since
-          from kiln.task_held t
-          join kiln.stage s on s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage
-         where t.task_id between kiln.task_id(p_job.job_id, 0) and kiln.task_id(p_job.job_id, 99, 99)
-         order by t.task_id
+        select jsonb_build_object('stage', h.stage, 'reason', h.reason, 'message', h.message, 'since', kiln.render_time(h.since),
+                                  'provider', h.provider, 'request_id', h.request_id, 'call_id', h.call::text,
+                                  'resend_after', (select kiln.render_time(c.timeout_at) from kiln.call c
+                                                    where c.call_id = h.call and c.state <> 'settled' and c.timeout_at > kiln.now()))
+          into v_held
+          from kiln.held_jobs h
+         where h.job = p_job.job_id
          limit 1;
     end if;
     return kiln.render_job(p_job)::jsonb || jsonb_build_object(
         'account_id', p_job.account_id::text,
-        'held', case when p_job.state = 'held' then jsonb_build_object(
-            'stage', v_stage, 'reason', p_job.error_code, 'message', p_job.error_message, 'claimed_at', kiln.render_time(v_since)) end,
+        'held', v_held,
         'actions', v_actions,
         'links', (select coalesce(jsonb_object_agg(a, v_path || '/' || a), '{}')
                     from (select distinct case when a in ('resend', 'fail', 'adopt') then 'resolve' else a end as a from unnest(v_actions) as a) as links));
 end
 $$;
 comment on function kiln.render_job_for_admin(kiln.job) is
-'A job, as administrators see it: with its account, why it is held, and what may be done about it (resend, fail and adopt go to /resolve).';
+'A job, as administrators see it: with its account, why it is held (as kiln.held_jobs says; resend_after: resend and fail are
+refused until then), and what may be done about it (resend, fail and adopt go to /resolve).';
 
 create or replace function kiln.held_job_ids(p_before bigint, p_limit int)
 returns bigint[]
@@ -123,3 +124,54 @@ end
 $$;
 comment on function kiln_api.retry_job(bigint, jsonb, jsonb, text) is
 'POST /admin/jobs/{id}/retry: {seed?, reason?, prompt?} as for one''s own; the new job is its account''s. KN001: it has not ended.';
+
+create or replace function kiln.render_weather(p_provider_id smallint)
+returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+    v_provider kiln.provider;
+    v_gate     kiln.gate;
+    v_counts   int[];
+    v_about    jsonb;
+begin
+    select p.* into v_provider from kiln.provider p where p.provider_id = p_provider_id;
+    select g.* into v_gate from kiln.gate g where g.provider_id = p_provider_id;
+    v_counts := kiln.recent_counts(v_gate);
+    v_about := to_jsonb(v_provider);
+    return json_build_object(
+        'name', v_provider.name, 'description', v_provider.description, 'is_enabled', v_provider.is_enabled, 'is_local', v_provider.is_local,
+        'sky', kiln.sky(v_provider, v_gate), 'until', kiln.render_time(kiln.sky_until(v_gate)),
+        'why', case when v_gate.paused_until > kiln.now() then v_gate.paused_why end,
+        'calls', (select json_build_object('open', count(*) filter (where c.state = 'open'), 'accepted', count(*) filter (where c.state = 'accepted'),
+                                           'unknown', count(*) filter (where c.state = 'unknown'), 'max', v_about -> 'max_calls')
+                    from kiln.call c where c.provider_id = p_provider_id and c.state <> 'settled'),
+        'rate', case when v_about ->> 'rate_per_minute' is not null
+                     then json_build_object('per_minute', v_about -> 'rate_per_minute', 'burst', v_about -> 'rate_burst') end,
+        'parked', (select coalesce(json_object_agg(k.reason, k.tasks), '{}')
+                     from (select k.reason, count(*) as tasks from kiln.parked k where k.provider_id = p_provider_id group by k.reason) k),
+        'recent', json_build_object('replies', coalesce(v_counts[17], 0), 'p50_ms', kiln.quantile_ms(v_counts, 0.5), 'p95_ms', kiln.quantile_ms(v_counts, 0.95),
+                                    'rate_limited', coalesce(v_counts[18], 0), 'server_errors', coalesce(v_counts[19], 0), 'lost', coalesce(v_counts[20], 0)),
+        'today', json_build_object('spent', kiln.spent_today(p_provider_id, null), 'cap', v_about -> 'day_cap_micros', 'currency', (select c.currency from kiln.config c)),
+        'secret', case when v_about -> 'auth' ->> 'env' is not null then json_build_object(
+            'env', v_about -> 'auth' ->> 'env',
+            'runners', (select count(*) from kiln.runner_secret s join kiln.runner r using (runner_id)
+                         where r.ended_at is null and v_about -> 'auth' ->> 'env' = any (s.names))) end);
+end
+$$;
+comment on function kiln.render_weather(smallint) is
+'A provider, as administrators see it: may calls go and until when not (kiln.sky), calls in work, tasks that wait and why, how it answered in the last five to
+ten minutes, today''s money in micro-units, and how many runners have its secret.';
+
+create or replace function kiln_api.list_providers(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.require_admin(p_actor);
+    return json_build_object('items', (select coalesce(json_agg(kiln.render_weather(p.provider_id) order by p.name), '[]') from kiln.provider p), 'next_cursor', null);
+end
+$$;
+comment on function kiln_api.list_providers(bigint, jsonb, jsonb, text) is 'GET /admin/providers: all of them at once, with their weather.';

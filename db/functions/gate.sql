@@ -361,3 +361,43 @@ end
 $$;
 comment on function kiln_runner.offer_secrets(bigint, text[]) is
 'Says which of the wanted secrets a runner has (set and not empty); never the secrets. Calls of other providers are then left to other runners. KN011: register again.';
+
+create or replace function kiln.sky(p_provider kiln.provider, p_gate kiln.gate)
+returns text
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    return case when not p_provider.is_enabled then 'off'
+                when p_gate.circuit = 'open' and p_gate.open_until > kiln.now() then 'broken'
+                when p_gate.circuit <> 'closed' then 'trying'
+                when p_gate.paused_until > kiln.now() then 'paused'
+                else 'ok' end;
+end
+$$;
+comment on function kiln.sky(kiln.provider, kiln.gate) is
+'ok; paused (the provider asked for that); broken (it kept failing: no calls); trying (one call tries it); off (switched off).';
+
+create or replace function kiln.sky_until(p_gate kiln.gate)
+returns timestamptz
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    return nullif(greatest(case when p_gate.circuit <> 'closed' then p_gate.open_until end, p_gate.paused_until, kiln.now()), kiln.now());
+end
+$$;
+comment on function kiln.sky_until(kiln.gate) is 'Until when no call may begin, or the one that tries is awaited; null: nothing ends.';
+
+create or replace function kiln.recent_counts(p_gate kiln.gate)
+returns int[]
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    return array(select case when p_gate.window_at > kiln.now() - interval '10 minutes' then a else 0 end
+                        + case when p_gate.window_at > kiln.now() - interval '5 minutes' then b else 0 end
+                   from unnest(p_gate.counts, p_gate.last_counts) with ordinality as u (a, b, n) order by u.n);
+end
+$$;
+comment on function kiln.recent_counts(kiln.gate) is 'kiln.gate.counts of the last five to ten minutes.';

@@ -105,9 +105,8 @@ comment on function kiln.quantile_ms(int[], float8) is 'The latency that this sh
 
 create or replace view kiln.provider_weather as
 select left(p.name, 12) as provider,
-       case when not p.is_enabled then 'off' when g.circuit = 'open' and g.open_until > kiln.now() then 'broken' when g.circuit <> 'closed' then 'trying'
-            when g.paused_until > kiln.now() then 'paused' else 'ok' end as sky,
-       to_char(nullif(greatest(case when g.circuit <> 'closed' then g.open_until end, g.paused_until, kiln.now()), kiln.now()) at time zone 'UTC', 'HH24:MI:SS') as until,
+       kiln.sky(p, g) as sky,
+       to_char(kiln.sky_until(g) at time zone 'UTC', 'HH24:MI:SS') as until,
        (select count(*) from kiln.call c where c.provider_id = p.provider_id and c.state <> 'settled') || coalesce('/' || (to_jsonb(p) ->> 'max_calls'), '') as calls,
        (select count(*) from kiln.parked k where k.provider_id = p.provider_id) as parked,
        n.counts[17] as replies, kiln.quantile_ms(n.counts, 0.5) as p50, kiln.quantile_ms(n.counts, 0.95) as p95,
@@ -115,9 +114,7 @@ select left(p.name, 12) as provider,
        round(kiln.spent_today(p.provider_id, null) / 1e6, 2) as today
   from kiln.provider p
   join kiln.gate g using (provider_id)
- cross join lateral (select array(select case when g.window_at > kiln.now() - interval '10 minutes' then a else 0 end
-                                         + case when g.window_at > kiln.now() - interval '5 minutes' then b else 0 end
-                                    from unnest(g.counts, g.last_counts) with ordinality as u (a, b, n) order by u.n) as counts) n
+ cross join lateral (select kiln.recent_counts(g) as counts) n
  where not p.is_local
  order by p.name;
 comment on view kiln.provider_weather is 'How each provider is and was in the last five to ten minutes: may calls go, how many are in work and wait, latencies, errors, today''s money.';

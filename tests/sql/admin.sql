@@ -1,6 +1,7 @@
 -- Administration over REST: who may, what is shown, what is done.
 begin;
 \ir ../fixtures/fixture.sql
+\ir ../fixtures/money.sql
 select no_plan();
 select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
 
@@ -10,7 +11,7 @@ create temporary table s as select x as state, fixture.job_in(x, case when x in 
 
 -- Who may -----------------------------------------------------------------------------------------------------------------
 
-create temporary table f as select f, p from (values ('list_jobs', '{}'::jsonb), ('cancel_job', '{"id": "1"}'), ('retry_job', '{"id": "1"}')) v (f, p);
+create temporary table f as select f, p from (values ('list_jobs', '{}'::jsonb), ('cancel_job', '{"id": "1"}'), ('retry_job', '{"id": "1"}'), ('resolve_job', '{"id": "1"}'), ('list_providers', '{}')) v (f, p);
 select throws_ok(format('select fixture.call(%L, %L, %L)', 'ann', f, p), 'KN004', null, f || ' is refused to a user') from f;
 select throws_ok(format('select fixture.call(null, %L, %L)', f, p), 'KN009', null, 'and to nobody') from f;
 select throws_ok(format('select kiln_api.%I(%s, %L, %L, null)', f, fixture.account('admin'), p, '{}'), 'KN009', null, f || ' believes act_as() only') from f;
@@ -27,7 +28,7 @@ select is((select role from kiln.account where account_id = actor), 'user', 'whi
 
 select is(pg_temp.ids('{}'), (select string_agg(job_id::text, ' ' order by job_id desc) from s), 'everybody''s jobs, newest first');
 select is(pg_temp.ids(jsonb_build_object('state', state)), job_id::text, 'those that are ' || state) from s;
-select is(pg_temp.jobs('{"state": "held"}') -> 'items' -> 0 -> 'held', '{"stage": "one", "reason": "unknown", "message": "It went wrong.", "claimed_at": "2030-01-01T12:00:00.000Z"}', 'a held job says where and why');
+select is(pg_temp.jobs('{"state": "held"}') -> 'items' -> 0 -> 'held', '{"stage": "one", "reason": "unknown", "message": "It went wrong.", "since": "2030-01-01T12:00:00.000Z", "provider": null, "request_id": null, "call_id": null, "resend_after": null}', 'a held job says where and why');
 select is(j -> 'held', 'null', 'one that is not held does not') from jsonb_array_elements(pg_temp.jobs('{"state": "running"}') -> 'items') j;
 select is(j ->> 'account_id', fixture.account('bob')::text, 'each says whose it is') from jsonb_array_elements(pg_temp.jobs('{"state": "held"}') -> 'items') j;
 select is(pg_temp.jobs(jsonb_build_object('state', state)) -> 'items' -> 0 -> 'actions', a::jsonb, 'what may be done with one that is ' || state)
@@ -74,6 +75,44 @@ select is((job ->> 'parent_id', job ->> 'account_id', job ->> 'state', job ->> '
 select is(fixture.call('admin', 'retry_job', jsonb_build_object('id', job_id::text), p_body => '{"seed": "7", "reason": "a colleague asked"}', p_key => 'once') ->> 'id', job ->> 'id', 'once for one Idempotency-Key') from r;
 select is(fixture.bad_fields(format('select fixture.call(%L, %L, %L, p_body => %L)', 'admin', 'retry_job', jsonb_build_object('id', job_id::text), '{"seed": -1, "prompt": "", "what": 1, "reason": 7}')), '/prompt /reason /seed /what', 'with fields that are right') from r;
 select throws_ok(format('select fixture.call(%L, %L, %L)', 'admin', 'retry_job', jsonb_build_object('id', job ->> 'id')), 'KN001', null, 'what has not ended is not tried again') from r;
+
+-- What a person says about a held job -------------------------------------------------------------------------------------
+
+create temporary table h as select fixture.pay(100) as job_id;
+create temporary table hs as select fixture.begin(job_id) as step from h;
+select fixture.trouble(step, 'reply', true) from hs \g /dev/null
+create function pg_temp.held() returns jsonb language sql as $$ select j from h, jsonb_array_elements(pg_temp.jobs('{"state": "held"}') -> 'items') j where j ->> 'id' = h.job_id::text $$;
+create function pg_temp.resolve(p_body text) returns jsonb language sql as $$ select fixture.call('admin', 'resolve_job', jsonb_build_object('id', job_id::text), p_body => p_body) from h $$;
+select is(pg_temp.held() -> 'held' ->> 'provider', 'pay', 'a job whose paid outcome is unknown says with whom');
+select is(pg_temp.held() -> 'held' ->> 'resend_after', '2030-01-01T12:01:10.000Z', 'and until when it may still be answered');
+select is(fixture.refusal($$ select pg_temp.resolve('{"action": "resend", "reason": "it was not charged"}') $$) ->> 'code', 'KN014', 'before that it is not sent again');
+select fixture.pass('2 minutes') \g /dev/null
+select is(pg_temp.held() -> 'held' -> 'resend_after', 'null', 'afterwards it may be');
+select is(fixture.bad_fields(format('select pg_temp.resolve(%L)', b)), f, b || ' is refused') from (values
+    ('{}', '/action /reason'), ('{"action": "pray", "reason": "x"}', '/action'), ('{"action": "fail"}', '/reason'), ('{"action": "fail", "reason": "  "}', '/reason'),
+    ('{"action": "adopt", "reason": "x"}', '/output'), ('{"action": "adopt", "reason": "x", "output": []}', '/output'), ('{"action": "fail", "reason": "x", "who": "me"}', '/who'),
+    ('{"action": 1, "reason": {}}', '/action /reason')) v (b, f);
+select is(pg_temp.resolve('{"action": "resend", "reason": "it was not charged"}') ->> 'state', 'running', 'with an administrator''s word it goes on');
+select is((select r.action || ': ' || r.reason || ', ' || r.actor from kiln.resolution r join h using (job_id)), 'resend: it was not charged, account ' || fixture.account('admin'), 'which is kept, with who said it');
+select throws_ok($$ select pg_temp.resolve('{"action": "fail", "reason": "x"}') $$, 'KN001', null, 'what is not held is not resolved');
+
+-- The weather -------------------------------------------------------------------------------------------------------------
+
+create function pg_temp.pay() returns jsonb language sql as $$ select p from jsonb_array_elements(fixture.call('admin', 'list_providers') -> 'items') p where p ->> 'name' = 'pay' $$;
+select is((select array_agg(p ->> 'name' order by p ->> 'name') from jsonb_array_elements(fixture.call('admin', 'list_providers') -> 'items') p), (select array_agg(p.name order by p.name) from kiln.provider p), 'every provider is listed');
+select is(jsonb_build_array(pg_temp.pay() -> 'sky', pg_temp.pay() -> 'until', pg_temp.pay() -> 'why'), '["ok", null, null]', 'one that works says so');
+select fixture.accepted('weather-1') \g /dev/null
+select is(pg_temp.pay() -> 'calls', '{"open": 0, "accepted": 1, "unknown": 0, "max": null}', 'with its calls in work');
+select is((pg_temp.pay() -> 'recent' ->> 'replies')::int > 0 and (pg_temp.pay() -> 'recent' ->> 'p50_ms')::int = 128, true, 'and how it answers');
+select fixture.answer(fixture.begin(fixture.pay(100)), 429, '{"error": "slower"}', p_headers => '{"retry-after": "30"}') \g /dev/null
+update kiln.gate g set paused_until = kiln.now() + interval '30 seconds', paused_why = 'slower' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
+select is(jsonb_build_array(pg_temp.pay() -> 'sky', pg_temp.pay() -> 'until', pg_temp.pay() -> 'why', pg_temp.pay() -> 'recent' -> 'rate_limited'), '["paused", "2030-01-01T12:02:30.000Z", "slower", 1]', 'one that asked for a pause says until when, and why');
+update kiln.gate g set circuit = 'open', open_until = kiln.now() + interval '1 minute' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
+select is(jsonb_build_array(pg_temp.pay() -> 'sky', pg_temp.pay() -> 'until'), '["broken", "2030-01-01T12:03:00.000Z"]', 'one that kept failing');
+update kiln.provider set is_enabled = false, max_calls = 3, auth = '{"header": "Authorization", "env": "PAY_KEY"}' where name = 'pay';
+select is(jsonb_build_array(pg_temp.pay() -> 'sky', pg_temp.pay() -> 'calls' -> 'max', pg_temp.pay() -> 'secret'), '["off", 3, {"env": "PAY_KEY", "runners": 0}]', 'one that is switched off; its limit, and who has its secret');
+select kiln_runner.offer_secrets(fixture.runner('{image}'), '{PAY_KEY}') \g /dev/null
+select is(pg_temp.pay() -> 'secret' ->> 'runners', '1', 'a runner that has it counts');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select finish();
 rollback;
