@@ -13,6 +13,7 @@ import fs from 'node:fs';
 import { pause } from '../e2e/lib.mjs';
 import { points } from './failpoints.mjs';
 import { mutants } from './mutants.mjs';
+import { write_page } from './page.mjs';
 import { LEASE_S, random_of, World } from './world.mjs';
 
 const option = name => { const at = process.argv.indexOf(`--${name}`); return at < 0 ? undefined : process.argv[at + 1]; };
@@ -45,14 +46,16 @@ const victims = {
     deaf: async (world, hit) => { hit.who.wire.mode = 'deaf'; hit.go(); await pause(150); hit.who.wire.open(); },
     hole: async (world, hit) => { hit.who.wire.mode = 'hole'; hit.go(); await pause(400); hit.who.wire.open(); },
     error: async (world, hit) => { hit.go('e'); },
+    disk: async (world, hit) => { const empty = world.fill_disk(); hit.go(); await pause(500); empty(); },
     freeze: async (world, hit) => { await pause((LEASE_S + 2.5) * 1000); },
     clock: async world => { await world.jump(world.random.one([LEASE_S + 2, 61, 3600, -2])); },
 };
 const is_kill = name => ['self', 'other', 'server', 'backend', 'session', 'postmaster'].includes(name);
 
 function victims_of({ name, program }) {
-    if (name === 'store.writing') return ['self', 'error', 'backend', 'postmaster', 'server'];
+    if (name === 'store.writing') return ['self', 'error', 'disk', 'backend', 'postmaster', 'server'];
     const list = ['self', 'backend', 'postmaster', 'session', 'cut'];
+    if (/^store\.(syncing|renaming)|file\.storing|upload\.begun/.test(name)) list.push('disk');
     if (program === 'runner') list.push('other', 'server');
     if (program === 'server' || program === 'lib') list.push('other');
     if (/asking|sending|db\.sent/.test(name)) list.push('deaf', 'hole');
@@ -77,7 +80,7 @@ function make_plan(random) {
     const chosen_points = points.filter(point => !option('points') || new RegExp(option('points')).test(point.name));
     const wanted = option('victims')?.split(',');
     const cases = [];
-    const add = (point, victim) => { if (!wanted || wanted.includes(victim)) cases.push({ point: point.name, victim, nth: 1 + (is_often(point.name) ? random.below(12) : 0) }); };
+    const add = (point, victim) => { if (victim === 'disk' && !process.env.KILN_CHAOS_DISK) return; if (!wanted || wanted.includes(victim)) cases.push({ point: point.name, victim, nth: 1 + (is_often(point.name) ? random.below(12) : 0) }); };
     if (option('strikes')) {
         for (const text of option('strikes').split(',')) { const [name, victim] = text.split(':'); add(points.find(point => point.name === name), victim); }
         return [cases];
@@ -106,7 +109,7 @@ const short_form = [
     ['server.write.asking', 'deaf'], ['server.write.answered', 'self'], ['server.upload.stored', 'self'], ['server.stream.writing', 'self'],
     ['server.bus.read.answered', 'session'], ['runner.starting', 'self'], ['runner.claimed', 'postmaster'], ['runner.reported', 'self'],
     ['runner.report.asking', 'cut'], ['store.stored', 'self'], ['runner.beaten', 'other'], ['db.answered', 'session'], ['server.write.answered', 'backend'],
-    ['store.writing', 'error'], ['runner.registered', 'self'], ['runner.ticked', 'server'], ['runner.cycle.asking', 'cut'], ['runner.claimed', 'deaf'],
+    ['store.writing', 'error'], ['store.syncing', 'disk'], ['runner.registered', 'self'], ['runner.ticked', 'server'], ['runner.cycle.asking', 'cut'], ['runner.claimed', 'deaf'],
 ];
 
 // --- a storm ---------------------------------------------------------------------------------------------------------------
@@ -146,9 +149,10 @@ async function storm(world, cases, label) {
     if (process.env.KILN_CHAOS_SQL) console.log(await world.ask(process.env.KILN_CHAOS_SQL));
     const jobs = await world.rows(`select state, count(*) as n from kiln.job group by 1 order by 1`);
     const held = await world.rows(`select coalesce(error_class, '?') as why, count(*) as n from kiln.task where state = 'held' group by 1`);
-    console.log(`storm ${label}: ${cases.length} strikes, ${kills} of them kills, ${((Date.now() - started) / 1000).toFixed(1)} s; jobs ${jobs.map(row => `${row.n} ${row.state}`).join(', ')}`
-        + `${held.length ? `; held: ${held.map(row => `${row.n} ${row.why}`).join(', ')}` : ''}; ${orphans} files without a row, all swept`);
-    return found;
+    const told = { jobs: jobs.map(row => `${row.n} ${row.state}`).join(', '), held: held.map(row => `${row.n} ${row.why}`).join(', ') };
+    console.log(`storm ${label}: ${cases.length} strikes, ${kills} of them kills, ${((Date.now() - started) / 1000).toFixed(1)} s; jobs ${told.jobs}`
+        + `${held.length ? `; held: ${told.held}` : ''}; ${orphans} files without a row, all swept`);
+    return { found, ...told };
 }
 
 async function run() {
@@ -157,32 +161,33 @@ async function run() {
     console.log(`seed ${seed}${only_storm === undefined ? '' : `, storm ${only_storm} only`}: ${plan.flat().length} strikes in ${plan.length} storms${mutant ? `; mutant ${mutant}` : ''}`);
     const world = new World(random_of(seed * 7919 + (only_storm ?? 0)));
     const started = Date.now();
-    let failed = 0;
+    let failed = 0, storms = 0, last;
     try {
         await world.begin({ log: process.env.KILN_CHAOS_LOG ? text => console.log(text) : () => {} });
         if (mutant) await mutants[mutant](world);
         for (const [index, cases] of plan.entries()) {
             if (only_storm !== undefined && index !== only_storm) continue;
             world.random = random_of(seed * 7919 + index);
-            const found = await storm(world, cases, `${seed}:${index}`);
+            const { found, ...more } = await storm(world, cases, `${seed}:${index}`);
+            last = more;
+            storms++;
             if (!found.length) continue;
             failed += found.length;
             console.log(`NOT WELL, KILN_CHAOS_SEED=${seed}:${index}`);
             for (const complaint of found.slice(0, 30)) console.log(`  ${complaint}`);
             break;          // what follows stands on broken ground
         }
-        report(world, started);
+        const { kills, strikes } = report(world, started, { storms: { size: plan[0].length, count: storms, complaints: failed }, ...last });
+        console.log(failed ? `${failed} complaints after ${kills} kills` : `${kills} kills, ${strikes} strikes, no complaint`);
     } finally {
         await world.end();
     }
-    const kills = [...table].filter(([key]) => is_kill(key.split(' ')[1])).reduce((sum, [, cell]) => sum + cell.done, 0);
-    console.log(failed ? `${failed} complaints after ${kills} kills` : `${kills} kills, ${[...table.values()].reduce((sum, cell) => sum + cell.done, 0)} strikes, no complaint`);
     process.exitCode = failed ? 1 : 0;
 }
 
 // --- the table -------------------------------------------------------------------------------------------------------------
 
-function report(world, started) {
+function report(world, started, sum) {
     const hits = world.failpoints.hits();
     const columns = Object.keys(victims).filter(victim => [...table.keys()].some(key => key.endsWith(` ${victim}`)));
     const rows = points.filter(point => [...table.keys()].some(key => key.startsWith(`${point.name} `)));
@@ -194,9 +199,11 @@ function report(world, started) {
     if (!is_short || process.env.KILN_CHAOS_LOG) console.log(`\n${lines.join('\n')}\n`);
     if (unreached.length) console.log(`never reached: ${unreached.join(', ')}`);
     if (process.env.KILN_CHAOS_LOG) console.log(JSON.stringify(world.counts, null, 1), world.kept.map(one => `${one.name} ${one.starts} starts`).join(', '));
-    if (process.env.KILN_CHAOS_DOC) write_page(process.env.KILN_CHAOS_DOC, lines, world, started);
+    const kills = [...table].filter(([key]) => is_kill(key.split(' ')[1])).reduce((sum, [, one]) => sum + one.done, 0);
+    const strikes = [...table.values()].reduce((sum, one) => sum + one.done, 0);
+    if (process.env.KILN_CHAOS_DOC) write_page(process.env.KILN_CHAOS_DOC, { seed, table, columns, hits, kills, strikes, ...sum, minutes: ((Date.now() - started) / 60000).toFixed(0) });
+    return { kills, strikes };
 }
-function write_page() {}
 
 await run();
 process.exit();

@@ -1,5 +1,6 @@
 // What the storms rage over: PostgreSQL, a server and two runners, each behind a wire of its own, people who ask for things,
 // and a keeper who starts again whatever died. Nothing here knows about fail points but that they are on.
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -54,6 +55,7 @@ export class World {
         const kiln = this.kiln = new Kiln();
         await kiln.start_database(['--fast', '--set', 'synchronous_commit=on', '--set', 'restart_after_crash=on', '--set', 'log_min_messages=fatal']);
         this.failpoints = new Failpoints(kiln.folder);
+        this.has_disk = !!process.env.KILN_CHAOS_DISK && spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'kiln-chaos', kiln.media]).status === 0;
         Object.assign(kiln.env, this.failpoints.env, { KILN_LOG_LEVEL: 'warn' });
         await kiln.psql(`update kiln.config set lease = '${LEASE_S} s'`);
         this.marks = path.join(kiln.folder, 'marks');
@@ -124,6 +126,14 @@ export class World {
     async jump(seconds) {
         this.clock_s += seconds;
         await this.ask(`create or replace function kiln.now() returns timestamptz language sql stable parallel safe return pg_catalog.statement_timestamp() + interval '${this.clock_s} s'`);
+    }
+
+    /** The media store has no byte left until the function that this gives back is called. */
+    fill_disk() {
+        const filler = path.join(this.kiln.media, 'filler'), fd = fs.openSync(filler, 'w'), block = Buffer.alloc(65536);
+        for (let bytes = block.length; bytes > 0;) try { fs.writeSync(fd, block, 0, bytes); } catch { bytes >>= 4; }
+        fs.closeSync(fd);
+        return () => fs.rmSync(filler, { force: true });
     }
 
     who(pid) {
@@ -304,6 +314,9 @@ export class World {
         this.is_busy = false;
         this.failpoints?.end();
         for (const one of this.kept ?? []) { one.wire?.end(); one.program?.signal('SIGCONT'); }
+        if (this.has_disk) for (const program of this.kiln.programs) program.signal('SIGKILL');
+        if (this.has_disk) await Promise.all([...this.kiln.programs].map(program => program.exit));
+        if (this.has_disk) spawnSync('umount', [this.kiln.media]);
         this.kiln.end_now();
     }
 }
