@@ -97,7 +97,7 @@ function make_plan(random) {
     for (let i = 0; i < Number(process.env.KILN_CHAOS_SLOW ?? 10) && steady.length; i++) for (const victim of ['freeze', 'clock']) add(random.one(steady), victim);
     random.shuffle(cases);
     const storms = [];
-    while (cases.length) storms.push(cases.splice(0, 40));
+    while (cases.length) storms.push(cases.splice(0, 60));
     return storms;
 }
 const is_often = name => /^db\.(sending|sent|answered)|^runner\.(cycle|tick)|^server\.(bus\.read|stream)/.test(name);
