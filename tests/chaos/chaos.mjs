@@ -45,29 +45,35 @@ const victims = {
     cut: async (world, hit) => { hit.who.wire.cut(); hit.go(); await pause(60); hit.who.wire.open(); },
     deaf: async (world, hit) => { hit.who.wire.mode = 'deaf'; hit.go(); await pause(150); hit.who.wire.open(); },
     hole: async (world, hit) => { hit.who.wire.mode = 'hole'; hit.go(); await pause(400); hit.who.wire.open(); },
+    provider: async world => { await world.paid.restart(); },
+    lost: async (world, hit) => { world.paid.wire.cut(); hit.go(); await pause(60); world.paid.wire.open(); },
+    mute: async (world, hit) => { world.paid.wire.mode = 'deaf'; hit.go(); await pause(150); world.paid.wire.open(); },
     error: async (world, hit) => { hit.go('e'); },
     disk: async (world, hit) => { const empty = world.fill_disk(); hit.go(); await pause(500); empty(); },
     freeze: async (world, hit) => { await pause((LEASE_S + 2.5) * 1000); },
     clock: async world => { await world.jump(world.random.one([LEASE_S + 2, 61, 3600, -2])); },
 };
-const is_kill = name => ['self', 'other', 'server', 'backend', 'session', 'postmaster'].includes(name);
+const is_kill = name => ['self', 'other', 'server', 'backend', 'session', 'postmaster', 'provider'].includes(name);
 
 function victims_of({ name, program }) {
     if (name === 'store.writing') return ['self', 'error', 'disk', 'backend', 'postmaster', 'server'];
     const list = ['self', 'backend', 'postmaster', 'session', 'cut'];
     if (/^store\.(syncing|renaming)|file\.storing|upload\.begun/.test(name)) list.push('disk');
+    if (is_paid(name)) list.push('provider', 'lost', 'mute');
     if (program === 'runner') list.push('other', 'server');
     if (program === 'server' || program === 'lib') list.push('other');
     if (/asking|sending|db\.sent/.test(name)) list.push('deaf', 'hole');
     return list;
 }
-const is_slow = name => name === 'freeze' || name === 'clock';
+const is_paid = name => /^runner\.(call|http|step|answer|poll|fetch|begin|send|submit|webhook)/.test(name);
 
+/** What comes once in the life of a program or a stream: not waited for. */
+const is_rare = /^db\.(connecting|starting|listening)|register|trash|strays|store\.unlinking|bus\.head|replaying/;
 /** How a point is reached that the usual bustle does not reach by itself. */
 const provoke = [
     [/^db\.(connecting|starting|listening)|runner\.register/, world => { world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
     [/^runner\.unregister/, world => { world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
-    [/^runner\.trash|^store\.unlinking/, async world => { await world.remove().catch(() => {}); world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
+    [/^runner\.(trash|strays)|^store\.unlinking/, async world => { await world.remove().catch(() => {}); world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
     [/^runner\.(report|reported)/, async world => { await world.kiln.psql(`select kiln.enqueue('fickle', '{}', ${world.account})`).catch(() => {}); }],
     [/^server\.(bus|stream)/, world => { world.stream.request?.destroy(); }],
     [/^server\.upload|^store/, world => { world.send_file().catch(() => {}); }],
@@ -100,7 +106,7 @@ function make_plan(random) {
     while (cases.length) storms.push(cases.splice(0, 60));
     return storms;
 }
-const is_often = name => /^db\.(sending|sent|answered)|^runner\.(cycle|tick)|^server\.(bus\.read|stream)/.test(name);
+const is_often = name => /^db\.(sending|sent|answered)|^runner\.(cycle|tick)|^server\.(bus\.read|stream\.writing)/.test(name);
 // About 25 kills that have the most to lose; a fixed seed.
 const short_form = [
     ['runner.worked', 'freeze'],
@@ -120,9 +126,11 @@ const tally = (point, victim, what) => { const key = `${point} ${victim}`; const
 async function strike(world, { point, victim, nth }) {
     const started = Date.now();
     if (victim === 'freeze') await world.ask(`select kiln.enqueue('lasting', '{}', ${world.account}, 3) from generate_series(1, 12)`);
-    let hit = await world.failpoints.arm(point, nth, 1200);
+    let waiting = world.failpoints.arm(point, nth, 1200);
+    if (is_rare.test(point)) for (const [pattern, act] of provoke) if (pattern.test(point)) await act(world);
+    let hit = await waiting;
     for (let tries = 0; !hit && tries < 3; tries++) {
-        const waiting = world.failpoints.arm(point, 1, 2000);
+        waiting = world.failpoints.arm(point, 1, 2000);
         for (const [pattern, act] of provoke) if (pattern.test(point)) await act(world);
         hit = await waiting;
     }
@@ -130,8 +138,10 @@ async function strike(world, { point, victim, nth }) {
     hit.who = world.who(hit.pid);
     if (!hit.who) { hit.go(); tally(point, victim, 'missed'); return; }
     const was = hit.who.name;
+    world.strikes.push([started, Date.now()]);
     await victims[victim](world, hit);
     hit.go();
+    world.strikes.at(-1)[1] = Date.now();
     tally(point, victim, 'done');
     world.log(`  ${String(Date.now() - started).padStart(5)} ms  ${point} (${was}, hit ${nth}): ${victim}`);
 }
@@ -151,7 +161,7 @@ async function storm(world, cases, label) {
     const held = await world.rows(`select coalesce(error_class, '?') as why, count(*) as n from kiln.task where state = 'held' group by 1`);
     const told = { jobs: jobs.map(row => `${row.n} ${row.state}`).join(', '), held: held.map(row => `${row.n} ${row.why}`).join(', ') };
     console.log(`storm ${label}: ${cases.length} strikes, ${kills} of them kills, ${((Date.now() - started) / 1000).toFixed(1)} s; jobs ${told.jobs}`
-        + `${held.length ? `; held: ${told.held}` : ''}; ${orphans} files without a row, all swept`);
+        + `${held.length ? `; held: ${told.held}` : ''}; ${orphans} files without a row, all swept${world.paid ? `; ${world.paid.told}` : ''}`);
     return { found, ...told };
 }
 
@@ -201,7 +211,7 @@ function report(world, started, sum) {
     if (process.env.KILN_CHAOS_LOG) console.log(JSON.stringify(world.counts, null, 1), world.kept.map(one => `${one.name} ${one.starts} starts`).join(', '));
     const kills = [...table].filter(([key]) => is_kill(key.split(' ')[1])).reduce((sum, [, one]) => sum + one.done, 0);
     const strikes = [...table.values()].reduce((sum, one) => sum + one.done, 0);
-    if (process.env.KILN_CHAOS_DOC) write_page(process.env.KILN_CHAOS_DOC, { seed, table, columns, hits, kills, strikes, ...sum, minutes: ((Date.now() - started) / 60000).toFixed(0) });
+    if (process.env.KILN_CHAOS_DOC) write_page(process.env.KILN_CHAOS_DOC, { seed, table, columns, hits, kills, strikes, ...sum, bill: world.paid?.told, minutes: ((Date.now() - started) / 60000).toFixed(0) });
     return { kills, strikes };
 }
 

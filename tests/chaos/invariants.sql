@@ -27,6 +27,40 @@ select 'job', j.job_id, format('is %s without a word', j.state)
   from kiln.job j
  where j.state = 'failed' and j.error_message is null
 
+-- what is held as poison killed three, and what is held for its call is held where nobody can be asked
+union all
+select 'task', t.task_id, format('is held as poison after %s deaths', t.interruptions)
+  from kiln.task t
+ where t.state = 'held' and t.error_class = 'poison' and t.interruptions < 3
+
+-- calls are settled, or wait with their task for a person's word; one at a time
+union all
+select 'call', c.call_id, format('is %s, and its task is %s', c.state, coalesce(t.state::text, 'gone'))
+  from kiln.call c left join kiln.task t using (task_id)
+ where c.state <> 'settled' and t.state is distinct from 'held'
+union all
+select 'call', c.call_id, 'succeeded, and its task went on without it'
+  from kiln.call c join kiln.task t using (task_id)
+ where c.outcome = 'succeeded' and t.state = 'done'
+   and exists (select from kiln.call d where d.task_id = c.task_id and d.number > c.number)
+
+-- money: what was set aside for a job that has ended is given back, once, and what it cost was charged: at most that
+union all
+select 'job', j.job_id, format('held %s, released %s, charged %s; its calls cost %s and it is %s', l.held, l.released, l.charged, l.cost, j.state)
+  from kiln.job j
+ cross join lateral (
+       select coalesce(sum(-l.amount_micros) filter (where l.kind = 'hold'), 0) as held,
+              coalesce(sum(l.amount_micros) filter (where l.kind = 'release'), 0) as released,
+              coalesce(sum(-l.amount_micros) filter (where l.kind = 'charge'), 0) as charged,
+              coalesce((select sum(c.charged_micros) from kiln.call c where c.job_id = j.job_id), 0) as cost,
+              exists (select from kiln.call c where c.job_id = j.job_id and c.state <> 'settled') as is_open
+         from kiln.ledger l
+        where l.job_id = j.job_id) l
+ where (l.held > 0 or j.estimated_micros > 0)
+   and (l.held <> j.estimated_micros
+        or l.released <> case when j.finished_at is null or l.is_open then 0 else l.held end
+        or l.charged <> case when j.finished_at is null or l.is_open or j.state = 'failed' then 0 else least(l.held, l.cost) end)
+
 -- no lease is held by the dead
 union all
 select 'runner', r.runner_id, format('ended (%s) and has tasks', r.ended_why)

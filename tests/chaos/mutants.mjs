@@ -14,4 +14,8 @@ export const mutants = {
         await replace(world, 'kiln.finish_task(bigint,bigint,text)', [[/and t\.fence = p_fence\s/, ' ']]);
         await replace(world, 'kiln.finish_tasks(bigint[],bigint[],text[])', [[/and t\.fence = any \(p_fences\)/, '']]);
     },
+    /** As if a call were not written down before it is sent: after a crash the next one knows of none, and sends. */
+    async no_intent(world) {
+        await replace(world, 'kiln.lose_call(kiln.task,kiln.job,kiln.stage,kiln.provider,kiln.call,text,boolean)', [[/if not p_provider\.is_paid or [^\n]* then\n/, 'if true then\n']]);
+    },
 };

@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { alive, Kiln, pause, request, until } from '../e2e/lib.mjs';
 import { Failpoints } from './failpoints.mjs';
+import { Paid } from './paid.mjs';
 import { Proxy } from './proxy.mjs';
 
 export const LEASE_S = 4;       // an idle runner beats each 3 s
@@ -48,7 +49,7 @@ class Kept {
 }
 
 export class World {
-    constructor(random) { this.random = random; this.clock_s = 0; this.is_ending = false; this.counts = {}; }
+    constructor(random) { this.random = random; this.clock_s = 0; this.clocks = [0]; this.is_ending = false; this.counts = {}; this.strikes = []; }
 
     async begin({ log = () => {} } = {}) {
         this.log = log;
@@ -61,6 +62,10 @@ export class World {
         this.marks = path.join(kiln.folder, 'marks');
         fs.mkdirSync(this.marks);
         await this.make_pipelines();
+        if (await kiln.value(`select 1 from kiln.provider where name = 'fal'`)) {
+            this.paid = new Paid(this);
+            await this.paid.begin();
+        }
         this.port = 20000 + Math.floor(Math.random() * 12000);
         kiln.url = `http://127.0.0.1:${this.port}`;
         const runner = name => new Kept(this, name, url => kiln.program('kiln-runner', ['--name', name, '--slots', '6'], { DATABASE_URL: url, KILN_RUNNER_DRAIN_MS: '1500' }));
@@ -125,6 +130,7 @@ export class World {
     /** kiln.now() from here on: what a machine's clock does when somebody sets it. */
     async jump(seconds) {
         this.clock_s += seconds;
+        this.clocks.push(this.clock_s);
         await this.ask(`create or replace function kiln.now() returns timestamptz language sql stable parallel safe return pg_catalog.statement_timestamp() + interval '${this.clock_s} s'`);
     }
 
@@ -164,7 +170,8 @@ export class World {
     async feed() {
         const open = Number(await this.kiln.value(`select count(*) from kiln.task where state in ('ready', 'waiting')`));
         if (open < 14) await this.kiln.psql(`select kiln.enqueue(p, '{}', ${this.account}) from unnest('{short,short,three,fickle}'::text[]) p`);
-        if (this.random() < 0.2) await this.kiln.psql(`do $$ begin perform kiln.cancel_job(job_id) from kiln.job where state in ('queued', 'running') order by job_id desc limit 1; exception when others then null; end $$`);
+        if (this.paid && Number(await this.kiln.value(`select count(*) from kiln.call where state in ('open', 'accepted')`)) < 12) await this.paid.wish();
+        if (this.random() < 0.2) await this.kiln.psql(`do $$ begin perform kiln.cancel_job(job_id) from kiln.job where state in ('queued', 'running') and input ->> 'prompt' is null order by job_id desc limit 1; exception when others then null; end $$`);
     }
     /** One wish under one key, asked for until there is an answer: it may be made once. */
     async wish() {
@@ -211,6 +218,7 @@ export class World {
         this.failpoints.write('');
         for (const one of this.kept) { one.wire.open(); one.program.signal('SIGCONT'); }
         await this.rest();
+        await this.paid?.calm();
         let open;
         await until('every job to end or to be held', async () => {
             open = await this.ask(`select string_agg(format('%s %s', job_id, state), ', ') from (select * from kiln.job where state not in ('completed', 'failed', 'cancelled', 'held') order by job_id limit 5) j`);
@@ -239,7 +247,7 @@ export class World {
         const found = (this.complaints ?? []).splice(0);
         const invariants = fs.readFileSync(new URL('invariants.sql', import.meta.url), 'utf8').replace(/;\s*$/, '');
         for (const row of await this.rows(invariants)) found.push(`${row.what} ${row.id} ${row.complaint}`);
-        found.push(...await this.check_keys(), ...await this.check_files(), ...await this.check_marks(), ...await this.check_stream());
+        found.push(...await this.check_keys(), ...await this.check_files(), ...await this.check_marks(), ...await this.check_stream(), ...await this.paid?.check(this.strikes) ?? []);
         for (const program of kiln.programs) {
             if (program.has_crashed) found.push(`${program.name} crashed (${program.ended?.signal}): ${program.output.slice(-600)}`);
             if (program.ended) kiln.programs.delete(program);
@@ -314,6 +322,7 @@ export class World {
         this.is_busy = false;
         this.failpoints?.end();
         for (const one of this.kept ?? []) { one.wire?.end(); one.program?.signal('SIGCONT'); }
+        await this.paid?.end();
         if (this.has_disk) for (const program of this.kiln.programs) program.signal('SIGKILL');
         if (this.has_disk) await Promise.all([...this.kiln.programs].map(program => program.exit));
         if (this.has_disk) spawnSync('umount', [this.kiln.media]);

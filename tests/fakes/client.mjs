@@ -7,11 +7,11 @@ import { fileURLToPath } from 'node:url';
 const program = path.join(path.dirname(fileURLToPath(import.meta.url)), 'provider.mjs');
 
 export class FakeProvider {
-    /** state: the file it keeps its book in; seed: of all that is random in it. */
-    constructor({ state, seed = 1 } = {}) { Object.assign(this, { state, seed, output: '' }); }
+    /** state: the file it keeps its book in; seed: of all that is random in it; base: what it calls itself, where it stands behind something. */
+    constructor({ state, seed = 1, base } = {}) { Object.assign(this, { state, seed, base, output: '' }); }
 
     async start() {
-        const args = ['--seed', String(this.seed), ...(this.state ? ['--state', this.state] : []), ...(this.port ? ['--port', String(this.port), '--elsewhere-port', String(this.elsewhere_port)] : [])];
+        const args = ['--seed', String(this.seed), ...(this.state ? ['--state', this.state] : []), ...(this.base ? ['--base', this.base] : []), ...(this.port ? ['--port', String(this.port), '--elsewhere-port', String(this.elsewhere_port)] : [])];
         this.child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
         this.gone = new Promise(resolve => this.child.on('close', resolve));
         this.child.stderr.setEncoding('utf8').on('data', text => { this.output += text; });
