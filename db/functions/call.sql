@@ -250,10 +250,15 @@ end
 $$;
 comment on function kiln.start_call(kiln.task, kiln.job, kiln.stage, kiln.provider, int) is 'Begins a new call of a running task, or parks it.';
 
+-- (Not in SQL: such a function is inlined, and an argument that it does not use would never be run.)
 create or replace function kiln.nothing_after(p_task kiln.task, p_state kiln.task_state)
 returns json
-language sql volatile
-as $$ select kiln.nothing_to_do(p_task.task_id) $$;
+language plpgsql
+as $$
+begin
+    return kiln.nothing_to_do(p_task.task_id);
+end
+$$;
 comment on function kiln.nothing_after(kiln.task, kiln.task_state) is 'The same, after a function that has moved the task.';
 
 -- Nothing is known of an open call any more: its runner died, its reply was lost, or could not be read. What follows is a matter of
