@@ -54,11 +54,64 @@ union all
 select 'task', t.task_id, format('runs with runner %s, which is gone', t.runner_id)
   from kiln.task_running t
  where not exists (select from kiln.heartbeat h where h.runner_id = t.runner_id)
+-- Money: no stage is paid twice without someone's word.
+union all
+select 'call', c.call_id, format('task %s was called again after it, and it was %s', c.task_id,
+                                 case when c.state <> 'settled' then c.state::text when c.charged_micros is null then 'perhaps charged' else 'charged ' || c.charged_micros end)
+  from kiln.call c
+  join kiln.job j using (job_id)
+  join kiln.stage s on s.pipeline_version_id = j.pipeline_version_id and s.position = c.task_id / 100 % 100
+ where exists (select from kiln.call n where n.task_id = c.task_id and n.number > c.number)
+   and (c.state <> 'settled' or c.charged_micros is distinct from 0)
+   and not exists (select from kiln.resolution r where r.call_id = c.call_id and r.action = 'resend')
+   and not (c.outcome = 'failed' and (c.error_class = 'unknown' and s.config ->> 'on_unknown' = 'retry' or c.error_class in ('transient', 'rate_limited', 'timeout')))
+union all
+select 'call', c.call_id, format('is %s, and its task is %s', c.state, coalesce(t.state::text, 'gone'))
+  from kiln.call c
+  left join kiln.task t using (task_id)
+  left join kiln.job j on j.job_id = c.job_id
+ where c.state <> 'settled'
+   and (t.task_id is null or t.state = 'done'
+        or c.state = 'open' and kiln.now() > c.timeout_at + interval '5 minutes' and (t.state in ('held', 'failed', 'cancelled') or t.state = 'waiting' and t.error_class is distinct from 'resend')
+        or c.state in ('accepted', 'unknown') and t.state in ('failed', 'cancelled') and j.finished_at is null)
+union all
+select 'call', c.call_id, 'is accepted, and nobody asks about it'
+  from kiln.call c
+  join kiln.provider p using (provider_id)
+ where c.state = 'accepted' and c.result_at is null and to_jsonb(p) ->> 'poll' is not null and not exists (select from kiln.poll q where q.call_id = c.call_id)
+union all
+select 'task', t.task_id, 'waits without a time, and neither a gate nor a call will wake it'
+  from kiln.task_waiting t
+ where t.due_at = 'infinity'
+   and not exists (select from kiln.parked k where k.task_id = t.task_id and k.woken_at is null)
+   and not exists (select from kiln.call c where c.task_id = t.task_id and c.state <> 'settled' and c.result_at is null)
+union all
+select 'task', k.task_id, format('is parked, and is %s', coalesce(t.state::text, 'gone'))
+  from kiln.parked k
+  left join kiln.task t using (task_id)
+ where k.woken_at is null and t.state is distinct from 'waiting' and not (k.reason = 'account_cap' and t.state in ('ready', 'running'))
+union all
+select 'job', j.job_id, format('has ended, and its ledger says %s', l.said)
+  from (select l.job_id, coalesce(sum(l.amount_micros) filter (where l.kind in ('hold', 'release')), 0) as open,
+               coalesce(-sum(l.amount_micros) filter (where l.kind = 'charge'), 0) as charged, coalesce(-sum(l.amount_micros) filter (where l.kind = 'hold'), 0) as held,
+               string_agg(l.kind || ' ' || l.amount_micros, ', ' order by l.ledger_id) as said
+          from kiln.ledger l where l.job_id is not null group by l.job_id) l
+  join kiln.job j using (job_id)
+ where j.finished_at is not null and not exists (select from kiln.call c where c.job_id = j.job_id and c.state <> 'settled') and (l.open <> 0 or l.charged > l.held)
+union all
+select 'job', j.job_id, 'has not ended, and its hold is released'
+  from kiln.ledger l
+  join kiln.job j using (job_id)
+ where l.kind in ('release', 'charge') and j.finished_at is null
+union all
+select 'account', b.account, format('has %s, and its rows say %s', b.balance, b.granted - b.charged - b.held)
+  from kiln.balances b
+ where b.balance <> b.granted - b.charged - b.held
 union all
 select 'media', m.media_id, 'belongs to a job that is gone'
   from kiln.media m
  where m.job_id is not null and not exists (select from kiln.job j where j.job_id = m.job_id);
 comment on view kiln.contradictions is 'What must never be: no row as long as all is well.';
-comment on column kiln.contradictions.what is 'job, task or media.';
+comment on column kiln.contradictions.what is 'job, task, call, account or media.';
 comment on column kiln.contradictions.id is 'Its id.';
 comment on column kiln.contradictions.complaint is 'What does not fit.';
