@@ -507,7 +507,7 @@ begin
     if p_answer -> 'error' is not null then
         v_call.error_message := coalesce(p_answer -> 'error' ->> 'message', v_code, 'The request failed.');
         if (p_answer -> 'error' ->> 'was_sent')::boolean is not false then
-            return format('The reply of %s was lost: %s', p_provider.name, v_call.error_message);
+            return format('The reply of %s was lost: %s.', p_provider.name, rtrim(v_call.error_message, '.'));
         end if;
         perform kiln.settle_call(p_call, p_provider, 'not_sent',
                                  case when v_code in ('host', 'address', 'file') then 'invalid' else 'transient' end,
@@ -535,8 +535,8 @@ begin
                                  v_reply.is_unbilled or (p_answer ->> 'status')::int = 429 and v_reply.request_id is null, v_reply.cost_micros, v_reply.result, p_media);
         return null;
     end if;
-    return format('Provider %s answered %s: %s', p_provider.name, coalesce(p_answer ->> 'status', 'something'),
-                  coalesce(v_reply.error_message, 'that tells neither that it has the request nor that it costs nothing.'));
+    return format('Provider %s answered %s: %s.', p_provider.name, coalesce(p_answer ->> 'status', 'something'),
+                  rtrim(coalesce(v_reply.error_message, 'that tells neither that it has the request nor that it costs nothing'), '.'));
 end
 $$;
 comment on function kiln.record_submit(kiln.task, kiln.job, kiln.stage, kiln.provider, kiln.call, jsonb, bigint[]) is

@@ -33,7 +33,7 @@ comment on function kiln.spent_today(smallint, bigint) is
 create or replace function kiln.say_money(p_micros bigint)
 returns text
 language sql stable
-return to_char(p_micros / 1e6, 'FM999999990.00####') || ' ' || (select c.currency from kiln.config c);
+return to_char(p_micros / 1e6, 'FM999999990.009999') || ' ' || (select c.currency from kiln.config c);
 comment on function kiln.say_money(bigint) is 'An amount for people: 0.25 USD.';
 
 create or replace function kiln.refuse_call(

@@ -111,7 +111,7 @@ language plpgsql
 as $$
 begin
     raise exception '%: rows are only ever added', tg_table_name
-        using errcode = 'KN001', hint = case tg_table_name when 'ledger' then 'A mistake is put right by another row: kiln.grant_credit().' end;
+        using errcode = 'KN001', hint = case tg_table_name when 'ledger' then 'A mistake is put right by another row: kiln.grant_credit().' else 'What was said stays said.' end;
 end
 $$;
 comment on function kiln.guard_append_only() is 'Refuses UPDATE, DELETE and TRUNCATE (KN001).';
