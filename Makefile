@@ -181,11 +181,15 @@ lint: test-deps ## clang-format, clang-tidy, cppcheck, shellcheck, plpgsql_check
 fix: test-deps ## let clang-format set the C files straight
 	@scripts/lint.sh --fix
 
-check: lint ## lint, then the unit tests under ASan and UBSan, then short fuzz runs (FUZZ_SECONDS=10 each)
+check: lint model ## lint, the models, then the unit tests under ASan and UBSan, then short fuzz runs (FUZZ_SECONDS=10 each)
 	@$(MAKE) FLAVOUR=asan programs test-programs
 	@FLAVOUR=asan tests/run unit
 	@$(MAKE) FLAVOUR=fuzz fuzz-programs
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+model: ## Spin goes through every run of the models in docs/model: the rule of money holds, and each of its parts is needed
+	@scripts/deps.sh demo model || true
+	@docs/model/check
 
 coverage: test-deps ## line and branch coverage of C, statement coverage of plpgsql, and what is missing with its reason
 	@$(MAKE) FLAVOUR=coverage programs test-programs
