@@ -35,6 +35,20 @@ $$;
 comment on function kiln.request_context(kiln.task, kiln.job, kiln.stage, kiln.provider, kiln.call) is
 'What the templates of a provider''s description may name: the prompt, the parameters, the media, the call''s ids.';
 
+-- What cannot be composed must not undo what is being recorded.
+create or replace function kiln.compose(p_provider kiln.provider, p_kind text, p_context jsonb)
+returns jsonb
+language plpgsql
+as $$
+begin
+    return kiln.render_request(p_provider, p_kind, p_context);
+exception when others then
+    raise warning 'kiln: the % of provider % cannot be composed: %', p_kind, p_provider.name, sqlerrm;
+    return null;
+end
+$$;
+comment on function kiln.compose(kiln.provider, text, jsonb) is 'A request that follows up a call; null, with a warning in the log, where its description does not fit.';
+
 create or replace function kiln.provider_of(p_stage kiln.stage)
 returns kiln.provider
 language plpgsql stable
@@ -165,7 +179,7 @@ declare
 begin
     if p_call.state = 'accepted' and p_provider.poll is not null then
         update kiln.call c
-           set poll_request = kiln.render_request(p_provider, 'poll', kiln.request_context(p_task, p_job, p_stage, p_provider, p_call))
+           set poll_request = kiln.compose(p_provider, 'poll', kiln.request_context(p_task, p_job, p_stage, p_provider, p_call))
          where c.call_id = p_call.call_id;
     elsif not (p_call.state = 'unknown' and p_provider.lookup is not null or p_call.cancel_wanted_at is not null and p_provider.cancel is not null) then
         return;         -- only a webhook, or the end of its time, tells more
@@ -381,6 +395,10 @@ begin
     end if;
     v_output := coalesce(v_read -> 'keep', '{}');
     select coalesce(jsonb_agg(f), '[]') into v_files from jsonb_array_elements(coalesce(v_read -> 'files', '[]')) as f where f ? 'url';
+    if v_read ->> 'missing' is null and p_call.media = '{}'
+       and exists (select from jsonb_array_elements(p_stage.config -> 'outputs') as o where o ->> 'as' <> 'url' and not coalesce((o ->> 'is_optional')::boolean, false)) then
+        v_read := v_read || '{"missing": "no file came with the reply"}';
+    end if;
     if v_read ->> 'missing' is not null and v_files = '[]' and p_call.media = '{}' then
         perform kiln.hold_task(p_task.task_id, 'lost', format('Provider %s succeeded, and its result is not where it should be: %s.', p_provider.name, v_read ->> 'missing'));
         return kiln.nothing_to_do(p_task.task_id);
@@ -415,6 +433,7 @@ declare
     v_provider kiln.provider;
     v_call     kiln.call;
     v_was      text;
+    v_request  jsonb;
 begin
     select j.* into v_job from kiln.job j where j.job_id = p_task.job_id for no key update;
     select s.* into v_stage from kiln.stage s where s.pipeline_version_id = p_task.pipeline_version_id and s.position = p_task.stage;
@@ -451,7 +470,11 @@ begin
                 perform kiln.want_cancel(v_call, p_task, v_job, v_stage, v_provider);
                 update kiln.task t set state = 'cancelled', error_message = null where t.state = 'running' and t.task_id = p_task.task_id;
             elsif v_call.result_at is not null and v_provider.result is not null then
-                return kiln.send_step(v_call, 'result', kiln.render_request(v_provider, 'result', kiln.request_context(p_task, v_job, v_stage, v_provider, v_call)));
+                v_request := kiln.compose(v_provider, 'result', kiln.request_context(p_task, v_job, v_stage, v_provider, v_call));
+                if v_request is not null then
+                    return kiln.send_step(v_call, 'result', v_request);
+                end if;
+                perform kiln.hold_task(p_task.task_id, 'lost', format('Provider %s succeeded, and its description does not say where the result is.', v_provider.name));
             else
                 if not exists (select from kiln.poll p where p.call_id = v_call.call_id) then
                     perform kiln.poll_later(v_call, p_task, v_job, v_stage, v_provider);
@@ -683,7 +706,9 @@ begin
     if v_reply.outcome = 'succeeded' then
         perform kiln.settle_call(p_call, p_provider, 'succeeded', null, null, null, v_reply.is_unbilled, v_reply.cost_micros, v_reply.result, p_media);
         return null;
-    elsif v_reply.outcome = 'cancelled' or v_reply.outcome = 'failed' and coalesce(v_reply.error_class, 'invalid') in ('invalid', 'refused', 'timeout') then
+    elsif v_reply.outcome = 'cancelled'
+          or v_reply.outcome = 'failed' and (p_answer ->> 'status')::int <> 429 and (coalesce(v_reply.error_class, 'invalid') in ('invalid', 'refused', 'timeout') or p_call.fetches >= 3) then
+        -- (A 5xx may be the page's or the work's own: asked three times more, it is the work's.)
         perform kiln.settle_call(p_call, p_provider, v_reply.outcome, v_reply.error_class, v_reply.error_code, v_reply.error_message,
                                  v_reply.is_unbilled, v_reply.cost_micros, v_reply.result);
         return null;

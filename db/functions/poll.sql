@@ -43,7 +43,7 @@ Taking sets the next time, so nothing is lost with a runner, and nothing need be
 
 create or replace function kiln.poll_request(p_call kiln.call, p_kind text)
 returns jsonb
-language plpgsql stable
+language plpgsql
 as $$
 declare
     v_task     kiln.task;
@@ -55,7 +55,7 @@ begin
     select j.* into v_job from kiln.job j where j.job_id = p_call.job_id;
     select s.* into v_stage from kiln.stage s where s.pipeline_version_id = v_task.pipeline_version_id and s.position = v_task.stage;
     select p.* into v_provider from kiln.provider p where p.provider_id = p_call.provider_id;
-    return kiln.render_request(v_provider, p_kind, kiln.request_context(v_task, v_job, v_stage, v_provider, p_call));
+    return kiln.compose(v_provider, p_kind, kiln.request_context(v_task, v_job, v_stage, v_provider, p_call));
 end
 $$;
 comment on function kiln.poll_request(kiln.call, text) is 'The request that cancels a call, or asks whether the provider knows it.';
@@ -175,10 +175,6 @@ begin
         perform kiln.note_late(v_call, v_provider, v_outcome, v_reply.result, v_reply.cost_micros, v_reply.is_unbilled);
         return;
     elsif v_outcome in ('succeeded', 'failed', 'cancelled') then
-        -- A time-out of asking is not the end of what was asked about.
-        if v_outcome = 'failed' and (v_status = 429 or v_status >= 500) then
-            return;
-        end if;
         perform kiln.end_polled(v_call, v_provider, v_reply.outcome, v_reply.error_class, v_reply.error_code, v_reply.error_message, v_reply.is_unbilled,
                                 v_reply.cost_micros, v_reply.result, v_reply.request_id, v_media);
         perform kiln.follow_call(v_task, v_call.call_id);

@@ -22,7 +22,7 @@ select is_empty('select * from kiln_runner.take_polls(null)', 'once');
 select fixture.poll(job, 200, '{"id": "r1", "status": "done", "files": ["https://pay.test/1.png"], "seed": 7}') from a \g /dev/null
 select is((fixture.calls(job), fixture.task_states(job))::text, ('succeeded', 'ready')::text, 'the end of the call makes its task ready') from a;
 create temporary table f as select fixture.begin(job) as step from a;
-select is(step - '{task_id,fence,call_id}'::text[], '{"do": "fetch", "files": [{"url": "https://pay.test/1.png", "media_type": "image", "with_auth": false, "auth": null, "hosts": ["pay.test"], "max_bytes": 536870912}], "output": {"seed": 7}}',
+select is(step - '{task_id,fence,call_id}'::text[], '{"do": "fetch", "files": [{"url": "https://pay.test/1.png", "media_type": "image", "with_auth": false, "auth": null, "hosts": ["pay.test"], "max_bytes": 536870912}], "output": {"seed": "7"}}',
           'the next claimer is to fetch the files') from f;
 select kiln_runner.complete((step ->> 'task_id')::bigint, (step ->> 'fence')::bigint, '{"media": [], "seed": 7}') from f \g /dev/null
 select is((fixture.job_state(job), fixture.ledger(job))::text, ('completed', 'hold -100, release 100, charge -100')::text, 'and the job is completed and paid') from a;
@@ -96,21 +96,23 @@ select is((c.error_class, t.attempts, t.due_at >= kiln.now() + interval '40 seco
           'costs no attempt, and its Retry-After stops everyone at the gate') from m2, fixture.last_call(job) c, kiln.task_waiting t, kiln.gate g join kiln.provider p using (provider_id) where t.job_id = m2.job and p.name = 'pay';
 rollback to answers;
 select is(pg_temp.after(200, '{"id": "r", "status": "done"}'), 'succeeded / held / 0 / 100', 'a success without its result is held: it is paid');
-select is(pg_temp.after(200, '{"id": "r", "status": "done", "nsfw": true, "files": []}'), 'succeeded / failed / 1 / 100', 'a result that was blocked is refused');
-select is(pg_temp.after(200, '{"id": "r", "status": "done", "files": []}'), 'succeeded / running / 0 / 100', 'one without files may be complete');
-create temporary table i as select fixture.pay(prompt => 'impossible') as job;
+select is(pg_temp.after(200, '{"id": "r", "status": "done", "nsfw": true, "files": ["https://pay.test/1.png"]}'), 'succeeded / failed / 1 / 100', 'a result that was blocked is refused');
+update kiln.provider set submit = submit || '{"path": "/{params.nope}"}' where name = 'pay';
+create temporary table i as select fixture.pay() as job;
 select is(fixture.begin(job) ->> 'state', 'failed', 'a request that cannot be composed fails the job, and nothing was begun') from i;
 select is(fixture.calls(job), null, 'no call') from i;
 rollback to answers;
 
 -- A synchronous provider: files come inside the reply, stored before it is reported.
 update kiln.provider set poll = null where name = 'pay';
-create temporary table y as select fixture.pay() as job;
+select fixture.paid_pipeline('test/inside', '{"outputs": [{"pointer": "/data/*/b64", "as": "base64", "media_type": "image"}]}') \g /dev/null
+create temporary table y as select fixture.pay(p_pipeline => 'test/inside') as job, fixture.pay(p_pipeline => 'test/inside') as empty;
 select is(fixture.answer(fixture.begin(job), 200, '{}', p_media => '["77", "78"]') - '{task_id,fence,call_id}'::text[], '{"do": "complete", "output": {"media": ["77", "78"]}}', 'files that came inside the reply are the output') from y;
+select is(fixture.answer(fixture.begin(empty), 200, '{}') ->> 'state', 'held', 'where they should have come and did not, it is paid and held') from y;
 rollback to answers;
 
 -- The result is asked for apart.
-update kiln.provider set result = '{}' where name = 'pay';
+update kiln.provider set result = '{"path": "/result/{id}"}' where name = 'pay';
 create temporary table r as select fixture.accepted() as job;
 select fixture.poll(job, 200, '{"status": "done"}') from r \g /dev/null
 select is((fixture.calls(job), fixture.task_states(job))::text, ('accepted', 'ready')::text, 'success whose result is asked for apart readies the task') from r;
@@ -154,7 +156,7 @@ select is(fixture.trouble(step) ->> 'state', 'held', 'once the key is too old it
 rollback to answers;
 
 -- A look-up: when it can no longer arrive, the provider is asked.
-update kiln.provider set lookup = '{}' where name = 'pay';
+update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"]}' where name = 'pay';
 create temporary table l as select fixture.pay() as job;
 select is(fixture.trouble(fixture.begin(job)) ->> 'state', 'waiting', 'with a look-up a lost reply waits') from l;
 select is_empty('select from kiln_runner.take_polls(null)', 'until it can no longer arrive');
@@ -202,9 +204,9 @@ begin
     return format('%s / %s / %s', coalesce(v_two ->> 'kind', v_two ->> 'state'), fixture.calls(v_job), case v_one ->> 'call_id' when v_two ->> 'call_id' then 'the same call' else 'no other call' end);
 end $$;
 select is(pg_temp.crash(), 'held / unknown / no other call', 'a death after begin: without any power it is held');
-update kiln.provider set idempotency_header = 'x' where name = 'pay';
+update kiln.provider set idempotency_header = 'x', idempotency_ttl = '1 hour' where name = 'pay';
 select is(pg_temp.crash(), 'submit / open / the same call', 'with a key the same is sent again, at once');
-update kiln.provider set idempotency_header = null, lookup = '{}' where name = 'pay';
+update kiln.provider set idempotency_header = null, idempotency_ttl = null, lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"]}' where name = 'pay';
 select is(pg_temp.crash(), 'waiting / unknown / no other call', 'with a look-up it waits to be asked about');
 update kiln.provider set lookup = null where name = 'pay';
 select is(pg_temp.crash('test/again'), 'waiting / failed / no other call', 'with on_unknown retry the next attempt waits');
@@ -249,7 +251,7 @@ select fixture.begin(a), fixture.begin(b) from w \g /dev/null
 select is(fixture.fail(a, 'transient'), 'held', 'a failure while a call is open is not an attempt to repeat: held') from w;
 select kiln_runner.release(t.task_id, t.fence) from w join kiln.task_running t on t.job_id = w.b \g /dev/null
 select is(fixture.begin(b) ->> 'state', 'held', 'handed back, the next claimer finds it open') from w;
-update kiln.provider set lookup = '{}' where name = 'pay';
+update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"]}' where name = 'pay';
 select fixture.begin(c) from w \g /dev/null
 select fixture.pass('10 minutes') \g /dev/null
 select kiln.fail_overdue(10) \g /dev/null
@@ -267,7 +269,7 @@ rollback to answers;
 
 -- Cancelling ------------------------------------------------------------------------------------------------------------------------
 
-update kiln.provider set cancel = '{}' where name = 'pay';
+update kiln.provider set cancel = '{"path": "/cancel/{id}", "accept": [200, 202], "is_final_on": [200]}' where name = 'pay';
 create temporary table c as select fixture.accepted() as job;
 select is(kiln.cancel_job(job), 'cancelled', 'a job whose call is accepted is cancelled at once') from c;
 select is((fixture.calls(job), (fixture.last_call(job)).cancel_wanted_at is not null, fixture.ledger(job))::text, ('accepted', true, 'hold -100')::text, 'its call is followed, and its hold kept') from c;
@@ -305,7 +307,7 @@ rollback to answers;
 
 -- Too long --------------------------------------------------------------------------------------------------------------------------
 
-update kiln.provider set cancel = '{}' where name = 'pay';
+update kiln.provider set cancel = '{"path": "/cancel/{id}", "accept": [200, 202], "is_final_on": [200]}' where name = 'pay';
 create temporary table t as select fixture.accepted() as job;
 select fixture.pass('301 seconds'), fixture.tick() \g /dev/null
 select is((select p::jsonb ->> 'kind' from kiln_runner.take_polls(null) p), 'cancel', 'a call that takes longer than its stage allows is cancelled');
@@ -346,7 +348,7 @@ select throws_ok($$ delete from kiln.call where call_id = (select (fixture.last_
 set local session_replication_role = origin;
 select throws_ok($$ insert into kiln.call (task_id, job_id, account_id, provider_id, fence, number, request, request_hash, send_before, timeout_at)
                     select task_id, job_id, account_id, provider_id, fence, 2, '{}', '', send_before, timeout_at from fixture.last_call((select job from b)) $$, '23505', null, 'a task has one call at a time');
-select fixture.poll(job, 200, '{"status": "done", "files": []}') from b \g /dev/null
+select fixture.poll(job, 200, '{"status": "done", "files": ["https://pay.test/1.png"]}') from b \g /dev/null
 select throws_ok($$ update kiln.call set outcome = 'failed' where call_id = (select (fixture.last_call(job)).call_id from b) $$, 'KN001', null, 'how it ended never changes');
 select throws_ok($$ update kiln.call set state = 'accepted', outcome = null, settled_at = null where call_id = (select (fixture.last_call(job)).call_id from b) $$, 'KN001', null, 'nor that it did');
 select results_eq($$ select from_state || ' ' || event || ' ' || to_state from kiln.call_move order by 1 $$,

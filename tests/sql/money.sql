@@ -12,7 +12,7 @@ declare
     v_step jsonb := fixture.begin(p_job);
 begin
     if v_step ->> 'do' = 'send' then
-        v_step := fixture.answer(v_step, 200, jsonb_strip_nulls(jsonb_build_object('id', 'r', 'status', 'done', 'files', '[]'::jsonb, 'cost', p_cost))::text);
+        v_step := fixture.answer(v_step, 200, jsonb_strip_nulls(jsonb_build_object('id', 'r', 'status', 'done', 'files', '["https://pay.test/1.png"]'::jsonb, 'cost', p_cost))::text);
     end if;
     perform fixture.complete(p_job);
 end $$;
@@ -65,8 +65,8 @@ select fixture.trouble(fixture.begin(job)) from e \g /dev/null
 select fixture.pass('2 minutes') \g /dev/null
 select kiln.resolve_job(job, 'fail', 'not worth it') from e \g /dev/null
 select is((fixture.ledger(job), (select (micros, perhaps)::text from kiln.waste w where w.job = e.job))::text, ('hold -100, release 100', (0, 100)::text)::text, 'given up, it may have cost') from e;
-update kiln.provider set webhook = '{"scheme": "hmac-sha256", "id": ["/id"], "status": ["/status"]}' where name = 'pay';
-select kiln.take_webhook('pay', (fixture.last_call(job)).webhook_token::text, '{"id": "r7", "status": "done", "files": []}') from e \g /dev/null
+update kiln.provider set webhook = '{"scheme": "hmac-sha256", "secret_env": "PAY_HOOK", "id": ["/id"]}' where name = 'pay';
+select kiln.take_webhook('pay', (fixture.last_call(job)).webhook_token::text, '{"id": "r7", "status": "done", "files": ["https://pay.test/1.png"]}') from e \g /dev/null
 select is((fixture.ledger(job), (select (micros, perhaps, why)::text from kiln.waste w where w.job = e.job))::text,
           ('hold -100, release 100', (100, 0, 'the job failed; the provider told after we had given up')::text)::text, 'told later that it did, it shows as certain, and the account pays nothing') from e;
 

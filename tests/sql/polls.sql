@@ -15,7 +15,7 @@ $$;
 create temporary table a as select fixture.accepted('r1') as job;
 select is(pg_temp.taken(), 0, 'nothing is asked before its time');
 select fixture.pass('1 second') \g /dev/null
-select is((select p ->> 'request' ~ 'pay.test/poll/r1' from kiln_runner.take_polls(null) p), true, 'then it is, by the provider''s id');
+select is((select p ->> 'request' ~ 'pay.test/status/r1' from kiln_runner.take_polls(null) p), true, 'then it is, by the provider''s id');
 select is(pg_temp.taken(), 0, 'once: taking sets the next time');
 create function pg_temp.rhythm() returns text language plpgsql as $$
 declare v_before timestamptz := kiln.now(); v_all text := ''; v_poll timestamptz;
@@ -62,7 +62,7 @@ select fixture.poll(job, 200, '{"status": "failed", "error": "no"}') from a \g /
 select is((fixture.calls(job), fixture.task_states(job))::text, ('failed', 'ready')::text, 'a failure settles the call and readies the task') from a;
 select is(fixture.begin(job) ->> 'state', 'failed', 'whose next claimer draws the consequence') from a;
 select is((select (error_code, error_message)::text from kiln.job j where j.job_id = a.job), ('invalid', 'no')::text, 'with the provider''s words') from a;
-select fixture.poll(job, 200, '{"status": "done", "files": []}') from a \g /dev/null
+select fixture.poll(job, 200, '{"status": "done", "files": ["https://pay.test/1.png"]}') from a \g /dev/null
 select is(((fixture.last_call(job)).late_outcome, fixture.job_state(job))::text, ('succeeded', 'failed')::text, 'another answer after that is only noted') from a;
 rollback to asked;
 select fixture.poll(job, 200, '{"status": "cancelled"}') from a \g /dev/null
@@ -71,12 +71,12 @@ rollback to asked;
 
 -- The bell.
 select kiln.sleep('runner:1', (select array_agg(queue_id) from kiln.queue), false) \g /dev/null
-select fixture.poll(job, 200, '{"status": "done", "files": []}') from a \g /dev/null
+select fixture.poll(job, 200, '{"status": "done", "files": ["https://pay.test/1.png"]}') from a \g /dev/null
 select is(fixture.task_states(job), 'ready', 'what ended is ready for a sleeper that is rung for') from a;
 rollback to asked;
 
 -- Who asks.
-update kiln.provider set auth = '{"env": "PAY_KEY"}' where name = 'pay';
+update kiln.provider set auth = '{"header": "Authorization", "prefix": "Key ", "env": "PAY_KEY"}' where name = 'pay';
 create temporary table r as select fixture.runner(name => 'poor') as poor, fixture.runner(name => 'rich') as rich;
 select kiln_runner.offer_secrets(poor, '{}'), kiln_runner.offer_secrets(rich, '{PAY_KEY}') from r \g /dev/null
 select fixture.pass('1 minute') \g /dev/null
