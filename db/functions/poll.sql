@@ -180,6 +180,9 @@ begin
         perform kiln.follow_call(v_task, v_call.call_id);
     elsif v_outcome in ('accepted', 'queued', 'running') then
         update kiln.poll p set answer_hash = kiln.answer_hash(p_answer) where p.call_id = v_call.call_id;
+        if v_outcome <> 'queued' then
+            v_reply.queue_position := null;
+        end if;
         if (v_reply.queue_position, v_reply.fraction) is distinct from (v_call.queue_position, v_call.fraction) then
             update kiln.call c set queue_position = v_reply.queue_position, fraction = v_reply.fraction where c.call_id = v_call.call_id;
             if v_task.state = 'waiting' then
