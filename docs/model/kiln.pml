@@ -662,6 +662,8 @@ proctype others()
     od
 }
 
+#define is_over(state, vanished) (state == NONE || state == SETTLED || state == UNKNOWN || (state == ACCEPTED && vanished))
+
 /* When nothing can happen any more. */
 proctype rest()
 {
@@ -671,8 +673,7 @@ proctype rest()
         assert((job == HELD) == (task == HELD));
         assert(job != HELD || last.state == UNKNOWN || last.state == ACCEPTED);         /* with a reason */
         for (c : 0 .. CALLS - 1) {
-            assert(call[c].state == NONE || call[c].state == SETTLED || call[c].state == UNKNOWN
-                   || (call[c].state == ACCEPTED && at_provider[c].vanished));          /* no call is forgotten */
+            assert(is_over(call[c].state, at_provider[c].vanished));                    /* no call is forgotten */
             assert(c + 1 >= calls || call[c].state == SETTLED)                          /* one open call a task */
         }
         c = 0;
