@@ -27,14 +27,14 @@ begin
        set polls = p.polls + 1, poll_at = kiln.now() + least(p.every_ms * power(1.2, least(p.polls, 60)), p.max_ms) * interval '1 millisecond'
      where p.call_id = any (v_call_ids);
     return query
-    select json_build_object('call_id', c.call_id::text, 'kind', k.kind,
-                             'request', case k.kind when 'poll' then c.poll_request else kiln.poll_request(c, k.kind) end)
+    select json_build_object('call_id', c.call_id::text, 'kind', k.kind, 'request', q.request)
       from kiln.call c
      cross join lateral (select case when c.state = 'unknown' then 'lookup'
                                      when c.cancel_wanted_at is not null and c.cancel_told_at is null and r.cancel is not null then 'cancel'
                                      else 'poll' end as kind
                            from kiln.provider r where r.provider_id = c.provider_id) k
-     where c.call_id = any (v_call_ids) and c.state in ('accepted', 'unknown') and (k.kind <> 'poll' or c.poll_request is not null);
+     cross join lateral (select case k.kind when 'poll' then c.poll_request else kiln.poll_request(c, k.kind) end as request offset 0) q
+     where c.call_id = any (v_call_ids) and c.state in ('accepted', 'unknown') and q.request is not null;
 end
 $$;
 comment on function kiln_runner.take_polls(bigint, int) is

@@ -138,6 +138,7 @@ begin
         v_tasks := array(
             select t from kiln.task t
              where t.state = 'running' and t.runner_id = v_dead.runner_id
+             order by t.task_id         -- as kiln_runner.poll_answers() locks them
              limit 500
                for no key update);
         foreach v_task in array v_tasks
