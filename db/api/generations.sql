@@ -13,6 +13,7 @@ declare
     v_prompt text  := v_body ->> 'prompt';
     v_seed   text  := v_body ->> 'seed';
     v_media  jsonb := coalesce(v_body -> 'media', '[]');
+    v_input  jsonb;
     v_job_id bigint;
 begin
     perform kiln.require_actor(p_actor);
@@ -31,6 +32,8 @@ begin
         if not found then
             v_errors := v_errors || kiln.field_error('/model', case when v_body ? 'model' then 'is no ' || v_type || ' model of the catalogue'
                                                                     else 'is needed: there is no default ' || v_type || ' model' end);
+        elsif kiln.model_reason(v_model) is not null then
+            v_errors := v_errors || kiln.field_error('/model', 'is not available now: ' || kiln.model_reason(v_model));
         end if;
     end if;
     if jsonb_typeof(coalesce(v_body -> 'prompt', '""')) <> 'string' then
@@ -64,11 +67,11 @@ begin
     end if;
     perform kiln.refuse_fields(v_errors);
 
+    v_input := jsonb_build_object('prompt', coalesce(v_prompt, ''), 'params', v_params.params, 'seed', v_seed, 'media', v_media,
+                                  'media_type', v_type, 'model', v_model.name);
     v_job_id := kiln.enqueue(
-        (select p.name from kiln.pipeline p where p.pipeline_id = v_model.pipeline_id),
-        jsonb_build_object('prompt', coalesce(v_prompt, ''), 'params', v_params.params, 'seed', v_seed, 'media', v_media,
-                           'media_type', v_type, 'model', v_model.name),
-        p_actor, p_media_type => v_model.media_type, p_model_id => v_model.model_id, p_estimated_micros => v_model.price_micros);
+        (select p.name from kiln.pipeline p where p.pipeline_id = v_model.pipeline_id), v_input,
+        p_actor, p_media_type => v_model.media_type, p_model_id => v_model.model_id, p_estimated_micros => kiln.estimate(v_model.model_id, v_input));
     perform kiln.end_once(p_actor, 'create_generation', v_job_id);
     return kiln_api.get_generation(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
 end

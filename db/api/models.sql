@@ -8,9 +8,11 @@ as $$
         'id', p_model.name, 'title', p_model.title, 'description', p_model.description, 'media_type', p_model.media_type,
         'provider', (select p.name from kiln.provider p where p.provider_id = p_model.provider_id),
         'tags', p_model.tags, 'is_default', p_model.is_default, 'params_schema', p_model.params_schema, 'example', p_model.example,
-        'price', json_build_object('estimated', p_model.price_micros, 'currency', (select c.currency from kiln.config c)))
+        'price', json_build_object('estimated', kiln.estimate(p_model.model_id, p_model.example), 'base', p_model.price_micros, 'rule', p_model.price,
+                                   'currency', (select c.currency from kiln.config c)),
+        'available', kiln.model_reason(p_model) is null, 'unavailable_reason', kiln.model_reason(p_model))
 $$;
-comment on function kiln.render_model(kiln.model) is 'A model of the catalogue, as clients see it.';
+comment on function kiln.render_model(kiln.model) is 'A model of the catalogue, as clients see it; price.estimated is that of its example.';
 
 create or replace function kiln_api.list_models(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -36,7 +38,7 @@ begin
            and (p_query ->> 'tag' is null or p_query ->> 'tag' = any (m.tags))
            and (p_query ->> 'q' is null or position(lower(p_query ->> 'q') in lower(m.name || ' ' || m.title || ' ' || m.description)) > 0)
            and (v_page.before is null or m.model_id < v_page.before)
-         order by case p_query ->> 'sort' when 'price' then m.price_micros end, m.model_id desc
+         order by case p_query ->> 'sort' when 'price' then kiln.estimate(m.model_id, m.example) end, m.model_id desc
          limit v_page.page_limit + 1);
     return json_build_object(
         'items', coalesce((select json_agg(kiln.render_model(v_models[i]) order by i) from generate_series(1, least(cardinality(v_models), v_page.page_limit)) as i), '[]'),

@@ -29,7 +29,7 @@ begin
     end if;
     select p.name into v_name from kiln.pipeline_version v join kiln.pipeline p using (pipeline_id) where v.pipeline_version_id = v_job.pipeline_version_id;
     return kiln.enqueue(v_name, v_input, v_job.account_id, v_job.priority, null, v_job.kind, v_job.media_type, v_job.model_id, v_job.job_id,
-                        coalesce((select m.price_micros from kiln.model m where m.model_id = v_job.model_id), 0));
+                        kiln.estimate(v_job.model_id, v_input));
 end
 $$;
 comment on function kiln.retry_job(bigint, text, text, text) is

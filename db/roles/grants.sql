@@ -57,7 +57,7 @@ grant execute on function
     kiln.now(), kiln.acting_account(), kiln.acts_as_admin(), kiln.require_actor(bigint), kiln.require_admin(bigint), kiln.begin_once(bigint, text, text),
     kiln.end_once(bigint, text, bigint), kiln.parse_body(text), kiln.parse_id(text), kiln.parse_page(jsonb), kiln.render_cursor(bigint),
     kiln.field_error(text, text), kiln.refuse_fields(jsonb), kiln.unknown_fields(jsonb, text[]), kiln.check_params(jsonb, jsonb),
-    kiln.render_job(kiln.job), kiln.render_model(kiln.model), kiln.render_time(timestamptz), kiln.sign_link(bigint, text, bigint),
+    kiln.render_job(kiln.job), kiln.render_model(kiln.model), kiln.model_reason(kiln.model), kiln.estimate(int, jsonb), kiln.reply_number(jsonb), kiln.render_time(timestamptz), kiln.sign_link(bigint, text, bigint),
     kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint),
     kiln.cancel_job(bigint), kiln.retry_job(bigint, text, text, text), kiln.delete_job(bigint),
     kiln.retry_as_asked(bigint, text, bigint, text), kiln.render_job_for_admin(kiln.job), kiln.held_job_ids(bigint, int), kiln.render_weather(smallint),

@@ -11,10 +11,12 @@ create table kiln.config (
     currency          text     not null default 'USD',
     stream_ticket_ttl interval not null default '1 day',
     stray_keep        interval not null default '1 hour',
+    public_url        text,
     constraint config_one_row_check check (only_row),
     constraint config_lease_check check (lease between '1 second' and '10 minutes'),
     constraint config_positive_check check (task_grace > '0' and event_keep >= '1 hour' and attempt_keep >= '1 hour'
         and link_ttl >= '1 minute' and upload_ttl >= '1 minute' and upload_max_bytes > 0 and stream_ticket_ttl >= '1 minute' and stray_keep > '0'),
+    constraint config_public_url_check check (public_url ~ '^https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$'),
     constraint config_currency_check check (currency ~ '^[A-Z]{3}$')
 );
 insert into kiln.config default values;
@@ -30,6 +32,7 @@ comment on column kiln.config.upload_ttl is 'How long an upload link lives.';
 comment on column kiln.config.upload_max_bytes is 'The largest file one may upload, in bytes.';
 comment on column kiln.config.stray_keep is 'A file in the store that no row names is removed when it is older than this: who made it has died before its row was written.';
 comment on column kiln.config.currency is 'ISO 4217 code of the one currency in which prices are kept.';
+comment on column kiln.config.public_url is 'Where the world reaches this installation, without a slash at the end; null: providers are not asked for webhooks.';
 comment on column kiln.config.stream_ticket_ttl is 'A stream ticket lives at most this long, and never longer than the token it was made with.';
 
 -- Random keys that no service role reads: functions sign and check with them.

@@ -57,21 +57,6 @@ comment on column kiln.floor.max_vt is 'No turn above this was given by the time
 comment on column kiln.floor.seen_job is 'See max_vt.';
 comment on column kiln.floor.moved_at is 'When it was last written: small steps wait for ten seconds, so that a long transaction does not make a chain of its versions.';
 
-create table kiln.provider (
-    provider_id  smallint generated always as identity primary key,
-    name         text    not null unique,
-    is_local     boolean not null default false,
-    is_enabled   boolean not null default true,
-    description  text    not null default '',
-    constraint provider_name_check check (name ~ '^[a-z][a-z0-9_-]{0,39}$')
-);
-comment on table kiln.provider is 'Who does the work: an HTTP API described by data, or a tool on the runner''s machine.';
-comment on column kiln.provider.provider_id is 'The key.';
-comment on column kiln.provider.name is 'The first part of its models'' names.';
-comment on column kiln.provider.is_local is 'True when the work is done by a tool on the runner''s machine.';
-comment on column kiln.provider.is_enabled is 'False takes all of its models out of the catalogue.';
-comment on column kiln.provider.description is 'One sentence for people.';
-
 -- What a stage may name; a runner knows exactly these.
 create table kiln.handler (
     name        text primary key,
@@ -86,7 +71,7 @@ insert into kiln.handler (name, description, required) values
     ('log',   'Logs its input and hands it on: the first thing one tries.', '{}'),
     ('exec',  'Runs a command of the operator''s tools in a private folder: {"command": ["name", "arg"], "network": false, "memory_mb": 2048}.', '{command}'),
     ('media', 'Runs an operation of kiln-media in a private folder: {"op": "prepare|draw|film|speak|finish"}.', '{op}'),
-    ('http',  'Sends its input as JSON and takes the JSON reply as output: {"url": "https://…", "method": "POST", "headers": {}, "max_bytes": 1048576}.', '{url}');
+    ('http',  'Asks a provider: {"provider": "fal", "endpoint": "fal-ai/flux/dev", "body": {"prompt": "{prompt}"}, "outputs": [{"pointer": "/images/*/url", "as": "url", "media_type": "image"}]}. docs/providers.md', '{provider,outputs}');
 
 create table kiln.pipeline (
     pipeline_id smallint generated always as identity primary key,
@@ -95,7 +80,7 @@ create table kiln.pipeline (
     pipeline_version_id int,
     stages      smallint not null default 0,
     queue_id    smallint,
-    constraint pipeline_name_check check (name ~ '^[a-z][a-z0-9_/-]{0,59}$')
+    constraint pipeline_name_check check (name ~ '^[a-z][a-z0-9._/-]{0,59}$')
 );
 comment on table kiln.pipeline is 'A named way to make something. What it does stands in its newest version.';
 comment on column kiln.pipeline.pipeline_id is 'The key.';
@@ -167,6 +152,7 @@ create table kiln.model (
     params_schema jsonb  not null default '{"type": "object", "properties": {}, "additionalProperties": false}',
     example       jsonb  not null default '{}',
     price_micros  bigint not null default 0,
+    price         jsonb,
     is_default    boolean not null default false,
     is_enabled    boolean not null default true,
     created_at    timestamptz not null default kiln.now(),
@@ -188,6 +174,7 @@ comment on column kiln.model.tags is 'Words to filter by.';
 comment on column kiln.model.params_schema is 'JSON Schema of `params`: an object; type, enum, minimum, maximum, default, maxLength, required are checked.';
 comment on column kiln.model.example is 'A body for POST /generate that works.';
 comment on column kiln.model.price_micros is 'The estimated price of one generation, in millionths of the currency.';
+comment on column kiln.model.price is 'How the price grows with what is asked: {"per": "params.duration", "micros": 100000, "default": 5} costs 100000 for each unit; per may also be characters or megapixels. Added to price_micros; null: price_micros alone.';
 comment on column kiln.model.is_default is 'Taken when a request names no model; one a media type.';
 comment on column kiln.model.is_enabled is 'False takes it out of the catalogue; running jobs go on.';
 comment on column kiln.model.created_at is 'When it was added.';

@@ -90,6 +90,9 @@ begin
         raise exception 'stage % of pipeline %: handler % needs % in its config', new.position, quote_literal(v_name), new.handler, v_missing
             using errcode = 'KN003', hint = v_handler.description, column = 'config';
     end if;
+    if new.handler = 'http' then
+        perform kiln.check_http_config(format('stage %s of pipeline %L', new.position, v_name), new.config);
+    end if;
     return new;
 end
 $$;

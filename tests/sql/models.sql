@@ -2,6 +2,7 @@
 begin;
 \ir ../fixtures/fixture.sql
 select no_plan();
+update kiln.provider set is_enabled = false where not is_local;
 create function pg_temp.list(p_query jsonb default '{}') returns jsonb language sql as $$ select fixture.call(null, 'list_models', p_query => p_query) $$;
 create function pg_temp.names(p_page jsonb) returns text[] language sql as $$ select coalesce(array_agg(i ->> 'id' order by n), '{}') from jsonb_array_elements(p_page -> 'items') with ordinality as x (i, n) $$;
 
