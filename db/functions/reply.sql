@@ -142,6 +142,7 @@ declare
     v_poll   jsonb := p_provider.poll;
     v_value  jsonb := kiln.at_pointer(p_body, p_spec -> 'status');
     v_state  text;
+    v_number numeric;
 begin
     v_state := case when v_value is null then p_spec ->> 'absent'
                     when jsonb_typeof(v_value) in ('string', 'number', 'boolean') then p_spec -> 'states' ->> (v_value #>> '{}') end;
@@ -156,9 +157,10 @@ begin
     else
         v_reply.outcome := v_state;
     end if;
-    v_reply.queue_position := least(greatest(trunc(kiln.reply_number(kiln.at_pointer(p_body, v_poll -> 'position'))), 0), 1000000)::int;
-    v_reply.fraction := least(greatest(kiln.reply_number(kiln.at_pointer(p_body, v_poll -> 'progress'))
-                                       / coalesce((v_poll ->> 'progress_of')::numeric, 1), 0), 1)::real;
+    v_number := kiln.reply_number(kiln.at_pointer(p_body, v_poll -> 'position'));
+    v_reply.queue_position := case when v_number between 0 and 1000000 then trunc(v_number) end;
+    v_number := kiln.reply_number(kiln.at_pointer(p_body, v_poll -> 'progress')) / coalesce((v_poll ->> 'progress_of')::numeric, 1);
+    v_reply.fraction := case when v_number between 0 and 1 then v_number end;
     return v_reply;
 end
 $$;
@@ -277,7 +279,7 @@ begin
                 end if;
             end loop;
         end if;
-        if not v_found and not coalesce((v_output ->> 'is_optional')::boolean, false) then
+        if not v_found and not (v_output ->> 'may_be_empty' = 'true' and '[]' = any (kiln.pointer_values(p_result, regexp_replace(v_output ->> 'pointer', '/\*.*$', '')))) then
             v_missing := coalesce(v_missing, v_output ->> 'pointer');
         end if;
     end loop;

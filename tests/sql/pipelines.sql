@@ -16,7 +16,7 @@ select kiln.new_pipeline_version('wrong') \g /dev/null
 select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'magic') $$) - 'detail',
           '{"code": "KN003", "message": "stage 1 of pipeline ''wrong'': there is no handler ''magic''", "hint": "There are: exec, http, log, media."}',
           'a stage with an unknown handler is refused when it is written, and told which there are');
-select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'http', '{"method": "GET"}') $$) ->> 'message', 'stage 1 of pipeline ''wrong'': handler http needs url in its config',
+select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'http', '{"method": "GET"}') $$) ->> 'message', 'stage 1 of pipeline ''wrong'': handler http needs provider, outputs in its config',
           'a stage whose handler lacks a key of its config is refused');
 select is(fixture.refusal(format('select pg_temp.stage(%L, 1, %L, %L)', 'wrong', h.name, '{}')) ->> 'code', case when h.required <> '{}' then 'KN003' end,
           format('handler %s %s', h.name, case when h.required <> '{}' then 'is refused without its config' else 'needs none' end)) from kiln.handler h order by h.name;
