@@ -78,15 +78,14 @@ begin
 
     if v_next < cardinality(p_task_ids) then
         update kiln.job j
-           set state       = case when t.stage = j.stages then 'completed' else 'cancelled' end::kiln.job_state,
+           set state       = case when kiln.task_id(j.job_id, j.stages) = any (p_task_ids) then 'completed' else 'cancelled' end::kiln.job_state,
                version     = j.version + 1,
                finished_at = kiln.now(),
-               error_code    = case when t.stage < j.stages then 'cancelled' end,
-               error_message = case when t.stage < j.stages then 'Cancelled.' end,
-               output      = case when t.stage = j.stages then (select d.output from kiln.task_ended d where d.task_id = t.task_id) end
-          from (select u.task_id, u.task_id / 10000 as job_id, u.task_id / 100 % 100 as stage from unnest(p_task_ids) as u (task_id) limit 2147483647) t
-         where j.job_id = t.job_id
-           and (j.state = 'cancelling' or t.stage = j.stages and j.state in ('running', 'held'));
+               error_code    = case when kiln.task_id(j.job_id, j.stages) <> all (p_task_ids) then 'cancelled' end,
+               error_message = case when kiln.task_id(j.job_id, j.stages) <> all (p_task_ids) then 'Cancelled.' end,
+               output      = (select d.output from kiln.task_ended d where d.task_id = kiln.task_id(j.job_id, j.stages) and d.task_id = any (p_task_ids))
+         where j.job_id = any (v_job_ids)
+           and (j.state = 'cancelling' or j.state in ('running', 'held') and kiln.task_id(j.job_id, j.stages) = any (p_task_ids));
 
         -- A person adopted a held task in the middle: its job resumes, and then takes its usual course.
         if exists (select from kiln.job j where j.job_id = any (v_job_ids) and j.state = 'held') then
