@@ -130,6 +130,9 @@ END
         name=${base#*_}
         printf "insert into kiln.migration (number, name) values (%d, '%s') on conflict do nothing;\n" "$((10#${base%%_*}))" "${name%.sql}"
     done
+    if [[ -v KILN_PUBLIC_URL ]]; then       # only letters, digits and ./:[]_~- by now
+        printf "update kiln.config set public_url = nullif('%s', '') where public_url is distinct from nullif('%s', '');\n" "$KILN_PUBLIC_URL" "$KILN_PUBLIC_URL"
+    fi
     cat <<'MARK'
 select format('comment on database %I is %L', current_database(), 'Kiln, code ' || :'code' || ', tables ' || :'tables') as remark
  where not :'is_same'::boolean or :'is_empty'::boolean \gexec

@@ -95,10 +95,27 @@ like "$out" died 'and says so'
 alive "$(pid_of runner-1)"
 ok $? 'up starts it again'
 before=$(pid_of server)
-out=$(KILN_LOG_LEVEL=debug ./kiln up 2>&1)
+export KILN_LOG_LEVEL=debug ACME_API_TOKEN=for-runners ACME_WEBHOOK_SECRET=for-the-server KILN_PUBLIC_URL=https://kiln.example:8443/base/
+out=$(./kiln up 2>&1)
 like "$out" 'has changed' 'up with another configuration says that it starts anew'
 [[ $(pid_of server) != "$before" ]]
 ok $? 'and does'
+secrets_of() { tr '\0' '\n' <"/proc/$(pid_of "$1")/environ" | sed -nE 's/^(KILN_JWT_SECRET|KILN_ADMIN_KEY|ACME_[A-Z_]*)=.*/\1/p' | sort | tr '\n' ' '; }
+is "$(secrets_of server)" 'ACME_WEBHOOK_SECRET KILN_ADMIN_KEY KILN_JWT_SECRET ' 'the server is given what tells who is asking, and no key of a provider'
+is "$(secrets_of runner-1)" 'ACME_API_TOKEN ' 'a runner is given keys of providers, and nothing with which to act as anybody'
+public_url() { ./kiln psql -X -At -c "select coalesce(public_url, 'none') from kiln.config"; }
+is "$(public_url)" https://kiln.example:8443/base 'KILN_PUBLIC_URL is where providers send webhooks'
+unset KILN_LOG_LEVEL ACME_API_TOKEN ACME_WEBHOOK_SECRET KILN_PUBLIC_URL
+./kiln migrate >/dev/null
+is "$(public_url)" https://kiln.example:8443/base 'which stays where it is not set'
+for bad in kiln.example ftp://kiln.example 'https://a b' 'https://user:pass@kiln.example' 'https://kiln.example/?x=1' "https://kiln.example/'" 'https://kiln.example:123456'; do
+    like "$(KILN_PUBLIC_URL=$bad ./kiln migrate 2>&1)" 'KILN_PUBLIC_URL must be' "$bad is refused"
+done
+KILN_PUBLIC_URL='' ./kiln migrate >/dev/null
+is "$(public_url)" none 'and an empty one takes it away'
+code=$(curl -s -o /dev/null --noproxy '*' -w '%{http_code}' -H "X-API-Key: $(sed -n 's/^KILN_ADMIN_KEY=//p' "$home/secrets.env")" "$base/api/v1/admin/jobs")
+is "$code" 200 'the admin key that up has made opens administration'
+./kiln up >/dev/null 2>&1
 
 # --- refusals -------------------------------------------------------------------------------------------------------------
 out=$(KILN_HOME=.other ./kiln up 2>&1)
