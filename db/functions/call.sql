@@ -86,7 +86,13 @@ as $$
 begin
     update kiln.task t set state = 'waiting', due_at = p_due_at, error_class = p_word, error_message = left(p_why, 2000)
      where t.state = 'running' and t.task_id = p_task.task_id;
-    perform kiln.tell_progress(p_task, coalesce(p_label, p_why));
+    perform kiln.tell_progress(p_task, coalesce(p_label, case p_word
+        when 'resend'       then 'Asking once more'
+        when 'lookup'       then 'Finding out whether it was received'
+        when 'fetch'        then 'Fetching the result again soon'
+        when 'rate_limited' then 'The provider asked to wait'
+        when 'transient'    then 'Trying again soon'
+        else p_why end));
 end
 $$;
 comment on function kiln.set_aside(kiln.task, text, text, timestamptz, text) is 'A running task waits for its call: neither an attempt nor a death.';
@@ -291,9 +297,10 @@ begin
         return kiln.nothing_after(p_task, kiln.fail_task(p_task, 'transient', p_why));
     end if;
 
-    if p_provider.idempotency_header is not null and p_call.sends < 20
-       and kiln.now() + interval '1 minute' < p_call.created_at + coalesce(p_provider.idempotency_ttl, interval '24 hours') then
-        -- The very same request under the same key is not a second one.
+    if p_provider.idempotency_header is not null and p_call.sends < 20 and p_job.state <> 'cancelling' and p_job.finished_at is null
+       and kiln.now() + interval '10 seconds' + p_provider.reply_timeout < p_call.created_at + coalesce(p_provider.idempotency_ttl, interval '24 hours') then
+        -- The very same request under the same key is not a second one, if it arrives while the key is remembered. (Not for a job that is
+        -- being cancelled: the repeat may be the first to arrive.)
         select greatest(g.paused_until, case when g.circuit <> 'closed' then g.open_until end) - kiln.now() into v_wait
           from kiln.gate g where g.provider_id = p_provider.provider_id;
         if not p_is_claimed then
@@ -529,7 +536,7 @@ declare
 begin
     if p_answer -> 'error' is not null then
         v_call.error_message := coalesce(p_answer -> 'error' ->> 'message', v_code, 'The request failed.');
-        if (p_answer -> 'error' ->> 'was_sent')::boolean is not false then
+        if (p_answer -> 'error' ->> 'was_sent')::boolean is not false or p_call.sends > 1 then
             return format('The reply of %s was lost: %s.', p_provider.name, rtrim(v_call.error_message, '.'));
         end if;
         perform kiln.settle_call(p_call, p_provider, 'not_sent',
@@ -548,6 +555,7 @@ begin
         perform kiln.settle_call(p_call, p_provider, 'succeeded', null, null, null, v_reply.is_unbilled, v_reply.cost_micros, v_reply.result, p_media);
         return null;
     elsif v_reply.outcome in ('failed', 'cancelled')
+          and (p_call.sends = 1 or v_reply.request_id is not null)
           and (v_reply.is_unbilled or v_reply.request_id is not null or (p_answer ->> 'status')::int = 429 or not p_provider.is_paid) then
         if v_reply.request_id is not null then
             update kiln.call c set provider_request_id = v_reply.request_id where c.call_id = p_call.call_id;
@@ -563,7 +571,8 @@ begin
 end
 $$;
 comment on function kiln.record_submit(kiln.task, kiln.job, kiln.stage, kiln.provider, kiln.call, jsonb, bigint[]) is
-'Records the answer to a submit: not sent, accepted, succeeded, failed without a bill. Else it returns why the outcome is not known.';
+'Records the answer to a submit: not sent, accepted, succeeded, failed without a bill. Else it returns why the outcome is not known. A refusal
+of a second sending says nothing about the first: only what names the request, or brings the result, settles that.';
 
 -- Asking for the result, or fetching its files, went wrong: it is paid, so it is tried for long, and then held, never sent again.
 create or replace function kiln.fetch_later(p_task kiln.task, p_call kiln.call, p_why text, p_is_final boolean default false)
@@ -822,7 +831,9 @@ begin
             if v_task.state in ('running', 'ready', 'waiting') then     -- whoever has it, or claims it next, decides
                 update kiln.call c set expires_at = kiln.now() + interval '1 minute' where c.call_id = v_call.call_id;
             else
-                update kiln.call c set state = 'unknown', why = 'Its task ended before a reply came.', expires_at = kiln.now() + interval '1 day' where c.call_id = v_call.call_id;
+                update kiln.call c set state = 'unknown', why = 'Its task ended before a reply came.', expires_at = kiln.now() + interval '1 day' where c.call_id = v_call.call_id
+                returning c.* into v_call;
+                perform kiln.poll_later(v_call, v_task, v_job, v_stage, v_provider, '0');
             end if;
         elsif v_job.finished_at is not null and (v_call.state = 'unknown' or v_call.cancel_wanted_at < kiln.now() - interval '1 day') then
             v_call := kiln.settle_call(v_call, v_provider, 'failed', 'unknown', 'unknown', coalesce(v_call.why, 'It did not end within a day after its job had.'));

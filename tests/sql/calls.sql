@@ -155,6 +155,45 @@ select fixture.pass('2 hours') \g /dev/null
 select is(fixture.trouble(step) ->> 'state', 'held', 'once the key is too old it is held') from k2;
 rollback to answers;
 
+-- A refused repeat says nothing about the first sending.
+create temporary table k as select fixture.pay() as job, fixture.pay() as other;
+create function pg_temp.again(p_job bigint) returns jsonb language plpgsql as $$
+begin
+    if fixture.calls(p_job) is null then
+        perform fixture.trouble(fixture.begin(p_job));
+    end if;
+    perform fixture.pass('6 minutes'), fixture.tick();
+    return fixture.begin(p_job);
+end $$;
+select is((fixture.answer(pg_temp.again(job), 422) ->> 'state', fixture.calls(job))::text, ('waiting', 'open')::text, 'a repeat that is refused does not settle the call: the first may have been accepted') from k;
+select is((fixture.answer(pg_temp.again(job), 429) ->> 'state', fixture.calls(job))::text, ('waiting', 'open')::text, 'nor does a 429') from k;
+select is((fixture.trouble(pg_temp.again(job), 'connect', false) ->> 'state', fixture.calls(job))::text, ('waiting', 'open')::text, 'nor one that was not even sent') from k;
+select is((fixture.answer(pg_temp.again(job), 200, '{"id": "r1"}') ->> 'state', fixture.calls(job), sends)::text, ('waiting', 'accepted', 5)::text, 'an acceptance does') from k, fixture.last_call(job) c;
+select pg_temp.again(other) from k \g /dev/null
+select kiln.cancel_job(other) from k \g /dev/null
+select is((fixture.fail(other, 'cancelled'), fixture.calls(other))::text, ('held', 'unknown')::text, 'for a job that is being cancelled nothing is sent again') from k;
+rollback to answers;
+update kiln.provider set idempotency_header = 'idempotency-key', idempotency_ttl = '100 seconds' where name = 'pay';
+create temporary table k as select fixture.pay() as job;
+select fixture.begin(job) from k \g /dev/null
+select fixture.pass('35 seconds') \g /dev/null
+select fixture.die(job) from k \g /dev/null
+select is(fixture.begin(job) ->> 'state', 'held', 'nothing is sent again that could arrive after its key is forgotten') from k;
+rollback to answers;
+
+-- A job that is cancelled between two runners: its open call is looked up, and cancelled where it arrived.
+update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"]}', cancel = '{"path": "/cancel/{id}", "accept": [200, 202], "is_final_on": [200]}' where name = 'pay';
+create temporary table x as select fixture.pay() as job;
+select fixture.begin(job) from x \g /dev/null
+select fixture.die(job) from x \g /dev/null
+select is(kiln.cancel_job(job), 'cancelled', 'a job is cancelled between two runners') from x;
+select fixture.pass('3 minutes'), fixture.tick() \g /dev/null
+select is((fixture.calls(job), (select p::jsonb ->> 'kind' from kiln_runner.take_polls(null) p))::text, ('unknown', 'lookup')::text, 'its open call is looked up') from x;
+select fixture.poll(job, 200, '{"id": "x1"}', 'lookup') from x \g /dev/null
+select is((fixture.calls(job), (select p::jsonb ->> 'kind' from kiln_runner.take_polls(null) p))::text, ('accepted', 'cancel')::text, 'and cancelled where it arrived') from x;
+select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
+rollback to answers;
+
 -- A look-up: when it can no longer arrive, the provider is asked.
 update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"]}' where name = 'pay';
 create temporary table l as select fixture.pay() as job;
