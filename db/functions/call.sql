@@ -418,7 +418,7 @@ begin
         end if;
         return json_build_object('do', 'complete', 'call_id', p_call.call_id::text, 'output', v_output);
     end if;
-    v_hosts := to_jsonb(p_provider.file_hosts || substring(p_provider.base_url from '^[a-z]+://([^/?#]+)'));
+    v_hosts := to_jsonb(p_provider.file_hosts || kiln.url_host(p_provider.base_url));
     return json_build_object('do', 'fetch', 'call_id', p_call.call_id::text,
         'files', (select jsonb_agg(f || jsonb_build_object('with_auth', coalesce((p_provider.auth ->> 'for_files')::boolean, false),
                                                            'auth', case when (p_provider.auth ->> 'for_files')::boolean then p_provider.auth - 'for_files' end,

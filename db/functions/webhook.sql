@@ -121,8 +121,8 @@ as $$
 begin
     return query
     select json_build_object('provider', p.name, 'jwks_url', p.webhook ->> 'jwks_url',
-                             'hosts', to_jsonb(array(select h from unnest(p.reply_hosts || substring(p.base_url from '^[a-z]+://([^/?#]+)')
-                                                                          || substring(p.webhook ->> 'jwks_url' from '^[a-z]+://([^/?#]+)')) as h where h is not null)))
+                             'hosts', to_jsonb(array(select h from unnest(p.reply_hosts || kiln.url_host(p.base_url)
+                                                                          || kiln.url_host(p.webhook ->> 'jwks_url')) as h where h is not null)))
       from kiln.provider p
       left join kiln.webhook_key k using (provider_id)
      where p.is_enabled and p.webhook ->> 'jwks_url' is not null and (select c.public_url from kiln.config c) is not null

@@ -78,7 +78,7 @@ union all
 select 'call', c.call_id, 'is accepted, and nobody asks about it'
   from kiln.call c
   join kiln.provider p using (provider_id)
- where c.state = 'accepted' and c.result_at is null and to_jsonb(p) ->> 'poll' is not null and not exists (select from kiln.poll q where q.call_id = c.call_id)
+ where c.state = 'accepted' and c.result_at is null and p.poll is not null and not exists (select from kiln.poll q where q.call_id = c.call_id)
 union all
 select 'task', t.task_id, 'waits without a time, and neither a gate nor a call will wake it'
   from kiln.task_waiting t

@@ -2,8 +2,6 @@
 begin;
 \ir ../fixtures/sessions.sql
 select no_plan();
-select to_regtype('kiln.reply') is not null as is_described \gset
-\if :is_described
 select fixture.open('a'), fixture.open('b') \g /dev/null
 select fixture.run('a', $$ select kiln_api.act_as('{"sub": "money race"}') $$) as account \gset
 select fixture.run('a', $$ insert into kiln.provider (name, base_url, submit, poll, webhook, errors) values ('race', 'https://race.test',
@@ -128,8 +126,5 @@ select fixture.run('a', $$ do $d$ begin update kiln.call set state = 'settled', 
 select fixture.run('a', format('select count(kiln_runner.fail(task_id, fence, %L, %L)) from kiln.task_running where runner_id = %s', 'cancelled', 'x', :runner)) \g /dev/null
 select fixture.tidy('a', 'money race') \g /dev/null
 select fixture.run('a', $$ update kiln.provider set is_enabled = false, max_calls = null, rate_per_minute = null, rate_burst = 1 where name = 'race' $$) \g /dev/null
-\else
-select pass('providers have no description yet');
-\endif
 select finish();
 rollback;
