@@ -192,13 +192,22 @@ describe('REST', () => {
 
     test('the catalogue needs no token, and each model\'s example can be asked for', async () => {
         const { json } = await request(kiln.url, 'GET', '/api/v1/models');
-        assert.deepEqual(json.items.map(model => model.id).sort(), ['local/sketch', 'local/slideshow', 'local/speech']);
-        for (const model of json.items) {
+        const available = json.items.filter(model => model.available);
+        assert.deepEqual(available.map(model => model.id).sort(), ['local/sketch', 'local/slideshow', 'local/speech']);
+        for (const model of available) {
             assert.equal((await request(kiln.url, 'GET', `/api/v1/models/${model.id}`)).json.id, model.id);
             assert.equal((await ann.call('POST', '/generate', model.example)).status, 202);
             assert.doesNotMatch(JSON.stringify(model), /\bAI\b/);
         }
-        assert.deepEqual((await request(kiln.url, 'GET', '/api/v1/models?type=audio')).json.items.map(model => model.id), ['local/speech']);
+        const others = json.items.filter(model => !model.available);
+        assert.ok(others.some(model => model.id === 'fal/flux-dev'));
+        for (const model of others) {
+            assert.match(model.unavailable_reason, /\S/, `${model.id} says why not`);
+            const answer = await ann.call('POST', '/generate', model.example);
+            assert.deepEqual([answer.status, answer.json.errors?.[0].field], [422, '/model'], answer.text);
+        }
+        const { items } = (await request(kiln.url, 'GET', '/api/v1/models?type=audio')).json;
+        assert.ok(items.length > 1 && items.every(model => model.media_type === 'audio'));
     });
 
     describe('a token', () => {
