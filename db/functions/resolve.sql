@@ -116,14 +116,20 @@ declare
 begin
     perform kiln.require_admin(p_actor);
     v_job_id := kiln.parse_id(p_path ->> 'id');
-    perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{action,reason,output}')
+    perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{action,reason,output,request_id}')
         || case when coalesce(jsonb_typeof(v_body -> 'action'), 'string') = 'string' then '[]'::jsonb else kiln.field_error('/action', 'must be a string') end
-        || case when coalesce(jsonb_typeof(v_body -> 'reason'), 'string') = 'string' then '[]'::jsonb else kiln.field_error('/reason', 'must be a string') end);
-    perform kiln.resolve_job(v_job_id, v_body ->> 'action', v_body ->> 'reason', v_body -> 'output', 'account ' || p_actor);
+        || case when coalesce(jsonb_typeof(v_body -> 'reason'), 'string') = 'string' then '[]'::jsonb else kiln.field_error('/reason', 'must be a string') end
+        || case when v_body -> 'request_id' is null then '[]'::jsonb
+                when jsonb_typeof(v_body -> 'request_id') <> 'string' then kiln.field_error('/request_id', 'must be a string')
+                when v_body ? 'output' then kiln.field_error('/request_id', 'cannot stand beside an output')
+                else '[]' end);
+    perform kiln.resolve_job(v_job_id, v_body ->> 'action', v_body ->> 'reason',
+                             coalesce(v_body -> 'output', case when v_body ? 'request_id' then jsonb_build_object('request_id', v_body -> 'request_id') end),
+                             'account ' || p_actor);
     select j.* into v_job from kiln.job j where j.job_id = v_job_id;
     return kiln.render_job_for_admin(v_job);
 end
 $$;
 comment on function kiln_api.resolve_job(bigint, jsonb, jsonb, text) is
-'POST /admin/jobs/{id}/resolve {action: resend|fail|adopt, reason, output?}: kiln.resolve_job() by an administrator. KN014: too early; KN001: not held;
+'POST /admin/jobs/{id}/resolve {action: resend|fail|adopt, reason, output? or request_id?}: kiln.resolve_job() by an administrator. KN014: too early; KN001: not held;
 KN003: fields; KN002: no such job.';

@@ -91,7 +91,12 @@ select is(pg_temp.held() -> 'held' -> 'resend_after', 'null', 'afterwards it may
 select is(fixture.bad_fields(format('select pg_temp.resolve(%L)', b)), f, b || ' is refused') from (values
     ('{}', '/action /reason'), ('{"action": "pray", "reason": "x"}', '/action'), ('{"action": "fail"}', '/reason'), ('{"action": "fail", "reason": "  "}', '/reason'),
     ('{"action": "adopt", "reason": "x"}', '/output'), ('{"action": "adopt", "reason": "x", "output": []}', '/output'), ('{"action": "fail", "reason": "x", "who": "me"}', '/who'),
-    ('{"action": 1, "reason": {}}', '/action /reason')) v (b, f);
+    ('{"action": 1, "reason": {}}', '/action /reason'),
+    ('{"action": "adopt", "reason": "x", "request_id": 7}', '/request_id'), ('{"action": "adopt", "reason": "x", "request_id": "r", "output": {"a": 1}}', '/request_id')) v (b, f);
+savepoint adopt;
+select is(pg_temp.resolve('{"action": "adopt", "reason": "their console has it", "request_id": "r-77"}') ->> 'state', 'running', 'a request id that the provider''s console shows can be adopted');
+select is((c.state, c.provider_request_id)::text, '(accepted,r-77)', 'and is followed') from h, fixture.last_call(job_id) c;
+rollback to adopt;
 select is(pg_temp.resolve('{"action": "resend", "reason": "it was not charged"}') ->> 'state', 'running', 'with an administrator''s word it goes on');
 select is((select r.action || ': ' || r.reason || ', ' || r.actor from kiln.resolution r join h using (job_id)), 'resend: it was not charged, account ' || fixture.account('admin'), 'which is kept, with who said it');
 select throws_ok($$ select pg_temp.resolve('{"action": "fail", "reason": "x"}') $$, 'KN001', null, 'what is not held is not resolved');
