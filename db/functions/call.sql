@@ -291,13 +291,9 @@ declare
     v_call kiln.call;
     v_wait interval;
 begin
-    if not p_provider.is_paid or p_stage.config ->> 'on_unknown' = 'retry' then
-        v_call := kiln.settle_call(p_call, p_provider, 'failed', 'unknown', 'unknown', p_why);
-        update kiln.call c set judged_at = kiln.now() where c.call_id = p_call.call_id;
-        return kiln.nothing_after(p_task, kiln.fail_task(p_task, 'transient', p_why));
-    end if;
-
-    if p_provider.idempotency_header is not null and p_call.sends < 20 and p_job.state <> 'cancelling' and p_job.finished_at is null
+    if not p_provider.is_paid then
+        return kiln.call_again(p_task, p_provider, p_call, p_why);
+    elsif p_provider.idempotency_header is not null and p_call.sends < 20 and p_job.state <> 'cancelling' and p_job.finished_at is null
        and kiln.now() + interval '10 seconds' + p_provider.reply_timeout < p_call.created_at + coalesce(p_provider.idempotency_ttl, interval '24 hours') then
         -- The very same request under the same key is not a second one, if it arrives while the key is remembered. (Not for a job that is
         -- being cancelled: the repeat may be the first to arrive.)
@@ -317,6 +313,8 @@ begin
          where c.call_id = p_call.call_id
         returning c.* into v_call;
         return kiln.send_step(v_call, 'submit', v_call.request);
+    elsif p_provider.lookup is null and p_stage.config ->> 'on_unknown' = 'retry' then
+        return kiln.call_again(p_task, p_provider, p_call, p_why);
     end if;
 
     update kiln.call c
@@ -333,8 +331,22 @@ begin
 end
 $$;
 comment on function kiln.lose_call(kiln.task, kiln.job, kiln.stage, kiln.provider, kiln.call, text, boolean) is
-'What follows when the outcome of an open call is not known: the next attempt where it is unpaid or the stage says on_unknown retry;
-the same request again under its idempotency key; a look-up once it can no longer arrive; else it is held. p_is_claimed: the task was just claimed, so a step may send at once.';
+'What follows when the outcome of an open call is not known: the next attempt where it is unpaid; the same request again under its
+idempotency key; a look-up once it can no longer arrive; the next attempt where the stage says on_unknown retry; else it is held.
+p_is_claimed: the task was just claimed, so a step may send at once.';
+
+create or replace function kiln.call_again(p_task kiln.task, p_provider kiln.provider, p_call kiln.call, p_why text)
+returns json
+language plpgsql
+as $$
+begin
+    perform kiln.settle_call(p_call, p_provider, 'failed', 'unknown', 'unknown', p_why);
+    update kiln.call c set judged_at = kiln.now() where c.call_id = p_call.call_id;
+    return kiln.nothing_after(p_task, kiln.fail_task(p_task, 'transient', p_why));
+end
+$$;
+comment on function kiln.call_again(kiln.task, kiln.provider, kiln.call, text) is
+'Gives an open call up, not knowing whether it was charged, and has its task tried again as after any failure.';
 
 -- What a settled call means for its running task.
 create or replace function kiln.judge_call(p_task kiln.task, p_job kiln.job, p_stage kiln.stage, p_provider kiln.provider, p_call kiln.call)
@@ -461,7 +473,11 @@ begin
         when 'settled' then
             return kiln.judge_call(p_task, v_job, v_stage, v_provider, v_call);
         when 'open' then
-            if p_sent_nothing and v_call.fence = p_task.fence then
+            if p_sent_nothing and v_call.fence = p_task.fence and v_call.sends = 1 then
+                if v_job.state = 'cancelling' then
+                    v_call := kiln.settle_call(v_call, v_provider, 'not_sent', 'transient', 'cancelled', 'It was not sent, since its job was cancelled.', true);
+                    return kiln.judge_call(p_task, v_job, v_stage, v_provider, v_call);
+                end if;
                 update kiln.call c
                    set send_before = kiln.now() + interval '10 seconds', timeout_at = kiln.now() + interval '10 seconds' + v_provider.reply_timeout,
                        expires_at = kiln.now() + interval '70 seconds' + v_provider.reply_timeout

@@ -91,6 +91,11 @@ create temporary table m2 as select fixture.pay() as job;
 create temporary table m3 as select fixture.begin(job) as step from m2;
 select is((kiln_runner.begin_call(t.task_id, t.fence, true)::jsonb ->> 'call_id', (select count(*)::int from kiln.call where job_id = m2.job))::text, (step ->> 'call_id', 1)::text,
           'unless it says that it did not get the answer and sent nothing: then the same call is given again') from m2, m3, kiln.task_running t where t.job_id = m2.job;
+savepoint cancelled;
+select kiln.cancel_job(job) from m2 \g /dev/null
+select is((kiln_runner.begin_call(t.task_id, t.fence, true)::jsonb ->> 'state', fixture.calls(m2.job), fixture.ledger(m2.job))::text, ('cancelled', 'not_sent', 'hold -100, release 100')::text,
+          'or, where its job was cancelled meanwhile, ends') from m2 join kiln.task_running t on t.job_id = m2.job;
+rollback to cancelled;
 select is(fixture.answer(step, 429, '{}', p_headers => '{"retry-after": "40"}') ->> 'state', 'waiting', 'a 429') from m3;
 select is((c.error_class, t.attempts, t.due_at >= kiln.now() + interval '40 seconds', g.paused_until)::text, ('rate_limited', 0, true, kiln.now() + interval '40 seconds')::text,
           'costs no attempt, and its Retry-After stops everyone at the gate') from m2, fixture.last_call(job) c, kiln.task_waiting t, kiln.gate g join kiln.provider p using (provider_id) where t.job_id = m2.job and p.name = 'pay';
@@ -224,6 +229,10 @@ rollback to answers;
 create temporary table o as select fixture.pay(p_pipeline => 'test/again') as job;
 select is(fixture.trouble(fixture.begin(job)) ->> 'state', 'waiting', 'a stage that says on_unknown retry is tried again') from o;
 select is((fixture.calls(job), c.error_class, c.charged_micros, attempts)::text, ('failed', 'unknown', null::bigint, 1)::text, 'as an attempt, and what it cost is not known') from o, fixture.last_call(job) c, kiln.task_waiting t where t.job_id = o.job;
+rollback to answers;
+update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"]}' where name = 'pay';
+create temporary table o as select fixture.pay(p_pipeline => 'test/again') as job;
+select is((fixture.trouble(fixture.begin(job)) ->> 'state', fixture.calls(job))::text, ('waiting', 'unknown')::text, 'where the provider can be asked, it is, also then') from o;
 rollback to answers;
 update kiln.provider set is_paid = false where name = 'pay';
 select is(pg_temp.after_trouble('reply', true), 'failed / waiting / 1 / 0', 'what costs nothing is simply tried again');
