@@ -12,7 +12,7 @@
 #include "failpoint.h"
 
 #define BUSY_MS 1000
-#define IDLE_MS 3000
+#define IDLE_MS 2000
 
 /* One beat in flight: remembers for which id. */
 struct ask {

@@ -53,7 +53,7 @@ as $$
 begin
     update kiln.heartbeat h
        set beat_at = kiln.now(),
-           since   = case when h.beat_at < kiln.now() - c.lease then kiln.now() else h.since end
+           since   = case when h.beat_at < kiln.now() - 0.7 * c.lease then kiln.now() else h.since end
       from kiln.config c
      where h.runner_id = p_runner_id;
     if not found then

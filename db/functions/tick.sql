@@ -122,9 +122,10 @@ declare
     v_task  kiln.task;
     v_all   int := 0;
 begin
-    -- After an outage of the database every beat is late: who has not beaten without a gap for a whole lease buries nobody.
+    -- After an outage of the database every beat is late: who has not beaten without a gap for a whole lease buries nobody. A gap is 0.7
+    -- of a lease: another's last beat may be older than one's own by the second between beats (docs/model/lease.pml).
     if not exists (select from kiln.heartbeat h
-                    where h.runner_id = p_runner_id and h.since <= kiln.now() - v_lease and h.beat_at > kiln.now() - v_lease) then
+                    where h.runner_id = p_runner_id and h.since <= kiln.now() - v_lease and h.beat_at > kiln.now() - 0.7 * v_lease) then
         return 0;
     end if;
     for v_dead in

@@ -23,7 +23,7 @@ insert into kiln.config default values;
 
 comment on table kiln.config is 'The settings of this installation: one row. Change one with: update kiln.config set lease = ''10 seconds'';';
 comment on column kiln.config.only_row is 'Keeps the table at one row.';
-comment on column kiln.config.lease is 'A runner that has not beaten for this long is dead and its tasks go to others.';
+comment on column kiln.config.lease is 'A runner that has not beaten for this long is dead and its tasks go to others. kiln-runner beats each second, idle each other second: at least 4 seconds.';
 comment on column kiln.config.task_grace is 'How long after its time limit a task may stay with a living runner before it is failed as a timeout.';
 comment on column kiln.config.event_keep is 'Events older than this are dropped, a partition at a time; a stream that was away longer gets a reset.';
 comment on column kiln.config.attempt_keep is 'Attempts older than this are dropped, a partition at a time.';

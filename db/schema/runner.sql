@@ -38,7 +38,7 @@ create table kiln.heartbeat (
 comment on table kiln.heartbeat is 'One row a living runner: the lease of everything it runs.';
 comment on column kiln.heartbeat.runner_id is 'The runner.';
 comment on column kiln.heartbeat.beat_at is 'Its last beat.';
-comment on column kiln.heartbeat.since is 'Since when its beats have come without a gap of a lease: only then may it bury others.';
+comment on column kiln.heartbeat.since is 'Since when its beats have come without a gap of 0.7 of a lease: only then may it bury others.';
 
 -- Unlogged: after a crash of PostgreSQL nobody is marked, and each sleeper looks again within a second anyway.
 create unlogged table kiln.sleeper (

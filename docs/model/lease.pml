@@ -1,6 +1,6 @@
 /*
  * lease.pml: who may be swept. Two runners that live, beats, and an outage of the database of any length. The rule of kiln.pml
- * ("after an outage nobody is evicted who lives") with real distances: one step of the clock is a fifth of a lease.
+ * ("after an outage nobody is evicted who lives") with real distances: one step of the clock is a tenth of a lease.
  *
  * Both are alive all the time, so no sweep is ever right.
  *   GAP    a longer gap between two beats begins "steady since" anew (kiln_runner.beat), and whoever is in one sweeps nobody
@@ -8,7 +8,7 @@
 #define LEASE 10
 #define EVERY 2                 /* a beat each so often: 1 s of 5 s */
 #ifndef GAP
-#define GAP   (LEASE / 2)
+#define GAP   7                 /* kiln.beat_gap: 0.7 of a lease */
 #endif
 #ifdef SWEEP_WHILE_BLIND
 #define steady(r) true

@@ -9,7 +9,7 @@ import { Failpoints } from './failpoints.mjs';
 import { Paid } from './paid.mjs';
 import { Proxy } from './proxy.mjs';
 
-export const LEASE_S = 4;       // an idle runner beats each 3 s
+export const LEASE_S = 4;       // an idle runner beats each 2 s
 
 // 1 x 1, grey: what people upload.
 const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==', 'base64');

@@ -10,11 +10,10 @@ select kiln_runner.claim(dead, 8) from r \g /dev/null
 
 -- Who buries -------------------------------------------------------------------------------------------------------------
 
-select fixture.pass('4 seconds') \g /dev/null
-select kiln_runner.beat(old) from r \g /dev/null
+select fixture.outlive(old, '4 seconds') from r \g /dev/null
 select fixture.tick(old) from r \g /dev/null
 select is(fixture.task_states(a), 'running', 'within its lease a silent runner keeps its tasks') from j;
-select fixture.pass('4 seconds') \g /dev/null
+select fixture.outlive(old, '4 seconds') from r \g /dev/null
 create temporary table y as select fixture.runner('{image}', name => 'young') as young;
 select fixture.tick(young) from y \g /dev/null
 select is(fixture.task_states(a), 'running', 'a runner that has just come buries nobody') from j;
