@@ -4,10 +4,12 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { root } from '../e2e/lib.mjs';
+import { guest_points } from './guest.mjs';
 
-/** [{ name, program, what }] in the order of the counters. */
-export const points = [...fs.readFileSync(path.join(root, 'lib/failpoints.def'), 'utf8').matchAll(/^FAILPOINT_DEF\("([^"]+)",\s*"([^"]+)",\s*"([^"]+)"\)/gm)]
+const of_c = [...fs.readFileSync(path.join(root, 'lib/failpoints.def'), 'utf8').matchAll(/^FAILPOINT_DEF\("([^"]+)",\s*"([^"]+)",\s*"([^"]+)"\)/gm)]
     .map(([, name, program, what]) => ({ name, program, what }));
+/** [{ name, program, what }]: those of the programs, in the order of their counters, then those of the guest. */
+export const points = [...of_c, ...guest_points];
 
 export class Failpoints {
     constructor(folder) {
@@ -20,7 +22,7 @@ export class Failpoints {
         this.server = net.createServer(socket => this.on_tell(socket)).listen(this.socket_path);
     }
     get env() {
-        return { KILN_FAILPOINT_PAGE: this.page_path, KILN_FAILPOINT_SOCKET: this.socket_path, KILN_FAILPOINT_HITS: this.hits_path };
+        return { GUEST_HITS: `${this.hits_path}-guest`, KILN_FAILPOINT_PAGE: this.page_path, KILN_FAILPOINT_SOCKET: this.socket_path, KILN_FAILPOINT_HITS: this.hits_path };
     }
     /** The text first, the number last: a program that sees the number sees the text. */
     write(text) {
@@ -61,7 +63,10 @@ export class Failpoints {
     }
     hits() {
         const bytes = fs.existsSync(this.hits_path) ? fs.readFileSync(this.hits_path) : Buffer.alloc(0);
-        return Object.fromEntries(points.map(({ name }, index) => [name, bytes.length >= (index + 1) * 8 ? Number(bytes.readBigUInt64LE(index * 8)) : 0]));
+        const counts = Object.fromEntries(of_c.map(({ name }, index) => [name, bytes.length >= (index + 1) * 8 ? Number(bytes.readBigUInt64LE(index * 8)) : 0]));
+        for (const { name } of guest_points) counts[name] = 0;
+        if (fs.existsSync(`${this.hits_path}-guest`)) for (const name of fs.readFileSync(`${this.hits_path}-guest`, 'utf8').split('\n')) if (name) counts[name]++;
+        return counts;
     }
     end() {
         this.settle(null);

@@ -4,7 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { alive, Kiln, pause, request, until } from '../e2e/lib.mjs';
+import { fileURLToPath } from 'node:url';
+import { alive, Kiln, pause, Program, request, until } from '../e2e/lib.mjs';
 import { Failpoints } from './failpoints.mjs';
 import { Paid } from './paid.mjs';
 import { Proxy } from './proxy.mjs';
@@ -51,7 +52,7 @@ class Kept {
 export class World {
     constructor(random) { this.random = random; this.clock_s = 0; this.clocks = [0]; this.is_ending = false; this.counts = {}; this.strikes = []; }
 
-    async begin({ log = () => {} } = {}) {
+    async begin({ log = () => {}, has_money = true } = {}) {
         this.log = log;
         const kiln = this.kiln = new Kiln();
         await kiln.start_database(['--fast', '--set', 'synchronous_commit=on', '--set', 'restart_after_crash=on', '--set', 'log_min_messages=fatal']);
@@ -62,17 +63,17 @@ export class World {
         this.marks = path.join(kiln.folder, 'marks');
         fs.mkdirSync(this.marks);
         await this.make_pipelines();
-        if (await kiln.value(`select 1 from kiln.provider where name = 'fal'`)) {
+        this.port = 20000 + Math.floor(Math.random() * 12000);
+        kiln.url = `http://127.0.0.1:${this.port}`;
+        if (has_money) {
             this.paid = new Paid(this);
             await this.paid.begin();
         }
-        this.port = 20000 + Math.floor(Math.random() * 12000);
-        kiln.url = `http://127.0.0.1:${this.port}`;
-        const runner = name => new Kept(this, name, url => kiln.program('kiln-runner', ['--name', name, '--slots', '6'], { DATABASE_URL: url, KILN_RUNNER_DRAIN_MS: '1500' }));
+        const runner = name => new Kept(this, name, url => kiln.program('kiln-runner', ['--name', name, '--slots', '6'], { DATABASE_URL: url, KILN_RUNNER_DRAIN_MS: '1500', KILN_RUNNER_QUEUES: 'image,video,audio,local' }));
         this.red = runner('red');
         this.blue = runner('blue');
         this.server = new Kept(this, 'server', url => kiln.program('kiln-server', [], { DATABASE_URL: url, KILN_PORT: String(this.port), KILN_DB_WRITERS: '3' }));
-        this.kept = [this.red, this.blue, this.server];
+        this.kept = [this.red, this.blue, this.server, ...this.paid ? ['ida', 'otto'].map(name => this.guest(name)) : []];
         for (const one of this.kept) await one.open();
         await until('the server to be ready', async () => (await request(kiln.url, 'GET', '/readyz', { ms: 1000 }).catch(() => ({}))).status === 200, 15000);
         this.ann = kiln.user('ann');
@@ -82,6 +83,17 @@ export class World {
         this.uploads = new Map();       // media id → sha256
         return this;
     }
+
+    guest(name) {
+        return new Kept(this, name, () => {
+            const { PGHOST, ...env } = this.kiln.env;
+            const program = new Program('guest', process.execPath, [fileURLToPath(new URL('guest.mjs', import.meta.url)), name],
+                { ...env, PGHOST: path.join(this.kiln.folder, `w-${name}`), PGPORT: '5432', PGDATABASE: 'kiln', PGUSER: 'kiln_worker' }, this.kiln.folder);
+            this.kiln.programs.add(program);
+            return program;
+        });
+    }
+    get guests() { return this.kept.slice(3); }
 
     /** Tools note the fence under which they were started; what is recorded as done must have been started, and so on. */
     async make_pipelines() {
@@ -132,6 +144,11 @@ export class World {
         this.clock_s += seconds;
         this.clocks.push(this.clock_s);
         await this.ask(`create or replace function kiln.now() returns timestamptz language sql stable parallel safe return pg_catalog.statement_timestamp() + interval '${this.clock_s} s'`);
+    }
+
+    /** Whether a runner has been given a task alone, since two died with it. */
+    async has_suspect() {
+        return await this.kiln.value(`select 1 from kiln.runner where ended_at is null and alone_task_id is not null limit 1`).catch(() => null) !== null;
     }
 
     /** The media store has no byte left until the function that this gives back is called. */
@@ -325,7 +342,7 @@ export class World {
         await this.paid?.end();
         if (this.has_disk) for (const program of this.kiln.programs) program.signal('SIGKILL');
         if (this.has_disk) await Promise.all([...this.kiln.programs].map(program => program.exit));
-        if (this.has_disk) spawnSync('umount', [this.kiln.media]);
+        if (this.has_disk) spawnSync('umount', ['-l', this.kiln.media]);
         this.kiln.end_now();
     }
 }

@@ -28,10 +28,21 @@ describe('chaos', { skip }, () => {
         assert.match(text, /\d\d kills, \d\d strikes, no complaint/);
     });
 
+    test('whatever dies around a paid call, it is charged once or held, and held only where nobody can be asked', async () => {
+        const { code, text } = await chaos(['--money']);
+        assert.equal(code, 0, text);
+    });
+
     for (const line of seeds) test(`a storm that once found something: ${line}`, async () => {
         const [seed, ...args] = line.split(/\s+/);
         const { code, text } = await chaos(args, { KILN_CHAOS_SEED: seed });
         assert.equal(code, 0, text);
+    });
+
+    test('where a call is not written down before it is sent, the storm is seen', async () => {
+        const { code, text } = await chaos(['--strikes', 'guest.answered:self,guest.answered:self'], { KILN_CHAOS_MUTANT: 'no_intent' });
+        assert.equal(code, 1, text);
+        assert.match(text, /was charged 2 times/);
     });
 
     test('where fences are not checked, the storm is seen', async () => {
