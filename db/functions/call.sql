@@ -49,6 +49,17 @@ end
 $$;
 comment on function kiln.compose(kiln.provider, text, jsonb) is 'A request that follows up a call; null, with a warning in the log, where its description does not fit.';
 
+create or replace function kiln.unsettled_calls(p_job_id bigint)
+returns bigint[]
+language plpgsql stable
+as $$
+begin
+    -- By the job's calls, not by all that are unsettled (hence OFFSET 0).
+    return array(select c.call_id from (select c.call_id, c.state from kiln.call c where c.job_id = p_job_id offset 0) c where c.state <> 'settled');
+end
+$$;
+comment on function kiln.unsettled_calls(bigint) is 'The calls of a job that may still cost.';
+
 create or replace function kiln.provider_of(p_stage kiln.stage)
 returns kiln.provider
 language plpgsql stable
@@ -833,7 +844,7 @@ declare
     v_all      int := 0;
 begin
     for v_due in
-        select c.call_id, c.task_id, c.job_id from kiln.call c where c.expires_at <= kiln.now() and c.state <> 'settled' order by c.expires_at limit p_limit
+        select c.call_id, c.task_id, c.job_id from kiln.call c where c.expires_at <= kiln.now() and c.outcome is null order by c.expires_at limit p_limit
     loop
         select t.* into v_task from kiln.task t where t.task_id = v_due.task_id for no key update skip locked;
         continue when not found;

@@ -16,9 +16,10 @@ begin
         delete from kiln.parked p where p.task_id = any (v_task_ids);
     end if;
     -- What a provider has already is told to be cancelled, and followed to its end for the bill.
-    update kiln.call c set cancel_wanted_at = kiln.now() where c.job_id = p_job_id and c.state <> 'settled' and c.cancel_wanted_at is null;
+    update kiln.call c set cancel_wanted_at = kiln.now() where c.call_id = any (kiln.unsettled_calls(p_job_id)) and c.cancel_wanted_at is null;
     if found then
-        update kiln.poll p set poll_at = kiln.now() from kiln.call c where c.job_id = p_job_id and c.state = 'accepted' and p.call_id = c.call_id;
+        update kiln.poll p set poll_at = kiln.now()
+         where p.call_id = any (array(select c.call_id from kiln.call c where c.call_id = any (kiln.unsettled_calls(p_job_id)) and c.state = 'accepted'));
     end if;
 end
 $$;

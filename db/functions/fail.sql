@@ -19,7 +19,7 @@ declare
     v_state kiln.task_state;
     v_class text := p_class;
 begin
-    if exists (select from kiln.call c where c.task_id = p_task.task_id and c.state <> 'settled') then
+    if (select c.state from kiln.call c where c.task_id = p_task.task_id order by c.number desc limit 1) <> 'settled' then
         return kiln.fail_with_call(p_task, p_class, p_message);     -- it may have been paid: the call decides, not the attempt
     end if;
     select s.* into v_stage

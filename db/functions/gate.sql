@@ -84,7 +84,7 @@ begin
          where p.provider_id = p_provider.provider_id and p.woken_at > kiln.now() - interval '30 seconds';
     end if;
     if p_provider.max_calls is not null then
-        select count(*) into v_calls from kiln.call c where c.provider_id = p_provider.provider_id and c.state <> 'settled';
+        select count(*) into v_calls from kiln.call c where c.provider_id = p_provider.provider_id and c.settled_at is null;
         if v_calls + (case when v_mine then 0 else v_others end) >= p_provider.max_calls then
             reason := 'calls';
             sentence := format('Provider %s has %s of %s calls in work.', p_provider.name, v_calls, p_provider.max_calls);
@@ -202,7 +202,7 @@ begin
         return 0;
     end if;
     if v_provider.max_calls is not null then
-        v_places := least(v_places, v_provider.max_calls - (select count(*) from kiln.call c where c.provider_id = p_provider_id and c.state <> 'settled'));
+        v_places := least(v_places, v_provider.max_calls - (select count(*) from kiln.call c where c.provider_id = p_provider_id and c.settled_at is null));
     end if;
     if v_provider.rate_per_minute is not null then
         v_step := kiln.rate_step(v_provider.rate_per_minute, v_provider.rate_burst);
@@ -253,17 +253,17 @@ It takes no lock of the gate and only tasks that nobody holds, so it waits for n
 create or replace function kiln.wake_all_parked()
 returns void
 language plpgsql
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_provider_id smallint;
 begin
-    if exists (select from kiln.parked) then
-        for v_provider_id in select distinct p.provider_id from kiln.provider r join lateral (select k.provider_id from kiln.parked k where k.provider_id = r.provider_id and k.woken_at is null limit 1) p on true
-        loop
-            perform kiln.wake_parked(v_provider_id);
-        end loop;
-    end if;
+    for v_provider_id in
+        select g.provider_id from kiln.gate g
+         cross join lateral (select from kiln.parked p where p.provider_id = g.provider_id and p.woken_at is null limit 1) p
+    loop
+        perform kiln.wake_parked(v_provider_id);
+    end loop;
 end
 $$;
 comment on function kiln.wake_all_parked() is 'The tick''s part of it, for every provider at whose gate someone waits.';

@@ -22,7 +22,7 @@ declare
     v_pays bigint;
 begin
     select j.* into v_job from kiln.job j where j.job_id = p_job_id;
-    if v_job.finished_at is null or exists (select from kiln.call c where c.job_id = p_job_id and c.state <> 'settled') then
+    if v_job.finished_at is null or kiln.unsettled_calls(p_job_id) <> '{}' then
         return;
     end if;
     select sum(c.charged_micros) into v_cost from kiln.call c where c.job_id = p_job_id;

@@ -28,13 +28,14 @@ begin
      where p.call_id = any (v_call_ids);
     return query
     select json_build_object('call_id', c.call_id::text, 'kind', k.kind, 'request', q.request)
-      from kiln.call c
+      from unnest(v_call_ids) as u (call_id)
+     cross join lateral (select c.* from kiln.call c where c.call_id = u.call_id limit 1) c
      cross join lateral (select case when c.state = 'unknown' then 'lookup'
                                      when c.cancel_wanted_at is not null and c.cancel_told_at is null and r.cancel is not null then 'cancel'
                                      else 'poll' end as kind
                            from kiln.provider r where r.provider_id = c.provider_id) k
      cross join lateral (select case k.kind when 'poll' then c.poll_request else kiln.poll_request(c, k.kind) end as request offset 0) q
-     where c.call_id = any (v_call_ids) and c.state in ('accepted', 'unknown') and q.request is not null;
+     where (c.state = 'accepted' or c.state = 'unknown' and c.timeout_at <= kiln.now()) and q.request is not null;
 end
 $$;
 comment on function kiln_runner.take_polls(bigint, int) is

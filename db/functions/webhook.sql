@@ -23,8 +23,8 @@ begin
     end if;
     if v_call.call_id is null then
         v_reply := kiln.read_reply(v_provider, '{}', 'webhook', 200, '{}', p_body);
-        select c.* into v_call from kiln.call c
-         where c.provider_id = v_provider.provider_id and c.provider_request_id = v_reply.request_id
+        select c.* into v_call
+          from (select c.* from kiln.call c where c.provider_id = v_provider.provider_id and c.provider_request_id = v_reply.request_id offset 0) c
          order by c.call_id desc limit 1;
     end if;
     if v_call.call_id is null then

@@ -76,8 +76,10 @@ create table kiln.call (
 ) with (fillfactor = 80);
 create unique index call_one_open_idx on kiln.call (task_id) where state <> 'settled';
 create index call_job_id_idx on kiln.call (job_id);
-create index call_unsettled_idx on kiln.call (provider_id) where state <> 'settled';
-create index call_expires_at_idx on kiln.call (expires_at) where state <> 'settled';
+-- These two say "not settled" in other words, so that neither is taken, whole, for the other's work: a plan that was made while the
+-- table was all but empty stays in force.
+create index call_unsettled_idx on kiln.call (provider_id) where settled_at is null;
+create index call_expires_at_idx on kiln.call (expires_at) where outcome is null;
 create index call_provider_request_id_idx on kiln.call (provider_id, provider_request_id) where provider_request_id is not null;
 create index call_provider_day_idx on kiln.call (provider_id, created_at);
 create index call_account_day_idx on kiln.call (account_id, created_at);

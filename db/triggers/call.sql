@@ -72,7 +72,7 @@ returns trigger
 language plpgsql
 as $$
 begin
-    if exists (select from kiln.call c where c.job_id = old.job_id and c.state <> 'settled') then
+    if kiln.unsettled_calls(old.job_id) <> '{}' then
         raise exception 'job % has a call that is not settled: it may still cost', old.job_id
             using errcode = 'KN001', hint = 'select * from kiln.calls where job = ' || old.job_id || ' tells which; it is followed to its end, or given up after a day.';
     end if;
@@ -157,7 +157,7 @@ alter table kiln.ledger enable always trigger t20_insert;
 create or replace function kiln.on_provider_write()
 returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_call record;

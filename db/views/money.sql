@@ -107,7 +107,7 @@ create or replace view kiln.provider_weather as
 select left(p.name, 12) as provider,
        kiln.sky(p, g) as sky,
        to_char(kiln.sky_until(g) at time zone 'UTC', 'HH24:MI:SS') as until,
-       (select count(*) from kiln.call c where c.provider_id = p.provider_id and c.state <> 'settled') || coalesce('/' || p.max_calls, '') as calls,
+       (select count(*) from kiln.call c where c.provider_id = p.provider_id and c.settled_at is null) || coalesce('/' || p.max_calls, '') as calls,
        (select count(*) from kiln.parked k where k.provider_id = p.provider_id) as parked,
        n.counts[17] as replies, kiln.quantile_ms(n.counts, 0.5) as p50, kiln.quantile_ms(n.counts, 0.95) as p95,
        n.counts[18] as "429", n.counts[19] as "5xx", n.counts[20] as lost,
