@@ -178,6 +178,7 @@ declare
     v_reply   kiln.reply;
     v_body    jsonb := kiln.parse_reply(p_body);
     v_is_ok   boolean;
+    v_is_file boolean := p_kind = 'submit' and (coalesce(p_provider.submit ->> 'reply' = 'binary', false) or coalesce(p_config -> 'outputs' @> '[{"as": "binary"}]', false));
     v_cost    numeric;
 begin
     v_is_ok := p_kind = 'webhook' or case when v_spec ? 'accept' then v_spec -> 'accept' @> to_jsonb(p_status) else p_status between 200 and 299 end;
@@ -194,8 +195,8 @@ begin
         return v_reply;
     end if;
 
-    if p_kind = 'submit' and v_spec ->> 'reply' = 'binary' or p_kind = 'submit' and p_provider.poll is null then
-        if v_body is null and v_spec ->> 'reply' is distinct from 'binary' then
+    if v_is_file or p_kind = 'submit' and p_provider.poll is null then
+        if v_body is null and not v_is_file then
             v_reply.outcome := 'unclear';
             v_reply.error_message := 'Its reply is not JSON.';
             return v_reply;

@@ -403,6 +403,11 @@ select throws_ok($$ update kiln.call set outcome = 'failed' where call_id = (sel
 select throws_ok($$ update kiln.call set state = 'accepted', outcome = null, settled_at = null where call_id = (select (fixture.last_call(job)).call_id from b) $$, 'KN001', null, 'nor that it did');
 select results_eq($$ select from_state || ' ' || event || ' ' || to_state from kiln.call_move order by 1 $$,
                   array['accepted settle settled', 'open accept accepted', 'open lose unknown', 'open settle settled', 'unknown find accepted', 'unknown settle settled'], 'these are all moves of a call');
+-- OpenAI's speech was held as unreadable: its provider answers pictures in JSON, and only the stage says that the reply is the file.
+select results_eq($$ select (kiln.read_reply(p, c, 'submit', 200, '{}', b)).outcome from kiln.provider p,
+                      (values (1, '{"outputs": [{"as": "binary"}]}'::jsonb, null), (2, '{"outputs": [{"as": "binary"}]}', 'ID3'), (3, '{}', 'ID3'), (4, null, 'ID3')) as v (n, c, b)
+                     where p.name = 'openai' order by n $$,
+                  array['succeeded', 'succeeded', 'unclear', 'unclear'], 'a reply need not be JSON where the stage takes it as its file');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select finish();
 rollback;
