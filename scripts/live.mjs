@@ -34,7 +34,7 @@ const models = await kiln.rows(`
     select distinct on (m.media_type) m.name, m.media_type, m.example, kiln.estimate(m.model_id, m.example) as micros
       from kiln.model m join kiln.provider p using (provider_id)
      where p.name = '${name}' and m.is_enabled
-       and not m.example ? 'media'
+       and not exists (select from kiln.pipeline l join kiln.stage s using (pipeline_version_id) where l.pipeline_id = m.pipeline_id and s.config::text like '%{media%')
      order by m.media_type, kiln.estimate(m.model_id, m.example), m.name`);
 if (!models.length) await leave(64, `${name} has no model`);
 for (const model of models) if (!(model.micros > 0)) await leave(3, `refused: ${model.name} has no price, so nobody knows what it costs`);

@@ -17,6 +17,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FakeProvider } from '../fakes/client.mjs';
+import { Runner } from '../fakes/runner.mjs';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const cluster_sh = path.join(root, 'scripts/cluster.sh');
@@ -151,6 +152,7 @@ export class Kiln {
         this.programs = new Set();
         this.sessions = new Set();
         this.streams = new Set();
+        this.stand_ins = new Set();
         open.add(this);
         this.guard = spawn('bash', ['-c', guard_script, 'guard', cluster_sh, this.folder, process.env.KILN_E2E_KEEP ?? ''], { env: clean, detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
         this.guard.unref();
@@ -189,11 +191,13 @@ export class Kiln {
     // --- a provider that is not the world's
 
     /** Starts the fake provider and points the seeded descriptions to it; runners that start from now on have its keys. */
-    async start_provider(options = {}) {
+    async start_provider({ trusted = [], ...options } = {}) {
         this.fake = new FakeProvider({ state: path.join(this.folder, 'provider'), ...options });
         await this.fake.start();
         await this.point_to(this.fake.url);
-        Object.assign(this.env, this.fake.keys, { KILN_TRUSTED_HOSTS: this.fake.host });
+        Object.assign(this.env, this.fake.keys);
+        this.trusted = [this.fake.host, ...trusted].join();
+        if (fs.readFileSync(path.join(this.bin, 'kiln-runner')).includes('KILN_TRUSTED_HOSTS')) this.env.KILN_TRUSTED_HOSTS = this.trusted;
         for (const { secret } of await this.rows(`select distinct webhook ->> 'secret_env' as secret from kiln.provider where webhook ? 'secret_env'`)) this.env[secret] = this.fake.webhook_secret;
         return this.fake;
     }
@@ -245,6 +249,15 @@ export class Kiln {
                 return runner.id = await this.value(`select runner_id from kiln.runner where name = '${name}' and pid = ${runner.pid} and ended_at is null`);
             }, 15000);
         }
+        return runner;
+    }
+
+    /** Does the kiln-runner that was built carry out paid requests? If not, tests of these use the runner of tests/fakes. */
+    get has_engine() { return fs.readFileSync(path.join(this.bin, 'kiln-runner')).includes('kiln_runner.begin_call'); }
+    /** A runner of the tests' own for handler http, in this process. */
+    async stand_in(options) {
+        const runner = await new Runner(this, { env: { ...this.env, KILN_TRUSTED_HOSTS: this.trusted }, ...options }).start();
+        this.stand_ins.add(runner);
         return runner;
     }
 
@@ -354,6 +367,7 @@ export class Kiln {
 
     async end() {
         for (const stream of this.streams) stream.close();
+        for (const runner of this.stand_ins) if (runner.is_up) runner.kill();
         await Promise.all([...this.programs].filter(p => !p.ended && p.name === 'kiln-runner').map(p => p.stop('SIGTERM', 15000)));
         await Promise.all([...this.programs].filter(p => !p.ended).map(p => p.stop('SIGTERM', 15000)));
         if (isCoverage) await run(path.join(root, 'scripts/coverage.sh'), ['collect'], { env: this.pg });

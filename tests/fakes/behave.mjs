@@ -89,7 +89,7 @@ export async function answer(res, how, status, body, headers = {}) {
     if (how.drop) { res.socket.resetAndDestroy(); return; }
     if (how.hang) return;
     if (how.redirect) { res.writeHead(302, { Location: how.redirect }).end(); return; }
-    if (how.status !== undefined && how.status !== status) { status = how.status; body = how.body ?? { detail: 'as told' }; }
+    if (how.status != null && how.status !== status) { status = how.status; body = how.body ?? { detail: 'as told' }; }
     if (how.set && typeof body === 'object' && !Buffer.isBuffer(body)) body = { ...body, ...how.set };
     const type = Buffer.isBuffer(body) ? 'application/octet-stream' : typeof body === 'string' ? 'text/html' : 'application/json';
     let bytes = how.text !== undefined ? Buffer.from(how.text) : Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));

@@ -121,7 +121,8 @@ export class Fal {
         if (/^(queued|running)$/.test(state)) throw new Refusal(400, 'the result was asked for too early', detail('Request is still in progress'));
         this.book.write({ is: 'count', id: request.id, of: 'fetched' });
         const [status, body, headers] = this.outcome(request);
-        return answer(res, told(this.book, 'result', request), status, exact(body), { 'Content-Type': 'application/json', ...headers });
+        const how = told(this.book, 'result', request);
+        return answer(res, how, status, exact({ ...body, ...how.set }), { 'Content-Type': 'application/json', ...headers });
     }
     cancel(res, request) {
         const how = told(this.book, 'cancel', request);

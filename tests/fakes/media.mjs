@@ -61,6 +61,10 @@ export function wav(note, seconds = 0.5, rate = 8000) {
 export const types = { png: 'image/png', jpg: 'image/jpeg', mp4: 'video/mp4', mp3: 'audio/mpeg', wav: 'audio/wav' };
 export const make = (suffix, note) => ({ png, jpg: jpeg, mp4, mp3, wav })[suffix](note);
 
+// Bombs are made once: packing a hundred megabytes would stop the fake for everybody else.
+const kept = new Map();
+const once = (name, make_it) => { if (!kept.has(name)) kept.set(name, make_it()); return kept.get(name); };
+
 /** What is served instead of the file; `bytes` is what should have been. */
 export function instead(what, bytes) {
     switch (what) {
@@ -69,9 +73,9 @@ export function instead(what, bytes) {
     case 'html': return { body: Buffer.from('<!doctype html><script>alert(1)</script>') };
     case 'truncated': return { body: bytes.subarray(0, bytes.length >> 1) };
     case 'huge-png': return { body: png_of(60000, 60000, 8, 2, zlib.deflateSync(Buffer.alloc(1000)), 'huge') };
-    case 'bomb-png': return { body: png_of(24000, 24000, 1, 0, zlib.deflateSync(Buffer.alloc(24000 * 3001), { level: 9 }), 'bomb') };       // 72 MB in 70 KB
-    case 'gzip-bomb': return { body: zlib.gzipSync(Buffer.alloc(100 << 20), { level: 9 }), headers: { 'Content-Encoding': 'gzip' } };
-    case 'big': return { body: Buffer.concat([bytes, Buffer.alloc(100 << 20)]) };
+    case 'bomb-png': return { body: once(what, () => png_of(24000, 24000, 1, 0, zlib.deflateSync(Buffer.alloc(24000 * 3001), { level: 1 }), 'bomb')) };       // 72 MB in 300 KB
+    case 'gzip-bomb': return { body: once(what, () => zlib.gzipSync(Buffer.alloc(100 << 20), { level: 1 })), headers: { 'Content-Encoding': 'gzip' } };
+    case 'big': return { body: once(what, () => Buffer.concat([bytes, Buffer.alloc(100 << 20)])) };
     default: return { body: bytes };
     }
 }
