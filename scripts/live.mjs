@@ -17,8 +17,13 @@ function refuse(status, text) {
 }
 const usd = micros => `$${(micros / 1e6).toFixed(4)}`;
 
-const { values, positionals: [name = '', max = ''] } = parseArgs({ allowPositionals: true, options: { at: { type: 'string' }, to: { type: 'string' } } });
-if (!/^[a-z][a-z0-9_-]{0,39}$/.test(name) || !/^\d{1,4}(\.\d{1,6})?$/.test(max) || Number(max) === 0) refuse(64, 'usage: make live PROVIDER=fal MAX_USD=0.50');
+// --at URL, --to FOLDER: for tests, with the fake provider in the place of the real one.
+const usage = () => refuse(64, 'usage: make live PROVIDER=fal MAX_USD=0.50');
+let values, name, max;
+try {
+    ({ values, positionals: [name = '', max = ''] } = parseArgs({ allowPositionals: true, options: { at: { type: 'string' }, to: { type: 'string' } } }));
+} catch { usage(); }
+if (!/^[a-z][a-z0-9_-]{0,39}$/.test(name) || !/^\d{1,4}(\.\d{1,6})?$/.test(max) || Number(max) === 0) usage();
 const limit = Math.round(Number(max) * 1e6);
 
 const { begin, root, until } = await import('../tests/e2e/lib.mjs');

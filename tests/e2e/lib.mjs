@@ -24,6 +24,8 @@ const cluster_sh = path.join(root, 'scripts/cluster.sh');
 const built = process.env.TEST_BIN || path.join(root, process.env.FLAVOUR && process.env.FLAVOUR !== 'release' ? `build/${process.env.FLAVOUR}/bin` : 'build/bin');
 export const isSanitized = /asan/.test(built);
 const isCoverage = /coverage/.test(built);
+/** Does the kiln-runner that was built carry out paid requests? If not, tests of these use the runner of tests/fakes. */
+export const has_engine = fs.existsSync(path.join(built, 'kiln-runner')) && fs.readFileSync(path.join(built, 'kiln-runner')).includes('kiln_runner.begin_call');
 
 // Whoever runs this has settings of their own; they must not reach into the tests, a provider's real key least of all.
 const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(KILN_|PG|DATABASE_URL$|NODE_|FLAVOUR$)|_(KEY|TOKEN|SECRET)$/.test(name)));
@@ -252,8 +254,6 @@ export class Kiln {
         return runner;
     }
 
-    /** Does the kiln-runner that was built carry out paid requests? If not, tests of these use the runner of tests/fakes. */
-    get has_engine() { return fs.readFileSync(path.join(this.bin, 'kiln-runner')).includes('kiln_runner.begin_call'); }
     /** A runner of the tests' own for handler http, in this process. */
     async stand_in(options) {
         const runner = await new Runner(this, { env: { ...this.env, KILN_TRUSTED_HOSTS: this.trusted }, ...options }).start();
