@@ -287,7 +287,7 @@ returns json
 language plpgsql
 as $$
 begin
-    return kiln.nothing_to_do(p_task.task_id);
+    return json_build_object('do', 'nothing', 'state', p_state, 'why', (select t.error_message from kiln.task t where t.task_id = p_task.task_id));
 end
 $$;
 comment on function kiln.nothing_after(kiln.task, kiln.task_state) is 'The same, after a function that has moved the task.';
@@ -370,7 +370,7 @@ declare
     v_wait  interval;
 begin
     if p_call.outcome = 'succeeded' then
-        return kiln.deliver(p_task, p_job, p_stage, p_provider, p_call);
+        return kiln.deliver(p_task, p_stage, p_provider, p_call);
     end if;
     update kiln.call c set judged_at = kiln.now() where c.call_id = p_call.call_id and c.judged_at is null;
     if p_job.state = 'cancelling' then
@@ -409,7 +409,7 @@ comment on function kiln.judge_call(kiln.task, kiln.job, kiln.stage, kiln.provid
 over a broken network, and what was told to come later, costs no attempt. A charged failure is repeated only where the description says transient.';
 
 -- The result is in sight: its files are fetched (again, after a crash: that is never paid again), or it is complete.
-create or replace function kiln.deliver(p_task kiln.task, p_job kiln.job, p_stage kiln.stage, p_provider kiln.provider, p_call kiln.call)
+create or replace function kiln.deliver(p_task kiln.task, p_stage kiln.stage, p_provider kiln.provider, p_call kiln.call)
 returns json
 language plpgsql
 as $$
@@ -450,7 +450,7 @@ begin
         'output', v_output);
 end
 $$;
-comment on function kiln.deliver(kiln.task, kiln.job, kiln.stage, kiln.provider, kiln.call) is 'The step that follows a success: fetch its files, or complete.';
+comment on function kiln.deliver(kiln.task, kiln.stage, kiln.provider, kiln.call) is 'The step that follows a success: fetch its files, or complete.';
 
 -- What is left to do for a running task.
 create or replace function kiln.next_step(p_task kiln.task, p_is_claimed boolean, p_sent_nothing boolean default false)
@@ -498,7 +498,7 @@ begin
             end if;
             v_was := coalesce((select format('Runner %s', r.name) from kiln.runner r where r.runner_id = v_call.runner_id), 'A runner');
             return kiln.lose_call(p_task, v_job, v_stage, v_provider, v_call,
-                                  format('%s began the request at %s UTC and did not tell how it went.', v_was, to_char(v_call.created_at at time zone 'UTC', 'HH24:MI:SS')), true);
+                                  format('%s began the request at %s UTC and did not tell how it went.', v_was, to_char(v_call.created_at at time zone 'UTC', 'HH24:MI:SS')), p_is_claimed);
         when 'accepted' then
             if v_job.state = 'cancelling' then
                 perform kiln.want_cancel(v_call, p_task, v_job, v_stage, v_provider);
