@@ -63,16 +63,16 @@ function victims_of({ name, program }) {
     if (is_paid(name)) list.push('provider', 'lost', 'mute');
     if (program === 'runner' || program === 'guest') list.push('other', 'server');
     if (program === 'server' || program === 'lib') list.push('other');
-    if (/asking|sending|db\.sent|guest\.answered|guest\.polled/.test(name)) list.push('deaf', 'hole');
+    if (/asking|sending|beginning|telling|taking|db\.sent|guest\.answered|guest\.polled/.test(name)) list.push('deaf', 'hole');
     return list;
 }
 const is_paid = name => /^guest|^runner\.(call|http|step|answer|poll|fetch|begin|send|submit|webhook)/.test(name);
 
 /** What comes once in the life of a program or a stream: not waited for. */
-const is_rare = /^db\.(connecting|starting|listening)|register|trash|strays|store\.unlinking|bus\.head|replaying/;
+const is_rare = /^db\.(connecting|starting|listening)|register|trash|strays|store\.unlinking|bus\.head|replaying|^runner\.(secrets|keys)/;
 /** How a point is reached that the usual bustle does not reach by itself. */
 const provoke = [
-    [/^db\.(connecting|starting|listening)|runner\.register/, world => { world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
+    [/^db\.(connecting|starting|listening)|runner\.(register|secrets|keys)/, world => { world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
     [/^runner\.unregister/, world => { world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
     [/^runner\.(trash|strays)|^store\.unlinking/, async world => { await world.remove().catch(() => {}); world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
     [/^runner\.(report|reported)/, async world => { await world.kiln.psql(`select kiln.enqueue('fickle', '{}', ${world.account})`).catch(() => {}); }],
@@ -93,14 +93,14 @@ function make_plan(random, has_guests) {
         return [cases];
     }
     if (is_short) {
-        for (const [name, victim] of is_money ? short_money : short_form) add(points.find(point => point.name === name), victim);
+        for (const [name, victim] of is_money ? short_money : short_form) if (points.some(point => point.name === name)) add(points.find(point => point.name === name), victim);
         return [cases];
     }
     const rounds = Number(process.env.KILN_CHAOS_ROUNDS ?? 3);
     for (const point of chosen_points) {
         for (const victim of victims_of(point)) for (let i = 0; i < (victim === 'self' ? rounds * 3 + 1 : rounds); i++) add(point, victim);
     }
-    const steady = chosen_points.filter(point => /^runner\.(claimed|cycle|worked|put_media|file|report|beat|call|http)/.test(point.name));
+    const steady = chosen_points.filter(point => /^runner\.(claimed|cycle|worked|put_media|file|report|beat|call|http|polls)/.test(point.name));
     for (let i = 0; i < Number(process.env.KILN_CHAOS_SLOW ?? 10) && steady.length; i++) for (const victim of ['freeze', 'clock']) add(random.one(steady), victim);
     random.shuffle(cases);
     const storms = [];
@@ -119,7 +119,8 @@ const short_form = [
     ['store.writing', 'error'], ['store.syncing', 'disk'], ['runner.registered', 'self'], ['runner.ticked', 'server'], ['runner.cycle.asking', 'cut'], ['runner.claimed', 'deaf'],
 ];
 const short_money = [
-    ['guest.sent', 'self'], ['guest.begun', 'self'], ['guest.answered', 'mute'], ['guest.answered', 'backend'], ['guest.recorded', 'self'], ['guest.stored', 'self'],
+    ['runner.call.begun', 'self'], ['runner.http.writing', 'self'], ['runner.http.answered', 'self'], ['runner.call.telling', 'deaf'], ['runner.call.told', 'self'],
+    ['runner.call.fetched', 'self'], ['guest.sent', 'self'], ['guest.answered', 'mute'], ['guest.answered', 'backend'], ['guest.stored', 'self'],
 ];
 
 // --- a storm ---------------------------------------------------------------------------------------------------------------

@@ -169,6 +169,12 @@ async function main(name) {
     };
     loop(1000, () => sql(`select kiln_runner.beat(${me})`));
     loop(400, () => sql(`select kiln_runner.tick(${me})`));
+    loop(2000, async () => {
+        for (const row of (await sql('select k from kiln_runner.webhook_keys_wanted() k')).split('\n').filter(Boolean)) {
+            const { provider, jwks_url } = JSON.parse(row), got = await send({ url: jwks_url });
+            if (got.status === 200) await sql(`select kiln_runner.store_webhook_keys('${provider}', ${text_of(got.bytes.toString())})`);
+        }
+    });
     loop(120, async () => {
         if (busy >= slots) return;
         const rows = await sql(`select json_build_object('task_id', task_id::text, 'fence', fence::text) from kiln_runner.claim(${me}, ${slots - busy})`);

@@ -246,7 +246,7 @@ export class World {
     /** After the sweep every file has its row. A runner looks into the trash and for strays a second after it started. */
     async sweep() {
         await this.ask(`update kiln.config set stray_keep = '1 s'`);
-        for (let tries = 0; tries < 4; tries++) {
+        for (let tries = 0; tries < 10; tries++) {
             this.red.program.signal('SIGTERM');
             await pause(2600);
             await this.check_files();
