@@ -191,13 +191,14 @@ async function run() {
             const { found, ...more } = await storm(world, cases, `${seed}:${index}`);
             last = more;
             storms++;
-            if (!found.length) continue;
             failed += found.length;
+            page(world, started, { storms: { size: plan[0].length, count: storms, complaints: failed }, ...last });
+            if (!found.length) continue;
             console.log(`NOT WELL, KILN_CHAOS_SEED=${seed}:${index}`);
             for (const complaint of found.slice(0, 30)) console.log(`  ${complaint}`);
             break;          // what follows stands on broken ground
         }
-        const { kills, strikes } = report(world, started, { storms: { size: plan[0].length, count: storms, complaints: failed }, ...last });
+        const { kills, strikes } = report(world);
         console.log(failed ? `${failed} complaints after ${kills} kills` : `${kills} kills, ${strikes} strikes, no complaint`);
     } finally {
         await world.end();
@@ -207,9 +208,20 @@ async function run() {
 
 // --- the table -------------------------------------------------------------------------------------------------------------
 
-function report(world, started, sum) {
+const columns_now = () => Object.keys(victims).filter(victim => [...table.keys()].some(key => key.endsWith(` ${victim}`)));
+const sums = () => ({
+    kills: [...table].filter(([key]) => is_kill(key.split(' ')[1])).reduce((sum, [, one]) => sum + one.done, 0),
+    strikes: [...table.values()].reduce((sum, one) => sum + one.done, 0),
+});
+/** Written after each storm, so that a run that is ended early has its page too. */
+function page(world, started, told) {
+    if (!process.env.KILN_CHAOS_DOC) return;
+    write_page(process.env.KILN_CHAOS_DOC, { seed, table, columns: columns_now(), hits: world.failpoints.hits(), ...sums(), ...told, bill: world.paid?.told, minutes: Math.ceil((Date.now() - started) / 60000) });
+}
+
+function report(world) {
     const hits = world.failpoints.hits();
-    const columns = Object.keys(victims).filter(victim => [...table.keys()].some(key => key.endsWith(` ${victim}`)));
+    const columns = columns_now();
     const rows = points.filter(point => [...table.keys()].some(key => key.startsWith(`${point.name} `)));
     const cell = (point, victim) => { const found = table.get(`${point} ${victim}`); return found ? `${found.done}${found.missed ? ` (−${found.missed})` : ''}` : '·'; };
     const lines = [`| point | reached | ${columns.join(' | ')} |`, `|---|---:|${columns.map(() => '---:').join('|')}|`,
@@ -219,10 +231,7 @@ function report(world, started, sum) {
     if (!is_short || process.env.KILN_CHAOS_LOG) console.log(`\n${lines.join('\n')}\n`);
     if (unreached.length) console.log(`never reached: ${unreached.join(', ')}`);
     if (process.env.KILN_CHAOS_LOG) console.log(JSON.stringify(world.counts, null, 1), world.kept.map(one => `${one.name} ${one.starts} starts`).join(', '));
-    const kills = [...table].filter(([key]) => is_kill(key.split(' ')[1])).reduce((sum, [, one]) => sum + one.done, 0);
-    const strikes = [...table.values()].reduce((sum, one) => sum + one.done, 0);
-    if (process.env.KILN_CHAOS_DOC) write_page(process.env.KILN_CHAOS_DOC, { seed, table, columns, hits, kills, strikes, ...sum, bill: world.paid?.told, minutes: ((Date.now() - started) / 60000).toFixed(0) });
-    return { kills, strikes };
+    return sums();
 }
 
 await run();
