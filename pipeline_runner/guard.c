@@ -1,0 +1,243 @@
+/*
+ * guard: URLs are parsed by libcurl, whose view of them is the one that counts.
+ */
+#include "guard.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define URL_MAX 8192
+
+struct guard {
+    char  *text;
+    char **patterns;
+    size_t count;
+};
+
+struct guard *guard_open(const char *trusted)
+{
+    struct guard *guard = calloc(1, sizeof *guard);
+    char         *rest, *item;
+
+    if (!guard)
+        abort();
+    guard->text     = strdup(trusted);
+    guard->patterns = calloc(strlen(trusted) + 1, sizeof *guard->patterns);
+    if (!guard->text || !guard->patterns)
+        abort();
+    rest = guard->text;
+    while (rest && (item = strsep(&rest, ","))) {
+        item += strspn(item, " ");
+        item[strcspn(item, " ")] = '\0';
+        if (item[0])
+            guard->patterns[guard->count++] = item;
+    }
+    return guard;
+}
+
+void guard_close(struct guard *guard)
+{
+    if (!guard)
+        return;
+    free(guard->patterns);
+    free(guard->text);
+    free(guard);
+}
+
+/* ---- names ---- */
+
+/* Where the port begins in "host:port"; an address in brackets has colons of its own. */
+static const char *port_of(const char *pattern)
+{
+    const char *bracket = strchr(pattern, ']');
+
+    return strchr(bracket ? bracket : pattern, ':');
+}
+
+bool guard_matches(const char *pattern, const struct guard_url *url)
+{
+    const char *colon    = port_of(pattern);
+    size_t      len      = colon ? (size_t)(colon - pattern) : strlen(pattern);
+    size_t      host_len = strlen(url->host);
+    char        port[16];
+
+    snprintf(port, sizeof port, "%d", url->port);
+    if (colon ? strcmp(colon + 1, port) != 0 : url->port != (url->is_https ? 443 : 80))
+        return false;
+    if (len > 2 && pattern[0] == '*' && pattern[1] == '.') /* at least one label before it */
+        return host_len > len - 1
+               && strncasecmp(url->host + host_len - (len - 1), pattern + 1, len - 1) == 0;
+    return len > 0 && host_len == len && strncasecmp(url->host, pattern, len) == 0;
+}
+
+static bool is_trusted(const struct guard *guard, const struct guard_url *url)
+{
+    for (size_t i = 0; i < guard->count; i++)
+        if (guard_matches(guard->patterns[i], url))
+            return true;
+    return false;
+}
+
+static bool is_named(const json_t *hosts, const struct guard_url *url)
+{
+    size_t        i;
+    const json_t *item;
+
+    json_array_foreach (hosts, i, item)
+        if (json_is_string(item) && guard_matches(json_string_value(item), url))
+            return true;
+    return false;
+}
+
+static bool has_part(CURLU *parts, CURLUPart part)
+{
+    char *text = NULL;
+    bool  has  = curl_url_get(parts, part, &text, 0) == CURLUE_OK;
+
+    curl_free(text);
+    return has;
+}
+
+/* Copies a part, in lower case; false: it is missing or too long. */
+static bool take_part(CURLU *parts, CURLUPart part, unsigned flags, char *out, size_t size)
+{
+    char *text = NULL;
+    bool  ok   = curl_url_get(parts, part, &text, flags) == CURLUE_OK && strlen(text) < size;
+
+    for (size_t i = 0; ok && i <= strlen(text); i++)
+        out[i] = (char)tolower((unsigned char)text[i]);
+    curl_free(text);
+    return ok;
+}
+
+static bool is_clean(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text <= ' ' || *text == 0x7F || *text == '\\')
+            return false;
+    return true;
+}
+
+static bool refuse(char *why, size_t size, const char *what, const char *host)
+{
+    snprintf(why, size, host ? "%s: %s" : "%s", what, host);
+    return false;
+}
+
+bool guard_url(const struct guard *guard, const char *text, const json_t *hosts,
+               struct guard_url *url, char *why, size_t size)
+{
+    char scheme[16], port[16];
+
+    *url = (struct guard_url) { .parts = curl_url() };
+    if (!url->parts)
+        abort();
+    if (strlen(text) > URL_MAX || !is_clean(text)
+        || curl_url_set(url->parts, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK
+        || !take_part(url->parts, CURLUPART_SCHEME, 0, scheme, sizeof scheme)
+        || !take_part(url->parts, CURLUPART_HOST, 0, url->host, sizeof url->host)
+        || !url->host[0])
+        return refuse(why, size, "an address cannot be read", NULL);
+    url->is_https = strcmp(scheme, "https") == 0;
+    if (!url->is_https && strcmp(scheme, "http") != 0)
+        return refuse(why, size, "only https is spoken, not to", url->host);
+    if (!take_part(url->parts, CURLUPART_PORT, CURLU_DEFAULT_PORT, port, sizeof port))
+        return refuse(why, size, "an address has no port", url->host);
+    url->port = (int)strtol(port, NULL, 10);
+    if (has_part(url->parts, CURLUPART_USER) || has_part(url->parts, CURLUPART_PASSWORD))
+        return refuse(why, size, "an address carries a user or password", url->host);
+    url->is_trusted = is_trusted(guard, url);
+    if (!is_named(hosts, url))
+        return refuse(why, size, "the provider's description does not name the host", url->host);
+    if (!url->is_https && !url->is_trusted)
+        return refuse(why, size, "only https is spoken, and KILN_TRUSTED_HOSTS does not name",
+                      url->host);
+    return true;
+}
+
+char *guard_follow(const struct guard_url *base, const char *location)
+{
+    CURLU *parts = curl_url_dup(base->parts);
+    char  *text = NULL, *copy = NULL;
+
+    if (!parts)
+        abort();
+    if (curl_url_set(parts, CURLUPART_URL, location, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK
+        && curl_url_get(parts, CURLUPART_URL, &text, 0) == CURLUE_OK)
+        copy = strdup(text);
+    curl_free(text);
+    curl_url_cleanup(parts);
+    return copy;
+}
+
+void guard_url_free(struct guard_url *url)
+{
+    curl_url_cleanup(url->parts);
+    url->parts = NULL;
+}
+
+/* ---- addresses ---- */
+
+struct range {
+    uint32_t network;
+    int      bits;
+};
+
+/* Not of the public internet: IANA's registry of special addresses. */
+static const struct range special[] = {
+    { 0x00000000, 8 },  /* this network */
+    { 0x0A000000, 8 },  /* private */
+    { 0x64400000, 10 }, /* carriers' NAT */
+    { 0x7F000000, 8 },  /* loopback */
+    { 0xA9FE0000, 16 }, /* link-local, with the metadata services of clouds */
+    { 0xAC100000, 12 }, /* private */
+    { 0xC0000000, 24 }, /* protocol assignments */
+    { 0xC0000200, 24 }, /* examples */
+    { 0xC0586300, 24 }, /* 6to4 relays */
+    { 0xC0A80000, 16 }, /* private */
+    { 0xC6120000, 15 }, /* benchmarks */
+    { 0xC6336400, 24 }, /* examples */
+    { 0xCB007100, 24 }, /* examples */
+    { 0xE0000000, 4 },  /* multicast */
+    { 0xF0000000, 4 },  /* reserved, broadcast */
+};
+
+static bool v4_is_public(uint32_t address)
+{
+    for (size_t i = 0; i < countof(special); i++)
+        if ((address ^ special[i].network) >> (32 - special[i].bits) == 0)
+            return false;
+    return true;
+}
+
+static uint32_t word(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Only global unicast (2000::/3), without what tunnels an IPv4 address of anyone's choice or is for
+ * examples. v4-mapped addresses, ULA, link-local and multicast lie outside of it. */
+static bool v6_is_public(const uint8_t *bytes)
+{
+    static const uint8_t nat64[12] = { 0x00, 0x64, 0xFF, 0x9B };
+    uint32_t             head      = word(bytes);
+
+    if (memcmp(bytes, nat64, sizeof nat64) == 0) /* how networks without IPv4 reach it */
+        return v4_is_public(word(bytes + 12));
+    return head >> 29 == 1 && head >> 9 != 0x20010000 >> 9 /* Teredo, ORCHID */
+           && head != 0x20010DB8 && head >> 16 != 0x2002 /* 6to4 */ && head >> 12 != 0x3FFF0;
+}
+
+bool guard_address_is_public(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET)
+        return v4_is_public(ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr));
+    if (address->sa_family == AF_INET6)
+        return v6_is_public(((const struct sockaddr_in6 *)(const void *)address)->sin6_addr.s6_addr);
+    return false;
+}
