@@ -71,6 +71,8 @@ static const struct variable variables[] = {
     { "KILN_RUNNER_DRAIN_MS", INT, AT(runner_drain_ms), "10000", 0, 3600000,
       "time to finish at SIGTERM, ms" },
     { "KILN_TOOLS", TEXT, AT(tools), "", 0, 0, "folders of exec commands, divided by colons" },
+    { "KILN_TRUSTED_HOSTS", TEXT, AT(trusted_hosts), "", 0, 0,
+      "host[:port],… that may be http or private" },
 
     /* Outside */
     { "FAL_KEY", SECRET, AT(fal_key), "", 0, 0, "key of fal.ai; other providers likewise" },

@@ -41,6 +41,7 @@ struct cfg {
     int         runner_drain_ms;
     int         runners; /* how many the kiln script starts; the programs do not look at it */
     const char *tools;
+    const char *trusted_hosts;
     const char *fal_key;
     const char *stripe_secret_key;
     const char *stripe_webhook_secret;

@@ -88,9 +88,9 @@ static bool is_named(const json_t *hosts, const struct guard_url *url)
     size_t        i;
     const json_t *item;
 
-    json_array_foreach (hosts, i, item)
-        if (json_is_string(item) && guard_matches(json_string_value(item), url))
-            return true;
+    json_array_foreach(hosts, i,
+                       item) if (json_is_string(item)
+                                 && guard_matches(json_string_value(item), url)) return true;
     return false;
 }
 
@@ -140,8 +140,7 @@ bool guard_url(const struct guard *guard, const char *text, const json_t *hosts,
     if (strlen(text) > URL_MAX || !is_clean(text)
         || curl_url_set(url->parts, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK
         || !take_part(url->parts, CURLUPART_SCHEME, 0, scheme, sizeof scheme)
-        || !take_part(url->parts, CURLUPART_HOST, 0, url->host, sizeof url->host)
-        || !url->host[0])
+        || !take_part(url->parts, CURLUPART_HOST, 0, url->host, sizeof url->host) || !url->host[0])
         return refuse(why, size, "an address cannot be read", NULL);
     url->is_https = strcmp(scheme, "https") == 0;
     if (!url->is_https && strcmp(scheme, "http") != 0)
@@ -236,8 +235,10 @@ static bool v6_is_public(const uint8_t *bytes)
 bool guard_address_is_public(const struct sockaddr *address)
 {
     if (address->sa_family == AF_INET)
-        return v4_is_public(ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr));
+        return v4_is_public(
+            ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr));
     if (address->sa_family == AF_INET6)
-        return v6_is_public(((const struct sockaddr_in6 *)(const void *)address)->sin6_addr.s6_addr);
+        return v6_is_public(
+            ((const struct sockaddr_in6 *)(const void *)address)->sin6_addr.s6_addr);
     return false;
 }

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "http.h"
+#include "call.h"
 #include "tool.h"
 
 /* The first thing one tries: prints its input and hands it on as its output. It answers within the
@@ -25,7 +25,7 @@ static const struct handler handlers[] = {
     { "log", true, log_start, log_stop },
     { "exec", false, exec_start, tool_stop },
     { "media", false, media_start, tool_stop },
-    { "http", false, http_start, http_stop },
+    { "http", false, call_start, call_stop },
 };
 
 const struct handler *handler_find(const char *name)

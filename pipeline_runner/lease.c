@@ -17,6 +17,8 @@
 #include "beat.h"
 #include "dispatch.h"
 #include "failpoint.h"
+#include "polls.h"
+#include "secrets.h"
 
 #define RETRY_MS 500
 
@@ -100,6 +102,8 @@ static void registered(void *ctx, PGresult *result, const struct err *err)
         PQclear(result);
         lease_check_old(d);
         beat_hurry(runner->beat);
+        secrets_hurry(runner->secrets);
+        polls_wake(runner->polls);
         dispatch_wake(d);
     } else if (runner_is_passing(err)) {
         loop_timer_set(runner->loop, &d->register_timer, RETRY_MS);

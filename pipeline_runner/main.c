@@ -19,9 +19,12 @@
 #include "folder.h"
 #include "handlers.h"
 #include "housekeeping.h"
-#include "http.h"
+#include "keys.h"
 #include "runner.h"
+#include "polls.h"
+#include "secrets.h"
 #include "spawn.h"
+#include "transfer.h"
 
 #define IDLE_EXIT_S 1
 
@@ -252,12 +255,16 @@ static bool open_all(struct runner *runner, struct err *err)
     struct db_options work = link_options(runner, false), bell = link_options(runner, true);
 
     runner->store = store_open(runner->cfg->media, err);
-    runner->http  = runner->store ? http_open(runner, err) : NULL;
-    if (!runner->http || !loop_on_signal(runner->loop, SIGTERM, on_signal, runner, err)
+    runner->transfers =
+        runner->store ? transfers_open(runner->loop, runner->cfg->trusted_hosts, err) : NULL;
+    if (!runner->transfers || !loop_on_signal(runner->loop, SIGTERM, on_signal, runner, err)
         || !loop_on_signal(runner->loop, SIGINT, on_signal, runner, err))
         return false;
     runner->dispatch     = dispatch_open(runner);
     runner->beat         = beat_open(runner);
+    runner->polls        = polls_open(runner);
+    runner->secrets      = secrets_open(runner);
+    runner->keys         = keys_open(runner);
     runner->housekeeping = housekeeping_open(runner);
     runner->work         = db_open(runner->loop, &work, err);
     runner->bell         = runner->work ? db_open(runner->loop, &bell, err) : NULL;
@@ -269,9 +276,12 @@ static void close_all(struct runner *runner)
     db_close(runner->bell);
     db_close(runner->work);
     housekeeping_close(runner->housekeeping);
+    keys_close(runner->keys);
+    secrets_close(runner->secrets);
+    polls_close(runner->polls);
     beat_close(runner->beat);
     dispatch_close(runner->dispatch);
-    http_close(runner->http);
+    transfers_close(runner->transfers);
     store_close(runner->store);
     loop_close(runner->loop);
 }

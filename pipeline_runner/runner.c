@@ -31,6 +31,24 @@ const struct db_statement runner_statements[ST_COUNT] = {
     [ST_TRASH_DONE] = { "trash_done", "select kiln_runner.trash_done($1::text[])", 1 },
     [ST_STRAYS]     = { "strays",
                         "select storage_key from kiln_runner.strays($1::text[], $2::bigint[])", 2 },
+    /* The step, and its output as SQL wrote it: C has no type for every number that may be in there. */
+    [ST_BEGIN_CALL]     = { "begin_call",
+                            "select s, s -> 'output' from kiln_runner.begin_call($1::bigint, $2::bigint,"
+                                " $3::boolean) as s",
+                            3 },
+    [ST_CALL_ANSWER]    = { "call_answer",
+                            "select s, s -> 'output' from kiln_runner.call_answer($1::bigint, $2::bigint,"
+                               " $3::bigint, $4::json) as s",
+                            4 },
+    [ST_TAKE_POLLS]     = { "take_polls", "select kiln_runner.take_polls($1::bigint, $2::int)", 2 },
+    [ST_POLL_ANSWERS]   = { "poll_answers", "select kiln_runner.poll_answers($1::json)", 1 },
+    [ST_SECRETS_WANTED] = { "secrets_wanted", "select unnest(kiln_runner.secrets_wanted())", 0 },
+    [ST_OFFER_SECRETS]  = { "offer_secrets",
+                            "select kiln_runner.offer_secrets($1::bigint, $2::text[])", 2 },
+    [ST_WEBHOOK_KEYS_WANTED] = { "webhook_keys_wanted", "select kiln_runner.webhook_keys_wanted()",
+                                 0 },
+    [ST_STORE_WEBHOOK_KEYS]  = { "store_webhook_keys",
+                                 "select kiln_runner.store_webhook_keys($1::text, $2::json)", 2 },
 };
 
 bool runner_is_passing(const struct err *err)

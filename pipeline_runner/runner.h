@@ -14,7 +14,10 @@
 
 struct dispatch;
 struct beat;
-struct http;
+struct transfers;
+struct polls;
+struct secrets;
+struct keys;
 struct housekeeping;
 
 /* Places in runner_statements; both links prepare all of them, so that either can stand in for the
@@ -33,6 +36,14 @@ enum statement {
     ST_TRASH,
     ST_TRASH_DONE,
     ST_STRAYS,
+    ST_BEGIN_CALL,
+    ST_CALL_ANSWER,
+    ST_TAKE_POLLS,
+    ST_POLL_ANSWERS,
+    ST_SECRETS_WANTED,
+    ST_OFFER_SECRETS,
+    ST_WEBHOOK_KEYS_WANTED,
+    ST_STORE_WEBHOOK_KEYS,
     ST_COUNT,
 };
 
@@ -57,7 +68,10 @@ struct runner {
 
     struct dispatch     *dispatch;
     struct beat         *beat;
-    struct http         *http;
+    struct transfers    *transfers;
+    struct polls        *polls;
+    struct secrets      *secrets;
+    struct keys         *keys;
     struct housekeeping *housekeeping;
 
     int exit_code;

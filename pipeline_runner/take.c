@@ -296,7 +296,7 @@ static int by_place(const void *a, const void *b)
 static void cut(const char *text, size_t bytes, struct taken *taken, size_t count, char **out,
                 size_t *out_bytes)
 {
-    const char *at = text;
+    const char *at  = text;
     size_t      len = 0;
 
     /* Each file's place takes at most 32 bytes more than the string it stands for. */
@@ -351,7 +351,7 @@ static bool take_span(const struct span *span, struct taken *taken, size_t *coun
 static bool take_pointer(const char *text, size_t bytes, const char *pointer, struct taken *taken,
                          size_t *count, take_file_fn *on_file, void *ctx, struct err *err)
 {
-    struct walk w = { .at = text, .end = text + bytes };
+    struct walk w  = { .at = text, .end = text + bytes };
     bool        ok = walk_value(&w, pointer, 0);
 
     skip_space(&w);
@@ -373,10 +373,10 @@ bool take_files(const char *text, size_t bytes, const json_t *pointers, take_fil
     const json_t *pointer;
 
     *count = 0;
-    json_array_foreach (pointers, i, pointer)
-        if (json_is_string(pointer)
-            && !take_pointer(text, bytes, json_string_value(pointer), taken, count, on_file, ctx, err))
-            return false;
+    json_array_foreach(pointers, i,
+                       pointer) if (json_is_string(pointer)
+                                    && !take_pointer(text, bytes, json_string_value(pointer), taken,
+                                                     count, on_file, ctx, err)) return false;
     cut(text, bytes, taken, *count, out, out_bytes);
     return true;
 }
@@ -410,7 +410,8 @@ static void append_base64(struct buffer *b, const uint8_t *data, size_t bytes)
         uint32_t bits = (uint32_t)data[i] << 16 | (have > 1 ? (uint32_t)data[i + 1] << 8 : 0)
                         | (have > 2 ? data[i + 2] : 0);
         char four[4] = { digits[bits >> 18], digits[bits >> 12 & 63],
-                         have > 1 ? digits[bits >> 6 & 63] : '=', have > 2 ? digits[bits & 63] : '=' };
+                         have > 1 ? digits[bits >> 6 & 63] : '=',
+                         have > 2 ? digits[bits & 63] : '=' };
 
         append(b, four, 4);
     }
@@ -456,8 +457,9 @@ static bool append_file(struct buffer *b, struct store *store, const json_t *fil
     if (!ok)
         err_set(err, "54000", "the request's files are too large to send");
     if (ok && as && strcmp(as, "data_uri") == 0) {
-        if (!type || type[strspn(type, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                                       "./+-")])
+        if (!type
+            || type[strspn(type, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                 "./+-")])
             type = "application/octet-stream";
         append(b, "data:", 5);
         append(b, type, strlen(type));
@@ -469,13 +471,15 @@ static bool append_file(struct buffer *b, struct store *store, const json_t *fil
 }
 
 /* The file whose token stands first in text. */
-static const json_t *first_token(const char *text, const json_t *files, const char **at, size_t *len)
+static const json_t *first_token(const char *text, const json_t *files, const char **at,
+                                 size_t *len)
 {
     const json_t *found = NULL, *file;
     size_t        i;
 
     *at = NULL;
-    json_array_foreach (files, i, file) {
+    json_array_foreach(files, i, file)
+    {
         const char *token = json_string_value(json_object_get(file, "token"));
         const char *place = token && token[0] ? strstr(text, token) : NULL;
 

@@ -62,11 +62,7 @@ static bool was_stopped(struct task *task)
         task->report = REPORT_RELEASE;
         snprintf(task->message, sizeof task->message, "the runner is stopping");
         break;
-    case STOP_LOST:
-        task->work = NULL;
-        loop_timer_stop(task->runner->loop, &task->progress_timer);
-        dispatch_drop(task);
-        return true;
+    case STOP_LOST: task_gone(task); return true;
     }
     has_outcome(task);
     return true;
@@ -108,6 +104,13 @@ void task_fail(struct task *task, enum outcome outcome, int retry_after_ms, cons
     va_end(args);
     protocol_clean(task->message);
     has_outcome(task);
+}
+
+void task_gone(struct task *task)
+{
+    loop_timer_stop(task->runner->loop, &task->progress_timer);
+    task->work = NULL;
+    dispatch_drop(task);
 }
 
 void task_unable(struct task *task, const char *reason, const char *detail)

@@ -86,6 +86,9 @@ void task_fail(struct task *task, enum outcome outcome, int retry_after_ms, cons
  * while. reason is for everyone ("it cannot …"); detail is for our log alone. */
 void task_unable(struct task *task, const char *reason, const char *detail);
 
+/* SQL has put the task aside itself: there is nothing to report, and the slot is free. */
+void task_gone(struct task *task);
+
 /* Sent at most twice a second a task; the last one wins. */
 void task_progress(struct task *task, double fraction, const char *label);
 

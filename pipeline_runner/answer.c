@@ -1,0 +1,92 @@
+/*
+ * answer: any bytes a provider may send become JSON that PostgreSQL takes.
+ */
+#include "answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void pair(struct jbuf *j, const char *key, const char *text)
+{
+    jbuf_key(j, key);
+    jbuf_str(j, text);
+}
+
+/* NUL is the one character that JSON has and PostgreSQL's text has not. */
+static void write_body(struct jbuf *j, const char *body, size_t bytes)
+{
+    char *copy;
+
+    if (!memchr(body, '\0', bytes)) {
+        jbuf_strn(j, body, bytes);
+        return;
+    }
+    copy = malloc(bytes);
+    if (!copy)
+        abort();
+    for (size_t i = 0; i < bytes; i++)
+        copy[i] = body[i] ? body[i] : '?';
+    jbuf_strn(j, copy, bytes);
+    free(copy);
+}
+
+static void write_headers(struct jbuf *j, const json_t *headers)
+{
+    const char   *name;
+    const json_t *value;
+
+    jbuf_key(j, "headers");
+    jbuf_object(j);
+    json_object_foreach((json_t *)(uintptr_t)headers, name, value)
+        pair(j, name, json_string_value(value));
+    jbuf_end(j);
+}
+
+static void write_error(struct jbuf *j, const char *code, const char *message, bool was_sent)
+{
+    jbuf_key(j, "error");
+    jbuf_object(j);
+    pair(j, "code", code);
+    pair(j, "message", message);
+    jbuf_key(j, "was_sent");
+    jbuf_bool(j, was_sent);
+    jbuf_end(j);
+}
+
+void answer_write(struct jbuf *j, const char *call_id, const char *kind,
+                  const struct transfer_end *end, const char *media_ids_json)
+{
+    jbuf_object(j);
+    pair(j, "call_id", call_id);
+    pair(j, "kind", kind);
+    jbuf_key(j, "elapsed_ms");
+    jbuf_i64(j, (int64_t)end->elapsed_ms);
+    if (end->code) {
+        write_error(j, end->code, end->message, end->was_sent);
+    } else {
+        jbuf_key(j, "status");
+        jbuf_i64(j, end->status);
+        write_headers(j, end->headers);
+        jbuf_key(j, "body");
+        write_body(j, end->body, end->body_bytes);
+        if (media_ids_json) {
+            jbuf_key(j, "media");
+            jbuf_raw(j, media_ids_json);
+        }
+    }
+    jbuf_end(j);
+}
+
+void answer_error(struct jbuf *j, const char *call_id, const char *kind, int status,
+                  const char *code, const char *message, bool was_sent)
+{
+    jbuf_object(j);
+    pair(j, "call_id", call_id);
+    pair(j, "kind", kind);
+    if (status > 0) {
+        jbuf_key(j, "status");
+        jbuf_i64(j, status);
+    }
+    write_error(j, code, message, was_sent);
+    jbuf_end(j);
+}
