@@ -17,8 +17,10 @@
 #include "transfer.h"
 
 #define AT_ONCE      64
+#define FRESH_MS     250
 #define BUSY_MS      1000
 #define IDLE_MS      30000
+#define FRESH_FOR_MS 10000
 #define BUSY_FOR_MS  60000
 #define GATHER_MS    100
 #define GATHER_BYTES ((size_t)1 << 20)
@@ -38,7 +40,7 @@ struct polls {
     size_t            in_flight;
     bool              is_asking;
     bool              is_full; /* there was more to take than room for it */
-    uint64_t          busy_until_ms;
+    uint64_t          busy_until_ms, fresh_until_ms;
     struct loop_timer ask, tell;
     struct jbuf       answers;
     size_t            nanswers;
@@ -167,9 +169,12 @@ static void start(struct polls *polls, const json_t *row)
 
 static void ask_in(struct polls *polls)
 {
-    bool is_busy = base_now_ms() < polls->busy_until_ms;
+    uint64_t now = base_now_ms();
+    uint64_t ms  = now < polls->fresh_until_ms  ? FRESH_MS
+                   : now < polls->busy_until_ms ? BUSY_MS
+                                                : IDLE_MS;
 
-    loop_timer_set(polls->runner->loop, &polls->ask, is_busy ? BUSY_MS : IDLE_MS);
+    loop_timer_set(polls->runner->loop, &polls->ask, ms);
 }
 
 static void taken(void *ctx, PGresult *result, const struct err *err)
@@ -216,9 +221,10 @@ void polls_wake(struct polls *polls)
 {
     if (!polls)
         return;
-    polls->busy_until_ms = base_now_ms() + BUSY_FOR_MS;
-    if (polls->ask.slot == 0 || polls->ask.due_ns > base_now_ns() + (uint64_t)BUSY_MS * PACE_MS)
-        loop_timer_set(polls->runner->loop, &polls->ask, BUSY_MS);
+    polls->busy_until_ms  = base_now_ms() + BUSY_FOR_MS;
+    polls->fresh_until_ms = base_now_ms() + FRESH_FOR_MS;
+    if (polls->ask.slot == 0 || polls->ask.due_ns > base_now_ns() + (uint64_t)FRESH_MS * PACE_MS)
+        loop_timer_set(polls->runner->loop, &polls->ask, FRESH_MS);
 }
 
 struct polls *polls_open(struct runner *runner)
