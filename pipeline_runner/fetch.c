@@ -13,7 +13,7 @@
 #include "failpoint.h"
 #include "take.h"
 
-#define TRIES     6 /* in a row without a byte more */
+#define TRIES     4 /* in a row that brought it no further */
 #define HOPS      5
 #define IDLE_MS   20000
 #define AGAIN_MS  200
@@ -98,7 +98,7 @@ static void try_again(struct fetch *f, const char *code, const char *message)
     off_t have = have_bytes(f);
 
     f->tries = have > f->had ? 0 : f->tries + 1;
-    f->had   = have;
+    f->had   = have > f->had ? have : f->had;
     if (f->tries >= TRIES || base_now_ms() >= f->until_ms)
         fail(f, code, message);
     else
@@ -139,8 +139,8 @@ static bool is_passing(int status)
 
 static void begin_again(struct fetch *f)
 {
-    if (ftruncate(f->fd, 0) == 0)
-        f->had = 0;
+    if (ftruncate(f->fd, 0) != 0)
+        f->tries = TRIES;
 }
 
 static void got_status(struct fetch *f, const struct transfer_end *end)

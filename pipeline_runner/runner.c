@@ -31,13 +31,13 @@ const struct db_statement runner_statements[ST_COUNT] = {
     [ST_TRASH_DONE] = { "trash_done", "select kiln_runner.trash_done($1::text[])", 1 },
     [ST_STRAYS]     = { "strays",
                         "select storage_key from kiln_runner.strays($1::text[], $2::bigint[])", 2 },
-    /* The step, and its output as SQL wrote it: C has no type for every number that may be in there. */
+    /* The step, and apart from it its output as SQL wrote it: C has no type for every number that may be in there. */
     [ST_BEGIN_CALL]     = { "begin_call",
-                            "select s, s -> 'output' from kiln_runner.begin_call($1::bigint, $2::bigint,"
+                            "select s::jsonb - 'output', s -> 'output' from kiln_runner.begin_call($1::bigint, $2::bigint,"
                                 " $3::boolean) as s",
                             3 },
     [ST_CALL_ANSWER]    = { "call_answer",
-                            "select s, s -> 'output' from kiln_runner.call_answer($1::bigint, $2::bigint,"
+                            "select s::jsonb - 'output', s -> 'output' from kiln_runner.call_answer($1::bigint, $2::bigint,"
                                " $3::bigint, $4::json) as s",
                             4 },
     [ST_TAKE_POLLS]     = { "take_polls", "select kiln_runner.take_polls($1::bigint, $2::int)", 2 },

@@ -38,12 +38,12 @@ static PGresult *tasks(const char *first, const char *second, const char *handle
 static struct task *hanging[8];
 static size_t       nhanging;
 
-void http_start(struct task *task)
+void call_start(struct task *task)
 {
     hanging[nhanging++] = task;
 }
 
-void http_stop(struct task *task)
+void call_stop(struct task *task)
 {
     task_fail(task, OUTCOME_CANCELLED, -1, "stopped");
 }

@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "http.h"
 #include "retry_after.h"
 
 #define NOW ((time_t)784111777) /* Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110 */
@@ -49,21 +48,6 @@ static void anything_else_says_nothing(void **state)
         assert_int_equal(retry_after_ms(values[i], NOW), -1);
 }
 
-static void a_status_says_whether_trying_again_can_help(void **state)
-{
-    static const long again[] = { 408, 425, 500, 502, 503, 504 },
-                      never[] = { 300, 301, 302, 307, 308, 400, 401, 403, 404, 422 };
-
-    (void)state;
-    assert_int_equal(http_outcome(200), OUTCOME_DONE);
-    assert_int_equal(http_outcome(201), OUTCOME_DONE);
-    assert_int_equal(http_outcome(429), OUTCOME_RATE_LIMITED);
-    for (size_t i = 0; i < countof(again); i++)
-        assert_int_equal(http_outcome(again[i]), OUTCOME_TRANSIENT);
-    for (size_t i = 0; i < countof(never); i++)
-        assert_int_equal(http_outcome(never[i]), OUTCOME_INVALID);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -72,7 +56,6 @@ int main(void)
         cmocka_unit_test(a_moment_gone_by_is_now),
         cmocka_unit_test(nobody_parks_us_for_more_than_a_day),
         cmocka_unit_test(anything_else_says_nothing),
-        cmocka_unit_test(a_status_says_whether_trying_again_can_help),
     };
 
     return cmocka_run_group_tests_name("retry_after", tests, NULL, NULL);
