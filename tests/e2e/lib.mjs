@@ -96,7 +96,7 @@ export class Program {
     }
     signal(name) {
         if (/KILL|TERM|INT/.test(name)) this.is_asked = true;
-        if (!this.ended) process.kill(this.pid, name);
+        if (!this.ended) try { process.kill(this.pid, name); } catch (error) { if (error.code !== 'ESRCH') throw error; }     // it died, and node has yet to hear of it
     }
     /** It ended by a signal that nobody sent, or a sanitizer found something. */
     get has_crashed() {
