@@ -61,7 +61,8 @@ describe('providers', () => {
         const job = await kiln.job(id), [task] = await kiln.rows(`select error_class, error_message from kiln.task where job_id = ${id} order by task_id limit 1`);
         assert.equal(job.finished_at, null, `${job.state} ${job.error_message}`);
         assert.ok(['fetch', 'lost'].includes(task.error_class) && task.error_message?.length > 10, JSON.stringify(task));
-        assert.deepEqual([call.outcome, (await calls(id)).length, (await fake.bill(prompt)).charges.length, (await outputs(id)).length], ['succeeded', 1, 1, 0]);
+        assert.ok(call.outcome === 'succeeded' || call.state === 'accepted', `${call.state} ${call.outcome}`);       // an address of no use is no success yet
+        assert.deepEqual([(await calls(id)).length, (await fake.bill(prompt)).charges.length, (await outputs(id)).length], [1, 1, 0]);
         return task.error_message;
     }
     const another = name => has_engine ? kiln.runner({ name, args: ['--slots', '1'] }) : kiln.stand_in({ name, slots: 1 });
