@@ -57,13 +57,14 @@ describe('providers', () => {
     }
     /** Its result is paid and cannot be had: tried again and again, then held; never completed, never paid again. */
     async function refused_file({ id, prompt }, times = 2) {
-        const [call] = await until('the result to be tried again, or held', async () => { const list = await calls(id), job = await kiln.job(id); return (list[0]?.fetches >= times || job.state === 'held' || job.finished_at) && list; }, 30000);
-        const job = await kiln.job(id), [task] = await kiln.rows(`select error_class, error_message from kiln.task where job_id = ${id} order by task_id limit 1`);
-        assert.equal(job.finished_at, null, `${job.state} ${job.error_message}`);
-        assert.ok(['fetch', 'lost'].includes(task.error_class) && task.error_message?.length > 10, JSON.stringify(task));
+        const look = async () => (await kiln.rows(`select t.error_class, t.error_message, c.fetches, c.state, c.outcome, j.finished_at, j.state as job from kiln.job j
+            left join kiln.task t on t.job_id = j.job_id and t.state in ('waiting', 'held', 'failed') left join kiln.call c on c.job_id = j.job_id where j.job_id = ${id}`))[0];
+        const call = await until('the result to be tried again, or held', async () => { const now = await look(); return (now.finished_at || (['fetch', 'lost'].includes(now.error_class) && (now.fetches >= times || now.job === 'held'))) && now; }, 30000);
+        assert.equal(call.finished_at, null, JSON.stringify(call));
+        assert.ok(call.error_message?.length > 10, JSON.stringify(call));
         assert.ok(call.outcome === 'succeeded' || call.state === 'accepted', `${call.state} ${call.outcome}`);       // an address of no use is no success yet
         assert.deepEqual([(await calls(id)).length, (await fake.bill(prompt)).charges.length, (await outputs(id)).length], [1, 1, 0]);
-        return task.error_message;
+        return call.error_message;
     }
     const another = name => has_engine ? kiln.runner({ name, args: ['--slots', '1'] }) : kiln.stand_in({ name, slots: 1 });
     const resolve = (id, body) => request(kiln.url, 'POST', `/api/v1/admin/jobs/${id}/resolve`, { headers: { 'Content-Type': 'application/json', 'X-API-Key': admin_key }, body: JSON.stringify(body) });
@@ -222,7 +223,7 @@ describe('providers', () => {
                     assert.equal((await fake.bill(w.prompt)).charges.length, 1);
                 });
                 test('a slow drip within the time is a reply', async () => {
-                    await became('completed; succeeded; charged 1', await wish({ told: [['drip', { do: { drip_ms: 5, drip_bytes: 32 } }]] }));
+                    await became('completed; succeeded; charged 1', await wish({ provider: { reply_timeout: '20 s' }, told: [['drip', { do: { drip_ms: 20, drip_bytes: 8 } }]] }));
                 });
                 test('one beyond it is held', async () => {
                     await became('held; unknown; charged 1', await wish({ told: ['drip'] }));
@@ -251,10 +252,11 @@ describe('providers', () => {
                     for (const r of requests) assert.ok(r.at - told_at >= 1500, `asked ${r.at - told_at} ms after the 429`);
                 });
                 test('a limit of calls is kept: the next waits for a place, and says why', async () => {
-                    const w = await wish({ provider: { max_calls: 1 }, told: [{ do: { run_ms: 700 } }] });
+                    const w = await wish({ provider: { max_calls: 1 }, told: [{ do: { run_ms: 2500 } }] });
                     await accepted(w.id);
                     const other = await w.again();
-                    await pause(300);
+                    const [parked] = await until('the second to wait', async () => { const rows = await kiln.rows(`select error_message from kiln.task where job_id = ${other} and state = 'waiting'`); return rows.length && rows; });
+                    assert.match(parked.error_message, /fal-\d+.*1/);
                     assert.equal((await seen(w.prompt)).length, 1);
                     assert.equal((await kiln.job(other)).finished_at, null);
                     await Promise.all([ended(w.id), ended(other)]);
