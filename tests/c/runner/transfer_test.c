@@ -1,5 +1,5 @@
 /*
- * hostile: every end of an exchange with a provider that means harm, and what it says of whether a
+ * transfer: every end of an exchange with a provider that means harm, and what it says of whether a
  * byte of the request had left.
  */
 #include "transfer.h"
@@ -529,5 +529,5 @@ int main(void)
         cmocka_unit_test(kilns_own_secrets_are_nobodys),
     };
 
-    return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("transfer", tests, NULL, NULL);
 }

@@ -1,0 +1,206 @@
+/*
+ * guard: what is no address of the public internet is refused however it is written, and so is what
+ * the description does not name.
+ */
+#include "guard.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static bool allows(const char *trusted, const char *hosts_json, const char *text)
+{
+    struct guard    *guard = guard_open(trusted);
+    json_t          *hosts = json_loads(hosts_json, 0, NULL);
+    struct guard_url url;
+    char             why[400];
+    bool             ok = guard_url(guard, text, hosts, &url, why, sizeof why);
+
+    if (!ok)
+        assert_true(strlen(why) > 0);
+    guard_url_free(&url);
+    json_decref(hosts);
+    guard_close(guard);
+    return ok;
+}
+
+static bool is_public(const char *text)
+{
+    struct sockaddr_in  v4 = { .sin_family = AF_INET };
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+
+    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+        return guard_address_is_public((const struct sockaddr *)&v4);
+    assert_int_equal(inet_pton(AF_INET6, text, &v6.sin6_addr), 1);
+    return guard_address_is_public((const struct sockaddr *)&v6);
+}
+
+static void a_named_host_over_https_may_be_asked(void **state)
+{
+    (void)state;
+    assert_true(allows("", "[\"queue.fal.run\"]", "https://queue.fal.run/fal-ai/x?a=1"));
+    assert_true(allows("", "[\"queue.fal.run\"]", "https://QUEUE.fal.run:443/"));
+    assert_true(allows("", "[\"a.example:8443\"]", "https://a.example:8443/"));
+}
+
+static void what_is_not_named_is_refused(void **state)
+{
+    (void)state;
+    assert_false(allows("", "[\"queue.fal.run\"]", "https://evil.example/"));
+    assert_false(allows("", "[\"queue.fal.run\"]", "https://queue.fal.run:444/"));
+    assert_false(allows("", "[\"queue.fal.run\"]", "https://queue.fal.run.evil.example/"));
+    assert_false(allows("", "[]", "https://queue.fal.run/"));
+    assert_false(allows("", "{}", "https://queue.fal.run/"));
+}
+
+static void a_pattern_needs_a_label_of_its_own(void **state)
+{
+    (void)state;
+    assert_true(allows("", "[\"*.fal.media\"]", "https://v3.fal.media/f.png"));
+    assert_true(allows("", "[\"*.fal.media\"]", "https://a.b.fal.media/f.png"));
+    assert_false(allows("", "[\"*.fal.media\"]", "https://fal.media/f.png"));
+    assert_false(allows("", "[\"*.fal.media\"]", "https://evilfal.media/f.png"));
+    assert_false(allows("", "[\"*.fal.media\"]", "https://v3.fal.media:8443/f.png"));
+}
+
+static void only_https_is_spoken_to_who_is_not_trusted(void **state)
+{
+    static const char hosts[] = "[\"127.0.0.1:8080\", \"a.example:80\", \"a.example\"]";
+
+    (void)state;
+    assert_false(allows("", hosts, "http://a.example/"));
+    assert_false(allows("127.0.0.1:8081", hosts, "http://127.0.0.1:8080/"));
+    assert_true(allows("x.example, 127.0.0.1:8080", hosts, "http://127.0.0.1:8080/"));
+    assert_false(allows("a.example", hosts, "ftp://a.example/"));
+    assert_false(allows("a.example", hosts, "file:///etc/passwd"));
+    assert_false(allows("a.example", hosts, "gopher://a.example:80/"));
+}
+
+static void a_url_that_two_readers_read_differently_is_refused(void **state)
+{
+    static const char *const urls[] = {
+        "https://user@a.example/",
+        "https://user:pass@a.example/",
+        "https://a.example\\@evil.example/",
+        "https://a.example\t/",
+        "https://a.example/\r\nX: 1",
+        " https://a.example/",
+        "https:///",
+        "https://",
+        "",
+        "//a.example/",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(urls); i++)
+        assert_false(allows("", "[\"a.example\", \"evil.example\"]", urls[i]));
+}
+
+static void no_private_address_is_public(void **state)
+{
+    static const char *const addresses[] = {
+        "0.0.0.0",
+        "10.1.2.3",
+        "100.64.0.1",
+        "100.127.255.255",
+        "127.0.0.1",
+        "127.9.9.9",
+        "169.254.169.254",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.168.1.1",
+        "192.0.2.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "fe80::1",
+        "fc00::1",
+        "fd00:ec2::254",
+        "ff02::1",
+        "2001:db8::1",
+        "::ffff:127.0.0.1",
+        "::ffff:8.8.8.8",
+        "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+        "2001::1",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(addresses); i++)
+        if (is_public(addresses[i]))
+            fail_msg("%s passes for public", addresses[i]);
+}
+
+static void public_addresses_are_public(void **state)
+{
+    static const char *const addresses[] = {
+        "8.8.8.8",    "1.1.1.1",    "100.63.255.255",  "100.128.0.0",
+        "172.15.0.1", "172.32.0.1", "2606:4700::1111", "64:ff9b::808:808",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(addresses); i++)
+        if (!is_public(addresses[i]))
+            fail_msg("%s is refused", addresses[i]);
+}
+
+static void other_families_are_not_public(void **state)
+{
+    struct sockaddr local = { .sa_family = AF_UNIX };
+
+    (void)state;
+    assert_false(guard_address_is_public(&local));
+}
+
+static char *followed(const char *location)
+{
+    struct guard    *guard = guard_open("");
+    json_t          *hosts = json_loads("[\"a.example\"]", 0, NULL);
+    struct guard_url url;
+    char             why[400], *to;
+
+    assert_true(guard_url(guard, "https://a.example/x/y?k=1", hosts, &url, why, sizeof why));
+    to = guard_follow(&url, location);
+    guard_url_free(&url);
+    json_decref(hosts);
+    guard_close(guard);
+    return to;
+}
+
+static void a_location_is_read_from_where_it_was_given(void **state)
+{
+    char *relative = followed("z"), *absolute = followed("https://b.example/q");
+
+    (void)state;
+    assert_string_equal(relative, "https://a.example/x/z");
+    assert_string_equal(absolute, "https://b.example/q");
+    free(relative);
+    free(absolute);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_named_host_over_https_may_be_asked),
+        cmocka_unit_test(what_is_not_named_is_refused),
+        cmocka_unit_test(a_pattern_needs_a_label_of_its_own),
+        cmocka_unit_test(only_https_is_spoken_to_who_is_not_trusted),
+        cmocka_unit_test(a_url_that_two_readers_read_differently_is_refused),
+        cmocka_unit_test(no_private_address_is_public),
+        cmocka_unit_test(public_addresses_are_public),
+        cmocka_unit_test(other_families_are_not_public),
+        cmocka_unit_test(a_location_is_read_from_where_it_was_given),
+    };
+
+    return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
+}
