@@ -31,7 +31,7 @@ struct transfers {
     struct guard     *guard;
     CURLM            *multi;
     struct loop_timer timer;
-    size_t            count;
+    struct transfer  *first; /* of those that have a time after which nothing may leave */
 };
 
 /* One socket of libcurl's in the loop. */
@@ -42,6 +42,8 @@ struct transfer_socket {
 
 struct transfer {
     struct transfers  *transfers;
+    struct transfer   *next, **place;
+    struct loop_timer  cut;
     struct guard_url   url;
     CURL              *easy;
     struct curl_slist *headers;
@@ -108,7 +110,11 @@ static void transfer_free(struct transfer *t)
         curl_multi_remove_handle(t->transfers->multi, t->easy);
         curl_easy_cleanup(t->easy);
     }
-    t->transfers->count--;
+    loop_timer_stop(t->transfers->loop, &t->cut);
+    if (t->place)
+        *t->place = t->next;
+    if (t->next)
+        t->next->place = t->place;
     guard_url_free(&t->url);
     curl_slist_free_all(t->headers);
     json_decref(t->reply_headers);
@@ -204,6 +210,56 @@ void transfer_stop(struct transfer *t)
     transfer_free(t);
 }
 
+/* ---- what may no longer leave ---- */
+
+/* The connection goes with a reset, so that what the kernel still holds is not delivered later. */
+static void reset_connection(struct transfer *t)
+{
+    struct linger none = { .l_onoff = 1, .l_linger = 0 };
+    curl_socket_t fd   = CURL_SOCKET_BAD;
+
+    curl_easy_getinfo(t->easy, CURLINFO_ACTIVESOCKET, &fd);
+    if (fd != CURL_SOCKET_BAD)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
+/* libcurl asks for the body only when the socket takes more, and holds 64 KiB of it by then: so whoever
+ * was frozen in the middle looks at the clock before it lets libcurl write. True: one was cut off. */
+static bool cut_off(struct transfers *transfers)
+{
+    for (struct transfer *t = transfers->first; t; t = t->next)
+        if (t->was_sent && t->status == 0 && transfer_now_ms() >= t->body_by_ms) {
+            set_error(t, "clock", "it took too long to send");
+            reset_connection(t);
+            finish(t);
+            return true;
+        }
+    return false;
+}
+
+static void cut_all(void *ctx)
+{
+    struct transfer  *t         = ctx;
+    struct transfers *transfers = t->transfers; /* t may be gone after the call */
+
+    loop_timer_set(transfers->loop, &t->cut, 1000); /* the clocks may differ */
+    while (cut_off(transfers))
+        ;
+}
+
+static void bound_sending(struct transfer *t)
+{
+    uint64_t now = transfer_now_ms();
+
+    t->next  = t->transfers->first;
+    t->place = &t->transfers->first;
+    if (t->next)
+        t->next->place = &t->next;
+    t->transfers->first = t;
+    t->cut              = (struct loop_timer) { .on_time = cut_all, .ctx = t };
+    loop_timer_set(t->transfers->loop, &t->cut, t->body_by_ms > now ? t->body_by_ms - now : 0);
+}
+
 /* ---- libcurl and the loop ---- */
 
 static void on_socket(void *ctx, uint32_t events)
@@ -215,6 +271,8 @@ static void on_socket(void *ctx, uint32_t events)
                | ((events & EPOLLOUT) ? CURL_CSELECT_OUT : 0)
                | ((events & (EPOLLERR | EPOLLHUP)) ? CURL_CSELECT_ERR : 0);
 
+    if (cut_off(transfers)) /* s may be gone; if not, it is told again */
+        return;
     curl_multi_socket_action(transfers->multi, s->watch.fd, what, &running);
     reap(transfers);
 }
@@ -224,6 +282,8 @@ static void on_time(void *ctx)
     struct transfers *transfers = ctx;
     int               running;
 
+    while (cut_off(transfers))
+        ;
     curl_multi_socket_action(transfers->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     reap(transfers);
 }
@@ -313,17 +373,6 @@ static int on_request(void *ctx, char *peer, char *own, int peer_port, int own_p
     t->was_sent  = true;
     t->body_sent = 0;
     return CURL_PREREQFUNC_OK;
-}
-
-/* The connection goes with a reset, so that what the kernel still holds is not delivered later. */
-static void reset_connection(struct transfer *t)
-{
-    struct linger none = { .l_onoff = 1, .l_linger = 0 };
-    curl_socket_t fd   = CURL_SOCKET_BAD;
-
-    curl_easy_getinfo(t->easy, CURLINFO_ACTIVESOCKET, &fd);
-    if (fd != CURL_SOCKET_BAD)
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
 }
 
 static size_t give_body(char *buffer, size_t one, size_t room, void *ctx)
@@ -629,7 +678,8 @@ struct transfer *transfer_start(struct transfers *transfers, const struct transf
         .ctx           = opt->ctx,
         .refuse        = { .on_turn_end = refused, .ctx = t },
     };
-    transfers->count++;
+    if (t->body_by_ms)
+        bound_sending(t);
     FAILPOINT("runner.http.sending");
     if (!prepare(t, opt) || curl_multi_add_handle(transfers->multi, t->easy) != CURLM_OK) {
         set_error(t, "connect", "libcurl refuses it");

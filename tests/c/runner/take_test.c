@@ -29,10 +29,10 @@ static bool keep(void *ctx, size_t n, const void *data, size_t bytes, struct err
 static const char *left(const char *pointers, const char *text)
 {
     static char out[4096];
-    json_t     *list = json_loads(pointers, JSON_DECODE_ANY, NULL);
-    char       *cut  = NULL;
+    json_t     *list  = json_loads(pointers, JSON_DECODE_ANY, NULL);
+    char       *cut   = NULL;
     size_t      bytes = 0, count = 0;
-    struct err  err   = { 0 };
+    struct err  err = { 0 };
 
     nfiles     = 0;
     most_files = TAKE_FILES_MAX;
@@ -48,11 +48,13 @@ static const char *left(const char *pointers, const char *text)
 static void files_are_cut_out_and_numbered(void **state)
 {
     (void)state;
-    assert_string_equal(left("[\"/data/*/b64\"]", "{\"data\": [{\"b64\": \"aGk=\"}, {\"b64\":\"eW8\"}]}"),
-                        "{\"data\": [{\"b64\": {\"$file\": 0}}, {\"b64\":{\"$file\": 1}}]}");
+    assert_string_equal(
+        left("[\"/data/*/b64\"]", "{\"data\": [{\"b64\": \"aGk=\"}, {\"b64\":\"eW8\"}]}"),
+        "{\"data\": [{\"b64\": {\"$file\": 0}}, {\"b64\":{\"$file\": 1}}]}");
     assert_string_equal(files[0], "hi");
     assert_string_equal(files[1], "yo");
-    assert_string_equal(left("[\"/a\"]", "{\"a\":\"data:image/png;base64,aGk=\"}"), "{\"a\":{\"$file\": 0}}");
+    assert_string_equal(left("[\"/a\"]", "{\"a\":\"data:image/png;base64,aGk=\"}"),
+                        "{\"a\":{\"$file\": 0}}");
     assert_string_equal(left("[\"/a\"]", "{\"a\":\"data:,h%69\"}"), "{\"a\":{\"$file\": 0}}");
     assert_string_equal(files[0], "hi");
     assert_string_equal(left("[\"\"]", " \"aGk=\" "), " {\"$file\": 0} ");
@@ -66,7 +68,8 @@ static void their_order_is_that_of_the_pointers(void **state)
     assert_string_equal(left("[\"/b\",\"/a\"]", "{\"a\":\"aGk=\",\"b\":\"eW8=\"}"),
                         "{\"a\":{\"$file\": 1},\"b\":{\"$file\": 0}}");
     assert_string_equal(files[0], "yo");
-    assert_string_equal(left("[\"/a\",\"/*\",\"/a\"]", "{\"a\":\"aGk=\"}"), "{\"a\":{\"$file\": 0}}");
+    assert_string_equal(left("[\"/a\",\"/*\",\"/a\"]", "{\"a\":\"aGk=\"}"),
+                        "{\"a\":{\"$file\": 0}}");
 }
 
 static void every_other_byte_stays_as_it_was(void **state)
@@ -87,8 +90,9 @@ static void every_other_byte_stays_as_it_was(void **state)
     };
 
     (void)state;
-    assert_string_equal(left("[\"/a\"]", texts[0]),
-                        "{\"seed\":18446744073709551615,\"x\":1e400,\"y\":1.10,\"z\":-0,\"a\":{\"$file\": 0}}");
+    assert_string_equal(
+        left("[\"/a\"]", texts[0]),
+        "{\"seed\":18446744073709551615,\"x\":1e400,\"y\":1.10,\"z\":-0,\"a\":{\"$file\": 0}}");
     for (size_t i = 1; i < countof(texts); i++)
         assert_string_equal(left("[\"/a\", 7, null]", texts[i]), texts[i]);
     assert_string_equal(left("null", texts[0]), texts[0]);
@@ -97,8 +101,18 @@ static void every_other_byte_stays_as_it_was(void **state)
 static void what_is_no_json_is_left_alone(void **state)
 {
     static const char *const texts[] = {
-        "", "{", "{\"a\":\"aGk=\"", "{\"a\":\"aGk=\"}}", "{\"a\":\"aGk=", "{\"a\" \"aGk=\"}", "{\"a\":\"aGk=\\",
-        "[\"aGk=\"", "nothing", "{\"a\":\"aGk=\",}", "{a:\"aGk=\"}", "\xFF\xFE",
+        "",
+        "{",
+        "{\"a\":\"aGk=\"",
+        "{\"a\":\"aGk=\"}}",
+        "{\"a\":\"aGk=",
+        "{\"a\" \"aGk=\"}",
+        "{\"a\":\"aGk=\\",
+        "[\"aGk=\"",
+        "nothing",
+        "{\"a\":\"aGk=\",}",
+        "{a:\"aGk=\"}",
+        "\xFF\xFE",
     };
     char deep[400];
 
@@ -113,14 +127,20 @@ static void what_is_no_json_is_left_alone(void **state)
 static void escapes_and_line_breaks_in_base64_are_read(void **state)
 {
     (void)state;
-    assert_string_equal(left("[\"/a\"]", "{\"a\":\"Pz8\\/\\nPz8\\u002f\"}"), "{\"a\":{\"$file\": 0}}");
-    assert_string_equal(files[0], "?" "?" "?" "?" "?" "?");
+    assert_string_equal(left("[\"/a\"]", "{\"a\":\"Pz8\\/\\nPz8\\u002f\"}"),
+                        "{\"a\":{\"$file\": 0}}");
+    assert_string_equal(files[0], "?"
+                                  "?"
+                                  "?"
+                                  "?"
+                                  "?"
+                                  "?");
 }
 
 static void there_are_never_too_many(void **state)
 {
     char       text[2000] = "[", *cut = NULL;
-    json_t    *list       = json_loads("[\"/*\"]", 0, NULL);
+    json_t    *list = json_loads("[\"/*\"]", 0, NULL);
     size_t     bytes, count;
     struct err err = { 0 };
 
@@ -132,7 +152,8 @@ static void there_are_never_too_many(void **state)
     assert_false(take_files(text, strlen(text), list, keep, NULL, &cut, &bytes, &count, &err));
     assert_string_equal(err.sqlstate, "22023");
     most_files = 1; /* and a disk that is full stops it */
-    assert_false(take_files("[\"aGk=\",\"aGk=\"]", 15, list, keep, NULL, &cut, &bytes, &count, &err));
+    assert_false(
+        take_files("[\"aGk=\",\"aGk=\"]", 15, list, keep, NULL, &cut, &bytes, &count, &err));
     assert_string_equal(err.sqlstate, "58030");
     assert_null(cut);
     json_decref(list);
@@ -142,8 +163,8 @@ static void there_are_never_too_many(void **state)
 
 static struct store *open_store(char *folder)
 {
-    char         url[128];
-    struct err   err = { 0 };
+    char          url[128];
+    struct err    err = { 0 };
     struct store *store;
 
     assert_non_null(mkdtemp(folder));
@@ -166,7 +187,7 @@ static void put(struct store *store, const char *text, struct stored *stored)
 static void tokens_become_files(void **state)
 {
     char          folder[] = "/tmp/take_test.XXXXXX", *out = NULL, command[64];
-    struct store *store    = open_store(folder);
+    struct store *store = open_store(folder);
     struct stored a, b;
     size_t        bytes;
     struct err    err = { 0 };
@@ -175,13 +196,15 @@ static void tokens_become_files(void **state)
     (void)state;
     put(store, "hi", &a);
     put(store, "hello", &b);
-    list = json_pack("[{s:s,s:s,s:s,s:s},{s:s,s:s,s:s,s:s}]", "token", "kiln-file-1", "storage_key", a.key,
-                     "content_type", "image/png", "as", "data_uri", "token", "kiln-file-2", "storage_key",
-                     b.key, "content_type", "x\"y", "as", "base64");
-    assert_true(take_fill(store, "{\"b\":\"kiln-file-2\",\"a\":\"kiln-file-1\",\"c\":\"kiln-file-1\"}", list,
-                          1000, &out, &bytes, &err));
-    assert_string_equal(out, "{\"b\":\"aGVsbG8=\",\"a\":\"data:image/png;base64,aGk=\",\"c\":\"data:image/"
-                             "png;base64,aGk=\"}");
+    list = json_pack("[{s:s,s:s,s:s,s:s},{s:s,s:s,s:s,s:s}]", "token", "kiln-file-1", "storage_key",
+                     a.key, "content_type", "image/png", "as", "data_uri", "token", "kiln-file-2",
+                     "storage_key", b.key, "content_type", "x\"y", "as", "base64");
+    assert_true(take_fill(store,
+                          "{\"b\":\"kiln-file-2\",\"a\":\"kiln-file-1\",\"c\":\"kiln-file-1\"}",
+                          list, 1000, &out, &bytes, &err));
+    assert_string_equal(
+        out, "{\"b\":\"aGVsbG8=\",\"a\":\"data:image/png;base64,aGk=\",\"c\":\"data:image/"
+             "png;base64,aGk=\"}");
     assert_int_equal(bytes, strlen(out));
     free(out);
     assert_true(take_fill(store, "plain", NULL, 10, &out, &bytes, &err));
