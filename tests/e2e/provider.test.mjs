@@ -195,6 +195,12 @@ describe('providers', () => {
                 test('a reply that nobody can read is held', async () => {
                     await became('held; unknown; charged 1', await wish({ told: ['no-json'] }));
                 });
+                test('a result that was to come with the reply is lost with it: held', async () => {
+                    const prompt = `wish ${++wishes}.`;
+                    await fake.behave('accept-then-drop', prompt);
+                    const job = await ann.make({ type: 'image', model: 'openai/gpt-image', prompt });
+                    await became('held; unknown; charged 1', { id: job.id, prompt });
+                });
                 test('with an idempotency key the very same request goes again, and is charged once', async () => {
                     for (const name of ['accept-then-drop', 'charge-then-silence', 'drop', 'charge-then-500']) {
                         const w = await wish({ provider: { idempotency_header: 'Idempotency-Key', idempotency_ttl: '1 hour', errors: [], reply_timeout: name === 'charge-then-silence' ? '3 s' : '20 s' }, told: [[name, { times: 1 }]] });
@@ -408,6 +414,20 @@ describe('providers', () => {
                 });
                 test('that never comes is not missed: polls find the end', async () => {
                     await became('completed; succeeded; charged 1', await hooked(['no-webhooks']));
+                });
+                test('of Replicate, signed as Standard Webhooks, alone brings the result too; a forged one does not', async () => {
+                    const prompts = [`wish ${++wishes}.`, `wish ${++wishes}.`];
+                    await fake.behave('webhook-forged-key', prompts[1]);
+                    for (const prompt of prompts) await fake.behave('no-polls', prompt);
+                    const jobs = [];
+                    for (const prompt of prompts) jobs.push(await ann.make({ type: 'image', model: 'replicate/flux-schnell', prompt }));
+                    assert.equal((await ann.finished(jobs[0].id)).state, 'completed');
+                    const answers = await delivered(prompts[1]);
+                    assert.ok(answers.every(d => d.status === 401), JSON.stringify(answers));
+                    assert.equal((await kiln.job(jobs[1].id)).finished_at, null);
+                    await fake.behave({ match: { phase: 'status' }, do: { status: null } }, prompts[1]);
+                    assert.equal((await ann.finished(jobs[1].id)).state, 'completed');
+                    assert.deepEqual(await Promise.all(prompts.map(async p => (await fake.bill(p)).charges.length)), [1, 1]);
                 });
                 test('that says OK and then ERROR of an earlier try is OK', async () => {
                     await became('completed; succeeded; charged 1', await hooked(['webhook-out-of-order']));
