@@ -53,40 +53,40 @@ static void write_error(struct jbuf *j, const char *code, const char *message, b
     jbuf_end(j);
 }
 
-void answer_write(struct jbuf *j, const char *call_id, const char *kind,
+void answer_write(struct jbuf *out, const char *call_id, const char *kind,
                   const struct transfer_end *end, const char *media_ids_json)
 {
-    jbuf_object(j);
-    pair(j, "call_id", call_id);
-    pair(j, "kind", kind);
-    jbuf_key(j, "elapsed_ms");
-    jbuf_i64(j, (int64_t)end->elapsed_ms);
+    jbuf_object(out);
+    pair(out, "call_id", call_id);
+    pair(out, "kind", kind);
+    jbuf_key(out, "elapsed_ms");
+    jbuf_i64(out, (int64_t)end->elapsed_ms);
     if (end->code) {
-        write_error(j, end->code, end->message, end->was_sent);
+        write_error(out, end->code, end->message, end->was_sent);
     } else {
-        jbuf_key(j, "status");
-        jbuf_i64(j, end->status);
-        write_headers(j, end->headers);
-        jbuf_key(j, "body");
-        write_body(j, end->body, end->body_bytes);
+        jbuf_key(out, "status");
+        jbuf_i64(out, end->status);
+        write_headers(out, end->headers);
+        jbuf_key(out, "body");
+        write_body(out, end->body, end->body_bytes);
         if (media_ids_json) {
-            jbuf_key(j, "media");
-            jbuf_raw(j, media_ids_json);
+            jbuf_key(out, "media");
+            jbuf_raw(out, media_ids_json);
         }
     }
-    jbuf_end(j);
+    jbuf_end(out);
 }
 
-void answer_error(struct jbuf *j, const char *call_id, const char *kind, int status,
+void answer_error(struct jbuf *out, const char *call_id, const char *kind, int status,
                   const char *code, const char *message, bool was_sent)
 {
-    jbuf_object(j);
-    pair(j, "call_id", call_id);
-    pair(j, "kind", kind);
+    jbuf_object(out);
+    pair(out, "call_id", call_id);
+    pair(out, "kind", kind);
     if (status > 0) {
-        jbuf_key(j, "status");
-        jbuf_i64(j, status);
+        jbuf_key(out, "status");
+        jbuf_i64(out, status);
     }
-    write_error(j, code, message, was_sent);
-    jbuf_end(j);
+    write_error(out, code, message, was_sent);
+    jbuf_end(out);
 }

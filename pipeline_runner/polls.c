@@ -29,7 +29,7 @@
 
 struct poll {
     struct polls    *polls;
-    struct poll     *next, **place;
+    struct poll     *next, *before;
     struct transfer *transfer;
     char             call_id[24], kind[16];
 };
@@ -77,10 +77,15 @@ static void tell(void *ctx)
 
 static void poll_free(struct poll *poll)
 {
-    *poll->place = poll->next;
+    struct polls *polls = poll->polls;
+
+    if (poll->before)
+        poll->before->next = poll->next;
+    else
+        polls->first = poll->next;
     if (poll->next)
-        poll->next->place = poll->place;
-    poll->polls->in_flight--;
+        poll->next->before = poll->before;
+    polls->in_flight--;
     free(poll);
 }
 
@@ -117,9 +122,8 @@ static struct poll *poll_new(struct polls *polls, const json_t *row)
         abort();
     poll->polls = polls;
     poll->next  = polls->first;
-    poll->place = &polls->first;
     if (poll->next)
-        poll->next->place = &poll->next;
+        poll->next->before = poll;
     polls->first = poll;
     polls->in_flight++;
     snprintf(poll->call_id, sizeof poll->call_id, "%s", id ? id : "0");
@@ -244,9 +248,10 @@ void polls_close(struct polls *polls)
 {
     if (!polls)
         return;
-    while (polls->first) {
-        transfer_stop(polls->first->transfer);
-        poll_free(polls->first);
+    for (struct poll *poll = polls->first, *next; poll; poll = next) {
+        next = poll->next;
+        transfer_stop(poll->transfer);
+        poll_free(poll);
     }
     loop_timer_stop(polls->runner->loop, &polls->ask);
     loop_timer_stop(polls->runner->loop, &polls->tell);

@@ -14,6 +14,7 @@
 
 #define EVERY_MS 60000
 #define AGAIN_MS 1000
+#define LATER_MS 5000 /* where no answer comes */
 
 struct secrets {
     struct runner    *runner;
@@ -68,7 +69,7 @@ static void ask(void *ctx)
     struct secrets *s         = ctx;
     const char     *params[1] = { NULL };
 
-    again(s, AGAIN_MS * 5);
+    again(s, LATER_MS);
     if (s->runner->dispatch->runner_id == 0)
         return;
     FAILPOINT("runner.secrets.asking");

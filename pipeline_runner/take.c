@@ -188,7 +188,7 @@ static int next_char(const char **at, const char *end)
         return (unsigned char)*(*at)++;
     if (end - *at < 2)
         return -1;
-    c = (*at)[1];
+    c = (unsigned char)(*at)[1];
     *at += 2;
     if (c == 'n' || c == 'r' || c == 't')
         return ' ';
@@ -390,7 +390,7 @@ struct buffer {
 
 static void append(struct buffer *b, const char *text, size_t bytes)
 {
-    if (b->len + bytes + 1 > b->cap) {
+    if (!b->text || b->len + bytes + 1 > b->cap) {
         b->cap  = (b->len + bytes + 1) * 3 / 2;
         b->text = realloc(b->text, b->cap);
         if (!b->text)

@@ -21,10 +21,11 @@
 #include "protocol.h"
 #include "retry_after.h"
 
-#define KEPT_OPEN   64L
-#define SLOW_BYTES  1024L
-#define ERROR_BYTES ((size_t)65536) /* of what is not the file that was asked for */
-#define LINE_BYTES  16384
+#define KEPT_OPEN     64L
+#define SLOW_BYTES    1024L
+#define ERROR_BYTES   ((size_t)65536) /* of what is not the file that was asked for */
+#define LOOK_AGAIN_MS 50
+#define LINE_BYTES    16384
 
 struct transfers {
     struct loop      *loop;
@@ -42,7 +43,7 @@ struct transfer_socket {
 
 struct transfer {
     struct transfers  *transfers;
-    struct transfer   *next, **place;
+    struct transfer   *next, *before;
     struct loop_timer  cut;
     struct guard_url   url;
     CURL              *easy;
@@ -111,10 +112,12 @@ static void transfer_free(struct transfer *t)
         curl_easy_cleanup(t->easy);
     }
     loop_timer_stop(t->transfers->loop, &t->cut);
-    if (t->place)
-        *t->place = t->next;
+    if (t->before)
+        t->before->next = t->next;
+    else if (t->transfers->first == t)
+        t->transfers->first = t->next;
     if (t->next)
-        t->next->place = t->place;
+        t->next->before = t->before;
     guard_url_free(&t->url);
     curl_slist_free_all(t->headers);
     json_decref(t->reply_headers);
@@ -227,13 +230,16 @@ static void reset_connection(struct transfer *t)
  * was frozen in the middle looks at the clock before it lets libcurl write. True: one was cut off. */
 static bool cut_off(struct transfers *transfers)
 {
-    for (struct transfer *t = transfers->first; t; t = t->next)
-        if (t->was_sent && t->status == 0 && transfer_now_ms() >= t->body_by_ms) {
-            set_error(t, "clock", "it took too long to send");
-            reset_connection(t);
-            finish(t);
-            return true;
-        }
+    uint64_t now = transfer_now_ms();
+
+    for (struct transfer *t = transfers->first; t; t = t->next) {
+        if (!t->was_sent || t->status != 0 || now < t->body_by_ms)
+            continue;
+        set_error(t, "clock", "it took too long to send");
+        reset_connection(t);
+        finish(t);
+        return true; /* what on_end() began or ended may have changed the list */
+    }
     return false;
 }
 
@@ -242,19 +248,17 @@ static void cut_all(void *ctx)
     struct transfer  *t         = ctx;
     struct transfers *transfers = t->transfers; /* t may be gone after the call */
 
-    loop_timer_set(transfers->loop, &t->cut, 1000); /* the clocks may differ */
-    while (cut_off(transfers))
-        ;
+    loop_timer_set(transfers->loop, &t->cut, LOOK_AGAIN_MS); /* the clocks may differ */
+    (void)cut_off(transfers);
 }
 
 static void bound_sending(struct transfer *t)
 {
     uint64_t now = transfer_now_ms();
 
-    t->next  = t->transfers->first;
-    t->place = &t->transfers->first;
+    t->next = t->transfers->first;
     if (t->next)
-        t->next->place = &t->next;
+        t->next->before = t;
     t->transfers->first = t;
     t->cut              = (struct loop_timer) { .on_time = cut_all, .ctx = t };
     loop_timer_set(t->transfers->loop, &t->cut, t->body_by_ms > now ? t->body_by_ms - now : 0);
@@ -282,8 +286,10 @@ static void on_time(void *ctx)
     struct transfers *transfers = ctx;
     int               running;
 
-    while (cut_off(transfers))
-        ;
+    if (cut_off(transfers)) {
+        loop_timer_set(transfers->loop, &transfers->timer, 0);
+        return;
+    }
     curl_multi_socket_action(transfers->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     reap(transfers);
 }

@@ -139,15 +139,15 @@ static void escapes_and_line_breaks_in_base64_are_read(void **state)
 
 static void there_are_never_too_many(void **state)
 {
-    char       text[2000] = "[", *cut = NULL;
+    char       text[2000] = "", *end = text, *cut = NULL;
     json_t    *list = json_loads("[\"/*\"]", 0, NULL);
     size_t     bytes, count;
     struct err err = { 0 };
 
     (void)state;
     for (int i = 0; i <= TAKE_FILES_MAX; i++)
-        strcat(text, i ? ",\"aGk=\"" : "\"aGk=\"");
-    strcat(text, "]");
+        end += snprintf(end, 16, "%s\"aGk=\"", i ? "," : "[");
+    snprintf(end, 16, "]");
     most_files = TAKE_FILES_MAX;
     assert_false(take_files(text, strlen(text), list, keep, NULL, &cut, &bytes, &count, &err));
     assert_string_equal(err.sqlstate, "22023");
@@ -218,7 +218,7 @@ static void tokens_become_files(void **state)
     json_decref(list);
     store_close(store);
     snprintf(command, sizeof command, "rm -rf %s", folder);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a folder of our own naming */
 }
 
 int main(void)
