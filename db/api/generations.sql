@@ -61,6 +61,9 @@ begin
                             where m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end
                               and m.account_id = p_actor and m.state = 'ready');
     end if;
+    if v_model.min_media > (case when jsonb_typeof(v_media) = 'array' then jsonb_array_length(v_media) else 0 end) then
+        v_errors := v_errors || kiln.field_error('/media', format('must name at least %s: this model works on what it is given', v_model.min_media));
+    end if;
     if v_model.model_id is not null then
         v_params := kiln.check_params(v_model.params_schema, coalesce(v_body -> 'params', '{}'));
         v_errors := v_errors || v_params.errors;

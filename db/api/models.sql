@@ -7,7 +7,7 @@ as $$
     select json_build_object(
         'id', p_model.name, 'title', p_model.title, 'description', p_model.description, 'media_type', p_model.media_type,
         'provider', (select p.name from kiln.provider p where p.provider_id = p_model.provider_id),
-        'tags', p_model.tags, 'is_default', p_model.is_default, 'params_schema', p_model.params_schema, 'example', p_model.example,
+        'tags', p_model.tags, 'is_default', p_model.is_default, 'params_schema', p_model.params_schema, 'min_media', p_model.min_media, 'example', p_model.example,
         'price', json_build_object('estimated', kiln.estimate(p_model.model_id, p_model.example), 'base', p_model.price_micros, 'rule', p_model.price,
                                    'currency', (select c.currency from kiln.config c)),
         'available', kiln.model_reason(p_model) is null, 'unavailable_reason', kiln.model_reason(p_model))

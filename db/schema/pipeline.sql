@@ -153,11 +153,13 @@ create table kiln.model (
     example       jsonb  not null default '{}',
     price_micros  bigint not null default 0,
     price         jsonb,
+    min_media     smallint not null default 0,
     is_default    boolean not null default false,
     is_enabled    boolean not null default true,
     created_at    timestamptz not null default kiln.now(),
     constraint model_name_check check (name ~ '^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+$'),
     constraint model_price_check check (price_micros >= 0),
+    constraint model_min_media_check check (min_media between 0 and 12),
     constraint model_params_schema_check check (jsonb_typeof(params_schema) = 'object' and params_schema ->> 'type' = 'object'),
     constraint model_example_check check (jsonb_typeof(example) = 'object')
 );
@@ -175,6 +177,7 @@ comment on column kiln.model.params_schema is 'JSON Schema of `params`: an objec
 comment on column kiln.model.example is 'A body for POST /generate that works.';
 comment on column kiln.model.price_micros is 'The estimated price of one generation, in millionths of the currency.';
 comment on column kiln.model.price is 'How the price grows with what is asked: {"per": "params.duration", "micros": 100000, "default": 5} costs 100000 for each unit; per may also be characters or megapixels. Added to price_micros; null: price_micros alone.';
+comment on column kiln.model.min_media is 'How many input files it works on at least; a request with fewer is refused before anything is paid.';
 comment on column kiln.model.is_default is 'Taken when a request names no model; one a media type.';
 comment on column kiln.model.is_enabled is 'False takes it out of the catalogue; running jobs go on.';
 comment on column kiln.model.created_at is 'When it was added.';

@@ -181,3 +181,4 @@ begin
 end
 $$;
 drop function pg_temp.model;
+update kiln.model set min_media = 1 where name in ('fal/kontext', 'fal/nano-banana-edit', 'fal/apartment-staging', 'fal/wan-i2v');

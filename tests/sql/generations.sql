@@ -141,6 +141,10 @@ select is((fixture.call('bob', 'get_generation', jsonb_build_object('id', ids[3]
           (select count(*)::int from kiln.task_ready t join kiln.task_ready own on own.job_id = ids[3] and t.queue_id = own.queue_id and (t.vt, t.task_id) <= (own.vt, own.task_id)), 'one can see which in its queue one is') from b;
 select kiln.enqueue_many('local/image', array(select '{}'::jsonb from generate_series(1, 1000)), fixture.account('ann')) \g /dev/null
 select is(fixture.call('ann', 'create_generation', p_body => '{"type": "image", "prompt": "x", "params": {"style": "abc"}}') -> 'queue_position', 'null', 'beyond a thousand it is not counted');
+-- A model that works on what it is given.
+update kiln.model set min_media = 1, params_schema = '{"type": "object", "properties": {}}' where name = 'local/sketch';
+select is(fixture.bad_fields($$ select fixture.call('ann', 'create_generation', p_body => '{"type": "image", "prompt": "make it winter"}') $$), '/media', 'a model that works on a picture is not asked without one');
+select lives_ok(format($$ select fixture.call('ann', 'create_generation', p_body => '{"type": "image", "prompt": "make it winter", "media": ["%s"]}') $$, fixture.media(p_name => 'winter')), 'with one it is');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select finish();
 rollback;
