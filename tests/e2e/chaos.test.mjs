@@ -40,7 +40,7 @@ describe('chaos', { skip }, () => {
     });
 
     test('where a call is not written down before it is sent, the storm is seen', async () => {
-        const { code, text } = await chaos(['--strikes', 'guest.answered:self,guest.answered:self'], { KILN_CHAOS_MUTANT: 'no_intent' });
+        const { code, text } = await chaos(['--strikes', 'guest.begun:mute,runner.call.begun:mute,guest.begun:mute'], { KILN_CHAOS_MUTANT: 'no_intent' });
         assert.equal(code, 1, text);
         assert.match(text, /was charged 2 times/);
     });
