@@ -28,5 +28,11 @@ select ok(fixture.refusal(format('select kiln.read_reply(v, %L, %L, 200, null, %
 select is(fixture.refusal(format('update kiln.provider set %s where name = %L', s, 'atelier')) ->> 'code', 'KN003', 'refused: ' || s)
   from unnest(array[$$base_url = 'ftp://x'$$, $$submit = null$$, $$submit = '{"path": "x"}'$$, $$submit = '{"path": "/", "typo": 1}'$$, $$submit = '{"path": "/{nothing}"}'$$,
                     $$errors = '{}'$$, $$errors = '[{"class": "sad"}]'$$, $$auth = '{"header": "A", "env": "KILN_SECRET", "prefix": ""}'$$, $$reply_hosts = '{a/b}'$$, $$file_hosts = '{*}'$$]) s;
+update kiln.provider set auth = '{"header": "Authorization", "prefix": "Key ", "env": "ATELIER_KEY"}' where name = 'atelier';
+select is(kiln.model_reason(m), 'No runner has ATELIER_KEY.', 'without its secret a model cannot be used, and says why') from kiln.model m where m.name = 'atelier/draw';
+select fixture.runner() as me \gset
+select kiln_runner.beat(:me) \g /dev/null
+select kiln_runner.offer_secrets(:me, '{ATELIER_KEY}') \g /dev/null
+select is(kiln.model_reason(m), null, 'with a living runner that has it, it can') from kiln.model m where m.name = 'atelier/draw';
 select finish();
 rollback;

@@ -27,5 +27,6 @@ select is((pg_temp.read('submit', 429, '{}')).error_class, 'rate_limited', '429 
 select is((pg_temp.read('webhook', 200, '{"request_id": "r1", "status": "OK", "payload": {"seed": 42}}')).result, '{"seed": 42}', 'a webhook that is OK carries the result');
 select is((pg_temp.read('webhook', 200, '{"request_id": "r1", "status": "ERROR", "payload": {"detail": [{"msg": "x", "type": "t"}]}}')).outcome, 'failed', 'one with ERROR is a failure');
 select ok((kiln.read_outputs('{"outputs": [], "blocked": ["/has_nsfw_concepts/*"]}', '{"has_nsfw_concepts": [false, true]}') ->> 'is_blocked')::boolean, 'one blacked-out picture blocks the result');
+select is((pg_temp.read('submit', 500, '{"detail": "x", "error_type": "internal_error"}', '{"x-fal-error-type": "internal_error"}')).outcome, 'failed', 'a 500 at submit that carries an error type of fal''s is an error of fal''s');
 select finish();
 rollback;
