@@ -48,6 +48,6 @@ describe('chaos', { skip }, () => {
     test('where fences are not checked, the storm is seen', async () => {
         const { code, text } = await chaos(['--strikes', 'runner.worked:freeze'], { KILN_CHAOS_MUTANT: 'no_fence' });
         assert.equal(code, 1, text);
-        assert.match(text, /is done under fence \d+ with the outcome of fence \d+/);
+        assert.match(text, /with the outcome of fence \d+|was started again after it was done|fence \d+ has \d ends/);
     });
 });
