@@ -52,6 +52,8 @@ grant usage on schema kiln, kiln_api to kiln_definer;
 grant select on kiln.job, kiln.media, kiln.model, kiln.provider, kiln.config to kiln_definer;
 grant insert (account_id, role, state, media_type, content_type, bytes, filename) on kiln.media to kiln_definer;
 grant select (pipeline_id, name) on kiln.pipeline to kiln_definer;
+grant select on kiln.conversation, kiln.member, kiln.message, kiln.block, kiln.notification, kiln.announcement to kiln_definer;
+grant select (invite_id, account_id, conversation_id, expires_at, revoked_at, created_at) on kiln.invite to kiln_definer;
 grant execute on all functions in schema kiln_api to kiln_definer;
 grant execute on function
     kiln.now(), kiln.acting_account(), kiln.acts_as_admin(), kiln.require_actor(bigint), kiln.require_admin(bigint), kiln.begin_once(bigint, text, text),
@@ -63,6 +65,15 @@ grant execute on function
     kiln.retry_as_asked(bigint, text, bigint, text), kiln.render_job_for_admin(kiln.job), kiln.held_job_ids(bigint, int), kiln.render_weather(smallint),
     kiln.find_upload(jsonb, jsonb), kiln.store_upload(bigint, jsonb), kiln.find_media(bigint, text, jsonb),
     kiln.make_ticket(bigint, timestamptz),
+    kiln.render_person(bigint), kiln.visible_until(bigint), kiln.find_people(bigint, text, int), kiln.may_meet(bigint, bigint), kiln.account_of(jsonb, bigint),
+    kiln.render_message(kiln.message), kiln.render_conversation(kiln.conversation, bigint), kiln.see_conversation(jsonb), kiln.see_message(jsonb),
+    kiln.enter_conversation(bigint, bigint), kiln.open_pair(bigint, bigint), kiln.make_group(bigint, text, bigint[]),
+    kiln.join_conversation(bigint, bigint, bigint), kiln.leave_conversation(kiln.conversation, bigint, bigint), kiln.answered_number(jsonb, bigint),
+    kiln.post_message(bigint, bigint, text, text, bigint[], bigint), kiln.change_message(bigint, kiln.message, text),
+    kiln.advance(bigint, bigint, bigint, boolean), kiln.advance_as_asked(bigint, jsonb, text, boolean), kiln.set_block(bigint, bigint, boolean),
+    kiln.make_invite(bigint, bigint, text, timestamptz), kiln.revoke_invite(bigint, bigint), kiln.find_invite(bigint, text),
+    kiln.count_unread(bigint), kiln.render_notification(kiln.notification), kiln.announce(bigint, bigint, text, text, text),
+    kiln.job_ends_page(bigint, xid8, bigint, int), kiln.read_notifications(bigint, bigint[], xid8[], bigint[], boolean),
     kiln.take_webhook(text, text, text), kiln.find_webhook_keys(text, boolean), kiln.resolve_job(bigint, text, text, jsonb, text)
     to kiln_definer;
 

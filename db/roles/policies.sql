@@ -24,3 +24,68 @@ comment on policy job_for_people on kiln.job is 'People who were given the table
 drop policy if exists media_for_people on kiln.media;
 create policy media_for_people on kiln.media to kiln_reader using (true) with check (true);
 comment on policy media_for_people on kiln.media is 'People who were given the tables see all rows.';
+
+-- Chat: who is or was a member, and what was said up to its leaving. Not an admin: its call sees its own conversations.
+
+alter table kiln.conversation enable row level security;
+drop policy if exists conversation_of_member on kiln.conversation;
+create policy conversation_of_member on kiln.conversation for select to kiln_definer
+    using (kiln.visible_until(conversation_id) is not null);
+comment on policy conversation_of_member on kiln.conversation is 'The API sees conversations the actor is or was a member of.';
+drop policy if exists conversation_for_people on kiln.conversation;
+create policy conversation_for_people on kiln.conversation to kiln_reader using (true) with check (true);
+comment on policy conversation_for_people on kiln.conversation is 'People who were given the tables see all rows.';
+
+alter table kiln.member enable row level security;
+drop policy if exists member_of_member on kiln.member;
+create policy member_of_member on kiln.member for select to kiln_definer
+    using (account_id = (select kiln.acting_account()) or kiln.visible_until(conversation_id) = 9223372036854775807);
+comment on policy member_of_member on kiln.member is 'The API sees the actor''s memberships, and who else is where it is a member.';
+drop policy if exists member_for_people on kiln.member;
+create policy member_for_people on kiln.member to kiln_reader using (true) with check (true);
+comment on policy member_for_people on kiln.member is 'People who were given the tables see all rows.';
+
+alter table kiln.message enable row level security;
+drop policy if exists message_of_member on kiln.message;
+create policy message_of_member on kiln.message for select to kiln_definer
+    using (number <= kiln.visible_until(conversation_id));
+comment on policy message_of_member on kiln.message is 'The API sees what the members of a conversation may: who has left, up to then.';
+drop policy if exists message_for_people on kiln.message;
+create policy message_for_people on kiln.message to kiln_reader using (true) with check (true);
+comment on policy message_for_people on kiln.message is 'People who were given the tables see all rows.';
+
+alter table kiln.block enable row level security;
+drop policy if exists block_of_actor on kiln.block;
+create policy block_of_actor on kiln.block for select to kiln_definer
+    using (account_id = (select kiln.acting_account()));
+comment on policy block_of_actor on kiln.block is 'The API sees whom the actor has blocked, not who has blocked it.';
+drop policy if exists block_for_people on kiln.block;
+create policy block_for_people on kiln.block to kiln_reader using (true) with check (true);
+comment on policy block_for_people on kiln.block is 'People who were given the tables see all rows.';
+
+alter table kiln.invite enable row level security;
+drop policy if exists invite_of_actor on kiln.invite;
+create policy invite_of_actor on kiln.invite for select to kiln_definer
+    using (account_id = (select kiln.acting_account()));
+comment on policy invite_of_actor on kiln.invite is 'The API sees the actor''s invitations.';
+drop policy if exists invite_for_people on kiln.invite;
+create policy invite_for_people on kiln.invite to kiln_reader using (true) with check (true);
+comment on policy invite_for_people on kiln.invite is 'People who were given the tables see all rows.';
+
+alter table kiln.notification enable row level security;
+drop policy if exists notification_of_actor on kiln.notification;
+create policy notification_of_actor on kiln.notification for select to kiln_definer
+    using (account_id = (select kiln.acting_account()));
+comment on policy notification_of_actor on kiln.notification is 'The API sees the actor''s notifications.';
+drop policy if exists notification_for_people on kiln.notification;
+create policy notification_for_people on kiln.notification to kiln_reader using (true) with check (true);
+comment on policy notification_for_people on kiln.notification is 'People who were given the tables see all rows.';
+
+alter table kiln.announcement enable row level security;
+drop policy if exists announcement_of_admin on kiln.announcement;
+create policy announcement_of_admin on kiln.announcement for select to kiln_definer
+    using ((select kiln.acts_as_admin()));
+comment on policy announcement_of_admin on kiln.announcement is 'An admin''s calls see announcements.';
+drop policy if exists announcement_for_people on kiln.announcement;
+create policy announcement_for_people on kiln.announcement to kiln_reader using (true) with check (true);
+comment on policy announcement_for_people on kiln.announcement is 'People who were given the tables see all rows.';

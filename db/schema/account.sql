@@ -22,6 +22,8 @@ comment on column kiln.account.is_suspended is 'A suspended account is refused a
 comment on column kiln.account.day_cap_micros is 'The most that calls for it may cost in a day (UTC), by estimate until they are settled; null: no cap.';
 comment on column kiln.account.created_at is 'When the account was first seen.';
 
+create index account_handle_prefix_idx on kiln.account (handle text_pattern_ops);
+
 create table kiln.identity (
     issuer     text   not null,
     subject    text   not null,

@@ -3,7 +3,8 @@
 -- transaction stops nobody. The position of a stream is a snapshot (docs/events.md).
 create type kiln.event_type as enum (
     'job.queued', 'job.started', 'job.progress', 'job.cancelling', 'job.held', 'job.completed', 'job.failed', 'job.cancelled',
-    'media.ready', 'media.rejected', 'message.created', 'message.delivered', 'message.read', 'notification', 'billing.changed');
+    'media.ready', 'media.rejected', 'message.created', 'message.delivered', 'message.read', 'message.edited', 'message.deleted',
+    'conversation.changed', 'notification', 'notification.read', 'billing.changed');
 comment on type kiln.event_type is 'What can happen, as the stream names it.';
 
 create table kiln.event (

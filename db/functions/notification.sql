@@ -1,0 +1,143 @@
+-- Notifications, behind their routes. A job's end (or its being held) is an event already: it is read from the log, and nothing is
+-- written for it.
+create or replace view kiln.job_ends as
+select e.account_id, e.xid, e.event_id, e.at, e.type, e.job_id
+  from kiln.event e
+ where e.type in ('job.completed', 'job.failed', 'job.held');
+comment on view kiln.job_ends is 'What the log says of jobs that ended or wait for a person: notifications that nobody had to write.';
+comment on column kiln.job_ends.account_id is 'Who is told.';
+comment on column kiln.job_ends.xid is 'Its place in the log, with event_id.';
+comment on column kiln.job_ends.event_id is 'The event.';
+comment on column kiln.job_ends.at is 'When.';
+comment on column kiln.job_ends.type is 'job.completed, job.failed or job.held.';
+comment on column kiln.job_ends.job_id is 'The job.';
+
+create or replace function kiln.count_unread(p_account_id bigint, out unread bigint, out unread_jobs bigint)
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    select count(*) into unread from kiln.notification n where n.account_id = p_account_id and n.read_at is null;
+    -- Of the account's last 500 events only: an index range, however long its history.
+    select count(*) into unread_jobs
+      from (select e.type, e.at from kiln.event e where e.account_id = p_account_id order by e.xid desc, e.event_id desc limit 500) e
+     where e.type in ('job.completed', 'job.failed', 'job.held')
+       and e.at > coalesce((select r.upto from kiln.job_ends_read r where r.account_id = p_account_id), '-infinity');
+end
+$$;
+comment on function kiln.count_unread(bigint) is 'How many notifications are unread, exactly, and how many jobs'' ends among the account''s last 500 events.';
+
+create or replace function kiln.render_notification(p_notification kiln.notification)
+returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    return jsonb_build_object('id', p_notification.notification_id::text, 'kind', p_notification.kind, 'text', p_notification.text,
+                              'link', p_notification.link, 'job_id', null, 'conversation_id', p_notification.conversation_id::text,
+                              'read_at', kiln.render_time(p_notification.read_at), 'created_at', kiln.render_time(p_notification.created_at));
+end
+$$;
+comment on function kiln.render_notification(kiln.notification) is 'A notification, as its account sees it.';
+
+create or replace function kiln.render_notification_event(p_data jsonb)
+returns jsonb
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_row    kiln.notification;
+    v_counts record := kiln.count_unread((p_data ->> 'to')::bigint);
+begin
+    select * into v_row from kiln.notification n where n.notification_id = (p_data ->> 'notification_id')::bigint;
+    return p_data - 'to' || jsonb_build_object('unread', v_counts.unread, 'unread_jobs', v_counts.unread_jobs)
+        || case when v_row.notification_id is not null then jsonb_build_object('notification', kiln.render_notification(v_row)) else '{}' end;
+end
+$$;
+comment on function kiln.render_notification_event(jsonb) is 'What an event of a notification adds: the notification itself and the unread counts.';
+
+create or replace function kiln.announce(p_actor bigint, p_account_id bigint, p_kind text, p_text text, p_link text)
+returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_id    bigint;
+    v_count bigint;
+begin
+    insert into kiln.announcement (made_by, account_id, kind, text, link) values (p_actor, p_account_id, p_kind, p_text, p_link)
+    returning announcement_id into v_id;
+    with told as (
+        insert into kiln.notification (account_id, kind, text, link, announcement_id)
+        select a.account_id, p_kind, p_text, p_link, v_id from kiln.account a where p_account_id is null or a.account_id = p_account_id
+        returning notification_id, account_id),
+    said as (
+        insert into kiln.event (account_id, type, data)
+        select t.account_id, 'notification', jsonb_build_object('notification_id', t.notification_id::text, 'to', t.account_id::text) from told t
+        returning 1)
+    select count(*) into v_count from said;
+    update kiln.announcement a set recipients = v_count where a.announcement_id = v_id;
+    perform kiln.ring(null);
+    return v_id;
+end
+$$;
+comment on function kiln.announce(bigint, bigint, text, text, text) is 'Tells one account, or (null) all that there are, in one transaction.';
+
+create or replace function kiln.job_ends_page(p_account_id bigint, p_xid xid8, p_event_id bigint, p_limit int)
+returns table (xid xid8, event_id bigint, at timestamptz, item jsonb)
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    return query
+    select e.xid, e.event_id, e.at,
+           jsonb_build_object('id', 'job-' || e.xid || '-' || e.event_id, 'kind', e.type,
+               'text', case e.type when 'job.completed' then 'Your ' || coalesce(j.media_type::text, 'job') || ' is ready'
+                                   when 'job.held' then 'A job of yours waits for an administrator' else 'A job of yours failed' end
+                       || coalesce(': ' || nullif(left(coalesce(case when e.type <> 'job.completed' then e.data ->> 'message' end, j.input ->> 'prompt'), 200), ''), ''),
+               'link', '/generations/' || e.job_id, 'job_id', e.job_id::text, 'conversation_id', null,
+               'read_at', case when e.at <= r.upto then kiln.render_time(r.read_at) end, 'created_at', kiln.render_time(e.at))
+      from (select * from kiln.event v
+             where v.account_id = p_account_id and (v.xid, v.event_id) < (p_xid, p_event_id) and v.type in ('job.completed', 'job.failed', 'job.held')
+             order by v.xid desc, v.event_id desc limit p_limit) e
+      left join kiln.job j on j.job_id = e.job_id
+      left join kiln.job_ends_read r on r.account_id = p_account_id
+     order by e.xid desc, e.event_id desc;
+end
+$$;
+comment on function kiln.job_ends_page(bigint, xid8, bigint, int) is 'Ends of an account''s jobs as notifications, newest first, before a place in the log.';
+
+create or replace function kiln.read_notifications(p_account_id bigint, p_ids bigint[], p_xids xid8[], p_event_ids bigint[], p_is_all boolean)
+returns void
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_upto    timestamptz;
+    v_changed bigint;
+begin
+    update kiln.notification n set read_at = kiln.now()
+     where n.account_id = p_account_id and n.read_at is null and (p_is_all or n.notification_id = any (p_ids));
+    get diagnostics v_changed = row_count;
+    if p_is_all then
+        v_upto := kiln.now();
+    elsif p_event_ids <> '{}' then
+        select max(e.at) into v_upto
+          from unnest(p_xids, p_event_ids) as u (xid, event_id)
+          join kiln.job_ends e on e.account_id = p_account_id and e.xid = u.xid and e.event_id = u.event_id;
+    end if;
+    if v_upto is not null then
+        insert into kiln.job_ends_read as r (account_id, upto) values (p_account_id, v_upto)
+        on conflict (account_id) do update set upto = excluded.upto, read_at = kiln.now() where r.upto < excluded.upto;
+        if found then
+            v_changed := v_changed + 1;
+        end if;
+    end if;
+    if v_changed > 0 then
+        insert into kiln.event (account_id, type, data) values (p_account_id, 'notification.read', jsonb_build_object('to', p_account_id::text));
+        perform kiln.ring(null);
+    end if;
+end
+$$;
+comment on function kiln.read_notifications(bigint, bigint[], xid8[], bigint[], boolean) is
+'Marks notifications as read, these or all; of jobs'' ends all up to the latest of these. The account''s other devices are told.';
