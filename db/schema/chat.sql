@@ -15,7 +15,7 @@ create table kiln.conversation (
     created_at      timestamptz not null default kiln.now(),
     constraint conversation_pair_key unique (pair_low, pair_high),
     constraint conversation_two_or_group_check check (is_group = (pair_low is null) and is_group = (pair_high is null) and coalesce(pair_low < pair_high, true)),
-    constraint conversation_title_check check (length(title) between 1 and 100 and is_group)
+    constraint conversation_title_check check (title is null or length(title) between 1 and 100 and is_group)
 );
 comment on table kiln.conversation is 'A conversation of two, of which the same two have one, or a group.';
 comment on column kiln.conversation.conversation_id is 'The key; sent to clients as a decimal string.';
