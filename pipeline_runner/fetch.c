@@ -122,14 +122,27 @@ static void follow(struct fetch *f, const json_t *headers)
     ask(f);
 }
 
+/* A reply that never came (no headers) says nothing about the file that we have a part of. */
 static void keep_validator(struct fetch *f, const json_t *headers)
 {
     const char *etag = json_string_value(json_object_get(headers, "etag"));
     const char *date = json_string_value(json_object_get(headers, "last-modified"));
     const char *best = etag && etag[0] == '"' ? etag : date; /* a weak one is none for ranges */
 
+    if (json_object_size(headers) == 0)
+        return;
     free(f->validator);
     f->validator = best ? strdup(best) : NULL;
+}
+
+/* "bytes 0-99/1000": a server may give less than the rest that was asked for. */
+static bool is_whole(const struct fetch *f, const struct transfer_end *end)
+{
+    const char *range = json_string_value(json_object_get(end->headers, "content-range"));
+    const char *total = range ? strchr(range, '/') : NULL;
+
+    return end->status != 206 || !total || total[1] == '*'
+           || (uint64_t)have_bytes(f) >= strtoull(total + 1, NULL, 10);
 }
 
 static bool is_passing(int status)
@@ -183,7 +196,11 @@ static void transferred(void *ctx, const struct transfer_end *end)
         return;
     }
     f->status = end->status;
-    if (end->status == 200 || end->status == 206) {
+    if ((end->status == 200 || end->status == 206) && !is_whole(f, end)) {
+        f->transfer = NULL;
+        keep_validator(f, end->headers);
+        try_again(f, "reply", "it gave less of the file than there is");
+    } else if (end->status == 200 || end->status == 206) {
         f->transfer = NULL;
         close_file(f);
         f->at++;

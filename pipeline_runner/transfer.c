@@ -21,11 +21,12 @@
 #include "protocol.h"
 #include "retry_after.h"
 
-#define KEPT_OPEN     64L
-#define SLOW_BYTES    1024L
-#define ERROR_BYTES   ((size_t)65536) /* of what is not the file that was asked for */
-#define LOOK_AGAIN_MS 50
-#define LINE_BYTES    16384
+#define KEPT_OPEN       64L
+#define SLOW_BYTES      1024L
+#define ERROR_BYTES     ((size_t)65536) /* of what is not the file that was asked for */
+#define LOOK_AGAIN_MS   50
+#define LINE_BYTES      16384
+#define ALL_HEADERS_MAX ((size_t)256 << 10)
 
 struct transfers {
     struct loop      *loop;
@@ -67,6 +68,7 @@ struct transfer {
     size_t           reply_bytes, reply_cap;
     json_t          *reply_headers;
     size_t           header_bytes;
+    size_t           all_header_bytes;
     transfer_end_fn *on_end;
     void            *ctx;
     struct loop_task refuse;
@@ -501,6 +503,12 @@ static size_t take_header(char *data, size_t one, size_t bytes, void *ctx)
     char             line[LINE_BYTES];
 
     (void)one;
+    t->all_header_bytes += bytes;
+    if (t->all_header_bytes
+        > ALL_HEADERS_MAX) { /* of every interim reply too: libcurl keeps them */
+        set_error(t, "too_long", "its headers are longer than allowed");
+        return 0;
+    }
     if (bytes >= sizeof line)
         return bytes; /* none that anybody wants */
     memcpy(line, data, bytes);
