@@ -187,8 +187,13 @@ begin
         return v_reply;
     elsif p_kind = 'lookup' then
         v_reply.request_id := kiln.reply_word(v_body, v_headers, v_spec -> 'id');
+        -- "It does not know it" leads to sending again, so it wants a sign that the description names: a page of someone in between is none.
         v_reply.outcome := case when v_is_ok and v_reply.request_id is not null then 'accepted'
-                                when p_status = 404 or v_is_ok and v_body is not null then 'failed' else 'unclear' end;
+                                when v_spec -> 'absent_on' @> to_jsonb(p_status) then 'failed'
+                                when v_is_ok and exists (select from jsonb_array_elements_text(v_spec -> 'found') as f, unnest(kiln.pointer_values(v_body, f)) as v
+                                                          where v in ('false', '0', '[]', 'null')) then 'failed'
+                                else 'unclear' end;
+        v_reply.error_message := case when v_reply.outcome = 'unclear' then format('Status %s tells neither that it knows the request nor that it does not.', p_status) end;
         return v_reply;
     elsif not v_is_ok then
         v_reply := kiln.read_failure(p_provider, p_kind, p_status, v_headers, v_body);
@@ -301,6 +306,33 @@ comment on function kiln.read_outputs(jsonb, jsonb) is
 'What a stage''s config finds in a result: {files: [{url, media_type}], keep: {…}, is_blocked, missing: the pointer that leads nowhere, or null}.';
 
 -- Prices.
+create or replace function kiln.check_price()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_unknown text;
+begin
+    if new.price is null then
+        return new;
+    end if;
+    select string_agg(k, ', ') into v_unknown from jsonb_object_keys(case jsonb_typeof(new.price) when 'object' then new.price else '{}' end) as k
+     where k not in ('per', 'micros', 'default', 'at_least');
+    if jsonb_typeof(new.price) <> 'object' or v_unknown is not null or coalesce(new.price ->> 'per', '') !~ '^(characters|megapixels|params\.[A-Za-z0-9_.-]+)$'
+       or coalesce(kiln.reply_number(new.price -> 'micros'), -1) < 0
+       or coalesce(kiln.reply_number(new.price -> 'default'), case when new.price ? 'default' then -1 else 0 end) < 0
+       or coalesce(kiln.reply_number(new.price -> 'at_least'), case when new.price ? 'at_least' then -1 else 0 end) < 0 then
+        raise exception 'model %: price: it is to be such as {"per": "params.duration", "micros": 100000, "default": 5, "at_least": 1}; per may also be characters or megapixels', new.name
+            using errcode = 'KN003', column = 'price';
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.check_price() is 'Refuses a price that nobody can count (KN003).';
+create or replace trigger t10_check_price before insert or update of price on kiln.model for each row execute function kiln.check_price();
+alter table kiln.model enable always trigger t10_check_price;
+
 create or replace function kiln.estimate(p_model_id int, p_input jsonb)
 returns bigint
 language plpgsql stable
@@ -310,6 +342,7 @@ declare
     v_model kiln.model;
     v_units numeric;
     v_value text;
+    v_sum   numeric;
 begin
     select m.* into v_model from kiln.model m where m.model_id = p_model_id;
     if v_model.price is null then
@@ -326,7 +359,8 @@ begin
             v_units := substring(v_value from '^[0-9]{1,9}(?:\.[0-9]{1,6})?')::numeric;      -- "8s" is 8
     end case;
     v_units := coalesce(v_units, (v_model.price ->> 'default')::numeric, 1);
-    return v_model.price_micros + ceil(greatest(v_units, coalesce((v_model.price ->> 'at_least')::numeric, 0)) * (v_model.price ->> 'micros')::numeric);
+    v_sum := v_model.price_micros + ceil(greatest(v_units, coalesce((v_model.price ->> 'at_least')::numeric, 0)) * (v_model.price ->> 'micros')::numeric);
+    return least(v_sum, 1e15);
 end
 $$;
 comment on function kiln.estimate(int, jsonb) is 'What a wish costs by its model''s price, in millionths of the currency. p_input: as of kiln.job.';

@@ -52,7 +52,7 @@ comment on column kiln.provider.submit is 'The request that costs: method, path,
 comment on column kiln.provider.poll is 'How to ask how it stands: path, accept, status (pointers), states (their values in our words), absent, error, progress, position, every_ms, max_every_ms. Null: the reply to submit is the result.';
 comment on column kiln.provider.result is 'A request for the result, where it is not in the status reply.';
 comment on column kiln.provider.cancel is 'A request to stop: accept, is_final_on (statuses that mean it will not run).';
-comment on column kiln.provider.lookup is 'A request that asks whether it knows our idempotency key: id, found (pointers). Null: it cannot.';
+comment on column kiln.provider.lookup is 'A request that asks whether it knows our idempotency key: id (pointers); absent_on (statuses) or found (pointers to false, 0 or an empty list) tell that it does not. Null: it cannot.';
 comment on column kiln.provider.webhook is 'Its calls to us: scheme (fal-ed25519, standard-webhooks, hmac-sha256), id, status, result (pointers), states, jwks_url or secret_env, tolerance_s.';
 comment on column kiln.provider.errors is 'What its errors mean; the first rule that fits counts: [{"status": 422 or "5xx", "code": "…", "header": {…}, "phase": "submit", "class": "invalid", "is_unbilled": true}].';
 comment on column kiln.provider.error_pointers is 'Where code and message of an error stand: {"code": ["/detail/0/type", "header:x-fal-error-type"], "message": ["/detail/0/msg"]}.';

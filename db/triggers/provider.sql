@@ -88,7 +88,7 @@ begin
     if exists (select from jsonb_object_keys(coalesce(p_spec -> 'headers', '{}')) as h where lower(h) in ('authorization', 'host', 'content-length', 'cookie', 'transfer-encoding', 'connection')) then
         perform kiln.refuse_description(p_provider, p_column, p_column || '.headers', 'the secret belongs to auth, and the rest is the connection''s own');
     end if;
-    foreach v_key in array '{accept,is_final_on}'::text[]
+    foreach v_key in array '{accept,is_final_on,absent_on}'::text[]
     loop
         if p_spec ? v_key and (jsonb_typeof(p_spec -> v_key) <> 'array' or exists (
             select from jsonb_array_elements(p_spec -> v_key) as s where jsonb_typeof(s) <> 'number' or s::text !~ '^[1-5][0-9]{2}$')) then
@@ -209,9 +209,13 @@ begin
     end if;
     perform kiln.check_request(new.name, 'result', new.result, '{}');
     perform kiln.check_request(new.name, 'cancel', new.cancel, '{is_final_on}');
-    perform kiln.check_request(new.name, 'lookup', new.lookup, '{id,found}');
+    perform kiln.check_request(new.name, 'lookup', new.lookup, '{id,found,absent_on}');
     if new.lookup is not null then
         perform kiln.check_pointers(new.name, 'lookup', 'lookup.id', coalesce(new.lookup -> 'id', '0'), true);
+        perform kiln.check_pointers(new.name, 'lookup', 'lookup.found', new.lookup -> 'found');
+        if not (new.lookup ? 'found' or new.lookup ? 'absent_on') then
+            perform kiln.refuse_description(new.name, 'lookup', 'lookup.absent_on', 'it is to say by which statuses ([404]) or where (found: ["/found"]) it tells that it does not know a request');
+        end if;
     end if;
     if new.webhook is not null then
         perform kiln.check_names(new.name, 'webhook', 'webhook', new.webhook, '{scheme,id,status,states,absent,error,result,jwks_url,secret_env,tolerance_s,header}');

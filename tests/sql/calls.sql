@@ -189,7 +189,7 @@ select is(fixture.begin(job) ->> 'state', 'held', 'nothing is sent again that co
 rollback to answers;
 
 -- A job that is cancelled between two runners: its open call is looked up, and cancelled where it arrived.
-update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"]}', cancel = '{"path": "/cancel/{id}", "accept": [200, 202], "is_final_on": [200]}' where name = 'pay';
+update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"], "absent_on": [404]}', cancel = '{"path": "/cancel/{id}", "accept": [200, 202], "is_final_on": [200]}' where name = 'pay';
 create temporary table x as select fixture.pay() as job;
 select fixture.begin(job) from x \g /dev/null
 select fixture.die(job) from x \g /dev/null
@@ -202,7 +202,7 @@ select is_empty('select * from kiln.contradictions', 'nothing contradicts anythi
 rollback to answers;
 
 -- A look-up: when it can no longer arrive, the provider is asked.
-update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"]}' where name = 'pay';
+update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"], "absent_on": [404]}' where name = 'pay';
 create temporary table l as select fixture.pay() as job;
 select is(fixture.trouble(fixture.begin(job)) ->> 'state', 'waiting', 'with a look-up a lost reply waits') from l;
 select is_empty('select from kiln_runner.take_polls(null)', 'until it can no longer arrive');
@@ -230,7 +230,7 @@ create temporary table o as select fixture.pay(p_pipeline => 'test/again') as jo
 select is(fixture.trouble(fixture.begin(job)) ->> 'state', 'waiting', 'a stage that says on_unknown retry is tried again') from o;
 select is((fixture.calls(job), c.error_class, c.charged_micros, attempts)::text, ('failed', 'unknown', null::bigint, 1)::text, 'as an attempt, and what it cost is not known') from o, fixture.last_call(job) c, kiln.task_waiting t where t.job_id = o.job;
 rollback to answers;
-update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"]}' where name = 'pay';
+update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"], "absent_on": [404]}' where name = 'pay';
 create temporary table o as select fixture.pay(p_pipeline => 'test/again') as job;
 select is((fixture.trouble(fixture.begin(job)) ->> 'state', fixture.calls(job))::text, ('waiting', 'unknown')::text, 'where the provider can be asked, it is, also then') from o;
 rollback to answers;
@@ -256,7 +256,7 @@ end $$;
 select is(pg_temp.crash(), 'held / unknown / no other call', 'a death after begin: without any power it is held');
 update kiln.provider set idempotency_header = 'x', idempotency_ttl = '1 hour' where name = 'pay';
 select is(pg_temp.crash(), 'submit / open / the same call', 'with a key the same is sent again, at once');
-update kiln.provider set idempotency_header = null, idempotency_ttl = null, lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"]}' where name = 'pay';
+update kiln.provider set idempotency_header = null, idempotency_ttl = null, lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"], "absent_on": [404]}' where name = 'pay';
 select is(pg_temp.crash(), 'waiting / unknown / no other call', 'with a look-up it waits to be asked about');
 update kiln.provider set lookup = null where name = 'pay';
 select is(pg_temp.crash('test/again'), 'waiting / failed / no other call', 'with on_unknown retry the next attempt waits');
@@ -301,7 +301,7 @@ select fixture.begin(a), fixture.begin(b) from w \g /dev/null
 select is(fixture.fail(a, 'transient'), 'held', 'a failure while a call is open is not an attempt to repeat: held') from w;
 select kiln_runner.release(t.task_id, t.fence) from w join kiln.task_running t on t.job_id = w.b \g /dev/null
 select is(fixture.begin(b) ->> 'state', 'held', 'handed back, the next claimer finds it open') from w;
-update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"]}' where name = 'pay';
+update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"], "absent_on": [404]}' where name = 'pay';
 select fixture.begin(c) from w \g /dev/null
 select fixture.pass('10 minutes') \g /dev/null
 select kiln.fail_overdue(10) \g /dev/null

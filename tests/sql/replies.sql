@@ -83,7 +83,7 @@ select is(kiln.read_outputs('{"outputs": [{"pointer": "/output/*", "as": "url", 
 -- Another shape: a flag that is absent while it runs, progress in percent, a cost, look-up.
 insert into kiln.provider (name, base_url, submit, poll, lookup, cost) values ('other', 'https://other.test', '{"path": "/{endpoint}", "id": ["/name"]}',
     '{"path": "/{id}", "status": ["/done"], "states": {"true": "succeeded", "false": "running"}, "absent": "running", "error": ["/error"], "progress": ["/percent"], "progress_of": 100}',
-    '{"path": "/find/{idempotency_key}", "id": ["/found/0/name"]}', '{"pointer": "/tokens", "micros_per_unit": 2.5}');
+    '{"path": "/find/{idempotency_key}", "id": ["/found/0/name"], "found": ["/found"], "absent_on": [410]}', '{"pointer": "/tokens", "micros_per_unit": 2.5}');
 select is(pg_temp.says(pg_temp.read('other', kind, status, body)), said, 'other: ' || claim) from (values
     ('poll', 200, '{"name": "models/x/operations/1"}', 'running', 'absent means running'),
     ('poll', 200, '{"percent": 40}', 'running 0.4', 'progress in percent'),
@@ -92,7 +92,9 @@ select is(pg_temp.says(pg_temp.read('other', kind, status, body)), said, 'other:
     ('poll', 200, '{"done": true, "error": {"code": 3}}', 'failed invalid', 'done with an error'),
     ('lookup', 200, '{"found": [{"name": "n1"}]}', 'accepted n1', 'it knows the request'),
     ('lookup', 200, '{"found": []}', 'failed', 'it does not'),
-    ('lookup', 404, '', 'failed', 'a 404 says so too'),
+    ('lookup', 410, '', 'failed', 'a status that the description names says so too'),
+    ('lookup', 404, '', 'unclear', 'another proves nothing: the path may be wrong'),
+    ('lookup', 200, '{"error": "x"}', 'unclear', 'nor does a reply without a sign'),
     ('lookup', 503, '', 'unclear', 'a 503 says nothing')) v (kind, status, body, said, claim);
 select is((pg_temp.read('other', 'poll', 200, '{"done": true, "tokens": 1001}')).cost_micros, 2503::bigint, 'its own figure of the cost');
 select is((pg_temp.read('other', 'poll', 200, format('{"done": true, "tokens": %s}', t))).cost_micros, null, 'no cost: ' || t) from unnest('{-5,1e300,"\"x\"","[]",null}'::text[]) t;

@@ -148,15 +148,16 @@ static struct transfer_options options(const char *url, const json_t *hosts)
 
 static struct seen exchange(const char *trusted, struct transfer_options *opt)
 {
-    struct err        err       = { 0 };
-    struct loop      *loop      = loop_open(&err);
-    struct transfers *transfers = transfers_open(loop, trusted, &err);
-    struct seen       seen      = { .loop = loop };
+    struct err              err       = { 0 };
+    struct loop            *loop      = loop_open(&err);
+    struct transfers       *transfers = transfers_open(loop, trusted, &err);
+    struct seen             seen      = { .loop = loop };
+    struct transfer_options own       = *opt;
 
-    opt->on_end = ended;
-    opt->ctx    = &seen;
+    own.on_end = ended;
+    own.ctx    = &seen;
     alarm(LIMIT_S);
-    transfer_start(transfers, opt);
+    transfer_start(transfers, &own);
     loop_run(loop);
     alarm(0);
     transfers_close(transfers);
