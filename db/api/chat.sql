@@ -208,6 +208,7 @@ declare
     v_errors jsonb := kiln.unknown_fields(v_body, '{account_id,members,title}');
     v_ids    jsonb := coalesce(v_body -> 'members', '[]');
     v_other  record;
+    v_with   bigint;
     v_id     bigint;
 begin
     perform kiln.require_actor(p_actor);
@@ -216,6 +217,7 @@ begin
         if v_body ? 'account_id' then
             v_other := kiln.account_of(v_body, p_actor);
             v_errors := v_errors || v_other.errors;
+            v_with := v_other.account_id;
             if v_body ?| '{members,title}' then
                 v_errors := v_errors || kiln.field_error('/members', 'and title belong to a group, account_id to a conversation of two');
             end if;
@@ -234,7 +236,7 @@ begin
             v_errors := v_errors || kiln.field_error('/title', 'must be a string of 1 to 100 characters');
         end if;
         perform kiln.refuse_fields(v_errors);
-        v_id := case when v_body ? 'account_id' then kiln.open_pair(p_actor, v_other.account_id)
+        v_id := case when v_body ? 'account_id' then kiln.open_pair(p_actor, v_with)
                      else kiln.make_group(p_actor, v_body ->> 'title', array(select i::bigint from jsonb_array_elements_text(v_ids) i)) end;
         perform kiln.end_once(p_actor, 'create_conversation', v_id);
     end if;
