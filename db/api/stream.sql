@@ -125,7 +125,7 @@ begin
             v_json := v_json || p_data || case when found then jsonb_build_object('media', kiln.render_media(v_media)) else '{}' end;
         elsif p_data ? 'conversation_id' then
             v_json := v_json || kiln.render_chat_event(p_data);
-        elsif p_type in ('notification', 'notification.read') then
+        elsif p_type in ('notification', 'notification.read') and p_data ? 'to' then
             v_json := v_json || kiln.render_notification_event(p_data);
         else
             v_json := v_json || coalesce(p_data, '{}');
