@@ -349,7 +349,7 @@ begin
     insert into kiln.message (conversation_id, number, account_id, author_number, client_id, text, media, reply_to)
     values (p_conversation_id, v_number, p_actor, v_posted, p_client_id, p_text, p_media, p_reply_to)
     returning message_id into v_id;
-    perform kiln.notify_absent(v_conversation, v_number, p_actor);
+    perform kiln.notify_absent(v_conversation, p_actor);
     perform kiln.tell_members(p_conversation_id, 'message.created', jsonb_build_object('message_id', v_id::text, 'number', v_number));
     return v_id;
 end
@@ -357,7 +357,7 @@ $$;
 comment on function kiln.post_message(bigint, bigint, text, text, bigint[], bigint) is
 'Says something in a conversation, or returns what this client_id said before. KN002: not the actor''s; KN004: left, or one of two has blocked the other.';
 
-create or replace function kiln.notify_absent(p_conversation kiln.conversation, p_number bigint, p_author bigint)
+create or replace function kiln.notify_absent(p_conversation kiln.conversation, p_author bigint)
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -379,7 +379,7 @@ begin
     select t.account_id, 'notification', jsonb_build_object('notification_id', t.notification_id::text, 'to', t.account_id::text) from told t;
 end
 $$;
-comment on function kiln.notify_absent(kiln.conversation, bigint, bigint) is
+comment on function kiln.notify_absent(kiln.conversation, bigint) is
 'A notification for each member who gave no sign in this conversation for a minute and has none unread of it.';
 
 create or replace function kiln.advance(p_actor bigint, p_conversation_id bigint, p_number bigint, p_is_read boolean)

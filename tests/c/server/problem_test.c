@@ -43,6 +43,7 @@ static const struct {
     { "57P03", 503, "unavailable", 2, false },
     { "08003", 503, "unavailable", 2, false },
     { "08006", 503, "unavailable", 2, false },
+    { "KN015", 409, "already_created", 0, true },
     { "H0404", 404, "not_found", 0, true },
     { "H0405", 405, "method_not_allowed", 0, true },
     { "H0413", 413, "too_large", 0, true },
