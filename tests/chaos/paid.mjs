@@ -14,8 +14,8 @@ const powers = {
     'fal-bare': { webhook: null },
     'fal-hooked': {},
     'fal-lookup': { webhook: null, lookup, reference: true },
-    'fal-keyed': { webhook: null, idempotency_header: 'Idempotency-Key', idempotency_ttl: '1 hour' },
-    'fal-keyed-hooked': { idempotency_header: 'Idempotency-Key', idempotency_ttl: '1 hour' },
+    'fal-keyed': { webhook: null, idempotency_header: 'Idempotency-Key', idempotency_ttl: '1 day' },
+    'fal-keyed-hooked': { idempotency_header: 'Idempotency-Key', idempotency_ttl: '1 day' },
 };
 const price = 25000;
 
