@@ -42,7 +42,7 @@ describe('chaos', { skip }, () => {
     test('where a call is not written down before it is sent, the storm is seen', async () => {
         const { code, text } = await chaos(['--strikes', 'guest.begun:mute,runner.call.begun:mute,guest.begun:mute'], { KILN_CHAOS_MUTANT: 'no_intent' });
         assert.equal(code, 1, text);
-        assert.match(text, /was charged 2 times/);
+        assert.match(text, /was charged [2-9] times/);
     });
 
     test('where fences are not checked, the storm is seen', async () => {

@@ -101,7 +101,7 @@ select is((fixture.answer('b'), pg_temp.calls(:'six'))::text, ('true', 'failed')
 
 -- Sixteen sessions against a limit of five: each with a task of its own, all begun at once.
 select fixture.run('a', format('select count(kiln.cancel_job(job_id)) from kiln.job where account_id = %s and finished_at is null', :account)) \g /dev/null
-select fixture.run('a', $$ update kiln.provider set max_calls = 5, rate_per_minute = 60, rate_burst = 5 where name = 'race' $$) \g /dev/null
+select fixture.run('a', $$ update kiln.provider set max_calls = 5, rate_per_minute = null where name = 'race' $$) \g /dev/null
 select fixture.run('a', $$ do $d$ begin update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln.now(), judged_at = kiln.now() where state <> 'settled'; delete from kiln.poll; update kiln.gate set circuit = 'closed', failures = 0, open_until = null; end $d$ $$) \g /dev/null
 select count(pg_temp.pay()) from generate_series(1, 16) \g /dev/null
 create temporary table c as
