@@ -213,8 +213,12 @@ clean: ## remove build/ (the data of ./kiln stays: ./kiln down, then remove .kil
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: deps test-deps
+.PHONY: deps test-deps test-packages
 deps:
 	@scripts/deps.sh demo
-test-deps:
+test-deps: test-packages tests/node_modules/.installed
+test-packages:
 	@scripts/deps.sh demo test
+# What only the tests use, from the npm registry (docs/dependencies.md); exactly what the lock file says.
+tests/node_modules/.installed: tests/package-lock.json | test-packages
+	@npm ci --prefix tests --no-audit --no-fund --silent && touch $@

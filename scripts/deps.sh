@@ -24,6 +24,7 @@ packages() {
             say postgresql-15-pgtap libtap-parser-sourcehandler-pgtap-perl postgresql-15-plpgsql-check
             say libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck
             node_is_enough || say nodejs
+            have npm || say npm
             ;;
         model)
             say spin

@@ -7,10 +7,12 @@
 //   tests/chaos/run [--points REGEXP] [--victims a,b]  that part of the matrix
 //   KILN_CHAOS_SEED=7      another order, other hits; printed always
 //   KILN_CHAOS_SEED=7:3    only storm 3 of seed 7: what a failure prints
-//   KILN_CHAOS_ROUNDS=1    how often each point meets each victim (its own program: three times that and one); 1 takes about 25 minutes
+//   KILN_CHAOS_ROUNDS=10   how often each point meets the death of its program, of a runner, a server, a backend and the postmaster; all else a third of that
+//   KILN_CHAOS_WORLDS=6    so many worlds, each with a PostgreSQL of its own, share the storms of the long form
 //   KILN_CHAOS_MUTANT=no_fence|no_intent   with a function that lacks what protects us: the run has to fail
 //   KILN_CHAOS_DOC=docs/chaos.md           writes the table there
-import fs from 'node:fs';
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { pause } from '../e2e/lib.mjs';
 import { points } from './failpoints.mjs';
 import { mutants } from './mutants.mjs';
@@ -22,6 +24,11 @@ const is_money = process.argv.includes('--money'), is_short = is_money || proces
 const [seed_text, storm_text] = (process.env.KILN_CHAOS_SEED ?? String(is_short ? 1 : Date.now() % 1000000)).split(':');
 const seed = Number(seed_text), only_storm = storm_text === undefined ? undefined : Number(storm_text);
 const mutant = process.env.KILN_CHAOS_MUTANT;
+const rounds = Number(process.env.KILN_CHAOS_ROUNDS ?? 10);
+const is_one = is_short || !!option('strikes') || only_storm !== undefined || !!mutant;
+const world_count = is_one ? 1 : Number(process.env.KILN_CHAOS_WORLDS ?? 6);
+/** Which world this process is; undefined: it has none of its own and leads those that have. */
+const slot = option('world') === undefined ? undefined : Number(option('world'));
 
 // --- who dies ------------------------------------------------------------------------------------------------------------
 
@@ -56,6 +63,9 @@ const victims = {
 };
 const is_kill = name => ['self', 'other', 'server', 'backend', 'session', 'postmaster', 'provider'].includes(name);
 
+/** What the matrix is about: at each point a runner, a server, a backend and the postmaster is killed. */
+const is_essential = (name, { program }) => ['self', 'backend', 'postmaster', 'server'].includes(name) || name === 'other' && program !== 'runner';
+
 function victims_of({ name, program }) {
     if (name === 'store.writing') return ['self', 'error', 'disk', 'backend', 'postmaster', 'server'];
     const list = ['self', 'backend', 'postmaster', 'session', 'cut'];
@@ -72,6 +82,7 @@ const is_paid = name => /^guest|^runner\.(call|http|step|answer|poll|fetch|begin
 const is_rare = /^db\.(connecting|starting|listening)|register|trash|strays|store\.unlinking|bus\.head|replaying|^runner\.(secrets|keys)/;
 /** How a point is reached that the usual bustle does not reach by itself. */
 const provoke = [
+    [/^runner\.keys/, world => world.kiln.psql(`update kiln.webhook_key set fetched_at = '-infinity'`).catch(() => {})],
     [/^db\.(connecting|starting|listening)|runner\.(register|secrets|keys)/, world => { world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
     [/^runner\.unregister/, world => { world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
     [/^runner\.(trash|strays)|^store\.unlinking/, async world => { await world.remove().catch(() => {}); world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
@@ -96,9 +107,8 @@ function make_plan(random, has_guests) {
         for (const [name, victim] of is_money ? short_money : short_form) if (points.some(point => point.name === name)) add(points.find(point => point.name === name), victim);
         return [cases];
     }
-    const rounds = Number(process.env.KILN_CHAOS_ROUNDS ?? 1);
     for (const point of chosen_points) {
-        for (const victim of victims_of(point)) for (let i = 0; i < (victim === 'self' ? rounds * 3 + 1 : rounds); i++) add(point, victim);
+        for (const victim of victims_of(point)) for (let i = 0; i < (is_essential(victim, point) ? rounds : Math.ceil(rounds / 3)); i++) add(point, victim);
     }
     const steady = chosen_points.filter(point => /^runner\.(claimed|cycle|worked|put_media|file|report|beat|call|http|polls)/.test(point.name));
     for (let i = 0; i < Number(process.env.KILN_CHAOS_SLOW ?? 10) && steady.length; i++) for (const victim of ['freeze', 'clock']) add(random.one(steady), victim);
@@ -125,17 +135,16 @@ const short_money = [
 
 // --- a storm ---------------------------------------------------------------------------------------------------------------
 
-const table = new Map();        // "point victim" → { done, missed }
-const tally = (point, victim, what) => { const key = `${point} ${victim}`; const cell = table.get(key) ?? { done: 0, missed: 0 }; cell[what]++; table.set(key, cell); };
+const wait_ms = name => /^runner\.keys/.test(name) ? 4500 : 2000;
 
-async function strike(world, { point, victim, nth }, left = 8) {
+async function strike(world, { point, victim, nth }, tally, left = 8) {
     const started = Date.now();
     if (victim === 'freeze') await world.ask(`select kiln.enqueue('lasting', '{}', ${world.account}, 3) from generate_series(1, 12)`);
-    let waiting = world.failpoints.arm(point, nth, 1200);
+    let waiting = world.failpoints.arm(point, nth, is_rare.test(point) ? wait_ms(point) : 1200);
     if (is_rare.test(point)) for (const [pattern, act] of provoke) if (pattern.test(point)) await act(world);
     let hit = await waiting;
     for (let tries = 0; !hit && tries < 3; tries++) {
-        waiting = world.failpoints.arm(point, 1, 2000);
+        waiting = world.failpoints.arm(point, 1, wait_ms(point));
         for (const [pattern, act] of provoke) if (pattern.test(point)) await act(world);
         hit = await waiting;
     }
@@ -145,7 +154,7 @@ async function strike(world, { point, victim, nth }, left = 8) {
     // A third death in a row makes a task a suspect of poison, rightly held: that is tested elsewhere, and would hide what is looked for here.
     if (['self', 'other'].includes(victim) && left > 0 && await world.has_suspect()) {
         hit.go();
-        return strike(world, { point, victim, nth }, left - 1);
+        return strike(world, { point, victim, nth }, tally, left - 1);
     }
     const was = hit.who.name;
     world.strikes.push([started, Date.now()]);
@@ -156,83 +165,142 @@ async function strike(world, { point, victim, nth }, left = 8) {
     world.log(`  ${String(Date.now() - started).padStart(5)} ms  ${point} (${was}, hit ${nth}): ${victim}`);
 }
 
+/** { found, cells: [[point, victim, 'done' | 'missed']], hits, jobs, held, bill, seconds }; jobs, held and bill are the world's from its beginning. */
 async function storm(world, cases, label) {
     const kills = cases.filter(one => is_kill(one.victim)).length;
-    const started = Date.now();
+    const started = Date.now(), cells = [];
     world.people();
-    for (const one of cases) await strike(world, one);
+    for (const one of cases) await strike(world, one, (point, victim, what) => cells.push([point, victim, what]));
     await world.calm();
     await world.check_files();
     const orphans = world.orphans.length;
     await world.sweep();
     const found = await world.complaints_now();
     if (process.env.KILN_CHAOS_SQL) console.log(await world.ask(process.env.KILN_CHAOS_SQL));
-    const jobs = await world.rows(`select state, count(*) as n from kiln.job group by 1 order by 1`);
-    const held = await world.rows(`select coalesce(error_class, '?') as why, count(*) as n from kiln.task where state = 'held' group by 1`);
-    const told = { jobs: jobs.map(row => `${row.n} ${row.state}`).join(', '), held: held.map(row => `${row.n} ${row.why}`).join(', ') };
-    console.log(`storm ${label}: ${cases.length} strikes, ${kills} of them kills, ${((Date.now() - started) / 1000).toFixed(1)} s; jobs ${told.jobs}`
-        + `${held.length ? `; held: ${told.held}` : ''}; ${orphans} files without a row, all swept${world.paid ? `; ${world.paid.told}` : ''}`);
-    return { found, ...told };
+    const counts = async sql => Object.fromEntries((await world.rows(sql)).map(row => [row.what, row.n]));
+    const jobs = await counts(`select state as what, count(*) as n from kiln.job group by 1 order by 1`);
+    const held = await counts(`select coalesce(error_class, '?') as what, count(*) as n from kiln.task where state = 'held' group by 1`);
+    const bill = world.paid?.told ?? {};
+    console.log(`storm ${label}: ${cases.length} strikes, ${kills} of them kills, ${((Date.now() - started) / 1000).toFixed(1)} s; jobs ${told(jobs)}`
+        + `${Object.keys(held).length ? `; held: ${told(held)}` : ''}; ${orphans} files without a row, all swept${world.paid ? `; ${told(bill)}` : ''}`);
+    return { found, cells, hits: world.failpoints.hits(), jobs, held, bill };
+}
+const told = counts => Object.entries(counts).map(([what, n]) => `${n} ${what}`).join(', ');
+const sum_of = list => list.reduce((all, one) => { for (const [what, n] of Object.entries(one)) all[what] = (all[what] ?? 0) + n; return all; }, {});
+
+// --- worlds ----------------------------------------------------------------------------------------------------------------
+
+const has_money = !process.argv.includes('--short') && (!option('strikes') || /guest|provider|lost|mute/.test(option('strikes')));
+
+/** A world in this process: { storm(index, cases), end() }. */
+async function world_here(number) {
+    const world = new World(random_of(seed * 7919 + (only_storm ?? number)));
+    world.port = 20000 + number * 1200 + Math.floor(Math.random() * 1200);
+    const log = process.env.KILN_CHAOS_LOG ? text => console.log(text) : () => {};
+    await world.begin({ has_money, log }).catch(async error => { await world.end(); throw error; });
+    if (mutant) await mutants[mutant](world);
+    return {
+        storm: (index, cases) => { world.random = random_of(seed * 7919 + index); return storm(world, cases, `${seed}:${index}`); },
+        end: () => world.end(),
+    };
 }
 
-async function run() {
-    const random = random_of(seed);
-    const world = new World(random_of(seed * 7919 + (only_storm ?? 0)));
-    const started = Date.now();
-    await world.begin({ has_money: !process.argv.includes('--short') && (!option('strikes') || /guest|provider|lost|mute/.test(option('strikes'))), log: process.env.KILN_CHAOS_LOG ? text => console.log(text) : () => {} }).catch(async error => { await world.end(); throw error; });
-    const plan = make_plan(random, !!world.paid);
-    console.log(`seed ${seed}${only_storm === undefined ? '' : `, storm ${only_storm} only`}: ${plan.flat().length} strikes in ${plan.length} storms${mutant ? `; mutant ${mutant}` : ''}`);
-    let failed = 0, storms = 0, last;
-    try {
-        if (mutant) await mutants[mutant](world);
-        for (const [index, cases] of plan.entries()) {
-            if (only_storm !== undefined && index !== only_storm) continue;
-            world.random = random_of(seed * 7919 + index);
-            const { found, ...more } = await storm(world, cases, `${seed}:${index}`);
-            last = more;
-            storms++;
-            failed += found.length;
-            page(world, started, { storms: { size: plan[0].length, count: storms, complaints: failed }, ...last });
-            if (!found.length) continue;
-            console.log(`NOT WELL, KILN_CHAOS_SEED=${seed}:${index}`);
-            for (const complaint of found.slice(0, 30)) console.log(`  ${complaint}`);
-            break;          // what follows stands on broken ground
-        }
-        const { kills, strikes } = report(world);
-        console.log(failed ? `${failed} complaints after ${kills} kills` : `${kills} kills, ${strikes} strikes, no complaint`);
-    } finally {
-        await world.end();
+/** The same in a process of its own. */
+async function world_there(number) {
+    const child = fork(fileURLToPath(import.meta.url), [...process.argv.slice(2), '--world', String(number)], { env: { ...process.env, KILN_CHAOS_SEED: seed_text } });
+    const answer = () => new Promise((resolve, reject) => {
+        const on_end = () => reject(new Error(`world ${number} ended by itself`));
+        child.once('exit', on_end).once('message', message => { child.off('exit', on_end); resolve(message); });
+    });
+    await answer();
+    return {
+        storm: (index, cases) => { const end = answer(); child.send({ index, cases }); return end; },
+        end: () => new Promise(resolve => { if (child.exitCode !== null || !child.connected) return resolve(); child.once('exit', resolve); child.send({}); }),
+    };
+}
+
+async function serve() {
+    const world = await world_here(slot);
+    process.send('ready');
+    for (;;) {
+        const { index, cases } = await new Promise(resolve => { process.once('message', resolve); process.once('disconnect', () => resolve({})); });
+        if (!cases) break;
+        process.send(await world.storm(index, cases));
     }
-    process.exitCode = failed ? 1 : 0;
+    await world.end();
 }
 
-// --- the table -------------------------------------------------------------------------------------------------------------
+// --- the run ---------------------------------------------------------------------------------------------------------------
 
-const columns_now = () => Object.keys(victims).filter(victim => [...table.keys()].some(key => key.endsWith(` ${victim}`)));
-const sums = () => ({
-    kills: [...table].filter(([key]) => is_kill(key.split(' ')[1])).reduce((sum, [, one]) => sum + one.done, 0),
-    strikes: [...table.values()].reduce((sum, one) => sum + one.done, 0),
-});
-/** Written after each storm, so that a run that is ended early has its page too. */
-function page(world, started, told) {
-    if (!process.env.KILN_CHAOS_DOC) return;
-    write_page(process.env.KILN_CHAOS_DOC, { seed, table, columns: columns_now(), hits: world.failpoints.hits(), ...sums(), ...told, bill: world.paid?.told, minutes: Math.ceil((Date.now() - started) / 60000) });
+async function lead() {
+    const started = Date.now(), plan = make_plan(random_of(seed), has_money);
+    console.log(`seed ${seed}${only_storm === undefined ? '' : `, storm ${only_storm} only`}: ${plan.flat().length} strikes in ${plan.length} storms${world_count > 1 ? `, ${world_count} worlds, ${rounds} rounds` : ''}${mutant ? `; mutant ${mutant}` : ''}`);
+    const table = new Map(), latest = [];
+    const wanted = plan.flat().reduce((map, { point, victim }) => map.set(`${point} ${victim}`, (map.get(`${point} ${victim}`) ?? 0) + 1), new Map());
+    const state = { failed: 0, storms: 0 };
+    const worlds = await Promise.all(Array.from({ length: world_count }, (_, number) => world_count === 1 ? world_here(0) : world_there(number)));
+    let next = only_storm ?? 0;
+    const take = () => state.failed || next >= (only_storm === undefined ? plan.length : only_storm + 1) ? undefined : next++;
+    const work = async (world, number) => {
+        for (let index; (index = take()) !== undefined;) {
+            const end = await world.storm(index, plan[index]);
+            for (const [point, victim, what] of end.cells) { const key = `${point} ${victim}`, cell = table.get(key) ?? { done: 0, missed: 0 }; cell[what]++; table.set(key, cell); }
+            latest[number] = end;
+            state.storms++;
+            state.failed += end.found.length;
+            page();
+            if (!end.found.length) continue;
+            console.log(`NOT WELL, KILN_CHAOS_SEED=${seed}:${index}${world_count > 1 ? ` KILN_CHAOS_ROUNDS=${rounds}` : ''}`);
+            for (const complaint of end.found.slice(0, 30)) console.log(`  ${complaint}`);
+        }
+    };
+    const columns = () => Object.keys(victims).filter(victim => [...table.keys()].some(key => key.endsWith(` ${victim}`)));
+    const sums = () => ({
+        kills: [...table].filter(([key]) => is_kill(key.split(' ')[1])).reduce((sum, [, one]) => sum + one.done, 0),
+        strikes: [...table.values()].reduce((sum, one) => sum + one.done, 0),
+    });
+    const hits = () => sum_of(latest.filter(Boolean).map(end => end.hits));
+    /** Written after each storm, so that a run that is ended early has its page too. */
+    const page = () => {
+        if (!process.env.KILN_CHAOS_DOC) return;
+        const of = name => told(sum_of(latest.filter(Boolean).map(end => end[name])));
+        write_page(process.env.KILN_CHAOS_DOC, { seed, rounds, table, columns: columns(), hits: hits(), ...sums(), worlds: world_count, storms: { size: plan[0].length, count: state.storms, complaints: state.failed },
+            jobs: of('jobs'), held: of('held'), bill: of('bill'), minutes: Math.ceil((Date.now() - started) / 60000) });
+    };
+    try {
+        await Promise.all(worlds.map(work));
+        for (let pass = 0; pass < 3 && !is_one && !state.failed; pass++) {
+            const again = [...wanted].flatMap(([key, n]) => Array.from({ length: Math.max(0, n - (table.get(key)?.done ?? 0)) }, () => { const [point, victim] = key.split(' '); return { point, victim, nth: 1 }; }));
+            if (!again.length) break;
+            random_of(seed + pass + 1).shuffle(again);
+            console.log(`${again.length} strikes were missed; once more`);
+            const size = Math.max(10, Math.min(60, Math.ceil(again.length / world_count)));
+            while (again.length) plan.push(again.splice(0, size));
+            await Promise.all(worlds.map(work));
+        }
+        const { kills, strikes } = sums(), all_hits = hits();
+        if (!is_short || process.env.KILN_CHAOS_LOG) print_table(table, columns(), all_hits);
+        const unreached = points.filter(point => !all_hits[point.name]).map(point => point.name);
+        if (unreached.length) console.log(`never reached: ${unreached.join(', ')}`);
+        console.log(state.failed ? `${state.failed} complaints after ${kills} kills` : `${kills} kills, ${strikes} strikes, no complaint`);
+    } finally {
+        await Promise.all(worlds.map(world => world.end()));
+    }
+    process.exitCode = state.failed ? 1 : 0;
 }
 
-function report(world) {
-    const hits = world.failpoints.hits();
-    const columns = columns_now();
+function print_table(table, columns, hits) {
     const rows = points.filter(point => [...table.keys()].some(key => key.startsWith(`${point.name} `)));
     const cell = (point, victim) => { const found = table.get(`${point} ${victim}`); return found ? `${found.done}${found.missed ? ` (−${found.missed})` : ''}` : '·'; };
-    const lines = [`| point | reached | ${columns.join(' | ')} |`, `|---|---:|${columns.map(() => '---:').join('|')}|`,
+    console.log(['', `| point | reached | ${columns.join(' | ')} |`, `|---|---:|${columns.map(() => '---:').join('|')}|`,
         ...rows.map(point => `| ${point.name} | ${hits[point.name]} | ${columns.map(victim => cell(point.name, victim)).join(' | ')} |`),
-        `| **all** | | ${columns.map(victim => [...table].filter(([key]) => key.endsWith(` ${victim}`)).reduce((sum, [, one]) => sum + one.done, 0)).join(' | ')} |`];
-    const unreached = points.filter(point => !hits[point.name]).map(point => point.name);
-    if (!is_short || process.env.KILN_CHAOS_LOG) console.log(`\n${lines.join('\n')}\n`);
-    if (unreached.length) console.log(`never reached: ${unreached.join(', ')}`);
-    if (process.env.KILN_CHAOS_LOG) console.log(JSON.stringify(world.counts, null, 1), world.kept.map(one => `${one.name} ${one.starts} starts`).join(', '));
-    return sums();
+        `| **all** | | ${columns.map(victim => [...table].filter(([key]) => key.endsWith(` ${victim}`)).reduce((sum, [, one]) => sum + one.done, 0)).join(' | ')} |`, ''].join('\n'));
 }
 
-await run();
+if (process.argv.includes('--plan')) {        // only how much it would be
+    const plan = make_plan(random_of(seed), has_money);
+    console.log(`${plan.flat().length} strikes, ${plan.flat().filter(one => is_kill(one.victim)).length} of them kills, in ${plan.length} storms`);
+    process.exit();
+}
+await (slot === undefined ? lead() : serve());
 process.exit();

@@ -21,7 +21,7 @@ export const meaning = {
     clock: 'the database\'s clock (kiln.now) jumps: beyond a lease, a minute, an hour, back',
 };
 
-export function write_page(file, { seed, table, columns, hits, storms, jobs, held, kills, strikes, minutes, bill }) {
+export function write_page(file, { seed, rounds, worlds, table, columns, hits, storms, jobs, held, kills, strikes, minutes, bill }) {
     const rows = points.filter(({ name }) => columns.some(victim => table.get(`${name} ${victim}`)));
     const cell = (name, victim) => { const found = table.get(`${name} ${victim}`); return found ? `${found.done}${found.missed ? ` (${found.missed} missed)` : ''}` : ''; };
     const sum = victim => rows.reduce((all, { name }) => all + (table.get(`${name} ${victim}`)?.done ?? 0), 0);
@@ -36,8 +36,9 @@ of ${storms.size} strikes the load ends, and then no row of tests/chaos/invarian
 tools were started for must be what the history tells, a client's key must have made one job, and the stream must have told each event once${bill ? `,
 and the provider's own bill must have at most one charge for each stage of a job` : ''}.
 
-Seed ${seed}: **${kills} kills among ${strikes} strikes** in ${storms.count} storms and ${minutes} minutes, ${storms.complaints ? `**${storms.complaints} complaints**` : 'no complaint'}. Jobs: ${jobs}. Held: ${held || 'none'}.
-\`KILN_CHAOS_SEED=${seed}:3 tests/chaos/run\` repeats storm 3. Every storm that ever found something stands in tests/chaos/seeds.txt and is part of \`make test\`.
+Seed ${seed}: **${kills} kills among ${strikes} strikes** in ${storms.count} storms, ${worlds} at a time, each world with a
+PostgreSQL of its own, and ${minutes} minutes: ${storms.complaints ? `**${storms.complaints} complaints**` : 'no complaint'}. Jobs: ${jobs}. Held: ${held || 'none'}.${bill ? ` Paid: ${bill}.` : ''}
+\`KILN_CHAOS_SEED=${seed}:3 KILN_CHAOS_ROUNDS=${rounds} tests/chaos/run\` repeats storm 3. Every storm that ever found something stands in tests/chaos/seeds.txt and is part of \`make test\`.
 With KILN_CHAOS_MUTANT=no_fence or no_intent the same strikes meet a database that lacks that protection, and must find it.
 
 | victim | what happens | strikes |

@@ -79,7 +79,7 @@ export class Paid {
         }
         if (malformed.length) found.push(`the provider was asked nonsense ${malformed.length} times: ${JSON.stringify(malformed[0]).slice(0, 300)}`);
         if (leaks.length || elsewhere.length) found.push(`a secret leaked: ${JSON.stringify([...leaks, ...elsewhere][0]).slice(0, 200)}`);
-        this.told = `${jobs.length} paid wishes, ${charges.length} charges`;
+        this.told = { 'paid wishes': jobs.length, charges: charges.length };
         return found;
     }
     async calm() { this.wire.open(); await until('the provider to be back', () => this.fake.ask('GET', '/_behave').then(() => true, () => false), 5000); }

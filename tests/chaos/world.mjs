@@ -63,7 +63,6 @@ export class World {
         this.marks = path.join(kiln.folder, 'marks');
         fs.mkdirSync(this.marks);
         await this.make_pipelines();
-        this.port = 20000 + Math.floor(Math.random() * 12000);
         kiln.url = `http://127.0.0.1:${this.port}`;
         if (has_money) {
             this.paid = new Paid(this);
