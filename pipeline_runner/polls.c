@@ -19,7 +19,7 @@
 #define AT_ONCE      64
 #define FRESH_MS     250
 #define BUSY_MS      1000
-#define IDLE_MS      30000
+#define IDLE_MS      7000 /* what another runner asked about, and died, is not left for long */
 #define FRESH_FOR_MS 10000
 #define BUSY_FOR_MS  60000
 #define GATHER_MS    100
@@ -240,7 +240,7 @@ struct polls *polls_open(struct runner *runner)
     polls->runner = runner;
     polls->ask    = (struct loop_timer) { .on_time = ask, .ctx = polls };
     polls->tell   = (struct loop_timer) { .on_time = tell, .ctx = polls };
-    polls_wake(polls);
+    loop_timer_set(runner->loop, &polls->ask, FRESH_MS);
     return polls;
 }
 

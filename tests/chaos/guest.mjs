@@ -1,14 +1,14 @@
-// A runner in another language, of psql and node alone: it serves the queue `guest`, so that the contract of docs/runner.md and of paid calls
+// A runner in another language, of SQL and node alone: it serves the queue `guest`, so that the contract of docs/runner.md and of paid calls
 // is stormed with a client that is not ours. It has fail points of its own, which the driver sets in the same page.
 //
 //   guest.mjs NAME      from the environment: KILN_FAILPOINT_PAGE, _SOCKET, GUEST_HITS, KILN_MEDIA, secrets, PGHOST, PGPASSFILE …
-import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { Links } from '../e2e/links.mjs';
 
 export const guest_points = Object.entries({
     'guest.claimed': 'a claim committed; nothing was asked about its task',
@@ -47,24 +47,10 @@ async function point(name) {
     });
 }
 
-// --- PostgreSQL: one psql a call
+// --- PostgreSQL
 
-function sql(text) {
-    return new Promise((resolve, reject) => {
-        const child = spawn('psql', ['-X', '-q', '-At', '-v', 'VERBOSITY=verbose', '-v', 'ON_ERROR_STOP=1', '-f', '-'], { stdio: ['pipe', 'pipe', 'pipe'] });
-        const late = setTimeout(() => child.kill('SIGKILL'), 5000);
-        let out = '', bad = '';
-        child.stdout.on('data', more => { out += more; });
-        child.stderr.on('data', more => { bad += more; });
-        child.stdin.on('error', () => {});
-        child.on('close', code => {
-            clearTimeout(late);
-            if (code === 0) resolve(out.trim());
-            else reject(Object.assign(new Error(bad), { state: /(?:ERROR|FATAL): +([0-9A-Z]{5}):/.exec(bad)?.[1] ?? '08006' }));
-        });
-        child.stdin.end(text);
-    });
-}
+const links = new Links({ host: env.PGHOST, port: Number(env.PGPORT), user: env.PGUSER, database: env.PGDATABASE });
+const sql = text => links.ask(text, 5000);
 const is_passing = state => /^(08|57|40|53|55P03|25006)/.test(state);
 const text_of = value => `$kiln$${typeof value === 'string' ? value : JSON.stringify(value)}$kiln$`;
 /** Asks again until there is an answer; `again` is what is asked from the second time on. */

@@ -33,7 +33,7 @@ export class Paid {
         await kiln.point_to(base);
         Object.assign(kiln.env, this.fake.keys, this.has_engine ? { KILN_TRUSTED_HOSTS: `127.0.0.1:${this.wire.port}` } : {});
         await kiln.psql(`update kiln.config set public_url = '${kiln.url}'`);
-        await kiln.psql(`update kiln.provider set reply_timeout = '1 s', poll = poll || '{"every_ms": 60, "max_every_ms": 300}' where name = 'fal'`);
+        await kiln.psql(`update kiln.provider set reply_timeout = '4 s', poll = poll || '{"every_ms": 60, "max_every_ms": 300}' where name = 'fal'`);
         // kiln-runner's engine, and a client of the same functions that is not ours.
         this.runners = [...this.has_engine ? [['kiln', 'image']] : [], ['guest', 'guest']];
         await kiln.psql(`insert into kiln.queue (name) values ('guest')`);
@@ -46,7 +46,8 @@ export class Paid {
         await kiln.psql(`select kiln.grant_credit(${this.world.account ?? 'null'}, 1000000000, 'for the storm')`).catch(() => {});
         await this.fake.behave({ match: { phase: 'submit' }, do: { run_ms: 150 } });
     }
-    async wish(names = Object.keys(powers)) {
+    names = Object.keys(powers);
+    async wish(names = this.names) {
         const { kiln, account } = this.world;
         await kiln.psql(this.runners.flatMap(([who]) => names.map(name => `select kiln.enqueue('${who}/${name}', jsonb_build_object('prompt', 'paid ' || nextval('kiln.fence') || ' ${name}.',
             'seed', '7', 'params', '{}'::jsonb, 'media', '[]'::jsonb), ${account}, 2, p_estimated_micros => ${price});`)).join('\n'));

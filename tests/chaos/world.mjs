@@ -115,7 +115,7 @@ export class World {
 
     /** SQL that is asked again until PostgreSQL answers; not for what must be done once. */
     async ask(sql, ms = 30000) {
-        return until('PostgreSQL to answer', async () => { try { return [await this.kiln.psql(sql)]; } catch (error) { if (!/could not connect|connection|closed|terminat|recovery|starting up|shutting down|in-progress|server/i.test(error.message)) throw error; await pause(40); } }, ms).then(([text]) => text);
+        return until('PostgreSQL to answer', async () => { try { return [await this.kiln.psql(sql)]; } catch (error) { if (!/ECONN|EPIPE|could not connect|connection|closed|terminat|recovery|starting up|shutting down|in-progress|server/i.test(error.message)) throw error; await pause(40); } }, ms).then(([text]) => text);
     }
     async rows(sql) { return JSON.parse(await this.ask(`select coalesce(json_agg(to_json(q)), '[]') from (${sql}) q`)); }
 
@@ -178,15 +178,15 @@ export class World {
                 await pause(ms / 2 + this.random() * ms);
             }
         };
-        this.loops = [loop(120, () => this.feed()), loop(250, () => this.wish()), loop(400, () => this.send_file()), loop(300, () => this.remove()), loop(150, () => this.look())];
+        this.loops = [loop(250, () => this.feed()), loop(900, () => this.wish()), loop(700, () => this.send_file()), loop(600, () => this.remove()), loop(350, () => this.look())];
     }
     async rest() { this.is_busy = false; await Promise.all(this.loops ?? []); this.loops = []; }
     count(what) { this.counts[what] = (this.counts[what] ?? 0) + 1; }
 
     async feed() {
         const open = Number(await this.kiln.value(`select count(*) from kiln.task where state in ('ready', 'waiting')`));
-        if (open < 14) await this.kiln.psql(`select kiln.enqueue(p, '{}', ${this.account}) from unnest('{short,short,three,fickle}'::text[]) p`);
-        if (this.paid && Number(await this.kiln.value(`select count(*) from kiln.call where state in ('open', 'accepted')`)) < 12) await this.paid.wish();
+        if (open < 8) await this.kiln.psql(`select kiln.enqueue(p, '{}', ${this.account}) from unnest('{short,short,three,fickle}'::text[]) p`);
+        if (this.paid && this.random() < 0.5 && Number(await this.kiln.value(`select count(*) from kiln.call where state in ('open', 'accepted')`)) < 4) await this.paid.wish(this.random.shuffle(this.paid.names).slice(0, 2));
         if (this.random() < 0.2) await this.kiln.psql(`do $$ begin perform kiln.cancel_job(job_id) from kiln.job where state in ('queued', 'running') and input ->> 'prompt' is null order by job_id desc limit 1; exception when others then null; end $$`);
     }
     /** One wish under one key, asked for until there is an answer: it may be made once. */

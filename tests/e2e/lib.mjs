@@ -18,6 +18,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FakeProvider } from '../fakes/client.mjs';
 import { Runner } from '../fakes/runner.mjs';
+import { Links } from './links.mjs';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const cluster_sh = path.join(root, 'scripts/cluster.sh');
@@ -176,6 +177,7 @@ export class Kiln {
         this.pg = { ...clean, PGHOST: this.socket, PGPORT: '5432', PGUSER: 'postgres', PGDATABASE: 'postgres', PGOPTIONS: '-c client_min_messages=warning' };
         await this.psql(`create database kiln`);
         await this.psql(`alter database kiln set timezone = 'UTC'`);
+        this.end_links();
         this.pg.PGDATABASE = 'kiln';
         const installed = await run('psql', ['-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', '-f', 'db/install.psql'], { env: this.pg });
         if (installed.code !== 0) throw new Error(`db/install.psql: ${installed.err}`);
@@ -263,11 +265,12 @@ export class Kiln {
 
     // --- SQL, as the superuser
 
+    /** What `psql -At` would print; several statements are one transaction. */
     async psql(sql) {
-        const ended = await run('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1', '-f', '-'], { env: this.pg, input: sql });
-        if (ended.code !== 0) throw new Error(`psql: ${ended.err}\n${sql}`);
-        return ended.out.trim();
+        this.links ??= new Links({ host: this.pg.PGHOST, port: 5432, user: this.pg.PGUSER, database: this.pg.PGDATABASE, options: this.pg.PGOPTIONS });
+        return this.links.ask(sql);
     }
+    end_links() { this.links?.end(); this.links = undefined; }
     async value(sql) { return (await this.psql(sql)) || null; }
     async rows(sql) { return JSON.parse(await this.psql(`select coalesce(json_agg(to_json(q)), '[]') from (${sql}) q`)); }
 
@@ -294,7 +297,7 @@ export class Kiln {
         const ended = await run(cluster_sh, ['restart', this.cluster, how]);
         if (ended.code !== 0) throw new Error(`restart: ${ended.err}`);
     }
-    async stop_database(how = 'fast') { await run(cluster_sh, ['stop', this.cluster, how]); }
+    async stop_database(how = 'fast') { this.end_links(); await run(cluster_sh, ['stop', this.cluster, how]); }
     async start_again() { await run(cluster_sh, ['start', this.cluster, ...settings]); }
 
     /** The cluster's processes: the postmaster first. */
@@ -384,6 +387,7 @@ export class Kiln {
         if (fs.existsSync(path.join(this.cluster, 'pg/postmaster.pid'))) {
             try { for (const pid of this.database_pids()) process.kill(pid, 'SIGCONT'); } catch { /* gone */ }
         }
+        this.end_links();
         spawnSync(cluster_sh, ['stop', this.cluster, 'immediate'], { env: clean });
         if (process.env.KILN_E2E_KEEP) {
             for (const program of this.programs) fs.writeFileSync(path.join(this.folder, `${program.label ?? program.name}-${program.pid}.log`), program.output);
