@@ -1,12 +1,15 @@
 /*
  * bus: when to read the log, and who gets what was read.
  *
- *   ASLEEP ─first stream─► HEADING ─head─► READING ─rows─► PAUSING ─timer, bell─► READING …
- *     ▲────────────────────last stream leaves───────────────────┘
+ *   ASLEEP ─first listener─► HEADING ─head─► READING ─rows─► PAUSING ─timer, bell─► READING …
+ *     ▲────────────────────last listener leaves─────────────────┘
+ *
+ * A listener with a position waits among those that have `come` until a head or a read is asked for,
+ * then among the `waiting` for its answer.
  *
  * Pauses: 5 ms while events come and for 50 ms after; then reads that mark this process asleep (so
  * that writers ring) after 3, 30 and 300 ms, then each second: a trigger cannot close the race
- * between the last look and falling asleep, these looks do. Without a stream nothing is read, and
+ * between the last look and falling asleep, these looks do. Without a listener nothing is read, and
  * the head is forgotten.
  */
 #include "bus.h"
@@ -16,11 +19,9 @@
 
 #include "db.h"
 #include "failpoint.h"
-#include "frame.h"
 #include "log.h"
 #include "metrics.h"
 #include "server.h"
-#include "sse.h"
 
 #define BUCKETS        8192 /* of accounts; a power of two */
 #define BUSY_PAUSE_MS  5
@@ -51,65 +52,71 @@ struct bus {
     uint64_t          busy_until_ms;
     size_t            idle_looks;
     struct loop_timer timer;
-    struct frame      frame;
-    size_t            streams;
-    struct stream    *waiting; /* for a head */
-    struct stream    *buckets[BUCKETS];
+    struct bus_event  event;
+    size_t            listeners;
+    struct listener  *come, *waiting;
+    struct listener  *buckets[BUCKETS];
 };
 
 static void read_log(struct bus *bus);
 
-/* ---- lists of streams ---- */
+/* ---- lists of listeners ---- */
 
-static void link_in(struct stream **list, struct stream *stream)
+static void link_in(struct listener **list, struct listener *listener)
 {
-    struct stream_link *link = stream_link(stream);
-
-    link->next = *list;
-    link->at   = list;
+    listener->next = *list;
+    listener->at   = list;
     if (*list)
-        stream_link(*list)->at = &link->next;
-    *list = stream;
+        (*list)->at = &listener->next;
+    *list = listener;
 }
 
-static void link_out(struct stream *stream)
+static void link_out(struct listener *listener)
 {
-    struct stream_link *link = stream_link(stream);
-
-    *link->at = link->next;
-    if (link->next)
-        stream_link(link->next)->at = link->at;
-    link->at = NULL;
+    *listener->at = listener->next;
+    if (listener->next)
+        listener->next->at = listener->at;
+    listener->at = NULL;
 }
 
-static struct stream **bucket(struct bus *bus, int64_t account)
+static struct listener **bucket(struct bus *bus, int64_t account)
 {
     return &bus->buckets[((uint64_t)account * UINT64_C(0x9e3779b97f4a7c15)) >> 51];
 }
 
-static void admit(struct bus *bus, struct stream *stream)
+static void admit(struct bus *bus, struct listener *listener)
 {
-    link_in(bucket(bus, stream_account(stream)), stream);
-    stream_begin(stream, bus->head);
+    link_in(bucket(bus, listener->account), listener);
+    listener->ops->begin(listener, bus->head);
 }
 
 static void admit_waiting(struct bus *bus)
 {
     while (bus->waiting) {
-        struct stream *stream = bus->waiting;
-        link_out(stream);
-        admit(bus, stream);
+        struct listener *listener = bus->waiting;
+        link_out(listener);
+        admit(bus, listener);
+    }
+}
+
+/* What is asked for now is late enough for all who have come. */
+static void wait_for_answer(struct bus *bus)
+{
+    while (bus->come) {
+        struct listener *listener = bus->come;
+        link_out(listener);
+        link_in(&bus->waiting, listener);
     }
 }
 
 static void reset_all(struct bus *bus)
 {
-    struct stream *next;
+    struct listener *next;
 
     for (size_t i = 0; i < BUCKETS; i++)
-        for (struct stream *s = bus->buckets[i]; s; s = next) {
-            next = stream_link(s)->next; /* a stream that breaks leaves the list */
-            stream_reset(s, bus->head);
+        for (struct listener *l = bus->buckets[i]; l; l = next) {
+            next = l->next; /* one that breaks leaves the list */
+            l->ops->reset(l, bus->head);
         }
 }
 
@@ -129,7 +136,7 @@ static void pause_after_read(struct bus *bus, size_t events)
         bus->busy_until_ms = now + BUSY_MS;
         bus->idle_looks    = 0;
     }
-    if (bus->is_rung) {
+    if (bus->is_rung || bus->come) {
         bus->is_rung = false;
         pause_for(bus, 0);
     } else if (now < bus->busy_until_ms) {
@@ -172,7 +179,7 @@ static void on_head(void *ctx, PGresult *result, const struct err *err)
         if (err && !err_is(err, "08"))
             log_warn("the bus has no head", "sqlstate", err->sqlstate, "error", err->message, NULL);
         pause_for(bus, ERROR_PAUSE_MS);
-    } else if (bus->streams == 0) {
+    } else if (bus->listeners == 0) {
         fall_asleep(bus);
     } else {
         if (bus->is_resetting)
@@ -193,26 +200,39 @@ static void ask_head(struct bus *bus)
     if (bus->is_in_flight || !db_can_send(bus->link))
         return; /* on_up comes back here */
     bus->state = HEADING;
+    wait_for_answer(bus);
     FAILPOINT("server.bus.head.asking");
     bus->is_in_flight = db_send(bus->link, STATEMENT_HEAD, NULL, on_head, bus, &err);
 }
 
 /* ---- reading ---- */
 
+const struct frame *bus_event_frame(struct bus_event *event, enum frame_kind kind)
+{
+    struct frame *frame = &event->frames[kind];
+
+    if (!event->is_made[kind])
+        frame_event(frame, kind, event->position, event->type, event->data);
+    event->is_made[kind] = true;
+    return frame;
+}
+
 static void deliver(struct bus *bus, const PGresult *result, int row)
 {
-    const char    *position   = PQgetisnull(result, row, 1) ? NULL : PQgetvalue(result, row, 1);
-    bool           is_nobodys = PQgetisnull(result, row, 0);
-    int64_t        account    = strtoll(PQgetvalue(result, row, 0), NULL, 10);
-    struct stream *next;
+    struct bus_event *event = &bus->event;
+    struct listener  *next;
 
-    if (is_nobodys)
+    if (PQgetisnull(result, row, 0))
         return;
-    frame_event(&bus->frame, position, PQgetvalue(result, row, 2), PQgetvalue(result, row, 3));
-    for (struct stream *s = *bucket(bus, account); s; s = next) {
-        next = stream_link(s)->next;
-        if (stream_account(s) == account)
-            stream_event(s, &bus->frame);
+    event->account  = strtoll(PQgetvalue(result, row, 0), NULL, 10);
+    event->position = PQgetisnull(result, row, 1) ? NULL : PQgetvalue(result, row, 1);
+    event->type     = PQgetvalue(result, row, 2);
+    event->data     = PQgetvalue(result, row, 3);
+    memset(event->is_made, 0, sizeof(event->is_made));
+    for (struct listener *l = *bucket(bus, event->account); l; l = next) {
+        next = l->next;
+        if (l->account == event->account)
+            l->ops->event(l, event);
     }
 }
 
@@ -257,7 +277,7 @@ static void on_read(void *ctx, PGresult *result, const struct err *err)
         pause_after_read(bus, events);
     }
     PQclear(result);
-    if (bus->streams == 0)
+    if (bus->listeners == 0)
         fall_asleep(bus);
 }
 
@@ -271,6 +291,7 @@ static void read_log(struct bus *bus)
         return;
     bus->is_rung = false;
     bus->state   = READING;
+    wait_for_answer(bus);
     FAILPOINT("server.bus.read.asking");
     bus->is_in_flight = db_send(bus->link, STATEMENT_READ, params, on_read, bus, &err);
 }
@@ -279,7 +300,7 @@ static void go_on(void *ctx)
 {
     struct bus *bus = ctx;
 
-    if (bus->streams == 0)
+    if (bus->listeners == 0)
         fall_asleep(bus);
     else if (bus->head[0])
         read_log(bus);
@@ -301,7 +322,7 @@ static void on_bell(void *ctx, struct db *db, const char *payload)
 
     (void)db;
     (void)payload;
-    if (bus->streams == 0)
+    if (bus->listeners == 0)
         return;
     bus->is_rung = true;
     if (bus->state == PAUSING)
@@ -356,7 +377,8 @@ void bus_close(struct bus *bus)
         return;
     db_close(bus->link);
     loop_timer_stop(bus->server->loop, &bus->timer);
-    frame_free(&bus->frame);
+    for (size_t i = 0; i < FRAME_KINDS; i++)
+        frame_free(&bus->event.frames[i]);
     free(bus);
 }
 
@@ -374,25 +396,32 @@ bool bus_is_up(const struct bus *bus)
 
 /* ---- joining ---- */
 
-/* A head that is being read past right now is still right: what that read brings lies behind it. */
-void bus_join(struct bus *bus, struct stream *stream)
+const char *bus_head(const struct bus *bus)
 {
-    bus->streams++;
-    if (bus->head[0] && !bus->is_resetting && db_is_up(bus->link)) {
-        admit(bus, stream);
-        return;
-    }
-    link_in(&bus->waiting, stream);
-    if (bus->state == ASLEEP || !bus->head[0])
-        ask_head(bus);
+    return bus->head;
 }
 
-void bus_leave(struct bus *bus, struct stream *stream)
+/* Who names no position takes the head as it is: what a read under way brings lies behind it. */
+void bus_join(struct bus *bus, struct listener *listener, bool has_position)
 {
-    if (!stream_link(stream)->at)
+    bus->listeners++;
+    if (bus->head[0] && !bus->is_resetting && db_is_up(bus->link) && !has_position) {
+        admit(bus, listener);
         return;
-    link_out(stream);
-    bus->streams--;
-    if (bus->streams == 0 && !bus->is_in_flight)
+    }
+    link_in(&bus->come, listener);
+    if (bus->state == ASLEEP || !bus->head[0])
+        ask_head(bus);
+    else if (bus->state == PAUSING)
+        loop_timer_set(bus->server->loop, &bus->timer, 0);
+}
+
+void bus_leave(struct bus *bus, struct listener *listener)
+{
+    if (!listener->at)
+        return;
+    link_out(listener);
+    bus->listeners--;
+    if (bus->listeners == 0 && !bus->is_in_flight)
         fall_asleep(bus);
 }

@@ -1,5 +1,6 @@
 /*
- * frame: event framing and the queue of bytes.
+ * frame: event framing and the queue of bytes. What clients send is read by wslay; what we send is
+ * framed here, since one frame goes to many.
  */
 #include "frame.h"
 
@@ -62,7 +63,7 @@ static bool is_one_line(const char *text)
     return true;
 }
 
-void frame_event(struct frame *frame, const char *id, const char *type, const char *data)
+static void sse_event(struct frame *frame, const char *id, const char *type, const char *data)
 {
     begin(frame);
     if (id && is_one_line(id))
@@ -79,6 +80,51 @@ void frame_event(struct frame *frame, const char *id, const char *type, const ch
     }
     add(frame, "\n", 1);
     end(frame);
+}
+
+/* FIN and text; 7, 16 or 64 bits of length. */
+static void add_head(struct frame *frame, size_t bytes)
+{
+    unsigned char head[10] = { 0x81 };
+    size_t        width    = bytes < 126 ? 0 : bytes < 65536 ? 2 : 8;
+
+    head[1] = (unsigned char)(width == 0 ? bytes : width == 2 ? 126 : 127);
+    for (size_t i = 0; i < width; i++)
+        head[2 + i] = (unsigned char)(bytes >> (8 * (width - 1 - i)));
+    frame->bytes = 0;
+    add(frame, (const char *)head, 2 + width);
+}
+
+void frame_text(struct frame *frame, const char *text, size_t bytes)
+{
+    add_head(frame, bytes);
+    add(frame, text, bytes);
+}
+
+/* A position needs no escapes: it is one of ours, or was found sane. */
+static void ws_event(struct frame *frame, const char *id, const char *data)
+{
+    static const char before[] = "{\"position\":\"", after[] = "\",";
+    size_t            bytes = strlen(data);
+
+    if (!id || strpbrk(id, "\"\\") || !is_one_line(id) || data[0] != '{') {
+        frame_text(frame, data, bytes);
+        return;
+    }
+    add_head(frame, sizeof(before) - 1 + strlen(id) + sizeof(after) - 1 + bytes - 1);
+    add(frame, before, sizeof(before) - 1);
+    add(frame, id, strlen(id));
+    add(frame, after, sizeof(after) - 1);
+    add(frame, data + 1, bytes - 1);
+}
+
+void frame_event(struct frame *frame, enum frame_kind kind, const char *id, const char *type,
+                 const char *data)
+{
+    if (kind == FRAME_SSE)
+        sse_event(frame, id, type, data);
+    else
+        ws_event(frame, id, data);
 }
 
 void frame_raw(struct frame *frame, const char *text)

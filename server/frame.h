@@ -1,14 +1,16 @@
 /*
- * frame: server-sent events as bytes, and the bounded queue of a stream that cannot take them at
- * once.
+ * frame: events as bytes, for server-sent events and for WebSocket, and the bounded queue of a
+ * stream that cannot take them at once.
  *
- * MHD has announced Transfer-Encoding: chunked, so what we write ourselves is framed as chunks. A
+ * SSE: MHD has announced Transfer-Encoding: chunked, so what we write ourselves is framed as chunks. A
  * frame is made once an event and sent to every stream that wants it.
  */
 #ifndef KILN_FRAME_H
 #define KILN_FRAME_H
 
 #include "base.h"
+
+enum frame_kind { FRAME_SSE, FRAME_WS, FRAME_KINDS };
 
 struct frame {
     char  *text;
@@ -17,10 +19,15 @@ struct frame {
 
 void frame_free(struct frame *frame);
 
-/* One event as one chunk, replacing what was in frame. id NULL: none. Line breaks in data become
- * several data lines; id and type with a control character are left out, since they could forge a
- * line. */
-void frame_event(struct frame *frame, const char *id, const char *type, const char *data);
+/* One event, replacing what was in frame; id NULL: none.
+ * FRAME_SSE: one chunk. Line breaks in data become several data lines; id and type with a control
+ * character are left out, since they could forge a line.
+ * FRAME_WS: one unmasked text message, data (a JSON object) with "position" as its first member. */
+void frame_event(struct frame *frame, enum frame_kind kind, const char *id, const char *type,
+                 const char *data);
+
+/* One unmasked text message (RFC 6455, 5.2). */
+void frame_text(struct frame *frame, const char *text, size_t bytes);
 
 /* Lines as they are (comments, retry), as one chunk; text ends with an empty line. */
 void frame_raw(struct frame *frame, const char *text);

@@ -58,6 +58,8 @@ struct request {
     unsigned             status;
     bool                 is_suspended, is_queued;
 
+    void (*on_open)(struct request *r, int64_t account); /* stream_request()'s */
+
     void *data; /* the handler's: an upload, a stream */
     void (*data_free)(void *data);
 };

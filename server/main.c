@@ -20,7 +20,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "server.h"
-#include "sse.h"
+#include "stream.h"
 #include "store.h"
 #include "webhook.h"
 
@@ -158,7 +158,7 @@ static void watch_drain(void *ctx)
     struct server  *server  = &program->server;
     size_t          left    = http_requests(server->http);
 
-    left += server->sse ? sse_streams(server->sse) : 0;
+    left += server->streams ? streams_count(server->streams) : 0;
     if (left == 0) {
         loop_stop(server->loop);
         return;
@@ -182,8 +182,8 @@ static void on_stop(void *ctx, int signo)
     server->is_draining     = true;
     program->drain_until_ms = base_now_ms() + DRAIN_MS;
     http_stop_accepting(server->http);
-    if (server->sse)
-        sse_drain(server->sse);
+    if (server->streams)
+        streams_drain(server->streams);
     watch_drain(program);
 }
 
@@ -204,8 +204,8 @@ static bool open_parts(struct program *program, const struct options *opt, struc
     if (server->roles & ROLE_API && !(server->store = store_open(media_url(program), err)))
         return false;
     if (server->roles & ROLE_REALTIME) {
-        server->sse = sse_open(server);
-        server->bus = bus_open(server, err);
+        server->streams = streams_open(server);
+        server->bus     = bus_open(server, err);
         if (!server->bus)
             return false;
     }
@@ -220,7 +220,7 @@ static void close_parts(struct server *server)
     http_close(server->http);
     bus_close(server->bus);
     calls_close(server->calls);
-    sse_close(server->sse);
+    streams_close(server->streams);
     store_close(server->store);
     webhooks_close(server->webhooks);
     metrics_close(server->metrics);

@@ -15,7 +15,7 @@
 #include "http.h"
 #include "log.h"
 
-#define ROUTES_MAX 64 /* routes[] and one row for what is none */
+#define ROUTES_MAX 160 /* routes[] and one row for what is none */
 
 static const unsigned statuses[] = { 200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405,
                                      409, 413, 415, 416, 422, 429, 500, 503, 505, 0 };
@@ -27,7 +27,8 @@ struct metrics {
     uint64_t requests[ROUTES_MAX][countof(statuses)];
     uint64_t latency[countof(buckets) + 1];
     double   latency_seconds;
-    uint64_t streams, streams_opened, events_sent, slow_readers_cut, pump_reads;
+    uint64_t streams[FRAME_KINDS], streams_opened[FRAME_KINDS];
+    uint64_t events_sent, slow_readers_cut, pump_reads;
 };
 
 struct metrics *metrics_open(void)
@@ -72,15 +73,15 @@ void metrics_request(struct metrics *metrics, const struct route *route, unsigne
         observe_latency(metrics, (double)nanoseconds / 1e9);
 }
 
-void metrics_stream_opened(struct metrics *metrics)
+void metrics_stream_opened(struct metrics *metrics, enum frame_kind kind)
 {
-    metrics->streams++;
-    metrics->streams_opened++;
+    metrics->streams[kind]++;
+    metrics->streams_opened[kind]++;
 }
 
-void metrics_stream_closed(struct metrics *metrics)
+void metrics_stream_closed(struct metrics *metrics, enum frame_kind kind)
 {
-    metrics->streams--;
+    metrics->streams[kind]--;
 }
 
 void metrics_events_sent(struct metrics *metrics, size_t events)
@@ -131,6 +132,15 @@ static void write_number(FILE *out, const char *name, const char *type, const ch
             value);
 }
 
+static void write_kinds(FILE *out, const char *name, const char *type, const char *help,
+                        const uint64_t values[FRAME_KINDS])
+{
+    fprintf(out,
+            "# HELP %s %s\n# TYPE %s %s\n%s{kind=\"sse\"} %" PRIu64
+            "\n%s{kind=\"websocket\"} %" PRIu64 "\n",
+            name, help, name, type, name, values[FRAME_SSE], name, values[FRAME_WS]);
+}
+
 static void write_requests(FILE *out, const struct metrics *m)
 {
     fputs(
@@ -172,9 +182,9 @@ static void write_own(FILE *out, const struct server *server)
 
     write_requests(out, m);
     write_latency(out, m);
-    write_number(out, "kiln_streams", "gauge", "Event streams open.", m->streams);
-    write_number(out, "kiln_streams_opened_total", "counter", "Event streams ever opened.",
-                 m->streams_opened);
+    write_kinds(out, "kiln_streams", "gauge", "Event streams open.", m->streams);
+    write_kinds(out, "kiln_streams_opened_total", "counter", "Event streams ever opened.",
+                m->streams_opened);
     write_number(out, "kiln_stream_events_sent_total", "counter", "Events written to streams.",
                  m->events_sent);
     write_number(out, "kiln_slow_readers_cut_total", "counter",

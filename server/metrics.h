@@ -6,6 +6,7 @@
 #define KILN_METRICS_H
 
 #include "base.h"
+#include "frame.h"
 #include "routes.h"
 
 struct metrics;
@@ -18,8 +19,8 @@ void            metrics_close(struct metrics *metrics);
 void metrics_request(struct metrics *metrics, const struct route *route, unsigned status,
                      uint64_t nanoseconds);
 
-void metrics_stream_opened(struct metrics *metrics);
-void metrics_stream_closed(struct metrics *metrics);
+void metrics_stream_opened(struct metrics *metrics, enum frame_kind kind);
+void metrics_stream_closed(struct metrics *metrics, enum frame_kind kind);
 void metrics_events_sent(struct metrics *metrics, size_t events);
 void metrics_slow_reader_cut(struct metrics *metrics);
 void metrics_pump_read(struct metrics *metrics);

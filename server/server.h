@@ -18,9 +18,9 @@ struct server {
     struct http      *http;
     struct calls     *calls;
     struct auth      *auth;
-    struct store     *store; /* NULL without ROLE_API */
-    struct sse       *sse;   /* NULL without ROLE_REALTIME */
-    struct bus       *bus;   /* NULL without ROLE_REALTIME */
+    struct store     *store;   /* NULL without ROLE_API */
+    struct streams   *streams; /* NULL without ROLE_REALTIME */
+    struct bus       *bus;     /* NULL without ROLE_REALTIME */
     struct webhooks  *webhooks;
     struct metrics   *metrics;
     bool              is_draining;

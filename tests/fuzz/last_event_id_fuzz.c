@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     text[count] = '\0';
     if (frame_id_is_sane(text) && (strpbrk(text, "\r\n") || strlen(text) > 2048))
         __builtin_trap();
-    frame_event(&frame, text, "x", text);
+    frame_event(&frame, FRAME_SSE, text, "x", text);
     announced = strtoul(frame.text, &body, 16);
     if (memcmp(body, "\r\n", 2) != 0 || (size_t)(frame.text + frame.bytes - body) != announced + 4
         || memcmp(frame.text + frame.bytes - 4, "\n\n\r\n", 4) != 0)

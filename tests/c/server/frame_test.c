@@ -21,7 +21,7 @@ static void an_event_is_one_chunk(void **state)
     struct frame frame = { 0 };
 
     (void)state;
-    frame_event(&frame, "e1:7", "job.queued", "{}");
+    frame_event(&frame, FRAME_SSE, "e1:7", "job.queued", "{}");
     check(&frame, "25\r\nid: e1:7\nevent: job.queued\ndata: {}\n\n\r\n");
 }
 
@@ -30,7 +30,7 @@ static void an_event_without_a_position_has_no_id_line(void **state)
     struct frame frame = { 0 };
 
     (void)state;
-    frame_event(&frame, NULL, "x", "1");
+    frame_event(&frame, FRAME_SSE, NULL, "x", "1");
     check(&frame, "12\r\nevent: x\ndata: 1\n\n\r\n");
 }
 
@@ -39,7 +39,7 @@ static void line_breaks_in_data_become_data_lines(void **state)
     struct frame frame = { 0 };
 
     (void)state;
-    frame_event(&frame, NULL, "x", "a\nb\r\nc\rd\n");
+    frame_event(&frame, FRAME_SSE, NULL, "x", "a\nb\r\nc\rd\n");
     check(&frame, "31\r\nevent: x\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \n\n\r\n");
 }
 
@@ -48,9 +48,9 @@ static void an_id_cannot_forge_a_line(void **state)
     struct frame frame = { 0 };
 
     (void)state;
-    frame_event(&frame, "1\ndata: forged", "x", "1");
+    frame_event(&frame, FRAME_SSE, "1\ndata: forged", "x", "1");
     check(&frame, "12\r\nevent: x\ndata: 1\n\n\r\n");
-    frame_event(&frame, "1\rdata: forged", "x\ny", "1");
+    frame_event(&frame, FRAME_SSE, "1\rdata: forged", "x\ny", "1");
     check(&frame, "9\r\ndata: 1\n\n\r\n");
 }
 
@@ -59,7 +59,7 @@ static void a_frame_can_be_used_again(void **state)
     struct frame frame = { 0 };
 
     (void)state;
-    frame_event(&frame, "1", "long event type", "long data long data long data");
+    frame_event(&frame, FRAME_SSE, "1", "long event type", "long data long data long data");
     frame_raw(&frame, ":\n\n");
     check(&frame, "3\r\n:\n\n\r\n");
 }
