@@ -22,6 +22,7 @@ packages() {
             ;;
         test)
             say postgresql-15-pgtap libtap-parser-sourcehandler-pgtap-perl postgresql-15-plpgsql-check
+            say pgbouncer
             say libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck
             node_is_enough || say nodejs
             have npm || say npm
@@ -60,6 +61,24 @@ without_main_cluster() {
     printf 'create_main_cluster = false\n' | "${sudo[@]}" tee "$file" >/dev/null
     "$@" || status=$?
     "${sudo[@]}" rm -f "$file"
+    return "$status"
+}
+
+# A package that brings a service would start it, now and at each boot. The tests start what they need themselves.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d made=no status=0 unit
+    if [[ ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
+        "${sudo[@]}" chmod 755 "$policy"
+        made=yes
+    fi
+    "$@" || status=$?
+    [[ $made = no ]] || "${sudo[@]}" rm -f "$policy"
+    if have systemctl; then
+        for unit in $(dpkg-query -L "${needed[@]}" 2>/dev/null | sed -n 's,^/lib/systemd/system/\([^@/]*\.service\)$,\1,p'); do
+            case $unit in postgresql*) ;; *) "${sudo[@]}" systemctl disable -q "$unit" >/dev/null 2>&1 || true ;; esac
+        done
+    fi
     return "$status"
 }
 
@@ -113,10 +132,10 @@ fi
 install=(apt install -y --no-install-recommends "${needed[@]}")
 if compgen -G '/etc/postgresql/*/*' >/dev/null || [[ -d /usr/lib/postgresql/15 ]]; then
     status=0
-    "${install[@]}" >"$log" 2>&1 || status=$?
+    without_services "${install[@]}" >"$log" 2>&1 || status=$?
 else
     status=0
-    without_main_cluster "${install[@]}" >"$log" 2>&1 || status=$?
+    without_main_cluster without_services "${install[@]}" >"$log" 2>&1 || status=$?
 fi
 mapfile -t left < <(missing "${needed[@]}")
 if ((status || ${#left[@]})); then

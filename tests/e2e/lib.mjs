@@ -54,7 +54,7 @@ export function alive(pid) {
     } catch { return false; }
 }
 
-async function free_port() {
+export async function free_port() {
     // Below the range from which the kernel gives out client ports, so that nobody takes it meanwhile by chance.
     for (;;) {
         const port = 20000 + Math.floor(Math.random() * 12000);
