@@ -195,7 +195,12 @@ coverage: test-deps ## line and branch coverage of C, statement coverage of plpg
 	@$(MAKE) FLAVOUR=coverage programs test-programs
 	@scripts/coverage.sh
 
-bench: programs ## queue, REST and streams as ratios to bare PostgreSQL in the same run; writes docs/bench.md
+.PHONY: bench-packages
+bench-packages:
+	@scripts/deps.sh demo test bench
+build/bench/listeners: bench/listeners.c
+	@mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(warnings) -o $@ $<
+bench: programs build/bench/listeners tests/node_modules/.installed bench-packages ## queue, REST and streams as ratios to bare PostgreSQL in the same run; writes docs/bench.md
 	@bench/run
 
 live: programs ## one image, one video, one recording at a real provider: make live PROVIDER=fal MAX_USD=0.50, with its key set

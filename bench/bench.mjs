@@ -2,6 +2,7 @@
 // synchronous_commit on), since absolute figures say more about a machine than about a program. Writes docs/bench.md and
 // docs/bench.svg. Each figure is the median of five runs of three seconds; both sides of a ratio take turns.
 import fs from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -332,6 +333,164 @@ const groups = {
         for (const socket of sockets) socket.destroy();
     },
 };
+
+// --- the bus: thousands of readers in one process that is not node -------------------------------------------------------------
+
+const mono_ms = () => Number(process.hrtime.bigint()) / 1e6;
+const cpu_ms = pid => { const of = fs.readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' '); return (Number(of[11]) + Number(of[12])) * 10; };
+const rss_mib = pid => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
+const on_core = (core, pid) => run('taskset', ['-pc', String(core), String(pid)]);
+
+/** bench/listeners.c on the second core: `says` has its lines; next(/pattern/) waits for one that was not given before. */
+async function listeners(ports, streams, list, opened, mark, { each = false, ms = 120000 } = {}) {
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'taskset', '-c', '1', path.join(root, 'build/bench/listeners'), ports.join(), String(streams), file(`list-${Math.random()}`, list.join('\n') + '\n'), opened, mark, ...each ? ['--each'] : []], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const reader = { child, lines: [], at: 0 };
+    let text = '';
+    child.stdout.setEncoding('latin1').on('data', more => { const parts = (text + more).split('\n'); text = parts.pop(); reader.lines.push(...parts); });
+    reader.next = (pattern, wait = 30000) => until(`the readers to say ${pattern}`, () => {
+        const found = reader.lines.findIndex((line, index) => index >= reader.at && pattern.test(line));
+        if (found < 0) return undefined;
+        reader.at = found + 1;
+        return pattern.exec(reader.lines[found]);
+    }, wait);
+    reader.end = async () => { child.kill('SIGTERM'); await new Promise(resolve => child.on('close', resolve)); return JSON.parse(/^sum (.*)/.exec(reader.lines.at(-1))[1]); };
+    await reader.next(/^open/, ms);
+    return reader;
+}
+const publish = who => kiln.psql(`select kiln.enqueue('single', '{}', ${who})`);
+const listener_line = user => `/api/v1/events\t${user.token}`;
+/** A realtime process of its own on the first core. */
+async function realtime(env = {}) {
+    const server = await kiln.server({ args: ['--role', 'realtime'], env: { KILN_LOG_LEVEL: 'warn', ...env } });
+    await on_core(0, server.pid);
+    return server;
+}
+/** M events to all of N: { ms: to the last reader, median; us: processor time of pid for each delivery }. */
+async function broadcast(reader, pid, streams, events, send) {
+    const waits = [], before = cpu_ms(pid);
+    for (let k = 0; k < events; k++) {
+        const from = mono_ms();
+        await send();
+        waits.push(Number((await reader.next(/^all \d+ (\d+)/))[1]) / 1e6 - from);
+        await pause(30);
+    }
+    return { ms: median(waits), us: (cpu_ms(pid) - before) * 1000 / (events * streams) };
+}
+
+Object.assign(groups, {
+    async fanout() {
+        const count = Number(process.env.KILN_BENCH_STREAMS ?? 10000), events = is_quick ? 10 : 60;
+        const users = Array.from({ length: count }, (_, i) => kiln.user(`reader-${i}`));
+        const crowd = kiln.user('crowd'), crowd_account = await (kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'warn' } }), crowd.account());
+
+        // Broadcast: one account with all the streams.
+        let server = await realtime(), empty = rss_mib(server.pid);
+        let reader = await listeners([server.port], count, [listener_line(crowd)], 'event: ready', 'event: job.queued');
+        await pause(1500);
+        figure('fanout', `memory a stream, ${count} open`, (rss_mib(server.pid) - empty) * 1024 / count, { unit: 'KiB', target: 10, at_most: true });
+        const ours = await broadcast(reader, server.pid, count, events, () => publish(crowd_account));
+        const sum = await reader.end();
+        if (sum.unlike || sum.least !== sum.most) throw new Error(`readers were not told the same: ${JSON.stringify(sum)}`);
+        await server.stop();
+
+        // nchan: a channel for all and one of one's own, as an account's stream has both.
+        const port = 20000 + Math.floor(Math.random() * 9000), folder = path.join(kiln.folder, 'nginx');
+        for (const name of ['', 'body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']) fs.mkdirSync(path.join(folder, name), { recursive: true });
+        fs.writeFileSync(path.join(folder, 'nginx.conf'), `load_module /usr/lib/nginx/modules/ngx_nchan_module.so; worker_processes 1; daemon off; pid ${folder}/pid; error_log ${folder}/error.log;
+            worker_rlimit_nofile 20000; events { worker_connections 19990; } http { access_log off; client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/fastcgi;
+            uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi; nchan_shared_memory_size 256M; server { listen 127.0.0.1:${port} backlog=4096;
+            location /sub { nchan_subscriber eventsource; nchan_channel_id all $arg_user; nchan_eventsource_ping_interval 15; } location /pub { nchan_publisher; nchan_channel_id $arg_to; } } }`);
+        const nginx = spawn('setpriv', ['--pdeathsig', 'TERM', 'nginx', '-p', folder, '-c', path.join(folder, 'nginx.conf')], { stdio: 'inherit' });
+        const worker = await until('a worker of nginx', () => fs.readdirSync('/proc').filter(entry => /^\d+$/.test(entry)).find(entry => { try { return fs.readFileSync(`/proc/${entry}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ')[1] === String(nginx.pid) && fs.readFileSync(`/proc/${entry}/cmdline`, 'latin1').includes('worker'); } catch { return false; } }));
+        await on_core(0, worker);
+        const post = to => new Promise((resolve, reject) => { const req = http.request({ port, host: '127.0.0.1', method: 'POST', path: `/pub?to=${to}`, agent }, res => res.resume().on('end', resolve)); req.on('error', reject); req.end('{"type": "job.queued", "job_id": "1", "kind": "generation", "media_type": null, "state": "queued", "version": 1, "at": "2026-01-01T00:00:00.000Z"}'); });
+        const agent = new http.Agent({ keepAlive: true });
+        try {
+            reader = await listeners([port], count, users.map((_, i) => `/sub?user=u${i}\t-`), 'HTTP/1.1 200', 'data:');
+            await pause(1500);
+            const theirs = await broadcast(reader, worker, count, events, () => post('all'));
+            await reader.end();
+            figure('fanout', `processor time of a delivery to one of ${count} / nchan`, ours.us / theirs.us, { target: 0.5, at_most: true, note: `${ours.us.toFixed(1)} and ${theirs.us.toFixed(1)} us` });
+            figure('fanout', `to the last of ${count} readers / nchan`, ours.ms / theirs.ms, { note: `${ours.ms.toFixed(0)} and ${theirs.ms.toFixed(0)} ms` });
+        } finally { agent.destroy(); nginx.kill('SIGTERM'); }
+
+        // Targeted: each stream another account.
+        server = await realtime();
+        const targets = users.slice(0, 40);
+        for (const user of targets) await user.account();
+        reader = await listeners([server.port], count, users.map(listener_line), 'event: ready', 'event: job.queued', { each: true });
+        await pause(1000);
+        const waits = [];
+        for (let k = 0; k < (is_quick ? 20 : 200); k++) {
+            const id = await targets[k % targets.length].account(), from = mono_ms();
+            await publish(id);
+            waits.push(Number((await reader.next(/^one \d+ (\d+)/))[1]) / 1e6 - from);
+            await pause(20 + Math.random() * 30);
+        }
+        await reader.end();
+        await server.stop();
+        figure('fanout', `from before the insert to the one reader of ${count}, p50`, median(waits), { unit: 'ms', target: 3, at_most: true });
+        figure('fanout', 'the same, p99', quantile(waits, 0.99), { unit: 'ms' });
+    },
+
+    async hold() {
+        const count = Number(process.env.KILN_BENCH_STREAMS ?? 19000), minutes = Number(process.env.KILN_BENCH_MINUTES ?? (is_quick ? 1 : 5));
+        kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'warn' } });
+        const crowd = kiln.user('patient'), server = await realtime({ KILN_MAX_STREAMS: String(count) });
+        const account = await crowd.account();
+        const reader = await listeners([server.port], count, [listener_line(crowd)], 'event: ready', 'event: job.queued');
+        const before = cpu_ms(server.pid), from = mono_ms();
+        await pause(minutes * 60000);
+        const cpu = (cpu_ms(server.pid) - before) / (mono_ms() - from);
+        await publish(account);
+        await reader.next(/^all 1 /);
+        const sum = await reader.end();
+        figure('hold', `streams of ${count} that held ${minutes} minutes with heartbeats, and heard`, sum.links === count ? sum.open : 0, { unit: '', target: count });
+        figure('hold', 'a core, for heartbeats', cpu * 100, { unit: '%' });
+        await server.stop();
+    },
+
+    async failover() {
+        const count = Number(process.env.KILN_BENCH_STREAMS ?? 5000);
+        kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'warn' } });
+        const people = Array.from({ length: 50 }, (_, i) => kiln.user(`survivor-${i}`));
+        const accounts = [];
+        for (const one of people) accounts.push(await one.account());
+        const [first, second] = [await realtime(), await realtime()];
+        const reader = await listeners([first.port, second.port], count, people.map(listener_line), 'event: ready', 'event: job.queued');
+        let sent = 0;
+        const writing = (async () => { while (sent < 1000) { await publish(accounts[sent++ % 50]); await pause(5); } })();
+        await until('a part to be written', () => sent > 200);
+        const from = mono_ms();
+        first.signal('SIGKILL');
+        const back = Number((await reader.next(/^open (\d+)/, 60000))[1]) / 1e6 - from;
+        await writing;
+        await until('all to be told', () => reader.lines.some(line => line.startsWith('all 20 ')), 30000);
+        await pause(500);
+        const sum = await reader.end();
+        if (sum.unlike || sum.least !== 20 || sum.most !== 20) throw new Error(`a hole or a repeat: ${JSON.stringify(sum)}`);
+        figure('failover', `all of ${count} streams stand again after kill -9, nothing lost or repeated`, back / 1000, { unit: 's', target: 10, at_most: true });
+        await second.stop();
+    },
+
+    async doorbell() {
+        // What 64 writers get done with streams open and their pump awake or asleep, and with none.
+        kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'warn' } });
+        const one = file('one.sql', `select kiln.enqueue('single', '{}', ${account});\n`);
+        const rate = () => pgbench(['-c', '64', '-T', String(seconds), '-f', one]);
+        const server = await realtime(), users = Array.from({ length: 200 }, (_, i) => kiln.user(`hearer-${i}`));
+        const without = [], with_streams = [];
+        for (let i = 0; i < runs; i++) {
+            without.push(await rate());
+            const reader = await listeners([server.port], 1000, users.map(listener_line), 'event: ready', 'event: job.queued');
+            with_streams.push(await rate());
+            await reader.end();
+            await pause(500);
+        }
+        figure('doorbell', 'commits of 64 writers with 1,000 streams open / with none', median(with_streams) / median(without), { target: 0.8, note: `${median(with_streams).toFixed(0)} and ${median(without).toFixed(0)} enqueues/s` });
+        await server.stop();
+    },
+});
 
 // --- the report --------------------------------------------------------------------------------------------------------------
 
