@@ -84,8 +84,12 @@ static char *write_identity(const struct token_claims *claims)
     jbuf_str(&j, claims->sub);
     jbuf_key(&j, "iss");
     jbuf_str(&j, claims->iss[0] ? claims->iss : NULL);
-    jbuf_key(&j, "role");
-    jbuf_str(&j, claims->is_admin ? "admin" : "user");
+    jbuf_key(&j, "iat");
+    jbuf_i64(&j, claims->issued_at);
+    if (claims->has_role) {
+        jbuf_key(&j, "role");
+        jbuf_str(&j, claims->is_admin ? "admin" : "user");
+    }
     jbuf_end(&j);
     text                   = jbuf_take(&j);
     text[strlen(text) - 1] = '\0';
@@ -137,14 +141,15 @@ static const char *bearer_token(struct request *r)
     return header + 7 + strspn(header + 7, " ");
 }
 
-/* Only creating calls read it; a key that is too long is refused rather than cut, which could make
- * two keys one. */
-static bool idempotency_member(struct request *r, const char **member, struct err *err)
+/* Calls that change something say so: they count towards the account's rate. Only creating ones read
+ * the key; one that is too long is refused rather than cut, which could make two keys one. */
+static bool call_members(struct request *r, const char **member, struct err *err)
 {
-    const char *key = request_header(r, "Idempotency-Key");
-    struct jbuf j   = { 0 };
+    const char *key    = request_header(r, "Idempotency-Key");
+    const char *writes = r->route->pool == POOL_WRITE ? ",\"writes\":true" : "";
+    struct jbuf j      = { 0 };
 
-    *member = "";
+    *member = writes;
     if (!key)
         return true;
     if (!key[0] || strlen(key) > 255 || !jbuf_is_utf8(key, strlen(key))) {
@@ -152,7 +157,7 @@ static bool idempotency_member(struct request *r, const char **member, struct er
         return false;
     }
     jbuf_str(&j, key);
-    *member = arena_printf(r->arena, ",\"idempotency_key\":%s", jbuf_text(&j));
+    *member = arena_printf(r->arena, "%s,\"idempotency_key\":%s", writes, jbuf_text(&j));
     jbuf_free(&j);
     return true;
 }
@@ -168,7 +173,7 @@ static bool act_as_user(struct auth *auth, struct request *r, struct err *err)
     }
     r->has_token = true;
     if (!auth_identity(auth, token, base_unix_seconds(), &identity, &r->expires_at, err)
-        || !idempotency_member(r, &member, err))
+        || !call_members(r, &member, err))
         return false;
     r->context = arena_printf(r->arena, "%s%s,\"request_id\":\"%s\"}", identity, member, r->id);
     return true;
@@ -183,7 +188,7 @@ static bool act_as_operator(struct auth *auth, struct request *r, const char *ke
         err_set(err, "KN009", "X-API-Key is not the key of administration");
         return false;
     }
-    if (!idempotency_member(r, &member, err))
+    if (!call_members(r, &member, err))
         return false;
     r->context =
         arena_printf(r->arena,

@@ -28,7 +28,7 @@ bool auth_is_admin_key(const struct auth *auth, const char *key);
 /* For tests: how often a token was verified rather than found. */
 uint64_t auth_verifications(const struct auth *auth);
 
-/* `{"sub":…,"iss":…,"role":…` of a good token; the text lives until the next call. */
+/* `{"sub":…,"iss":…,"iat":…,"role":…` of a good token; the text lives until the next call. */
 MUST_CHECK bool auth_identity(struct auth *auth, const char *token, int64_t now,
                               const char **identity, int64_t *expires_at, struct err *err);
 

@@ -138,12 +138,11 @@ static bool read_date(const json_t *payload, const char *name, bool *is_given, i
 static bool dates_hold(const json_t *payload, int64_t now, struct token_claims *claims,
                        struct err *err)
 {
-    bool    has_exp, has_nbf, has_iat;
-    int64_t issued_at;
+    bool has_exp, has_nbf, has_iat;
 
     if (!read_date(payload, "exp", &has_exp, &claims->expires_at)
         || !read_date(payload, "nbf", &has_nbf, &claims->not_before)
-        || !read_date(payload, "iat", &has_iat, &issued_at))
+        || !read_date(payload, "iat", &has_iat, &claims->issued_at))
         return refuse(err, "a date of the token is not a number of seconds");
     if (!has_exp)
         return refuse(err, "the token has no exp");
@@ -151,7 +150,7 @@ static bool dates_hold(const json_t *payload, int64_t now, struct token_claims *
         return refuse(err, "the token has expired");
     if (has_nbf && now < claims->not_before - TOKEN_LEEWAY_SECONDS)
         return refuse(err, "the token is not valid yet");
-    if (has_iat && now < issued_at - TOKEN_LEEWAY_SECONDS)
+    if (has_iat && now < claims->issued_at - TOKEN_LEEWAY_SECONDS)
         return refuse(err, "the token was issued in the future");
     return true;
 }
@@ -185,7 +184,8 @@ static bool copy_claim(const json_t *payload, const char *name, char *to, size_t
 static bool claims_hold(const struct token_keys *keys, const json_t *payload, int64_t now,
                         struct token_claims *claims, struct err *err)
 {
-    const char *role = json_string_value(json_object_get(payload, "role"));
+    const json_t *named = json_object_get(payload, "role");
+    const char   *role  = json_string_value(named);
 
     if (!dates_hold(payload, now, claims, err))
         return false;
@@ -197,6 +197,7 @@ static bool claims_hold(const struct token_keys *keys, const json_t *payload, in
         return refuse(err, "the token is of another issuer");
     if (keys->audience[0] && !audience_holds(payload, keys->audience))
         return refuse(err, "the token is meant for another audience");
+    claims->has_role = named != NULL;
     claims->is_admin = role && strcmp(role, "admin") == 0;
     return true;
 }

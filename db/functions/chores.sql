@@ -84,10 +84,12 @@ as $$
 begin
     delete from kiln.idempotency i where i.created_at < kiln.now() - interval '24 hours';
     delete from kiln.stream_ticket t where t.expires_at < kiln.now();
+    delete from kiln.nonce n where n.expires_at < kiln.now();
+    delete from kiln.account_rate r where r.free_at < kiln.now() - interval '1 hour';
     delete from kiln.media m where m.state = 'uploading' and m.created_at < kiln.now() - (select c.upload_ttl from kiln.config c) - interval '1 hour';
     delete from kiln.stray_webhook w where w.at < kiln.now() - interval '7 days';
     delete from kiln.runner r where r.ended_at < kiln.now() - interval '7 days';
     delete from kiln.sleeper s where s.wants_bus and not exists (select from pg_catalog.pg_stat_activity a where 'bus:' || a.pid = s.name);
 end
 $$;
-comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, abandoned uploads, runners that ended a week ago, stray webhooks.';
+comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, runners that ended a week ago, stray webhooks.';

@@ -10,6 +10,7 @@ declare
     v_account_id bigint;
     v_role       text := v_context ->> 'role';
     v_suspended  boolean;
+    v_from       timestamptz;
 begin
     if v_context ->> 'sub' is null then
         perform set_config('kiln.account_id', '', true), set_config('kiln.role', '', true);
@@ -17,15 +18,21 @@ begin
     elsif length(v_context ->> 'sub') not between 1 and 255 then
         raise exception 'the token''s subject must have 1 to 255 characters' using errcode = 'KN009';
     end if;
-    select a.account_id, a.is_suspended, coalesce(v_role, a.role::text) into v_account_id, v_suspended, v_role
+    select a.account_id, a.is_suspended, coalesce(v_role, a.role::text), a.tokens_from into v_account_id, v_suspended, v_role, v_from
       from kiln.identity i
       join kiln.account a using (account_id)
      where i.issuer = coalesce(v_context ->> 'iss', '') and i.subject = v_context ->> 'sub';
     if not found then
-        v_account_id := kiln.make_account(coalesce(v_context ->> 'iss', ''), v_context ->> 'sub');
+        v_account_id := kiln.make_account(coalesce(v_context ->> 'iss', ''), v_context ->> 'sub', (v_context ->> 'iat')::bigint);
         v_role := coalesce(v_context ->> 'role', 'user');      -- a select that finds nothing has emptied v_role
     elsif v_suspended then
         raise exception 'this account is suspended' using errcode = 'KN009';
+    elsif (v_context ->> 'iat')::bigint < extract(epoch from v_from) then
+        raise exception 'this token was issued before its account signed out everywhere' using errcode = 'KN009';
+    end if;
+    if v_context ? 'writes' then
+        perform kiln.spend_rate(v_account_id, 'write');
+        perform set_config('application_name', 'kiln-server write ' || coalesce(v_context ->> 'request_id', ''), true);
     end if;
     perform set_config('kiln.account_id', v_account_id::text, true),
             set_config('kiln.role', v_role, true),
@@ -34,10 +41,51 @@ begin
 end
 $$;
 comment on function kiln_api.act_as(text) is
-'Sets who acts, for this transaction: {"sub", "iss", "role", "idempotency_key", "request_id"}, from a token that was verified.
-Returns the account (made when first seen), or null without a sub. KN009: suspended, or a sub that nobody can have.';
+'Sets who acts, for this transaction: {"sub", "iss", "role", "iat", "idempotency_key", "request_id", "writes"}, from a token that was
+verified; without a role the account''s own holds. Returns the account (made when first seen), or null without a sub. A call that writes
+counts towards the account''s rate (KN007) and names its request in pg_stat_activity. KN009: suspended, signed out, or a sub that nobody can have.';
 
-create or replace function kiln.make_account(p_issuer text, p_subject text)
+create or replace function kiln.identity_hash(p_issuer text, p_subject text)
+returns bytea
+language sql immutable
+return sha256(convert_to(p_issuer || E'\n' || p_subject, 'UTF8'));
+comment on function kiln.identity_hash(text, text) is 'An identity in kiln.identity_gone.';
+
+-- One row a class and account; whoever spends holds it until its transaction ends, so the count is exact over all servers. A call that
+-- is refused takes its spending back with it.
+create or replace function kiln.spend_rate(p_account_id bigint, p_class kiln.rate_class)
+returns void
+language plpgsql volatile
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_now     timestamptz := kiln.now();
+    v_step    interval;
+    v_reach   interval;
+    v_free_at timestamptz;
+begin
+    select interval '1 minute' / r.per_minute, (interval '1 minute' / r.per_minute) * r.burst into v_step, v_reach
+      from kiln.config c
+     cross join lateral (values (case p_class when 'write' then c.writes_per_minute else c.logins_per_minute end,
+                                 case p_class when 'write' then c.writes_burst else c.logins_burst end)) as r (per_minute, burst);
+    if v_step is null then
+        return;
+    end if;
+    insert into kiln.account_rate as r (account_id, class, free_at) values (p_account_id, p_class, v_now + v_step)
+    on conflict (account_id, class) do update set free_at = greatest(r.free_at, v_now) + v_step
+     where greatest(r.free_at, v_now) + v_step <= v_now + v_reach;
+    if not found then
+        select r.free_at into v_free_at from kiln.account_rate r where r.account_id = p_account_id and r.class = p_class;
+        raise exception 'this account has made too many %', case p_class when 'write' then 'changes' else 'sign-ins' end || ' in a short time'
+            using errcode = 'KN007',
+                  detail = json_build_object('retry_after', ceil(extract(epoch from v_free_at + v_step - v_reach - v_now)))::text;
+    end if;
+end
+$$;
+comment on function kiln.spend_rate(bigint, kiln.rate_class) is
+'Takes one from an account''s rate (GCRA: bursts of kiln.config''s size, then one each step), exactly, over all servers. KN007: none is left; DETAIL says until when.';
+
+create or replace function kiln.make_account(p_issuer text, p_subject text, p_issued_at bigint default null)
 returns bigint
 language plpgsql
 set search_path = ''
@@ -45,6 +93,10 @@ as $$
 declare
     v_account_id bigint;
 begin
+    if exists (select from kiln.identity_gone g where g.identity_hash = kiln.identity_hash(p_issuer, p_subject)
+                  and p_issued_at <= extract(epoch from g.gone_at)) then
+        raise exception 'this token is of an account that is no longer its own: sign in anew' using errcode = 'KN009';
+    end if;
     insert into kiln.account default values returning account_id into v_account_id;
     insert into kiln.identity (issuer, subject, account_id) values (p_issuer, p_subject, v_account_id) on conflict do nothing;
     if not found then       -- someone was quicker
@@ -54,7 +106,8 @@ begin
     return v_account_id;
 end
 $$;
-comment on function kiln.make_account(text, text) is 'The account of an identity that is seen for the first time.';
+comment on function kiln.make_account(text, text, bigint) is
+'The account of an identity that is seen for the first time. KN009: it was unlinked or deleted after its token was issued (p_issued_at: seconds since 1970).';
 
 create or replace function kiln.acting_account()
 returns bigint

@@ -1,4 +1,4 @@
--- An account owns things. Several identities may lead to one: a token''s subject now, wallets and keys later.
+-- An account owns things. Several identities may lead to one: a wallet, a token's subject, API keys.
 create type kiln.role as enum ('user', 'admin');
 comment on type kiln.role is 'What an account may do: user (its own things), admin (everything).';
 
@@ -7,34 +7,112 @@ create table kiln.account (
     handle       text unique,
     display_name text,
     role         kiln.role   not null default 'user',
+    email        text,
+    notify_email boolean     not null default false,
     is_suspended boolean     not null default false,
+    tokens_from  timestamptz,
+    deleted_at   timestamptz,
+    cleared_at   timestamptz,
     day_cap_micros bigint,
     created_at   timestamptz not null default kiln.now(),
     constraint account_day_cap_check check (day_cap_micros >= 0),
-    constraint account_handle_check check (handle ~ '^[a-z0-9_]{3,30}$')
+    constraint account_handle_check check (handle ~ '^[a-z0-9_]{3,30}$'),
+    constraint account_display_name_check check (length(display_name) between 1 and 80 and display_name ~ '\S' and display_name !~ '[\x01-\x1f\x7f]'),
+    constraint account_email_check check (length(email) between 3 and 254 and email ~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$'),
+    constraint account_notify_needs_email_check check (not notify_email or email is not null),
+    constraint account_deleted_is_empty_check check (deleted_at is null or (is_suspended and coalesce(handle, display_name, email) is null)),
+    constraint account_cleared_was_deleted_check check (cleared_at is null or deleted_at is not null)
 );
 comment on table kiln.account is 'Who owns things: a wallet, a token''s subject, an API key all lead to one.';
 comment on column kiln.account.account_id is 'The key; sent to clients as a decimal string.';
 comment on column kiln.account.handle is 'A short public name, lower case, or null.';
 comment on column kiln.account.display_name is 'What others see, or null.';
 comment on column kiln.account.role is 'What it may do where the token names no role of its own.';
+comment on column kiln.account.email is 'Where mail may go, as its owner wrote it, or null. Nothing signs in by it.';
+comment on column kiln.account.notify_email is 'Whether it wants to be told by mail what it missed.';
+comment on column kiln.account.tokens_from is 'Tokens that were issued before this moment are refused (sign out everywhere); null: none.';
+comment on column kiln.account.deleted_at is 'When its owner deleted it. The row stays, empty, for the ledger; it is suspended for ever.';
+comment on column kiln.account.cleared_at is 'When the last of what it owned was gone: a running paid call is waited for.';
 comment on column kiln.account.is_suspended is 'A suspended account is refused at every call.';
 comment on column kiln.account.day_cap_micros is 'The most that calls for it may cost in a day (UTC), by estimate until they are settled; null: no cap.';
 comment on column kiln.account.created_at is 'When the account was first seen.';
 
 create index account_handle_prefix_idx on kiln.account (handle text_pattern_ops);
+create index account_email_idx on kiln.account (lower(email) text_pattern_ops) where email is not null;
+create index account_leaving_idx on kiln.account (account_id) where deleted_at is not null and cleared_at is null;
 
 create table kiln.identity (
     issuer     text   not null,
     subject    text   not null,
     account_id bigint not null references kiln.account on delete cascade,
     created_at timestamptz not null default kiln.now(),
+    identity_id bigint generated always as identity,
     primary key (issuer, subject),
+    constraint identity_identity_id_key unique (identity_id),
+    constraint identity_wallet_check check (issuer <> 'urn:kiln:wallet' or subject ~ '^0x[0-9a-f]{40}$'),
     constraint identity_subject_check check (length(subject) between 1 and 255)
 );
 create index identity_account_id_idx on kiln.identity (account_id);
 comment on table kiln.identity is 'Ways to prove that one is an account: a token of an issuer about a subject.';
-comment on column kiln.identity.issuer is 'Who vouches: the `iss` of the token, empty for tokens of this installation.';
-comment on column kiln.identity.subject is 'The `sub` of the token.';
+comment on column kiln.identity.issuer is 'Who vouches: the `iss` of the token, empty for tokens of this installation, urn:kiln:wallet for a wallet.';
+comment on column kiln.identity.subject is 'The `sub` of the token; of a wallet its address, in lower case.';
 comment on column kiln.identity.account_id is 'The account it leads to.';
 comment on column kiln.identity.created_at is 'When it was first used.';
+comment on column kiln.identity.identity_id is 'A number for clients: DELETE /me/identities/{id}.';
+
+-- An identity that was unlinked, or whose account was deleted: tokens that were issued before must not make a new account.
+create table kiln.identity_gone (
+    identity_hash bytea       primary key,
+    gone_at       timestamptz not null
+);
+comment on table kiln.identity_gone is 'Identities that led to an account once: a token of theirs from before that moment is refused, a newer one begins anew.';
+comment on column kiln.identity_gone.identity_hash is 'SHA-256 of issuer, a line feed and subject: nobody is named here.';
+comment on column kiln.identity_gone.gone_at is 'When it was unlinked or its account deleted, the last time.';
+
+-- What was said to be signed in a wallet: given once, taken once.
+create table kiln.nonce (
+    nonce_hash bytea       primary key,
+    expires_at timestamptz not null
+);
+create index nonce_expires_at_idx on kiln.nonce (expires_at);
+comment on table kiln.nonce is 'Nonces of wallet logins that nobody has used yet; only their hashes are kept.';
+comment on column kiln.nonce.nonce_hash is 'SHA-256 of the nonce.';
+comment on column kiln.nonce.expires_at is 'Until when a message that names it is taken.';
+
+-- How fast an account may go on: one narrow row for each that writes. Not logged: after a crash all begin with a full burst.
+create type kiln.rate_class as enum ('write', 'login');
+comment on type kiln.rate_class is 'What is counted: calls of the API that change something; sign-ins by wallet.';
+create unlogged table kiln.account_rate (
+    account_id bigint          not null references kiln.account on delete cascade,
+    class      kiln.rate_class not null,
+    free_at    timestamptz     not null,
+    primary key (account_id, class)
+) with (fillfactor = 50);
+comment on table kiln.account_rate is 'Rates of accounts (GCRA): see kiln.spend_rate() and the rates in kiln.config.';
+comment on column kiln.account_rate.account_id is 'Whose.';
+comment on column kiln.account_rate.class is 'Of what.';
+comment on column kiln.account_rate.free_at is 'When it would be as if nothing had been done; the further ahead, the less is left of the burst.';
+
+-- What operators did to accounts, and why: append-only.
+create type kiln.account_act_kind as enum ('role', 'suspend', 'unsuspend', 'grant');
+comment on type kiln.account_act_kind is 'What an operator can do to an account.';
+create table kiln.account_act (
+    account_act_id bigint generated always as identity primary key,
+    account_id     bigint                not null references kiln.account on delete cascade,
+    kind           kiln.account_act_kind not null,
+    details        jsonb                 not null default '{}',
+    reason         text,
+    made_by        bigint,
+    by_name        text                  not null default session_user,
+    at             timestamptz           not null default kiln.now()
+);
+create index account_act_account_id_idx on kiln.account_act (account_id, account_act_id);
+comment on table kiln.account_act is 'Every role, suspension and grant: who gave it, to whom, why. Append-only.';
+comment on column kiln.account_act.account_act_id is 'The key.';
+comment on column kiln.account_act.account_id is 'To whom.';
+comment on column kiln.account_act.kind is 'What.';
+comment on column kiln.account_act.details is 'The new role; the row of the ledger and its amount.';
+comment on column kiln.account_act.reason is 'Why.';
+comment on column kiln.account_act.made_by is 'The account of the operator; null: someone in psql.';
+comment on column kiln.account_act.by_name is 'The database role of the session.';
+comment on column kiln.account_act.at is 'When.';

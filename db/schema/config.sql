@@ -12,10 +12,18 @@ create table kiln.config (
     stream_ticket_ttl interval not null default '1 day',
     stray_keep        interval not null default '1 hour',
     public_url        text,
+    nonce_ttl         interval not null default '10 minutes',
+    session_ttl       interval not null default '1 day',
+    writes_per_minute int      default 1200,
+    writes_burst      int      not null default 600,
+    logins_per_minute int      default 10,
+    logins_burst      int      not null default 20,
     constraint config_one_row_check check (only_row),
     constraint config_lease_check check (lease between '1 second' and '10 minutes'),
     constraint config_positive_check check (task_grace > '0' and event_keep >= '1 hour' and attempt_keep >= '1 hour'
-        and link_ttl >= '1 minute' and upload_ttl >= '1 minute' and upload_max_bytes > 0 and stream_ticket_ttl >= '1 minute' and stray_keep > '0'),
+        and link_ttl >= '1 minute' and upload_ttl >= '1 minute' and upload_max_bytes > 0 and stream_ticket_ttl >= '1 minute' and stray_keep > '0'
+        and nonce_ttl between '1 minute' and '1 hour' and session_ttl between '1 minute' and '1 year'
+        and writes_per_minute > 0 and writes_burst > 0 and logins_per_minute > 0 and logins_burst > 0),
     constraint config_public_url_check check (public_url ~ '^https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$'),
     constraint config_currency_check check (currency ~ '^[A-Z]{3}$')
 );
@@ -34,6 +42,12 @@ comment on column kiln.config.stray_keep is 'A file in the store that no row nam
 comment on column kiln.config.currency is 'ISO 4217 code of the one currency in which prices are kept.';
 comment on column kiln.config.public_url is 'Where the world reaches this installation, without a slash at the end; null: providers are not asked for webhooks.';
 comment on column kiln.config.stream_ticket_ttl is 'A stream ticket lives at most this long, and never longer than the token it was made with.';
+comment on column kiln.config.nonce_ttl is 'How long a nonce for a wallet''s login may be used.';
+comment on column kiln.config.session_ttl is 'How long the token lives that a wallet''s login gives.';
+comment on column kiln.config.writes_per_minute is 'How many calls that change something an account may make for long, by all servers together; null: any number.';
+comment on column kiln.config.writes_burst is 'How many of them at once, after a rest.';
+comment on column kiln.config.logins_per_minute is 'How many sign-ins by wallet an account may make for long; null: any number.';
+comment on column kiln.config.logins_burst is 'How many of them at once, after a rest.';
 
 -- Random keys that no service role reads: functions sign and check with them.
 create table kiln.secret (

@@ -4,8 +4,8 @@
 create type kiln.event_type as enum (
     'job.queued', 'job.started', 'job.progress', 'job.cancelling', 'job.held', 'job.completed', 'job.failed', 'job.cancelled',
     'media.ready', 'media.rejected', 'message.created', 'message.delivered', 'message.read', 'message.edited', 'message.deleted',
-    'conversation.changed', 'notification', 'notification.read', 'billing.changed');
-comment on type kiln.event_type is 'What can happen, as the stream names it.';
+    'conversation.changed', 'notification', 'notification.read', 'billing.changed', 'session.ended');
+comment on type kiln.event_type is 'What can happen, as the stream names it. session.ended is for the servers: they close the account''s streams; no client sees it.';
 
 create table kiln.event (
     event_id   bigint          generated always as identity,

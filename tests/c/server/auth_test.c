@@ -54,7 +54,7 @@ static void a_second_look_needs_no_second_verification(void **state)
     for (int i = 0; i < 3; i++)
         assert_true(auth_identity(auth, token, 500, &identity, &expires_at, &err));
     assert_int_equal(auth_verifications(auth), 1);
-    assert_string_equal(identity, "{\"sub\":\"alice\",\"iss\":null,\"role\":\"user\"");
+    assert_string_equal(identity, "{\"sub\":\"alice\",\"iss\":null,\"iat\":0");
     assert_int_equal(expires_at, 1000);
     auth_close(auth);
 }
@@ -122,7 +122,7 @@ static void a_subject_cannot_add_members_to_the_context(void **state)
     make_token(token, "x\\\",\\\"role\\\":\\\"admin", 1000);
     assert_true(auth_identity(auth, token, 500, &identity, &expires_at, &err));
     assert_non_null(strstr(identity, "\\\",\\\"role"));
-    assert_non_null(strstr(identity, "\"role\":\"user\""));
+    assert_null(strstr(identity, "\"role\":\"admin\""));
     auth_close(auth);
 }
 

@@ -131,10 +131,16 @@ static void a_good_token_gives_its_claims(void **state)
     assert_string_equal(claims.iss, "joe");
     assert_int_equal(claims.expires_at, 2000000001);
     assert_true(claims.is_admin);
+    assert_true(claims.has_role);
     assert_true(verify(&plain_keys,
                        sign(SECRET, HS256, "{\"sub\":\"x\",\"exp\":2000000001,\"role\":\"root\"}"),
                        &claims));
     assert_false(claims.is_admin);
+    assert_true(claims.has_role);
+    assert_true(verify(
+        &plain_keys, sign(SECRET, HS256, "{\"sub\":\"x\",\"exp\":2000000001,\"iat\":1}"), &claims));
+    assert_false(claims.has_role); /* then the account's own role holds */
+    assert_int_equal(claims.issued_at, 1);
 }
 
 static void the_previous_secret_is_still_accepted_and_no_other(void **state)
