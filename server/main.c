@@ -17,6 +17,7 @@
 #include "bus.h"
 #include "call.h"
 #include "http.h"
+#include "instance.h"
 #include "log.h"
 #include "metrics.h"
 #include "server.h"
@@ -159,7 +160,7 @@ static void watch_drain(void *ctx)
     size_t          left    = http_requests(server->http);
 
     left += server->streams ? streams_count(server->streams) : 0;
-    if (left == 0) {
+    if (left == 0 && !instance_is_leaving(server->instance)) {
         loop_stop(server->loop);
         return;
     }
@@ -182,6 +183,7 @@ static void on_stop(void *ctx, int signo)
     server->is_draining     = true;
     program->drain_until_ms = base_now_ms() + DRAIN_MS;
     http_stop_accepting(server->http);
+    instance_leave(server->instance);
     if (server->streams)
         streams_drain(server->streams);
     watch_drain(program);
@@ -192,6 +194,7 @@ static void on_stop(void *ctx, int signo)
 static bool open_parts(struct program *program, const struct options *opt, struct err *err)
 {
     struct server    *server = &program->server;
+    int               port   = opt->port ? (int)opt->port : program->cfg.port;
     struct token_keys keys   = { program->cfg.jwt_secret, program->cfg.jwt_secret_previous,
                                  program->cfg.jwt_issuer, program->cfg.jwt_audience };
 
@@ -209,14 +212,15 @@ static bool open_parts(struct program *program, const struct options *opt, struc
         if (!server->bus)
             return false;
     }
-    server->http = http_open(server, opt->bind ? opt->bind : program->cfg.bind,
-                             opt->port ? (int)opt->port : program->cfg.port, err);
-    return server->http && loop_on_signal(server->loop, SIGTERM, on_stop, program, err)
+    server->http     = http_open(server, opt->bind ? opt->bind : program->cfg.bind, port, err);
+    server->instance = server->http ? instance_open(server, port, err) : NULL;
+    return server->instance && loop_on_signal(server->loop, SIGTERM, on_stop, program, err)
            && loop_on_signal(server->loop, SIGINT, on_stop, program, err);
 }
 
 static void close_parts(struct server *server)
 {
+    instance_close(server->instance);
     http_close(server->http);
     bus_close(server->bus);
     calls_close(server->calls);
@@ -258,7 +262,8 @@ static int check(struct program *program)
 {
     struct err err;
 
-    if (!calls_check(&program->server, &err) || !bus_check(&program->server, &err)) {
+    if (!calls_check(&program->server, &err) || !bus_check(&program->server, &err)
+        || !instance_check(&program->server, &err)) {
         log_fatal(PROGRAM, &err);
         return db_exit_code(&err);
     }

@@ -84,6 +84,11 @@ void metrics_stream_closed(struct metrics *metrics, enum frame_kind kind)
     metrics->streams[kind]--;
 }
 
+size_t metrics_streams(const struct metrics *metrics, enum frame_kind kind)
+{
+    return metrics->streams[kind];
+}
+
 void metrics_events_sent(struct metrics *metrics, size_t events)
 {
     metrics->events_sent += events;

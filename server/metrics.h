@@ -21,6 +21,8 @@ void metrics_request(struct metrics *metrics, const struct route *route, unsigne
 
 void metrics_stream_opened(struct metrics *metrics, enum frame_kind kind);
 void metrics_stream_closed(struct metrics *metrics, enum frame_kind kind);
+size_t metrics_streams(const struct metrics *metrics, enum frame_kind kind); /* open now */
+
 void metrics_events_sent(struct metrics *metrics, size_t events);
 void metrics_slow_reader_cut(struct metrics *metrics);
 void metrics_pump_read(struct metrics *metrics);

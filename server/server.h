@@ -21,6 +21,7 @@ struct server {
     struct store     *store;   /* NULL without ROLE_API */
     struct streams   *streams; /* NULL without ROLE_REALTIME */
     struct bus       *bus;     /* NULL without ROLE_REALTIME */
+    struct instance  *instance;
     struct webhooks  *webhooks;
     struct metrics   *metrics;
     bool              is_draining;

@@ -79,7 +79,7 @@ function victims_of({ name, program }) {
 const is_paid = name => /^guest|^runner\.(call|http|step|answer|poll|fetch|begin|send|submit|webhook)/.test(name);
 
 /** What comes once in the life of a program or a stream: not waited for. */
-const is_rare = /^db\.(connecting|starting|listening)|register|trash|strays|store\.unlinking|bus\.head|replaying|^runner\.(secrets|keys)/;
+const is_rare = /^db\.(connecting|starting|listening)|register|instance|trash|strays|store\.unlinking|bus\.head|replaying|^runner\.(secrets|keys)/;
 /** How a point is reached that the usual bustle does not reach by itself. */
 const provoke = [
     [/^runner\.keys/, world => world.kiln.psql(`update kiln.webhook_key set fetched_at = '-infinity'`).catch(() => {})],
