@@ -113,15 +113,15 @@ static void ask_register(struct instance *instance)
 
 static int64_t memory_kib(void)
 {
-    FILE *file  = fopen("/proc/self/statm", "re");
-    long  pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    char  line[128], *space = NULL;
 
     if (!file)
         return 0;
-    if (fscanf(file, "%*s %ld", &pages) != 1)
-        pages = 0;
+    if (fgets(line, sizeof(line), file)) /* all of its memory, then what is resident, in pages */
+        space = strchr(line, ' ');
     fclose(file);
-    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+    return space ? strtol(space, NULL, 10) * (sysconf(_SC_PAGESIZE) / 1024) : 0;
 }
 
 static void ask_beat(struct instance *instance)
@@ -132,7 +132,7 @@ static void ask_beat(struct instance *instance)
                                  (int64_t)metrics_streams(server->metrics, FRAME_WS),
                                  0,
                                  memory_kib(),
-                                 now > due ? (int64_t)(now - due) : 0,
+                          now > due ? (int64_t)(now - due) : 0,
                                  instance->database_ms };
     char           texts[6][24];
     const char    *params[7] = { instance->id };

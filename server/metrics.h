@@ -19,8 +19,8 @@ void            metrics_close(struct metrics *metrics);
 void metrics_request(struct metrics *metrics, const struct route *route, unsigned status,
                      uint64_t nanoseconds);
 
-void metrics_stream_opened(struct metrics *metrics, enum frame_kind kind);
-void metrics_stream_closed(struct metrics *metrics, enum frame_kind kind);
+void   metrics_stream_opened(struct metrics *metrics, enum frame_kind kind);
+void   metrics_stream_closed(struct metrics *metrics, enum frame_kind kind);
 size_t metrics_streams(const struct metrics *metrics, enum frame_kind kind); /* open now */
 
 void metrics_events_sent(struct metrics *metrics, size_t events);
