@@ -399,7 +399,7 @@ static const char *exec_config(struct tool *tool, const json_t *config)
 
 static const char *media_config(struct tool *tool, const json_t *config)
 {
-    static const char *const ops[] = { "prepare", "draw", "film", "speak", "finish" };
+    static const char *const ops[] = { "check", "prepare", "draw", "film", "speak", "finish" };
     const char              *op    = json_string_value(json_object_get(config, "op"));
 
     if (!read_memory(tool, config))
@@ -412,7 +412,7 @@ static const char *media_config(struct tool *tool, const json_t *config)
         if (strcmp(op, ops[i]) == 0)
             tool->argv[1] = arena_strdup(tool->arena, op);
     return tool->argv[1] ? NULL
-                         : "the stage's \"op\" is none of prepare, draw, film, speak, finish";
+                         : "the stage's \"op\" is none of check, prepare, draw, film, speak, finish";
 }
 
 static void start_with(struct task *task, const char *(*read_config)(struct tool *, const json_t *))

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct facts {
     char     key[STORE_KEY_CHARS + 1];
     char     content_type[128];
     char     sha256[65];
+    char     md5[32]; /* base64, as in Content-MD5; empty: not said */
     uint64_t bytes;
 };
 
@@ -42,6 +44,7 @@ static bool read_facts(const PGresult *result, struct facts *facts, struct err *
     copy_string(json, "storage_key", facts->key, sizeof(facts->key));
     copy_string(json, "content_type", facts->content_type, sizeof(facts->content_type));
     copy_string(json, "sha256", facts->sha256, sizeof(facts->sha256));
+    copy_string(json, "md5", facts->md5, sizeof(facts->md5));
     facts->bytes = (uint64_t)json_integer_value(json_object_get(json, "bytes"));
     json_decref(json);
     if (facts->content_type[0])
@@ -55,6 +58,7 @@ static bool read_facts(const PGresult *result, struct facts *facts, struct err *
 struct upload {
     struct facts         facts;
     struct store_writer *writer;
+    EVP_MD_CTX          *md5; /* NULL: nothing to compare with */
     unsigned char        head[SNIFF_BYTES];
     size_t               head_bytes;
     uint64_t             bytes;
@@ -66,6 +70,7 @@ static void upload_free(void *data)
     struct upload *upload = data;
 
     store_abandon(upload->writer); /* NULL once it was committed */
+    EVP_MD_CTX_free(upload->md5);
     free(upload);
 }
 
@@ -107,6 +112,11 @@ static void start_upload(struct request *r, const struct facts *facts)
     upload->facts  = *facts;
     r->data        = upload;
     r->data_free   = upload_free;
+    if (facts->md5[0]) {
+        upload->md5 = EVP_MD_CTX_new();
+        if (!upload->md5 || EVP_DigestInit_ex(upload->md5, EVP_md5(), NULL) != 1)
+            abort();
+    }
     upload->writer = store_create(r->server->store, &err);
     if (!upload->writer)
         fail_upload(r, &err);
@@ -145,10 +155,10 @@ static void put_begin(struct request *r)
         request_problem(r, &err);
 }
 
-static void invalid(struct err *err, const char *sentence)
+static void invalid(struct err *err, const char *field, const char *sentence)
 {
     err_set(err, "KN003", "%s", sentence);
-    snprintf(err->detail, sizeof(err->detail), "[{\"field\":\"/bytes\",\"message\":\"%s\"}]",
+    snprintf(err->detail, sizeof(err->detail), "[{\"field\":\"%s\",\"message\":\"%s\"}]", field,
              sentence);
 }
 
@@ -178,10 +188,11 @@ static void put_take(struct request *r, const char *data, size_t bytes)
     if (upload->bytes > (uint64_t)r->server->cfg->upload_max_bytes)
         err_set(&err, "H0413", "The file is larger than uploads may be.");
     else if (upload->facts.bytes && upload->bytes > upload->facts.bytes)
-        invalid(&err, "the file is larger than was announced");
+        invalid(&err, "/bytes", "the file is larger than was announced");
     else if (!head_agrees(upload, data, bytes, false))
         err_set(&err, "H0415", "The file does not begin like %s.", upload->facts.content_type);
-    else if (store_write(upload->writer, data, bytes, &err))
+    else if (store_write(upload->writer, data, bytes, &err)
+             && (!upload->md5 || EVP_DigestUpdate(upload->md5, data, bytes) == 1))
         return;
     fail_upload(r, &err);
 }
@@ -220,6 +231,21 @@ static const char *finish_body(struct request *r, const struct upload *upload)
     return text;
 }
 
+/* The sender said what the MD5 would be: bytes that were damaged on their way are not taken. */
+static bool md5_agrees(const struct upload *upload)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int  bytes = 0;
+    unsigned char text[64];
+
+    if (!upload->md5)
+        return true;
+    if (EVP_DigestFinal_ex(upload->md5, digest, &bytes) != 1)
+        return false;
+    EVP_EncodeBlock(text, digest, (int)bytes);
+    return strcmp((const char *)text, upload->facts.md5) == 0;
+}
+
 static void put_finish(struct request *r)
 {
     struct upload       *upload = r->data;
@@ -227,12 +253,17 @@ static void put_finish(struct request *r)
     struct err           err;
 
     if (upload->facts.bytes && upload->bytes != upload->facts.bytes) {
-        invalid(&err, "the file is smaller than was announced");
+        invalid(&err, "/bytes", "the file is smaller than was announced");
         fail_upload(r, &err);
         return;
     }
     if (!head_agrees(upload, NULL, 0, true)) {
         err_set(&err, "H0415", "The file does not begin like %s.", upload->facts.content_type);
+        fail_upload(r, &err);
+        return;
+    }
+    if (!md5_agrees(upload)) {
+        invalid(&err, "/md5", "the bytes that came have another MD5");
         fail_upload(r, &err);
         return;
     }

@@ -21,6 +21,7 @@ static const struct problem problems[] = {
     { "KN008", 403, "link_expired", "The link is forged or has expired", true, 0 },
     { "KN009", 401, "unauthorized", "Unauthorized", true, 0 },
     { "KN014", 409, "too_early", "It may still be answered", true, 0 },
+    { "KN016", 409, "quota_exceeded", "There is no room left", true, 0 },
     { "KN015", 409, "already_created", "It was made already", true, 0 },
 
     /* Values that do not parse: invalid text, encoding, date, number */

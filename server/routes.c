@@ -40,6 +40,11 @@ const struct route routes[] = {
       ROLE_API },
     { "PUT", V1 "/media/{id}", AUTH_SIGNED, &media_put, "finish_upload", 200, POOL_WRITE,
       ROLE_API },
+    { "POST", V1 "/uploads/{id}/complete", AUTH_USER, &call_sql, "complete_upload", 202, POOL_WRITE,
+      ROLE_API },
+    { "GET", V1 "/uploads/{id}", AUTH_USER, &call_sql, "get_upload", 200, POOL_READ, ROLE_API },
+    { "DELETE", V1 "/uploads/{id}", AUTH_USER, &call_sql, "delete_upload", 204, POOL_WRITE,
+      ROLE_API },
     { "GET", V1 "/media/{id}", AUTH_SIGNED, &media_get, "open_media", 200, POOL_READ, ROLE_API },
 
     /* People and chat */

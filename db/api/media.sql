@@ -1,25 +1,25 @@
--- Files: upload in two calls (a signed place, then the bytes), and signed links to read them. Bytes never come here: the server
--- writes them to the store and passes what it found.
-create or replace function kiln_api.create_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
-returns json
-language plpgsql security definer
+-- Files: upload in three calls (a signed place, the bytes, and that they are there), and signed links to read them. Bytes never
+-- come here: the server or the sender writes them to the store, and a task (pipeline upload) looks at them before anything may use them.
+create or replace function kiln.promise_upload(p_actor bigint, p_body text, p_is_direct boolean)
+returns kiln.media
+language plpgsql
 set search_path = ''
 as $$
 declare
     v_body     jsonb := kiln.parse_body(p_body);
-    v_errors   jsonb := kiln.unknown_fields(v_body, '{filename,content_type,bytes}');
+    v_errors   jsonb := kiln.unknown_fields(v_body, '{filename,content_type,bytes,md5}');
     v_type     text  := v_body ->> 'content_type';
     v_bytes    text  := v_body ->> 'bytes';
     v_name     text  := v_body ->> 'filename';
+    v_md5      text  := v_body ->> 'md5';
     v_most     bigint;
-    v_ttl      interval;
+    v_media    kiln.media;
     v_media_id bigint;
-    v_expires  bigint;
 begin
     perform kiln.require_actor(p_actor);
     v_media_id := kiln.begin_once(p_actor, 'create_upload', p_body);
-    select c.upload_max_bytes, c.upload_ttl into v_most, v_ttl from kiln.config c;
     if v_media_id is null then
+        select c.upload_max_bytes into v_most from kiln.config c;
         if v_name is null or v_name !~ '\S' or length(v_name) > 255 then
             v_errors := v_errors || kiln.field_error('/filename', 'must have 1 to 255 characters');
         end if;
@@ -30,22 +30,101 @@ begin
         if v_bytes is null or v_bytes !~ '^[0-9]{1,12}$' or v_bytes::bigint not between 1 and v_most then
             v_errors := v_errors || kiln.field_error('/bytes', 'must be a whole number from 1 to ' || v_most);
         end if;
+        if v_md5 is not null and v_md5 !~ '^[A-Za-z0-9+/]{21}[AQgw]==$' then
+            v_errors := v_errors || kiln.field_error('/md5', 'must be the MD5 of the bytes in base64, as in a Content-MD5 header');
+        end if;
         perform kiln.refuse_fields(v_errors);
-        insert into kiln.media (account_id, role, state, media_type, content_type, bytes, filename)
-        values (p_actor, 'input', 'uploading', split_part(v_type, '/', 1)::kiln.media_type, v_type, v_bytes::bigint, v_name)
+        perform kiln.require_room(p_actor, v_bytes::bigint);
+        insert into kiln.media (account_id, role, state, media_type, content_type, bytes, filename, md5, is_direct, incoming_key)
+        values (p_actor, 'input', 'uploading', split_part(v_type, '/', 1)::kiln.media_type, v_type, v_bytes::bigint, v_name, decode(v_md5, 'base64'),
+                p_is_direct, case when p_is_direct then kiln.random_key() end)
         returning media_id into v_media_id;
         perform kiln.end_once(p_actor, 'create_upload', v_media_id);
     end if;
-    v_expires := extract(epoch from kiln.now() + v_ttl)::bigint;
+    select m.* into v_media from kiln.media m where m.media_id = v_media_id;
+    if not found then
+        raise exception 'the upload that this Idempotency-Key made was deleted' using errcode = 'KN002';
+    end if;
+    return v_media;
+end
+$$;
+comment on function kiln.promise_upload(bigint, text, boolean) is
+'Checks what is announced ({filename, content_type, bytes, md5?}) and the account''s room, and makes the place for it. Runs as its caller: row-level security stands behind it.';
+
+create or replace function kiln_api.create_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_media   kiln.media := kiln.promise_upload(p_actor, p_body, false);
+    v_expires bigint     := extract(epoch from kiln.now() + (select c.upload_ttl from kiln.config c))::bigint;
+begin
     return json_build_object(
-        'media_id', v_media_id::text, 'method', 'PUT',
-        'url', format('/api/v1/media/%s?exp=%s&sig=%s', v_media_id, v_expires, kiln.sign_link(v_media_id, 'upload', v_expires)),
-        'headers', (select json_build_object('Content-Type', m.content_type) from kiln.media m where m.media_id = v_media_id),
-        'expires_at', kiln.render_time(to_timestamp(v_expires)));
+        'media_id', v_media.media_id::text, 'method', 'PUT',
+        'url', format('/api/v1/media/%s?exp=%s&sig=%s', v_media.media_id, v_expires, kiln.sign_link(v_media.media_id, 'upload', v_expires)),
+        'headers', kiln.upload_headers(v_media), 'expires_at', kiln.render_time(to_timestamp(v_expires)));
 end
 $$;
 comment on function kiln_api.create_upload(bigint, jsonb, jsonb, text) is
-'POST /uploads/presign: {filename, content_type, bytes} promises a place and signs the way to it; the URL binds size and type.';
+'POST /uploads/presign: {filename, content_type, bytes, md5?} promises a place and signs the way to it; the URL binds size, type and md5. KN016: no room.';
+
+create or replace function kiln_api.create_direct_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_media kiln.media := kiln.promise_upload(p_actor, p_body, true);
+    v_ttl   interval   := (select c.upload_ttl from kiln.config c);
+begin
+    if not v_media.is_direct or v_media.state <> 'uploading' then
+        raise exception 'the place that this Idempotency-Key promised is used already' using errcode = 'KN001';
+    end if;
+    return json_build_object(
+        'media_id', v_media.media_id::text, 'storage_key', v_media.incoming_key, 'bytes', v_media.bytes,
+        'headers', kiln.upload_headers(v_media), 'expires_s', extract(epoch from v_ttl)::int, 'expires_at', kiln.render_time(kiln.now() + v_ttl));
+end
+$$;
+comment on function kiln_api.create_direct_upload(bigint, jsonb, jsonb, text) is
+'POST /uploads/presign where media are kept in S3: the same, with the key under which the server signs a way past itself. KN001: a repeat, after the upload.';
+
+create or replace function kiln.upload_headers(p_media kiln.media)
+returns jsonb
+language sql stable
+set search_path = ''
+return jsonb_build_object('Content-Type', p_media.content_type)
+    || case when p_media.md5 is null then '{}' else jsonb_build_object('Content-MD5', encode(p_media.md5, 'base64')) end;
+comment on function kiln.upload_headers(kiln.media) is 'The headers that an upload must carry, besides its length.';
+
+create or replace function kiln.random_key()
+returns text
+language sql volatile security definer
+set search_path = ''
+return (select substr(r.hex, 1, 2) || '/' || substr(r.hex, 3) from (select encode(kiln.gen_random_bytes(16), 'hex') as hex) r);
+comment on function kiln.random_key() is 'A storage key: 32 random hex digits, as the store wants them.';
+
+create or replace function kiln.require_room(p_account_id bigint, p_bytes bigint)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_quota bigint;
+    v_used  bigint;
+begin
+    -- One at a time for an account, and counted in a later statement than the lock: fifty at once do not all see the same room.
+    perform pg_advisory_xact_lock(hashtextextended('kiln.media of ' || p_account_id, 0));
+    select coalesce(a.media_quota_bytes, c.media_quota_bytes) into v_quota from kiln.account a cross join kiln.config c where a.account_id = p_account_id;
+    select coalesce(sum(m.bytes), 0) into v_used from kiln.media m where m.account_id = p_account_id and m.state <> 'rejected';
+    if v_used + p_bytes > v_quota then
+        raise exception 'there is no room for % bytes: % of % are in use', p_bytes, v_used, v_quota
+            using errcode = 'KN016', hint = 'Delete uploads or generations.';
+    end if;
+end
+$$;
+comment on function kiln.require_room(bigint, bigint) is
+'Refuses (KN016) what would take an account beyond its quota of media; exact, however many ask at once. What is promised counts.';
 
 create or replace function kiln.find_upload(p_path jsonb, p_query jsonb)
 returns kiln.media
@@ -60,13 +139,13 @@ begin
     if not found then
         raise exception 'there is no such upload' using errcode = 'KN002';
     end if;
-    if v_media.state <> 'uploading' then
-        raise exception 'this upload is finished: what was checked is what is used' using errcode = 'KN001';
+    if v_media.state <> 'uploading' or v_media.incoming_key is not null then
+        raise exception 'the bytes of this upload have come: what was checked is what is used' using errcode = 'KN001';
     end if;
     return v_media;
 end
 $$;
-comment on function kiln.find_upload(jsonb, jsonb) is 'The upload a signed link leads to, locked. KN001: it is finished already; KN008: forged or expired link.';
+comment on function kiln.find_upload(jsonb, jsonb) is 'The upload a signed link leads to, locked. KN001: its bytes have come already; KN008: forged or expired link.';
 
 create or replace function kiln_api.begin_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -76,7 +155,7 @@ as $$
 declare
     v_media kiln.media := kiln.find_upload(p_path, p_query);
 begin
-    return json_build_object('content_type', v_media.content_type, 'bytes', v_media.bytes, 'storage_key', v_media.storage_key);
+    return json_build_object('content_type', v_media.content_type, 'bytes', v_media.bytes, 'md5', encode(v_media.md5, 'base64'));
 end
 $$;
 comment on function kiln_api.begin_upload(bigint, jsonb, jsonb, text) is 'PUT /media/{id}, before the bytes: what was announced.';
@@ -93,7 +172,7 @@ begin
 end
 $$;
 comment on function kiln_api.finish_upload(bigint, jsonb, jsonb, text) is
-'PUT /media/{id}, after the bytes: {storage_key, bytes, sha256, content_type} as the server found them. Returns the media, ready.';
+'PUT /media/{id}, after the bytes: {storage_key, bytes, sha256, content_type} as the server found them. Returns the media, still uploading: complete says go.';
 
 create or replace function kiln.store_upload(p_media_id bigint, p_found jsonb)
 returns json
@@ -104,15 +183,138 @@ declare
     v_media kiln.media;
 begin
     update kiln.media m
-       set state = 'ready', storage_key = p_found ->> 'storage_key', bytes = (p_found ->> 'bytes')::bigint, sha256 = decode(p_found ->> 'sha256', 'hex')
+       set incoming_key = p_found ->> 'storage_key', bytes = (p_found ->> 'bytes')::bigint, sha256 = decode(p_found ->> 'sha256', 'hex')
      where m.media_id = p_media_id and m.state = 'uploading'
     returning m.* into v_media;
-    insert into kiln.event (account_id, type, data) values (v_media.account_id, 'media.ready', jsonb_build_object('media_id', v_media.media_id::text));
-    perform kiln.ring(null);
     return kiln.render_media(v_media);
 end
 $$;
-comment on function kiln.store_upload(bigint, jsonb) is 'Records the file of an upload and tells of it.';
+comment on function kiln.store_upload(bigint, jsonb) is 'Records the bytes that came for an upload; nothing uses them before they are checked.';
+
+create or replace function kiln_api.complete_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_media_id bigint := kiln.parse_id(p_path ->> 'id');
+begin
+    perform kiln.require_actor(p_actor);
+    if not exists (select from kiln.media m where m.media_id = v_media_id and m.account_id = p_actor and m.role = 'input') then
+        raise exception 'there is no such upload' using errcode = 'KN002';
+    end if;
+    return kiln.check_upload(v_media_id);
+end
+$$;
+comment on function kiln_api.complete_upload(bigint, jsonb, jsonb, text) is
+'POST /uploads/{media_id}/complete: the bytes are there; a task looks at them. Returns the media: checking, and when it is asked again what became of them. KN001: no bytes have come.';
+
+create or replace function kiln_api.get_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+    v_media_id bigint := kiln.parse_id(p_path ->> 'id');
+begin
+    perform kiln.require_actor(p_actor);
+    if not exists (select from kiln.media m where m.media_id = v_media_id and m.account_id = p_actor and m.role = 'input') then
+        raise exception 'there is no such upload' using errcode = 'KN002';
+    end if;
+    return kiln.render_upload(v_media_id);
+end
+$$;
+comment on function kiln_api.get_upload(bigint, jsonb, jsonb, text) is 'GET /uploads/{media_id}: what became of it, for who has no stream. KN002: not there, or not yours.';
+
+create or replace function kiln.render_upload(p_media_id bigint)
+returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+    v_media kiln.media;
+begin
+    select m.* into v_media from kiln.media m where m.media_id = p_media_id;
+    return kiln.render_media(v_media);
+end
+$$;
+comment on function kiln.render_upload(bigint) is 'An upload, as its owner sees it. The caller has checked whose it is.';
+
+-- The job is the operator's (so its events are in nobody else's stream), its task's turn the uploader's (so that who sends
+-- ten thousand files does not keep the others waiting). As kiln.enqueue(), which knows one account for both.
+create or replace function kiln.check_upload(p_media_id bigint)
+returns json
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_media    kiln.media;
+    v_operator bigint := kiln.operator_account();
+    v_pipeline kiln.pipeline;
+    v_job_id   bigint;
+begin
+    select m.* into v_media from kiln.media m where m.media_id = p_media_id for no key update;
+    if not found then
+        raise exception 'there is no such upload' using errcode = 'KN002';
+    elsif v_media.state <> 'uploading' then
+        return kiln.render_media(v_media);
+    elsif v_media.incoming_key is null then
+        raise exception 'no bytes have come for this upload yet' using errcode = 'KN001', hint = 'Send them to the URL that POST /uploads/presign gave.';
+    end if;
+    select p.* into v_pipeline from kiln.pipeline p where p.name = 'upload';
+    insert into kiln.job (account_id, pipeline_version_id, stages, priority, kind, input)
+    values (v_operator, v_pipeline.pipeline_version_id, v_pipeline.stages, 2, 'upload',
+            jsonb_build_object('upload', p_media_id::text, 'content_type', v_media.content_type, 'bytes', v_media.bytes))
+    returning job_id into v_job_id;
+    insert into kiln.task_ready (task_id, job_id, account_id, vt, pipeline_version_id, queue_id, priority, stage)
+    select kiln.task_id(v_job_id, 1), v_job_id, v_media.account_id,
+           coalesce((select r.vt from kiln.task_ready r
+                      where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = v_media.account_id and r.vt > f.next_vt
+                      order by r.vt desc limit 1), f.next_vt) + 1,
+           v_pipeline.pipeline_version_id, v_pipeline.queue_id, 2, 1
+      from kiln.floor f
+     where f.queue_id = v_pipeline.queue_id and f.priority = 2;
+    insert into kiln.event (account_id, job_id, version, type) values (v_operator, v_job_id, 1, 'job.queued');
+    update kiln.media m set state = 'checking', check_job_id = v_job_id where m.media_id = p_media_id returning m.* into v_media;
+    if exists (select from kiln.sleeper) then
+        perform kiln.ring(array[v_pipeline.queue_id]);
+    end if;
+    return kiln.render_media(v_media);
+end
+$$;
+comment on function kiln.check_upload(bigint) is
+'Has a runner look at what was sent: a job of the pipeline upload, the operator''s. Once: the rendered media, as they are now. KN001: no bytes have come.';
+
+create or replace function kiln_api.delete_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_media_id bigint := kiln.parse_id(p_path ->> 'id');
+begin
+    perform kiln.require_actor(p_actor);
+    if not exists (select from kiln.media m where m.media_id = v_media_id and m.account_id = p_actor and m.role = 'input' and m.job_id is null) then
+        raise exception 'there is no such upload' using errcode = 'KN002';
+    end if;
+    if exists (select from kiln.job j where j.account_id = p_actor and j.finished_at is null and j.input -> 'media' ? v_media_id::text) then
+        raise exception 'a job that has not ended uses this upload' using errcode = 'KN001', hint = 'Cancel the job, or wait for its end.';
+    end if;
+    perform kiln.remove_upload(p_actor, v_media_id);
+    return null;
+end
+$$;
+comment on function kiln_api.delete_upload(bigint, jsonb, jsonb, text) is
+'DELETE /uploads/{media_id}: the row, and (by a runner, within seconds) its files. KN001: a job that has not ended uses it.';
+
+create or replace function kiln.remove_upload(p_account_id bigint, p_media_id bigint)
+returns void
+language sql security definer
+set search_path = ''
+as $$
+    delete from kiln.media m where m.media_id = p_media_id and m.account_id = p_account_id and m.job_id is null
+$$;
+comment on function kiln.remove_upload(bigint, bigint) is 'Deletes an upload of this account.';
 
 create or replace function kiln_api.open_media(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

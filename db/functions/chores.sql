@@ -87,6 +87,9 @@ begin
     delete from kiln.nonce n where n.expires_at < kiln.now();
     delete from kiln.account_rate r where r.free_at < kiln.now() - interval '1 hour';
     delete from kiln.media m where m.state = 'uploading' and m.created_at < kiln.now() - (select c.upload_ttl from kiln.config c) - interval '1 hour';
+    delete from kiln.job j
+     where j.account_id = (select i.account_id from kiln.identity i where i.issuer = 'kiln' and i.subject = 'operator')
+       and j.kind = 'upload' and j.finished_at < kiln.now() - interval '7 days';
     delete from kiln.stray_webhook w where w.at < kiln.now() - interval '7 days';
     delete from kiln.runner r where r.ended_at < kiln.now() - interval '7 days';
     update kiln.instance i set ended_at = kiln.now(), ended_why = 'dead' where i.ended_at is null and i.beat_at < kiln.now() - interval '1 minute';
@@ -94,4 +97,4 @@ begin
     delete from kiln.sleeper s where s.wants_bus and not exists (select from pg_catalog.pg_stat_activity a where 'bus:' || a.pid = s.name);
 end
 $$;
-comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, runners and servers that ended a week ago, stray webhooks.';
+comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, checks of uploads that ended a week ago, runners and servers that ended a week ago, stray webhooks.';

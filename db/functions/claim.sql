@@ -32,7 +32,8 @@ begin
     return query
     select t.task_id, t.fence, t.job_id, t.queue_id::int, t.stage::int, s.name, t.attempts + 1, s.handler, s.config,
            i.input,
-           case when i.input -> 'media' <> '[]' then kiln.media_files(j.account_id, i.input -> 'media') else '[]' end,
+           case when i.input -> 'media' <> '[]' then kiln.media_files(j.account_id, i.input -> 'media')
+                when i.input ? 'upload' then kiln.incoming_files(t.job_id, i.input ->> 'upload') else '[]' end,
            (extract(epoch from s.time_limit) * 1000)::int
       from kiln.task_running t
      cross join lateral (select j.account_id, j.input from kiln.job j where j.job_id = t.job_id limit 1) j
@@ -73,6 +74,8 @@ begin
     end if;
     if v_input -> 'media' <> '[]' then
         v_media := kiln.media_files((select j.account_id from kiln.job j where j.job_id = v_job_id), v_input -> 'media');
+    elsif v_input ? 'upload' then
+        v_media := kiln.incoming_files(v_job_id, v_input ->> 'upload');
     end if;
     select s.name, s.handler, s.config, s.time_limit into v_name, v_handler, v_config, v_limit
       from kiln.stage s

@@ -22,14 +22,18 @@ declare
     v_job_id     bigint;
     v_account_id bigint;
     v_media_id   bigint;
+    v_upload     text;
 begin
-    select j.job_id, j.account_id into v_job_id, v_account_id
+    select j.job_id, j.account_id, case when j.kind = 'upload' then j.input ->> 'upload' end into v_job_id, v_account_id, v_upload
       from kiln.task t
       join kiln.job j using (job_id)
      where t.task_id = p_task_id and t.fence = p_fence and t.state = 'running'
        for no key update of t;
     if not found then
         perform kiln.refuse_stale(p_task_id, p_fence);
+    end if;
+    if v_upload is not null then
+        return kiln.accept_upload(v_upload::bigint, v_job_id, p_media);
     end if;
     select m.media_id into v_media_id from kiln.media m where m.storage_key = p_media ->> 'storage_key' and m.job_id = v_job_id;
     if found then
@@ -48,6 +52,77 @@ comment on function kiln_runner.put_media(bigint, bigint, jsonb) is
 'Records a file that a task made and that is durable in the store already: {"storage_key", "thumbnail_key", "role" (work|output),
 "media_type", "content_type", "bytes", "sha256" (hex), "width", "height", "duration_ms"}. Returns its id; the
 same file again returns the same id. KN010: no longer this runner''s.';
+
+-- What a check found good takes the place of what was sent: from here on it is this file that is used, and the one that was
+-- looked at. Ready at once, in the transaction that names the file; a check that is claimed once more has nothing left to do.
+create or replace function kiln.accept_upload(p_media_id bigint, p_job_id bigint, p_media jsonb)
+returns bigint
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_media kiln.media;
+begin
+    select m.* into v_media from kiln.media m where m.media_id = p_media_id and m.check_job_id = p_job_id for no key update;
+    if not found then
+        raise exception 'the upload % is gone', p_media_id using errcode = 'KN002';
+    end if;
+    if v_media.storage_key = p_media ->> 'storage_key' then
+        return p_media_id;      -- the answer to an earlier call was lost with its link
+    elsif v_media.state <> 'checking' then
+        raise exception 'the upload % is %', p_media_id, v_media.state using errcode = 'KN001';
+    end if;
+    insert into kiln.trash (storage_key) values (v_media.incoming_key) on conflict do nothing;
+    update kiln.media m
+       set state = 'ready', incoming_key = null, storage_key = f.storage_key, thumbnail_key = f.thumbnail_key, content_type = f.content_type,
+           media_type = f.media_type, bytes = f.bytes, sha256 = decode(f.sha256, 'hex'), width = f.width, height = f.height, duration_ms = f.duration_ms
+      from jsonb_to_record(p_media) as f (media_type kiln.media_type, content_type text, bytes bigint, sha256 text, width int, height int,
+                                          duration_ms bigint, storage_key text, thumbnail_key text)
+     where m.media_id = p_media_id;
+    insert into kiln.event (account_id, type, data) values (v_media.account_id, 'media.ready', jsonb_build_object('media_id', p_media_id::text));
+    perform kiln.ring(null);
+    return p_media_id;
+end
+$$;
+comment on function kiln.accept_upload(bigint, bigint, jsonb) is
+'The checked file of an upload: it is ready, what was sent goes to the trash, and the log says so. KN002: deleted meanwhile; KN001: it is not being checked.';
+
+create or replace function kiln.reject_upload(p_job_id bigint, p_media_id bigint, p_reason text)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_account_id bigint;
+begin
+    insert into kiln.trash (storage_key)
+    select m.incoming_key from kiln.media m where m.media_id = p_media_id and m.check_job_id = p_job_id and m.state = 'checking'
+    on conflict do nothing;
+    update kiln.media m
+       set state = 'rejected', reason = coalesce(p_reason, 'The file could not be checked.'), incoming_key = null, sha256 = null
+     where m.media_id = p_media_id and m.check_job_id = p_job_id and m.state = 'checking'
+    returning m.account_id into v_account_id;
+    if found then
+        insert into kiln.event (account_id, type, data)
+        values (v_account_id, 'media.rejected', jsonb_build_object('media_id', p_media_id::text, 'reason', coalesce(p_reason, 'The file could not be checked.')));
+    end if;
+end
+$$;
+comment on function kiln.reject_upload(bigint, bigint, text) is
+'The end of a check that found a file bad, or could not be made: rejected, with the reason; the bytes go to the trash, and the log says so.';
+
+create or replace function kiln.incoming_files(p_job_id bigint, p_media_id text)
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+    select coalesce(jsonb_agg(jsonb_build_object(
+               'media_id', m.media_id::text, 'storage_key', m.incoming_key, 'content_type', m.content_type, 'media_type', m.media_type,
+               'bytes', m.bytes, 'width', null, 'height', null, 'duration_ms', null)), '[]')
+      from kiln.media m
+     where m.media_id = case when p_media_id ~ '^[0-9]{1,18}$' then p_media_id::bigint end and m.check_job_id = p_job_id and m.state = 'checking'
+$$;
+comment on function kiln.incoming_files(bigint, text) is 'The file that a check is to look at, as media_files() gives files; none where that is done already.';
 
 create or replace function kiln_runner.trash(p_limit int default 100)
 returns table (storage_key text)
@@ -90,6 +165,7 @@ begin
      where f.age_s > extract(epoch from v_keep)
        and not exists (select from kiln.media m where m.storage_key = f.storage_key)
        and not exists (select from kiln.media m where m.thumbnail_key = f.storage_key)
+       and not exists (select from kiln.media m where m.incoming_key = f.storage_key)
        and not exists (select from kiln.trash t where t.storage_key = f.storage_key);
 end
 $$;

@@ -63,10 +63,11 @@ begin
         'bytes', p_media.bytes, 'sha256', encode(p_media.sha256, 'hex'), 'width', p_media.width, 'height', p_media.height,
         'duration_ms', p_media.duration_ms,
         'url', case when p_media.state = 'ready' then kiln.media_link(p_media.media_id) end,
-        'thumbnail_url', case when p_media.thumbnail_key is not null then kiln.media_link(p_media.media_id, 'thumbnail') end);
+        'thumbnail_url', case when p_media.thumbnail_key is not null then kiln.media_link(p_media.media_id, 'thumbnail') end)
+        || case when p_media.reason is null then '{}' else jsonb_build_object('reason', p_media.reason) end;
 end
 $$;
-comment on function kiln.render_media(kiln.media) is 'Media, as clients see it.';
+comment on function kiln.render_media(kiln.media) is 'Media, as clients see it; reason only where they were rejected.';
 
 create or replace function kiln.render_media_list(p_account_id bigint, p_ids jsonb)
 returns jsonb

@@ -51,7 +51,7 @@ grant execute on all functions in schema kiln_runner to kiln_worker;
 -- What stands behind the API: it may read what its policies show, and calls functions of the owner to change anything.
 grant usage on schema kiln, kiln_api to kiln_definer;
 grant select on kiln.job, kiln.media, kiln.model, kiln.provider, kiln.config to kiln_definer;
-grant insert (account_id, role, state, media_type, content_type, bytes, filename) on kiln.media to kiln_definer;
+grant insert (account_id, role, state, media_type, content_type, bytes, filename, md5, is_direct, incoming_key) on kiln.media to kiln_definer;
 grant select (pipeline_id, name) on kiln.pipeline to kiln_definer;
 grant select on kiln.conversation, kiln.member, kiln.message, kiln.block, kiln.notification, kiln.announcement to kiln_definer;
 grant select (invite_id, account_id, conversation_id, expires_at, revoked_at, created_at) on kiln.invite to kiln_definer;
@@ -64,7 +64,8 @@ grant execute on function
     kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint),
     kiln.cancel_job(bigint), kiln.retry_job(bigint, text, text, text), kiln.delete_job(bigint),
     kiln.retry_as_asked(bigint, text, bigint, text), kiln.render_job_for_admin(kiln.job), kiln.held_job_ids(bigint, int), kiln.render_weather(smallint),
-    kiln.find_upload(jsonb, jsonb), kiln.store_upload(bigint, jsonb), kiln.find_media(bigint, text, jsonb),
+    kiln.find_upload(jsonb, jsonb), kiln.store_upload(bigint, jsonb), kiln.promise_upload(bigint, text, boolean), kiln.upload_headers(kiln.media), kiln.random_key(), kiln.require_room(bigint, bigint),
+    kiln.check_upload(bigint), kiln.render_upload(bigint), kiln.remove_upload(bigint, bigint), kiln.find_media(bigint, text, jsonb),
     kiln.make_ticket(bigint, timestamptz),
     kiln.render_person(bigint), kiln.visible_until(bigint), kiln.find_people(bigint, text, int), kiln.may_meet(bigint, bigint), kiln.account_of(jsonb, bigint),
     kiln.render_message(kiln.message), kiln.render_conversation(kiln.conversation, bigint), kiln.see_conversation(jsonb), kiln.see_message(jsonb),

@@ -14,7 +14,9 @@ create table kiln.account (
     deleted_at   timestamptz,
     cleared_at   timestamptz,
     day_cap_micros bigint,
+    media_quota_bytes bigint,
     created_at   timestamptz not null default kiln.now(),
+    constraint account_media_quota_check check (media_quota_bytes >= 0),
     constraint account_day_cap_check check (day_cap_micros >= 0),
     constraint account_handle_check check (handle ~ '^[a-z0-9_]{3,30}$'),
     constraint account_display_name_check check (length(display_name) between 1 and 80 and display_name ~ '\S' and display_name !~ '[\x01-\x1f\x7f]'),
@@ -35,6 +37,7 @@ comment on column kiln.account.deleted_at is 'When its owner deleted it. The row
 comment on column kiln.account.cleared_at is 'When the last of what it owned was gone: a running paid call is waited for.';
 comment on column kiln.account.is_suspended is 'A suspended account is refused at every call.';
 comment on column kiln.account.day_cap_micros is 'The most that calls for it may cost in a day (UTC), by estimate until they are settled; null: no cap.';
+comment on column kiln.account.media_quota_bytes is 'How many bytes of media it may have; null: kiln.config.media_quota_bytes.';
 comment on column kiln.account.created_at is 'When the account was first seen.';
 
 create index account_handle_prefix_idx on kiln.account (handle text_pattern_ops);

@@ -4,8 +4,8 @@
 -- No foreign keys from here to model and pipeline_version: each would lock a row that every enqueue shares
 -- (multixacts under load). Their rows are never deleted while a job names them; the triggers of db/triggers/ see to it.
 -- kiln.enqueue() is the way in: it writes the job, its first task and the event.
-create type kiln.job_kind as enum ('generation', 'tryon', 'staging');
-comment on type kiln.job_kind is 'Which product asked for it.';
+create type kiln.job_kind as enum ('generation', 'tryon', 'staging', 'upload');
+comment on type kiln.job_kind is 'Which product asked for it. upload: the check of a file that was sent in; the operator''s, and in nobody''s lists.';
 
 create table kiln.job (
     job_id              bigint generated always as identity primary key,

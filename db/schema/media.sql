@@ -1,8 +1,8 @@
 -- Stored files. A row commits only after its file is durable, and a file is removed only after its row: every row has its file.
 create type kiln.media_role as enum ('input', 'work', 'output');
 comment on type kiln.media_role is 'input: uploaded; work: made by a stage for the next; output: a result.';
-create type kiln.media_state as enum ('uploading', 'ready', 'rejected');
-comment on type kiln.media_state is 'uploading: a place was promised, no file yet.';
+create type kiln.media_state as enum ('uploading', 'checking', 'ready', 'rejected');
+comment on type kiln.media_state is 'uploading: a place was promised; checking: the bytes are said to be there, and a task looks at them; ready: may be used; rejected: may not, and why stands in reason.';
 
 create table kiln.media (
     media_id      bigint generated always as identity primary key,
@@ -19,15 +19,25 @@ create table kiln.media (
     duration_ms   bigint,
     storage_key   text unique,
     thumbnail_key text unique,
+    incoming_key  text unique,
+    is_direct     boolean          not null default false,
+    md5           bytea,
+    check_job_id  bigint,
+    reason        text,
     filename      text,
     created_at    timestamptz      not null default kiln.now(),
+    constraint media_checking_has_job_check check (state <> 'checking' or (incoming_key is not null and check_job_id is not null)),
+    constraint media_rejected_has_reason_check check ((state = 'rejected') = (reason is not null)),
+    constraint media_md5_check check (octet_length(md5) = 16),
+    constraint media_incoming_key_check check (incoming_key ~ '^[0-9a-f]{2}/[0-9a-f]{30}$'),
     constraint media_ready_has_file_check check (state <> 'ready' or (storage_key is not null and sha256 is not null)),
     constraint media_sha256_check check (octet_length(sha256) = 32),
     constraint media_bytes_check check (bytes >= 0),
     constraint media_storage_key_check check (storage_key ~ '^[0-9a-f]{2}/[0-9a-f]{30}$'),
     constraint media_thumbnail_key_check check (thumbnail_key ~ '^[0-9a-f]{2}/[0-9a-f]{30}$')
 );
-create index media_account_id_idx on kiln.media (account_id, media_id);
+create index media_account_id_idx on kiln.media (account_id, media_id) include (bytes);
+create index media_uploading_idx on kiln.media (created_at) where state = 'uploading';
 create index media_job_id_idx on kiln.media (job_id) where job_id is not null;
 comment on table kiln.media is 'A stored file with its facts. Deleting a row hands its file to kiln.trash.';
 comment on column kiln.media.media_id is 'The key; sent to clients as a decimal string.';
@@ -38,12 +48,17 @@ comment on column kiln.media.state is 'Whether there is a file behind it yet.';
 comment on column kiln.media.media_type is 'image, video or audio.';
 comment on column kiln.media.content_type is 'Its MIME type, as found in the bytes.';
 comment on column kiln.media.bytes is 'Its size; for one that is uploading, the size that was announced.';
-comment on column kiln.media.sha256 is 'Of the bytes.';
+comment on column kiln.media.sha256 is 'Of the bytes; of an upload that is not checked yet, of those that came (null where they went past the server).';
 comment on column kiln.media.width is 'Pixels, as shown (after EXIF orientation).';
 comment on column kiln.media.height is 'Pixels, as shown.';
 comment on column kiln.media.duration_ms is 'Milliseconds, of video and audio.';
 comment on column kiln.media.storage_key is 'Where the store keeps it.';
 comment on column kiln.media.thumbnail_key is 'Where the store keeps its small picture.';
+comment on column kiln.media.incoming_key is 'Where the store keeps the bytes as they were sent, until they are checked: nothing uses them but the check.';
+comment on column kiln.media.is_direct is 'Whether the bytes are sent to the store itself (S3), past the server.';
+comment on column kiln.media.md5 is 'What the sender said of the bytes; who takes them compares.';
+comment on column kiln.media.check_job_id is 'The job of the pipeline upload that checks, or checked, what was sent.';
+comment on column kiln.media.reason is 'Why it was rejected, as a sentence for its owner.';
 comment on column kiln.media.filename is 'What the uploader called it; shown, never used as a path.';
 comment on column kiln.media.created_at is 'When the row was made.';
 

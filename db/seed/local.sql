@@ -34,6 +34,12 @@ begin
            as s (position, name, config, queue, time_limit)
       join kiln.queue q on q.name = s.queue;
 
+    -- What is sent in is looked at before anything may use it.
+    v_version := kiln.new_pipeline_version('upload');
+    insert into kiln.stage (pipeline_version_id, position, name, handler, config, queue_id, time_limit)
+    select v_version, 1, 'check', 'media', '{"op": "check", "max_pixels": 100000000, "max_duration_s": 600}', q.queue_id, interval '5 minutes'
+      from kiln.queue q where q.name = 'local';
+
     -- The first thing one tries: it logs its input and hands it on.
     v_version := kiln.new_pipeline_version('log');
     insert into kiln.stage (pipeline_version_id, position, name, handler, queue_id)
@@ -43,6 +49,7 @@ $$;
 update kiln.pipeline set description = 'Pictures by libvips.' where name = 'local/image';
 update kiln.pipeline set description = 'Films of pictures by ffmpeg.' where name = 'local/video';
 update kiln.pipeline set description = 'Speech by espeak-ng.' where name = 'local/audio';
+update kiln.pipeline set description = 'Checks what people send in: type, size, pixels, duration, whether it decodes; turns pictures upright and strips what the camera noted.' where name = 'upload';
 update kiln.pipeline set description = 'Logs its input: select kiln.enqueue(''log'', ''{"hello": "world"}'');' where name = 'log';
 
 insert into kiln.model (name, provider_id, pipeline_id, media_type, title, description, tags, is_default, example, params_schema)

@@ -192,13 +192,16 @@ begin
 
     if v_cold then
         for v_move in
-            select n.job_id, o.state as from_state, n.state as to_state
+            select n.job_id, o.state as from_state, n.state as to_state, n.kind, n.input, n.error_message
               from new_rows n
               join old_rows o on o.job_id = n.job_id
              where o.state <> n.state
         loop
             if v_move.to_state in ('cancelling', 'cancelled', 'failed') then
                 perform kiln.cancel_waiting_tasks(v_move.job_id);
+                if v_move.kind = 'upload' and v_move.to_state <> 'cancelling' then
+                    perform kiln.reject_upload(v_move.job_id, (v_move.input ->> 'upload')::bigint, v_move.error_message);
+                end if;
             elsif v_move.from_state = 'held' and v_move.to_state = 'running' then
                 update kiln.task t set state = 'ready'
                  where t.state = 'held' and t.task_id between kiln.task_id(v_move.job_id, 0) and kiln.task_id(v_move.job_id, 99, 99);

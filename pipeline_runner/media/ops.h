@@ -1,5 +1,5 @@
 /*
- * ops: the five ops of the tool protocol. Each reads a request and gives the answer for stdout, or NULL with *fault.
+ * ops: the six ops of the tool protocol. Each reads a request and gives the answer for stdout, or NULL with *fault.
  */
 #ifndef MEDIA_OPS_H
 #define MEDIA_OPS_H
@@ -10,6 +10,7 @@
 #include "picture.h"
 #include "request.h"
 
+json_t *op_check(struct request *request, struct fault *fault);
 json_t *op_prepare(struct request *request, struct fault *fault);
 json_t *op_draw(struct request *request, struct fault *fault);
 json_t *op_film(struct request *request, struct fault *fault);

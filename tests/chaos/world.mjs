@@ -7,13 +7,11 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alive, Kiln, pause, Program, request, until } from '../e2e/lib.mjs';
 import { Failpoints } from './failpoints.mjs';
+import { plain_png } from '../fakes/media.mjs';
 import { Paid } from './paid.mjs';
 import { Proxy } from './proxy.mjs';
 
 export const LEASE_S = 4;       // an idle runner beats each 2 s
-
-// 1 x 1, grey: what people upload.
-const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==', 'base64');
 
 /** Numbers that a seed determines (mulberry32). */
 export function random_of(seed) {
@@ -208,11 +206,13 @@ export class World {
         }
     }
     async send_file() {
-        const bytes = Buffer.concat([png, Buffer.from(String(this.random()))]);
+        const bytes = plain_png(Buffer.from(String(this.random())));
         const place = await this.ann.call('POST', '/uploads/presign', { filename: 'dot.png', content_type: 'image/png', bytes: bytes.length }, { ms: 4000 });
         if (place.status !== 201) return;
         const sent = await request(this.kiln.url, place.json.method, place.json.url, { headers: { ...place.json.headers, 'Content-Length': bytes.length }, body: bytes, ms: 4000 });
-        if (sent.status === 200) this.uploads.set(sent.json.id, createHash('sha256').update(bytes).digest('hex'));
+        if (sent.status !== 200) return;
+        this.uploads.set(sent.json.id, createHash('sha256').update(bytes).digest('hex'));
+        await this.ann.call('POST', `/uploads/${sent.json.id}/complete`, undefined, { ms: 4000 });
     }
     async remove() {
         const ended = (await this.ann.call('GET', '/generations?state=completed&limit=10&type=image', undefined, { ms: 4000 })).json?.items ?? [];
@@ -279,11 +279,11 @@ export class World {
     }
     async check_files() {
         const { kiln } = this, found = [];
-        const rows = await this.rows(`select media_id, storage_key, thumbnail_key, bytes, encode(sha256, 'hex') as sha256 from kiln.media where storage_key is not null`);
+        const rows = await this.rows(`select media_id, coalesce(storage_key, incoming_key) as storage_key, thumbnail_key, incoming_key, bytes, encode(sha256, 'hex') as sha256 from kiln.media where coalesce(storage_key, incoming_key) is not null`);
         const trash = new Set((await this.rows('select storage_key from kiln.trash')).map(row => row.storage_key));
         const known = new Set(trash);
         for (const row of rows) {
-            for (const key of [row.storage_key, row.thumbnail_key]) if (key) {
+            for (const key of [row.storage_key, row.thumbnail_key, row.incoming_key]) if (key) {
                 known.add(key);
                 if (!fs.existsSync(path.join(kiln.media, key))) found.push(`media ${row.media_id} has no file ${key}`);
             }

@@ -9,7 +9,7 @@ import { begin, request, root } from './lib.mjs';
 describe('chat', () => {
     let kiln, ann, bob, eve, api, realtime, ids, talk;
     before(async () => {
-        kiln = await begin();
+        kiln = await begin({ runners: 1 });
         [ann, bob, eve] = ['ann', 'bob', 'eve'].map(name => kiln.user(name));
         ids = await Promise.all([ann, bob, eve].map(user => user.account()));
         for (const [i, name] of ['ann', 'bob', 'eve'].entries()) await kiln.psql(`update kiln.account set handle = 'e2e_${name}' where account_id = ${ids[i]}`);

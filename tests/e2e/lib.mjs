@@ -481,13 +481,27 @@ export class User {
         return this.account_id;
     }
     stream(options) { return new Stream(this.kiln, { token: this.token, ...options }); }
-    /** Presigns and sends a file; its media id. */
-    async upload(filename, content_type, bytes) {
+    /** Presigns and sends a file, says that it is there, and waits for its check; the media, ready or rejected. */
+    async sent(filename, content_type, bytes, ms = 30000) {
         const place = await this.call('POST', '/uploads/presign', { filename, content_type, bytes: bytes.length });
         if (place.status !== 201) throw new Error(`presign: ${place.status} ${place.text}`);
         const sent = await request(this.kiln.url, place.json.method, place.json.url, { headers: { ...place.json.headers, 'Content-Length': bytes.length }, body: bytes });
         if (sent.status !== 200) throw new Error(`upload: ${sent.status} ${sent.text}`);
-        return sent.json.id;
+        const answer = await this.call('POST', `/uploads/${place.json.media_id}/complete`);
+        if (answer.status !== 202) throw new Error(`complete: ${answer.status} ${answer.text}`);
+        return this.checked(place.json.media_id, ms);
+    }
+    /** The end of an upload's check, as who has no stream learns of it: by asking again. A runner is needed. */
+    async checked(media_id, ms = 30000) {
+        let media;
+        await until(`the check of media ${media_id}`, async () => (media = await this.get(`/uploads/${media_id}`)).state !== 'checking', ms);
+        return media;
+    }
+    /** The same for a file that is good; its media id. */
+    async upload(filename, content_type, bytes, ms) {
+        const media = await this.sent(filename, content_type, bytes, ms);
+        if (media.state !== 'ready') throw new Error(`upload: ${media.state}: ${media.reason}`);
+        return media.id;
     }
 }
 

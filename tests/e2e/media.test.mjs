@@ -300,7 +300,7 @@ describe('media', () => {
         const put = (to, body, headers = {}) => request(kiln.url, 'PUT', to.url, { headers: { ...to.headers, 'Content-Length': body.length, ...headers }, body });
         const picture = make_png(32, 32, checkered);
 
-        test('of 64 MiB is taken in constant memory, and comes back bit for bit', { timeout: 60000 }, async () => {
+        test('of 64 MiB is taken in constant memory, bit for bit', { timeout: 60000 }, async () => {
             const size = 64 << 20;
             const big = randomBytes(size);
             picture.copy(big, 0, 0, 64);
@@ -309,11 +309,9 @@ describe('media', () => {
             const before_it = peak();
             const answer = await put(to, big);
             assert.equal(answer.status, 200, answer.text);
-            assert.equal(answer.json.state, 'ready');
-            assert.equal(answer.json.bytes, size);
-            assert.equal(answer.json.sha256, sha256(big));
-            const back = await fetch_file(answer.json.url);
-            assert.ok(back.bytes.equals(big));
+            assert.deepEqual([answer.json.state, answer.json.bytes, answer.json.sha256, answer.json.url], ['uploading', size, sha256(big), null], 'taken, and not to be used yet');
+            const key = await kiln.value(`select incoming_key from kiln.media where media_id = ${to.media_id}`);
+            assert.equal(sha256(fs.readFileSync(path.join(kiln.media, key))), sha256(big));
             const grown = peak() - before_it;
             assert.ok(isSanitized || grown < 6 << 20, `the server's memory grew by ${grown >> 10} KiB`);
         });
@@ -355,14 +353,85 @@ describe('media', () => {
             await until('the half file to go', () => more_than(files).length === 0);
             assert.equal((await put(to, big)).status, 200);
         });
-        test('of a file that is no picture inside fails the job with a reason, not the runner', async () => {
-            const broken = Buffer.concat([picture.subarray(0, 60), randomBytes(400)]);
-            const id = await ann.upload('broken.png', 'image/png', broken);
-            const job = await ann.finished((await ann.make({ type: 'image', prompt: 'x', media: [id] })).id);
-            assert.equal(job.state, 'failed');
-            assert.equal(job.error.code, 'invalid');
-            assert.ok(job.error.message.length > 5);
-            assert.equal(job.attempts, 1, 'trying again would change nothing');
+        test('of a file that is no picture inside is rejected with the reason, and no job takes it', async () => {
+            const files = stored();
+            const media = await ann.sent('broken.png', 'image/png', Buffer.concat([picture.subarray(0, 60), randomBytes(400)]));
+            assert.deepEqual([media.state, media.url, media.thumbnail_url], ['rejected', null, null]);
+            assert.match(media.reason, /^the PNG file /);
+            const { data } = await stream.sees('media.rejected', e => e.event === 'media.rejected' && e.data.media_id === media.id);
+            assert.equal(data.reason, media.reason);
+            const answer = await ann.call('POST', '/generate', { type: 'image', prompt: 'x', media: [media.id] });
+            assert.deepEqual([answer.status, answer.json.errors[0].field], [422, '/media/0']);
+            await until('its bytes to go', () => more_than(files).length === 0, 30000);
+        });
+        test('is no input before its check, which is asked for by complete', async () => {
+            const to = await place('image/png', picture.length);
+            const early = await ann.call('POST', `/uploads/${to.media_id}/complete`);
+            assert.deepEqual([early.status, early.json.code], [409, 'state_conflict'], 'no bytes have come');
+            assert.equal((await put(to, picture)).status, 200);
+            assert.equal((await ann.call('POST', '/generate', { type: 'image', prompt: 'x', media: [to.media_id] })).status, 422);
+            assert.equal((await kiln.user('bob').call('POST', `/uploads/${to.media_id}/complete`)).status, 404);
+            const first = await ann.call('POST', `/uploads/${to.media_id}/complete`);
+            assert.deepEqual([first.status, first.json.state], [202, 'checking']);
+            const media = await ann.checked(to.media_id);
+            assert.deepEqual([media.state, media.sha256, media.width, media.height], ['ready', sha256(picture), 32, 32], 'a picture without a note comes out as it went in');
+            assert.ok((await fetch_file(media.thumbnail_url)).status === 200 && (await fetch_file(media.url)).bytes.equals(picture));
+            assert.equal((await ann.make({ type: 'image', prompt: 'x', media: [media.id] })).media[0].state, 'ready');
+        });
+        test('loses what the camera noted, and lies upright', async () => {
+            const exif = path.join(folder, 'exif.jpg');
+            await tool('ffmpeg', ['-v', 'error', '-y', '-f', 'lavfi', '-i', 'color=red:size=64x32', '-frames:v', '1', exif]);
+            const jpeg = fs.readFileSync(exif);
+            for (const orientation of [1, 6]) {
+                // One IFD: Orientation, and a GPS IFD with the latitude's sign.
+                const ifd = Buffer.alloc(8 + 2 + 24 + 4 + 2 + 12 + 4);
+                ifd.write('II*\0', 0, 'latin1'); ifd.writeUInt32LE(8, 4); ifd.writeUInt16LE(2, 8);
+                ifd.writeUInt16LE(0x0112, 10); ifd.writeUInt16LE(3, 12); ifd.writeUInt32LE(1, 14); ifd.writeUInt16LE(orientation, 18);
+                ifd.writeUInt16LE(0x8825, 22); ifd.writeUInt16LE(4, 24); ifd.writeUInt32LE(1, 26); ifd.writeUInt32LE(38, 30);
+                ifd.writeUInt16LE(1, 38); ifd.writeUInt16LE(1, 40); ifd.writeUInt16LE(2, 42); ifd.writeUInt32LE(2, 44); ifd.write('N', 48, 'latin1');
+                const body = Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), ifd, Buffer.from('taken at home')]);
+                const head = Buffer.from([0xff, 0xe1, 0, 0]);
+                head.writeUInt16BE(body.length + 2, 2);
+                const media = await ann.sent('photo.jpg', 'image/jpeg', Buffer.concat([jpeg.subarray(0, 2), head, body, jpeg.subarray(2)]));
+                assert.deepEqual([media.state, media.width, media.height], ['ready', ...(orientation === 6 ? [32, 64] : [64, 32])], media.reason);
+                const kept = (await fetch_file(media.url)).bytes;
+                assert.ok(!kept.includes('Exif') && !kept.includes('home'), 'not a word of the camera');
+                const { streams } = await probe(kept, 'jpg');
+                assert.deepEqual([streams[0].width, streams[0].height], [media.width, media.height]);
+            }
+        });
+        test('of a film keeps its pictures and its sound, and nothing of where it was made', async () => {
+            const file = path.join(folder, 'noted.mp4');
+            await tool('ffmpeg', ['-v', 'error', '-y', '-f', 'lavfi', '-i', 'testsrc=size=64x64:rate=10:duration=2', '-f', 'lavfi', '-i', 'sine=duration=2', '-c:v', 'libx264', '-pix_fmt', 'yuv420p',
+                '-c:a', 'aac', '-metadata', 'location=+52.5200+013.4050/', '-metadata', 'comment=taken at home', '-movflags', 'use_metadata_tags', file]);
+            const bytes = fs.readFileSync(file);
+            assert.ok(bytes.includes('+52.5200'));
+            const media = await ann.sent('film.mp4', 'video/mp4', bytes);
+            assert.deepEqual([media.state, media.width, media.height], ['ready', 64, 64], media.reason);
+            const kept = (await fetch_file(media.url)).bytes;
+            assert.ok(!kept.includes('+52.5200') && !kept.includes('home'));
+            assert.deepEqual((await probe(kept, 'mp4')).streams.map(s => s.codec_name), ['h264', 'aac']);
+        });
+        test('with an MD5 is taken only if the bytes have it', async () => {
+            const md5 = createHash('md5').update(picture).digest('base64');
+            const presign = async said => (await ann.call('POST', '/uploads/presign', { filename: 'a.png', content_type: 'image/png', bytes: picture.length, md5: said })).json;
+            const wrong = await put(await presign(createHash('md5').update('other').digest('base64')), picture);
+            assert.deepEqual([wrong.status, wrong.json.errors[0].field], [422, '/md5']);
+            const to = await presign(md5);
+            assert.equal(to.headers['Content-MD5'], md5);
+            assert.equal((await put(to, picture)).status, 200);
+        });
+        test('beyond the quota is refused, exactly, however many ask at once; deleting makes room', async () => {
+            const carl = kiln.user('carl'), account = await carl.account();
+            await kiln.psql(`update kiln.account set media_quota_bytes = ${picture.length * 3} where account_id = ${account}`);
+            const wish = { filename: 'a.png', content_type: 'image/png', bytes: picture.length };
+            const answers = await Promise.all(Array.from({ length: 12 }, () => carl.call('POST', '/uploads/presign', wish)));
+            assert.deepEqual(answers.map(a => a.status).sort(), [...Array(3).fill(201), ...Array(9).fill(409)]);
+            assert.equal(answers.find(a => a.status === 409).json.code, 'quota_exceeded');
+            const { media_id } = answers.find(a => a.status === 201).json;
+            assert.equal((await ann.call('DELETE', `/uploads/${media_id}`)).status, 404);
+            assert.equal((await carl.call('DELETE', `/uploads/${media_id}`)).status, 204);
+            assert.equal((await carl.call('POST', '/uploads/presign', wish)).status, 201);
         });
     });
 

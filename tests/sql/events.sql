@@ -131,6 +131,9 @@ select fixture.run('a', $$ select kiln_api.create_upload(kiln_api.act_as('{"sub"
 select fixture.run('a', format($$ select kiln_api.finish_upload(null, %L, %L, %L)::text $$, jsonb_build_object('id', u ->> 'media_id'),
        jsonb_build_object('exp', substring(u ->> 'url' from 'exp=([0-9]+)'), 'sig', substring(u ->> 'url' from 'sig=([0-9a-f]+)')),
        jsonb_build_object('storage_key', 'bc/000000000000000000000000000000', 'bytes', 5, 'sha256', repeat('0', 64), 'content_type', 'image/png'))) from (select :'upload'::jsonb as u) x \g /dev/null
+select fixture.run('a', format($$ select kiln_api.complete_upload(kiln_api.act_as('{"sub": "bus ann"}'), %L, '{}', null)::text $$, jsonb_build_object('id', :'upload'::jsonb ->> 'media_id'))) \g /dev/null
+select fixture.run('a', format($$ select kiln.accept_upload(m.media_id, m.check_job_id, '{"storage_key": "bc/000000000000000000000000000001", "media_type": "image", "content_type": "image/png", "bytes": 5, "sha256": "%s"}')::text
+                                    from kiln.media m where m.media_id = %s $$, repeat('0', 64), :'upload'::jsonb ->> 'media_id')) \g /dev/null
 select fixture.run('a', format('insert into kiln.event (account_id, type, data) values (%s, %L, %L)', :ann, 'notification', '{"text": "Hello."}')) \g /dev/null
 select pg_temp.pump() \g /dev/null
 select is((select (data ->> 'media_id', data -> 'media' ->> 'state', data -> 'media' ->> 'id')::text from seen where type = 'media.ready'), (:'upload'::jsonb ->> 'media_id', 'ready', :'upload'::jsonb ->> 'media_id')::text,
@@ -139,6 +142,7 @@ select is((select data - 'at' from seen where type = 'notification'), '{"type": 
 select fixture.run('a', format('delete from kiln.media where media_id = %s', :'upload'::jsonb ->> 'media_id')) \g /dev/null
 select is((select r.data::jsonb ? 'media' from kiln_api.bus_replay(:ann, :'start', (select h."position" from head h order by batch desc limit 1), 1000) r where r.type = 'media.ready'), false,
           'and when it is gone, without them');
+select fixture.run('a', $$ select kiln.cancel_job(job_id)::text from kiln.job where kind = 'upload' $$), fixture.run('a', $$ delete from kiln.job where kind = 'upload' $$) \g /dev/null
 
 -- The pump falls asleep ----------------------------------------------------------------------------------------------------
 
