@@ -55,7 +55,11 @@ static const struct variable variables[] = {
       "X-API-Key of administration, at least 32 bytes; empty: none" },
 
     /* Media and streams */
-    { "KILN_MEDIA", TEXT, AT(media), "", 0, 0, "file:/absolute/folder; empty: KILN_HOME/media" },
+    { "KILN_MEDIA", TEXT, AT(media), "", 0, 0, "file:/absolute/folder or s3://bucket?endpoint=…&region=…; empty: KILN_HOME/media" },
+    { "KILN_S3_ACCESS_KEY", SECRET, AT(s3_access_key), "", 0, 0,
+      "of the bucket; empty: AWS_ACCESS_KEY_ID" },
+    { "KILN_S3_SECRET_KEY", SECRET, AT(s3_secret_key), "", 0, 0,
+      "of the bucket; empty: AWS_SECRET_ACCESS_KEY" },
     { "KILN_UPLOAD_MAX_BYTES", INT64, AT(upload_max_bytes), "67108864", 1, INT64_C(1) << 40,
       "largest upload, bytes" },
     { "KILN_MAX_STREAMS", INT, AT(max_streams), "19000", 1, 1000000,

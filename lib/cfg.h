@@ -28,7 +28,7 @@ struct cfg {
     const char *jwt_audience;
     const char *jwks_url;
     const char *admin_key;
-    const char *media;
+    const char *media, *s3_access_key, *s3_secret_key;
     int         log_level;  /* enum log_level */
     int         log_format; /* enum cfg_log_format */
     const char *public_url;

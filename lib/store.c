@@ -1,5 +1,5 @@
 /*
- * store: a folder of media files; see store.h for what it promises.
+ * store: a folder of media files, or a bucket; see store.h for what it promises.
  */
 #include "store.h"
 
@@ -14,13 +14,20 @@
 #include <unistd.h>
 
 #include "failpoint.h"
+#include "s3.h"
 
 #define TEMPORARY          "tmp"
 #define LITTER_SECONDS     86400
 #define WRITE_BEHIND_BYTES (1u << 20)
 
 struct store {
-    int dir_fd;
+    int        dir_fd; /* of a bucket: where files without a name are made */
+    struct s3 *s3;     /* NULL: a folder */
+
+    /* Of a bucket: where the last list of it ended, since one cannot leave out the first n. */
+    unsigned listed_folder;
+    size_t   listed;
+    char     listed_key[STORE_KEY_CHARS + 1];
 };
 
 struct store_writer {
@@ -81,17 +88,34 @@ static bool make_folders(const char *path, struct err *err)
     return ok;
 }
 
+static struct store *open_bucket(const char *url, struct err *err)
+{
+    struct store *store = calloc(1, sizeof(*store));
+    const char   *tmp   = getenv("TMPDIR");
+
+    if (!store)
+        abort();
+    tmp           = tmp && tmp[0] == '/' ? tmp : "/tmp";
+    store->dir_fd = open(tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (store->dir_fd < 0)
+        err_errno(err, "open folder", tmp);
+    else
+        store->s3 = s3_open(url, err);
+    if (store->s3)
+        return store;
+    store_close(store);
+    return NULL;
+}
+
 struct store *store_open(const char *url, struct err *err)
 {
     const char   *path = url + 5;
     struct store *store;
 
-    if (strncmp(url, "s3:", 3) == 0) {
-        err_set(err, "F0000", "KILN_MEDIA: s3:// is not built yet, use file:/absolute/folder");
-        return NULL;
-    }
+    if (strncmp(url, "s3://", 5) == 0)
+        return open_bucket(url, err);
     if (strncmp(url, "file:", 5) != 0 || path[0] != '/') {
-        err_set(err, "F0000", "KILN_MEDIA must be file:/absolute/folder");
+        err_set(err, "F0000", "KILN_MEDIA must be file:/absolute/folder or s3://bucket?endpoint=…");
         return NULL;
     }
     if (strncmp(path, "//", 2) == 0) /* file:///dir is the same folder */
@@ -121,10 +145,34 @@ void store_close(struct store *store)
         return;
     if (store->dir_fd >= 0)
         close(store->dir_fd);
+    s3_close(store->s3);
     free(store);
 }
 
+bool store_is_remote(const struct store *store)
+{
+    return store->s3;
+}
+
+static bool check_key(const char *key, struct err *err)
+{
+    if (store_key_is_valid(key))
+        return true;
+    err_set(err, "XX000", "not a storage key: %.60s", key);
+    return false;
+}
+
 /* ---- writing ---- */
+
+/* A file that goes with its descriptor. */
+static int nameless(struct store *store, struct err *err)
+{
+    int fd = openat(store->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        err_errno(err, "create", "a temporary file");
+    return fd;
+}
 
 struct store_writer *store_create(struct store *store, struct err *err)
 {
@@ -136,7 +184,8 @@ struct store_writer *store_create(struct store *store, struct err *err)
     strcpy(writer->part, TEMPORARY "/");
     base_random_hex(writer->part + sizeof(TEMPORARY), 32);
     writer->sha256 = EVP_MD_CTX_new();
-    writer->fd = openat(store->dir_fd, writer->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    writer->fd = store->s3 ? openat(store->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600)
+                           : openat(store->dir_fd, writer->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     if (writer->fd < 0 || !writer->sha256
         || EVP_DigestInit_ex(writer->sha256, EVP_sha256(), NULL) != 1) {
         err_errno(err, "create", writer->part);
@@ -152,7 +201,8 @@ void store_abandon(struct store_writer *writer)
         return;
     if (writer->fd >= 0) {
         close(writer->fd);
-        unlinkat(writer->store->dir_fd, writer->part, 0);
+        if (!writer->store->s3)
+            unlinkat(writer->store->dir_fd, writer->part, 0);
     }
     EVP_MD_CTX_free(writer->sha256);
     free(writer);
@@ -246,6 +296,23 @@ static bool settle(struct store *store, const char *part, const char *key)
     return ok;
 }
 
+static bool commit_as(struct store_writer *writer, const char *key, const char *sha256, struct err *err)
+{
+    bool ok;
+
+    FAILPOINT("store.syncing");
+    if (writer->store->s3) {
+        ok = s3_put(writer->store->s3, key, writer->fd, writer->bytes, sha256, err);
+    } else {
+        ok = fsync(writer->fd) == 0 && settle(writer->store, writer->part, key);
+        if (!ok)
+            err_errno(err, "store", key);
+    }
+    if (ok)
+        FAILPOINT("store.stored");
+    return ok;
+}
+
 bool store_commit(struct store_writer *writer, struct stored *stored, struct err *err)
 {
     bool ok;
@@ -253,19 +320,14 @@ bool store_commit(struct store_writer *writer, struct stored *stored, struct err
     random_key(stored->key);
     stored->bytes = writer->bytes;
     finish_sha256(writer->sha256, stored->sha256);
-    FAILPOINT("store.syncing");
-    ok = fsync(writer->fd) == 0 && settle(writer->store, writer->part, stored->key);
-    if (!ok)
-        err_errno(err, "store", stored->key);
-    else
-        FAILPOINT("store.stored");
+    ok = commit_as(writer, stored->key, stored->sha256, err);
     /* After the rename the temporary name is gone, so this closes and frees; after a failure it
      * also removes. */
     store_abandon(writer);
     return ok;
 }
 
-bool store_put_fd(struct store *store, int fd, struct stored *stored, struct err *err)
+static struct store_writer *write_all_of(struct store *store, int fd, struct err *err)
 {
     struct store_writer *writer = store_create(store, err);
     char                 buffer[65536];
@@ -273,30 +335,83 @@ bool store_put_fd(struct store *store, int fd, struct stored *stored, struct err
     ssize_t              n;
 
     if (!writer)
-        return false;
+        return NULL;
     while ((n = pread(fd, buffer, sizeof(buffer), at)) > 0) {
         if (!store_write(writer, buffer, (size_t)n, err)) {
             store_abandon(writer);
-            return false;
+            return NULL;
         }
         at += n;
     }
     if (n < 0) {
         err_errno(err, "read", "the file to store");
         store_abandon(writer);
-        return false;
+        return NULL;
     }
-    return store_commit(writer, stored, err);
+    return writer;
+}
+
+bool store_put_fd(struct store *store, int fd, struct stored *stored, struct err *err)
+{
+    struct store_writer *writer = write_all_of(store, fd, err);
+
+    return writer && store_commit(writer, stored, err);
+}
+
+bool store_put_as(struct store *store, const char *key, int fd, const char *sha256, struct err *err)
+{
+    struct store_writer *writer;
+    char                 found[65];
+    bool                 ok;
+
+    if (!check_key(key, err))
+        return false;
+    writer = write_all_of(store, fd, err);
+    if (!writer)
+        return false;
+    finish_sha256(writer->sha256, found);
+    ok = strcmp(found, sha256) == 0;
+    if (!ok)
+        err_set(err, "22023", "the file %s has another SHA-256 than it ought to", key);
+    ok = ok && commit_as(writer, key, found, err);
+    store_abandon(writer);
+    return ok;
+}
+
+/* ---- for others ---- */
+
+char *store_presign_put(struct store *store, const char *key, const char *content_type, const char *content_md5, uint64_t bytes,
+                        unsigned expires_s)
+{
+    struct s3_presign wish = { .method = "PUT", .key = key, .content_type = content_type, .content_md5 = content_md5, .bytes = bytes,
+                               .at = base_unix_seconds(), .expires_s = expires_s };
+
+    return store->s3 ? s3_presign(store->s3, &wish) : NULL;
+}
+
+/* Signed as of the last full ten minutes, so that a browser that asks again finds what it has. */
+char *store_presign_get(struct store *store, const char *method, const char *key, const char *content_type, unsigned expires_s)
+{
+    int64_t           now  = base_unix_seconds();
+    struct s3_presign wish = { .method = method, .key = key, .content_type = content_type, .at = now - now % 600, .expires_s = expires_s + 600 };
+
+    return store->s3 ? s3_presign(store->s3, &wish) : NULL;
 }
 
 /* ---- reading and removing ---- */
 
-static bool check_key(const char *key, struct err *err)
+static int download(struct store *store, const char *key, uint64_t *bytes, struct err *err)
 {
-    if (store_key_is_valid(key))
-        return true;
-    err_set(err, "XX000", "not a storage key: %.60s", key);
-    return false;
+    struct stat st;
+    int         fd = nameless(store, err);
+
+    if (fd >= 0 && s3_get(store->s3, key, fd, 0, err) && fstat(fd, &st) == 0) {
+        *bytes = (uint64_t)st.st_size;
+        return fd;
+    }
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 int store_read(struct store *store, const char *key, uint64_t *bytes, struct err *err)
@@ -306,6 +421,8 @@ int store_read(struct store *store, const char *key, uint64_t *bytes, struct err
 
     if (!check_key(key, err))
         return -1;
+    if (store->s3)
+        return download(store, key, bytes, err);
     fd = openat(store->dir_fd, key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT) {
         err_set(err, "58P01", "the file %s is gone", key);
@@ -321,16 +438,71 @@ int store_read(struct store *store, const char *key, uint64_t *bytes, struct err
     return fd;
 }
 
-bool store_unlink(struct store *store, const char *key, struct err *err)
+bool store_head(struct store *store, const char *key, uint64_t *bytes, struct err *err)
 {
+    int fd;
+
     if (!check_key(key, err))
         return false;
+    if (store->s3)
+        return s3_head(store->s3, key, bytes, err);
+    fd = store_read(store, key, bytes, err);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+bool store_unlink(struct store *store, const char *key, struct err *err)
+{
+    struct err ignored;
+
+    if (!check_key(key, err ? err : &ignored))
+        return false;
     FAILPOINT("store.unlinking");
+    if (store->s3)
+        return s3_delete(store->s3, key, err ? err : &ignored);
     if (unlinkat(store->dir_fd, key, 0) < 0 && errno != ENOENT) {
         err_errno(err, "remove", key);
         return false;
     }
     return true;
+}
+
+struct listing {
+    struct store  *store;
+    store_file_fn *on_file;
+    void          *ctx;
+    size_t         told;
+};
+
+static void on_object(void *ctx, const char *key, int64_t age_s, uint64_t bytes)
+{
+    struct listing *listing = ctx;
+
+    (void)bytes;
+    if (!store_key_is_valid(key))
+        return;
+    snprintf(listing->store->listed_key, sizeof(listing->store->listed_key), "%.33s", key);
+    listing->on_file(listing->ctx, key, age_s);
+    listing->told++;
+}
+
+/* Goes on behind the last key that was told of this folder; whoever begins in the middle of another begins anew. */
+static size_t list_bucket(struct store *store, unsigned folder, size_t skip, size_t most, store_file_fn *on_file, void *ctx)
+{
+    struct listing listing = { store, on_file, ctx, 0 };
+    struct err     ignored;
+    char           prefix[4];
+    bool           goes_on = skip > 0 && store->listed_folder == folder && store->listed == skip;
+    char           after[STORE_KEY_CHARS + 1];
+
+    snprintf(prefix, sizeof(prefix), "%02x/", folder & 0xffu);
+    snprintf(after, sizeof(after), "%s", store->listed_key);
+    if (!s3_list(store->s3, prefix, goes_on ? after : NULL, most < 1000 ? most : 1000, on_object, &listing, &ignored))
+        return 0;
+    store->listed_folder = folder;
+    store->listed        = (goes_on ? skip : 0) + listing.told;
+    return listing.told;
 }
 
 size_t store_list(struct store *store, unsigned folder, size_t skip, size_t most,
@@ -343,6 +515,8 @@ size_t store_list(struct store *store, unsigned folder, size_t skip, size_t most
     struct stat    st;
     size_t         told = 0;
 
+    if (store->s3)
+        return list_bucket(store, folder, skip, most, on_file, ctx);
     snprintf(name, sizeof name, "%02x", folder & 0xffu);
     fd  = openat(store->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     dir = fd >= 0 ? fdopendir(fd) : NULL;

@@ -1,6 +1,11 @@
 /*
- * store: media files under one folder (KILN_MEDIA=file:/abs/dir).
+ * store: media files, in one folder (KILN_MEDIA=file:/abs/dir) or in a bucket (s3://bucket?…, see s3.h), behind one interface.
  *
+ * In a bucket objects appear whole by themselves; a writer gathers the bytes in a file without a name (TMPDIR) and sends them at
+ * its commit, and a reader is given such a file. Both wait for the network: the server's loop does neither (it signs URLs), a
+ * runner's does it in child processes wherever a file may be large. store_is_remote() tells.
+ *
+ * In a folder:
  * A file appears under its key whole and durable or not at all: temporary file, sha256 while
  * writing, fsync, rename, fsync of the folder. Keys are random: 32 hex digits as `ab/cdef…` (2,
  * slash, 30), so a folder has at most 256 children and nothing of a person's wording reaches the
@@ -27,10 +32,11 @@ struct stored {
     uint64_t bytes;
 };
 
-/* Makes the folder where it is missing; sweeps temporary files older than a day. s3:// is refused
- * (F0000). */
+/* Makes the folder where it is missing; sweeps temporary files older than a day. Of a bucket nothing is asked. */
 struct store *store_open(const char *url, struct err *err);
 void          store_close(struct store *store);
+
+bool store_is_remote(const struct store *store);
 
 /* Exactly the form above, lower case. */
 bool store_key_is_valid(const char *key);
@@ -46,6 +52,19 @@ MUST_CHECK bool store_put_fd(struct store *store, int fd, struct stored *stored,
 
 /* A descriptor for reading (close it), or -1. ENOENT is 58P01. */
 int store_read(struct store *store, const char *key, uint64_t *bytes, struct err *err);
+
+/* Of a remote store, malloc'ed: a URL under which somebody else may send exactly these bytes (content_md5: base64, or NULL), or
+ * read them (method GET or HEAD), for so long. NULL: the store is a folder. */
+char *store_presign_put(struct store *store, const char *key, const char *content_type, const char *content_md5, uint64_t bytes,
+                        unsigned expires_s);
+char *store_presign_get(struct store *store, const char *method, const char *key, const char *content_type, unsigned expires_s);
+
+/* Whether it is there and how large; 58P01. */
+MUST_CHECK bool store_head(struct store *store, const char *key, uint64_t *bytes, struct err *err);
+
+/* A whole file under a key that is known: for moving from store to store. sha256 as it ought to be; bytes that have another are
+ * not stored. One that is there already is replaced. */
+MUST_CHECK bool store_put_as(struct store *store, const char *key, int fd, const char *sha256, struct err *err);
 
 /* One of the 256 folders, 0 to 255: each file's key and age in seconds, `skip` of them left out, at most `most` told; how many
  * were told. The folder need not exist. */

@@ -53,6 +53,70 @@ static bool read_facts(const PGresult *result, struct facts *facts, struct err *
     return false;
 }
 
+static void fail(struct request *r, const char *sqlstate, const char *sentence)
+{
+    struct err err;
+
+    err_set(&err, sqlstate, "%s", sentence);
+    request_problem(r, &err);
+}
+
+/* ---- POST /uploads/presign ---- */
+
+/* What SQL says of the place, with the way to it: signed here, since the keys of the bucket are no matter of the database. */
+static char *direct_answer(struct store *store, const json_t *place)
+{
+    const json_t *headers = json_object_get(place, "headers");
+    char         *url     = store_presign_put(store, json_string_value(json_object_get(place, "storage_key")),
+                                              json_string_value(json_object_get(headers, "Content-Type")),
+                                              json_string_value(json_object_get(headers, "Content-MD5")),
+                                              (uint64_t)json_integer_value(json_object_get(place, "bytes")),
+                                              (unsigned)json_integer_value(json_object_get(place, "expires_s")));
+    json_t *answer = json_pack("{s:O, s:s, s:s, s:O, s:O}", "media_id", json_object_get(place, "media_id"), "method", "PUT",
+                               "url", url, "headers", headers, "expires_at", json_object_get(place, "expires_at"));
+    char   *text   = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+
+    json_decref(answer);
+    free(url);
+    return text;
+}
+
+static void on_direct_reply(void *ctx, PGresult *result, const struct err *err)
+{
+    struct request      *r     = ctx;
+    json_t              *place = err ? NULL : json_loads(PQgetvalue(result, 0, 0), 0, NULL);
+    char                *text  = place ? direct_answer(r->server->store, place) : NULL;
+    struct MHD_Response *response;
+
+    FAILPOINT("server.upload.signed");
+    if (err) {
+        request_problem(r, err);
+    } else if (!text) {
+        fail(r, "XX000", "SQL gave no place for the upload");
+    } else {
+        response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+        MHD_add_response_header(response, "Content-Type", "application/json");
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+        request_answer(r, r->route->status, response);
+    }
+    json_decref(place);
+    PQclear(result);
+}
+
+static void presign_finish(struct request *r)
+{
+    struct err err;
+
+    if (!store_is_remote(r->server->store))
+        call_route(r, r->body);
+    else if (call_request(r, CALL_STATEMENT(CALL_DIRECT_UPLOAD), POOL_WRITE, r->body, on_direct_reply, &err))
+        request_suspend(r);
+    else
+        request_problem(r, &err);
+}
+
+const struct handler media_presign = { .finish = presign_finish };
+
 /* ---- PUT ---- */
 
 struct upload {
@@ -72,14 +136,6 @@ static void upload_free(void *data)
     store_abandon(upload->writer); /* NULL once it was committed */
     EVP_MD_CTX_free(upload->md5);
     free(upload);
-}
-
-static void fail(struct request *r, const char *sqlstate, const char *sentence)
-{
-    struct err err;
-
-    err_set(&err, sqlstate, "%s", sentence);
-    request_problem(r, &err);
 }
 
 static void fail_upload(struct request *r, const struct err *err)
@@ -354,6 +410,20 @@ static void send_not_modified(struct request *r, const struct facts *facts, cons
     request_answer(r, 304, response);
 }
 
+#define DIRECT_S 3600 /* how long a link to the bucket lives at least */
+
+/* The bucket answers ranges and conditions itself. The way there may be kept half as long as it leads somewhere. */
+static void redirect(struct request *r, const struct facts *facts)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    char *url = store_presign_get(r->server->store, r->method, facts->key, facts->content_type, DIRECT_S);
+
+    MHD_add_response_header(response, "Location", url);
+    MHD_add_response_header(response, "Cache-Control", "private, max-age=1800");
+    free(url);
+    request_answer(r, 307, response);
+}
+
 static void open_file(struct request *r, const struct facts *facts)
 {
     char       etag[68];
@@ -362,6 +432,10 @@ static void open_file(struct request *r, const struct facts *facts)
     int        fd;
 
     snprintf(etag, sizeof(etag), "\"%.64s\"", facts->sha256);
+    if (store_is_remote(r->server->store)) {
+        redirect(r, facts);
+        return;
+    }
     if (range_etag_matches(request_header(r, "If-None-Match"), etag)) {
         send_not_modified(r, facts, etag);
         return;

@@ -4,7 +4,7 @@
  *
  * PUT: SQL checks the signed URL, C streams to the store in constant memory and looks at the first
  * bytes, SQL notes
- *      what came. GET, HEAD: SQL checks the signed URL and names the file, C sends it, whole or one
+ *      what came. With a bucket neither comes here: the presigned URL leads to it, and GET redirects to one. GET, HEAD: SQL checks the signed URL and names the file, C sends it, whole or one
  * range of it.
  */
 #ifndef KILN_MEDIA_H
@@ -12,6 +12,6 @@
 
 #include "routes.h"
 
-extern const struct handler media_put, media_get;
+extern const struct handler media_presign, media_put, media_get;
 
 #endif

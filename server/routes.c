@@ -36,7 +36,7 @@ const struct route routes[] = {
     { "GET", V1 "/models/{id...}", AUTH_NONE, &call_sql, "get_model", 200, POOL_READ, ROLE_API },
 
     /* Media */
-    { "POST", V1 "/uploads/presign", AUTH_USER, &call_sql, "create_upload", 201, POOL_WRITE,
+    { "POST", V1 "/uploads/presign", AUTH_USER, &media_presign, "create_upload", 201, POOL_WRITE,
       ROLE_API },
     { "PUT", V1 "/media/{id}", AUTH_SIGNED, &media_put, "finish_upload", 200, POOL_WRITE,
       ROLE_API },

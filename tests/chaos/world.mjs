@@ -292,7 +292,7 @@ export class World {
         }
         for (const [id, sha256] of this.uploads) {
             const row = rows.find(one => String(one.media_id) === id);
-            if (!row || row.sha256 !== sha256) found.push(`upload ${id} was acknowledged and is ${row ? 'another file' : 'gone'}`);
+            if (!row || row.sha256 !== sha256) found.push(`upload ${id} was acknowledged and is ${row ? 'another file' : await this.ask(`select coalesce((select format('%s: %s', state, reason) from kiln.media where media_id = ${id}), 'gone')`)}`);
         }
         const files = fs.readdirSync(kiln.media, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile()).map(entry => path.relative(kiln.media, path.join(entry.parentPath ?? entry.path, entry.name)));
         this.orphans = files.filter(file => !file.startsWith('tmp/') && !known.has(file));

@@ -31,10 +31,14 @@ describe('starting', () => {
                 assert.ok(!err.includes('tooshort'), err);
             }
         });
-        test(`${program}: s3:// is not built yet, and it says so`, async () => {
-            const { code, err } = await ends(program, [], { KILN_MEDIA: 's3://bucket?endpoint=http://x' });
-            assert.equal(code, 78);
-            assert.match(err, /s3/);
+        test(`${program}: a bucket without keys, or an address that is none, ends it`, async () => {
+            for (const [media, keys] of [['s3://bucket?endpoint=http://x', {}], ['s3://b', { KILN_S3_ACCESS_KEY: 'a', KILN_S3_SECRET_KEY: 'not-repeated' }],
+                ['s3://bucket?endpoint=x', { KILN_S3_ACCESS_KEY: 'a', KILN_S3_SECRET_KEY: 'not-repeated' }], ['s3://bucket?style=odd', { KILN_S3_ACCESS_KEY: 'a', KILN_S3_SECRET_KEY: 'not-repeated' }]]) {
+                const { code, err } = await ends(program, [], { KILN_MEDIA: media, ...keys });
+                assert.equal(code, 78, err);
+                assert.match(err, /KILN_MEDIA/);
+                assert.ok(!err.includes('not-repeated'));
+            }
         });
         test(`${program}: without DATABASE_URL, or with one that is none, it ends`, async () => {
             for (const url of ['', 'this is no url']) {
