@@ -365,9 +365,9 @@ static bool once(const struct s3 *s3, struct exchange *x, struct err *err)
         curl_easy_setopt(x->easy, CURLOPT_RANGE, range);
     }
     curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, x->method);
-    FAILPOINT("s3.asking");
+    FAILPOINT("store.bucket.asking");
     code = curl_easy_perform(x->easy);
-    FAILPOINT("s3.answered");
+    FAILPOINT("store.bucket.answered");
     curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &x->status);
     curl_easy_getinfo(x->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     x->length = length > 0 ? (uint64_t)length : 0;
