@@ -54,6 +54,17 @@ static const struct variable variables[] = {
     { "KILN_ADMIN_KEY", SECRET, AT(admin_key), "", 32, 4096,
       "X-API-Key of administration, at least 32 bytes; empty: none" },
 
+    { "KILN_SIWE_DOMAIN", TEXT, AT(siwe_domain), "", 0, 0,
+      "sites whose wallet messages are taken: [scheme://]host[:port],…; empty: KILN_PUBLIC_URL, or "
+      "localhost" },
+    { "KILN_SIWE_CHAINS", TEXT, AT(siwe_chains), "1", 1, 200, "chain ids of wallet messages" },
+    { "KILN_TRUSTED_PROXIES", TEXT, AT(trusted_proxies), "", 0, 0,
+      "address[/bits],… whose X-Forwarded-For is believed" },
+    { "KILN_AUTH_PER_MINUTE", INT, AT(auth_per_minute), "60", 1, 1000000,
+      "sign-in calls an address may make, a process" },
+    { "KILN_WEBHOOKS_PER_MINUTE", INT, AT(webhooks_per_minute), "6000", 1, 10000000,
+      "webhooks an address may send, a process" },
+
     /* Media and streams */
     { "KILN_MEDIA", TEXT, AT(media), "", 0, 0, "file:/absolute/folder or s3://bucket?endpoint=…&region=…; empty: KILN_HOME/media" },
     { "KILN_S3_ACCESS_KEY", SECRET, AT(s3_access_key), "", 0, 0,

@@ -28,6 +28,11 @@ struct cfg {
     const char *jwt_audience;
     const char *jwks_url;
     const char *admin_key;
+    const char *siwe_domain;
+    const char *siwe_chains;
+    const char *trusted_proxies;
+    int         auth_per_minute;
+    int         webhooks_per_minute;
     const char *media, *s3_access_key, *s3_secret_key;
     int         log_level;  /* enum log_level */
     int         log_format; /* enum cfg_log_format */

@@ -4,6 +4,7 @@
  */
 #include "auth.h"
 
+#include <jansson.h>
 #include <microhttpd.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
@@ -128,6 +129,24 @@ bool auth_identity(struct auth *auth, const char *token, int64_t now, const char
     *identity   = place->identity;
     *expires_at = place->expires_at;
     return true;
+}
+
+char *auth_sign(const struct auth *auth, const char *claims)
+{
+    json_t *json = json_loads(claims, 0, NULL);
+    char   *text, *token;
+
+    if (!json
+        || (auth->keys.audience[0]
+            && json_object_set_new(json, "aud", json_string(auth->keys.audience)) < 0))
+        abort();
+    text = json_dumps(json, JSON_COMPACT);
+    if (!text)
+        abort();
+    token = token_sign(&auth->keys, text);
+    free(text);
+    json_decref(json);
+    return token;
 }
 
 /* ---- requests ---- */

@@ -25,6 +25,9 @@ MUST_CHECK bool auth_request(struct auth *auth, struct request *r, struct err *e
 /* The operator's key, compared in a time that tells nothing of it. */
 bool auth_is_admin_key(const struct auth *auth, const char *key);
 
+/* A token of our own, with the audience that is configured; malloc'ed. claims: a JSON object. */
+char *auth_sign(const struct auth *auth, const char *claims);
+
 /* For tests: how often a token was verified rather than found. */
 uint64_t auth_verifications(const struct auth *auth);
 

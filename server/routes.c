@@ -12,11 +12,28 @@
 #include "metrics.h"
 #include "server.h"
 #include "sse.h"
+#include "wallet.h"
 #include "webhook.h"
 
 #define V1 "/api/v1"
 
 const struct route routes[] = {
+    /* Who one is */
+    { "POST", V1 "/auth/nonce", AUTH_NONE, &call_sql, "create_nonce", 201, POOL_WRITE, ROLE_API },
+    { "POST", V1 "/auth/siwe", AUTH_NONE, &wallet_sign_in, "sign_in", 200, POOL_WRITE, ROLE_API },
+    { "GET", V1 "/me", AUTH_USER, &call_sql, "get_me", 200, POOL_READ, ROLE_API },
+    { "PATCH", V1 "/me", AUTH_USER, &call_sql, "update_me", 200, POOL_WRITE, ROLE_API },
+    { "DELETE", V1 "/me", AUTH_USER, &call_sql, "delete_me", 204, POOL_WRITE, ROLE_API },
+    { "GET", V1 "/me/export", AUTH_USER, &call_sql, "export_me", 200, POOL_READ, ROLE_API },
+    { "POST", V1 "/me/sign-out-everywhere", AUTH_USER, &call_sql, "sign_out_everywhere", 200,
+      POOL_WRITE, ROLE_API },
+    { "GET", V1 "/me/identities", AUTH_USER, &call_sql, "list_identities", 200, POOL_READ,
+      ROLE_API },
+    { "POST", V1 "/me/identities", AUTH_USER, &wallet_link, "create_identity", 201, POOL_WRITE,
+      ROLE_API },
+    { "DELETE", V1 "/me/identities/{id}", AUTH_USER, &call_sql, "delete_identity", 204, POOL_WRITE,
+      ROLE_API },
+
     /* Generations */
     { "POST", V1 "/generate", AUTH_USER, &call_sql, "create_generation", 202, POOL_WRITE,
       ROLE_API },
@@ -111,6 +128,16 @@ const struct route routes[] = {
       ROLE_API },
     { "POST", V1 "/admin/jobs/{id}/resolve", AUTH_ADMIN, &call_sql, "resolve_job", 200, POOL_WRITE,
       ROLE_API },
+    { "GET", V1 "/admin/accounts", AUTH_ADMIN, &call_sql, "list_accounts", 200, POOL_READ,
+      ROLE_API },
+    { "POST", V1 "/admin/accounts/{id}/role", AUTH_ADMIN, &call_sql, "set_account_role", 200,
+      POOL_WRITE, ROLE_API },
+    { "POST", V1 "/admin/accounts/{id}/suspend", AUTH_ADMIN, &call_sql, "suspend_account", 200,
+      POOL_WRITE, ROLE_API },
+    { "POST", V1 "/admin/accounts/{id}/unsuspend", AUTH_ADMIN, &call_sql, "unsuspend_account", 200,
+      POOL_WRITE, ROLE_API },
+    { "POST", V1 "/admin/accounts/{id}/grant", AUTH_ADMIN, &call_sql, "grant_account", 200,
+      POOL_WRITE, ROLE_API },
     { "GET", V1 "/admin/providers", AUTH_ADMIN, &call_sql, "list_providers", 200, POOL_READ,
       ROLE_API },
 

@@ -26,7 +26,10 @@ static void last(struct stream *stream, enum stream_end why, unsigned retry_ms)
     struct frame *frame = stream_frame(stream);
     char          lines[64];
 
-    snprintf(lines, sizeof(lines), "%sretry: %u\n\n", why == END_EXPIRED ? ": token expired\n" : "",
+    snprintf(lines, sizeof(lines), "%sretry: %u\n\n",
+             why == END_EXPIRED   ? ": token expired\n"
+             : why == END_SESSION ? ": session ended\n"
+                                  : "",
              retry_ms);
     frame_last(frame, lines);
     stream_put(stream, frame->text, frame->bytes);

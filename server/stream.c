@@ -302,8 +302,13 @@ static void on_begin(struct listener *listener, const char *head)
 static void on_event(struct listener *listener, struct bus_event *event)
 {
     struct stream      *stream = (struct stream *)listener;
-    const struct frame *frame  = bus_event_frame(event, stream->kind->frame);
+    const struct frame *frame;
 
+    if (strcmp(event->type, "session.ended") == 0) { /* who still may comes back at once */
+        stream_end(stream, END_SESSION, 500);
+        return;
+    }
+    frame = bus_event_frame(event, stream->kind->frame);
     metrics_events_sent(server_of(stream)->metrics, 1);
     if (stream->phase == STREAM_LIVE)
         stream_put(stream, frame->text, frame->bytes);

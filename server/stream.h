@@ -35,7 +35,7 @@ enum stream_phase {
     STREAM_OVER
 };
 
-enum stream_end { END_AGAIN, END_EXPIRED, END_SLOW_REPLAY, END_DRAIN };
+enum stream_end { END_AGAIN, END_EXPIRED, END_SESSION, END_SLOW_REPLAY, END_DRAIN };
 
 struct stream_kind {
     enum frame_kind frame;

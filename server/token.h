@@ -12,7 +12,10 @@
 #include "base.h"
 #include "err.h"
 
-#define TOKEN_BYTES_MAX      8192
+#define TOKEN_BYTES_MAX 8192
+/* Tokens that this server makes after a wallet's login, whatever KILN_JWT_ISSUER is. */
+#define TOKEN_WALLET_ISSUER "urn:kiln:wallet"
+
 #define TOKEN_LEEWAY_SECONDS 30 /* of nbf and iat; exp is meant as it is written */
 
 struct token_keys {
@@ -34,5 +37,8 @@ struct token_claims {
 
 MUST_CHECK bool token_verify(const struct token_keys *keys, const char *token, int64_t now,
                              struct token_claims *claims, struct err *err);
+
+/* Signs claims (a JSON object's text) with the secret, HS256; the token is malloc'ed. */
+char *token_sign(const struct token_keys *keys, const char *claims);
 
 #endif

@@ -98,14 +98,15 @@ begin
           from (select * from kiln.event e where e.account_id = p_account_id and e.xid >= pg_snapshot_xmax(p_from) and e.xid < pg_snapshot_xmax(p_until)
                 union all
                 select * from kiln.event e where e.account_id = p_account_id and e.xid = any (array(select pg_snapshot_xip(p_from)))) e
-         where pg_visible_in_snapshot(e.xid, p_until) and e.event_id > p_after_id
+         where pg_visible_in_snapshot(e.xid, p_until) and e.event_id > p_after_id and e.type <> 'session.ended'
          order by e.event_id
          limit p_limit;
     end if;
 end
 $$;
 comment on function kiln.events_between(bigint, pg_snapshot, pg_snapshot, bigint, int) is
-'Events that p_until sees and p_from did not, of one account or (null) of all, with ids above p_after_id, in order. An index seek, not a scan.';
+'Events that p_until sees and p_from did not, of one account or (null) of all, with ids above p_after_id, in order. An index seek, not a scan.
+An account''s own reader, who comes later, is not told of sessions that ended.';
 
 create or replace function kiln.render_event(p_type kiln.event_type, p_job_id bigint, p_version int, p_data jsonb, p_at timestamptz)
 returns text

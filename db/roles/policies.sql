@@ -18,6 +18,24 @@ create policy media_by_actor on kiln.media for insert to kiln_definer
     with check (account_id = (select kiln.acting_account()));
 comment on policy media_by_actor on kiln.media is 'The API makes media for the actor only.';
 
+alter table kiln.account enable row level security;
+drop policy if exists account_of_actor on kiln.account;
+create policy account_of_actor on kiln.account for select to kiln_definer
+    using (account_id = (select kiln.acting_account()) or (select kiln.acts_as_admin()));
+comment on policy account_of_actor on kiln.account is 'The API sees the actor''s account; an admin''s calls see all.';
+drop policy if exists account_for_people on kiln.account;
+create policy account_for_people on kiln.account to kiln_reader using (true) with check (true);
+comment on policy account_for_people on kiln.account is 'People who were given the tables see all rows.';
+
+alter table kiln.identity enable row level security;
+drop policy if exists identity_of_actor on kiln.identity;
+create policy identity_of_actor on kiln.identity for select to kiln_definer
+    using (account_id = (select kiln.acting_account()) or (select kiln.acts_as_admin()));
+comment on policy identity_of_actor on kiln.identity is 'The API sees the actor''s identities; an admin''s calls see all.';
+drop policy if exists identity_for_people on kiln.identity;
+create policy identity_for_people on kiln.identity to kiln_reader using (true) with check (true);
+comment on policy identity_for_people on kiln.identity is 'People who were given the tables see all rows.';
+
 drop policy if exists job_for_people on kiln.job;
 create policy job_for_people on kiln.job to kiln_reader using (true) with check (true);
 comment on policy job_for_people on kiln.job is 'People who were given the tables see all rows.';

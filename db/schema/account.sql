@@ -56,6 +56,7 @@ create table kiln.identity (
     constraint identity_subject_check check (length(subject) between 1 and 255)
 );
 create index identity_account_id_idx on kiln.identity (account_id);
+create index identity_subject_idx on kiln.identity (subject);
 comment on table kiln.identity is 'Ways to prove that one is an account: a token of an issuer about a subject.';
 comment on column kiln.identity.issuer is 'Who vouches: the `iss` of the token, empty for tokens of this installation, urn:kiln:wallet for a wallet.';
 comment on column kiln.identity.subject is 'The `sub` of the token; of a wallet its address, in lower case.';

@@ -74,6 +74,7 @@ create table kiln.message (
     constraint message_says_something_check check (deleted_at is not null or text ~ '\S' or media <> '{}'),
     constraint message_tombstone_is_empty_check check (deleted_at is null or (text is null and media = '{}'))
 );
+create index message_account_id_idx on kiln.message (account_id, message_id);
 create index message_author_idx on kiln.message (conversation_id, account_id, number);
 comment on table kiln.message is 'Messages. One that was deleted stays as a tombstone, so that numbers and replies hold.';
 comment on column kiln.message.message_id is 'The key; sent to clients as a decimal string.';

@@ -120,7 +120,7 @@ do $$
 declare
     v_table text;
 begin
-    foreach v_table in array '{ledger,resolution}'::text[]
+    foreach v_table in array '{ledger,resolution,account_act}'::text[]
     loop
         execute format('create or replace trigger t10_guard_update before update on kiln.%I for each row execute function kiln.guard_append_only()', v_table);
         execute format('create or replace trigger t10_guard_delete before delete on kiln.%I for each row execute function kiln.guard_append_only()', v_table);

@@ -121,3 +121,23 @@ comment on column kiln.pipelines.config is 'What the handler is told.';
 comment on column kiln.pipelines.queue is 'Where its tasks wait.';
 comment on column kiln.pipelines.time_limit is 'How long one attempt may take.';
 comment on column kiln.pipelines.max_attempts is 'How often it is tried.';
+
+create or replace view kiln.users as
+select a.account_id as account,
+       left(coalesce(a.handle, a.display_name, i.name), 24) as name,
+       a.role,
+       case when a.deleted_at is not null then 'deleted' when a.is_suspended then 'suspended' else 'active' end as state,
+       coalesce(i.ways, 0) as ways,
+       coalesce((select sum(l.amount_micros)::bigint from kiln.ledger l where l.account_id = a.account_id), 0) as balance,
+       a.created_at::date as since
+  from kiln.account a
+  left join (select x.account_id, count(*)::int as ways, min(x.subject) as name from kiln.identity x group by x.account_id) i using (account_id)
+ order by a.account_id desc;
+comment on view kiln.users is 'Accounts, newest first: who, what it may do, whether it may at all, its balance in micro-units. Everything: \d+ kiln.account, kiln.identity, kiln.account_act';
+comment on column kiln.users.account is 'account_id.';
+comment on column kiln.users.name is 'Its handle, or name, or the subject of an identity.';
+comment on column kiln.users.role is 'user or admin, where its token names no role.';
+comment on column kiln.users.state is 'active, suspended or deleted.';
+comment on column kiln.users.ways is 'How many identities lead to it.';
+comment on column kiln.users.balance is 'Micro-units.';
+comment on column kiln.users.since is 'The day it was first seen.';

@@ -100,13 +100,15 @@ select bag_eq($$ select proname::text from function where nspname = 'kiln_api' a
                 find_people,create_invite,list_invites,delete_invite,find_invite,accept_invite,create_conversation,list_conversations,get_conversation,list_members,add_member,remove_member,
                 create_message,list_messages,mark_delivered,mark_read,get_message,edit_message,delete_message,create_block,list_blocks,delete_block,
                 list_notifications,read_notifications,announce,
-                register_instance,beat_instance,end_instance,prove_bus,answer_ping}'::text[], 'these are all routes there are: a new one wants its line here');
+                register_instance,beat_instance,end_instance,prove_bus,answer_ping,
+                create_nonce,sign_in,get_me,update_me,delete_me,sign_out_everywhere,list_identities,create_identity,delete_identity,
+                export_me,list_accounts,set_account_role,suspend_account,unsuspend_account,grant_account}'::text[], 'these are all routes there are: a new one wants its line here');
 
 -- People -----------------------------------------------------------------------------------------------------------------
 
 set local role kiln_reader;
 select lives_ok('select * from ' || v, 'a reader reads ' || v) from (select format('kiln.%I', viewname) as v from pg_views where schemaname = 'kiln' union all values ('kiln.job'), ('kiln.event') order by 1) v;
-select throws_ok('select * from ' || v, '42501', null, 'but not ' || v) from unnest('{kiln.secret,kiln.stream_ticket}'::text[]) v;
+select throws_ok('select * from ' || v, '42501', null, 'but not ' || v) from unnest('{kiln.secret,kiln.stream_ticket,kiln.nonce}'::text[]) v;
 select throws_ok('update kiln.queue set is_paused = true', '42501', null, 'a reader writes nothing');
 select throws_ok('select kiln.enqueue(''log'')', '42501', null, 'and starts nothing');
 reset role;

@@ -1,0 +1,337 @@
+-- Signing in by wallet, one's own account, and accounts for administrators.
+create or replace function kiln_api.create_nonce(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    return kiln.make_nonce();
+end
+$$;
+comment on function kiln_api.create_nonce(bigint, jsonb, jsonb, text) is 'POST /auth/nonce: {nonce, expires_at}, for anyone; the message that names it is taken once.';
+
+create or replace function kiln_api.sign_in(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_body jsonb := kiln.parse_body(p_body);
+begin
+    return kiln.sign_in(v_body ->> 'address', v_body ->> 'nonce');
+end
+$$;
+comment on function kiln_api.sign_in(bigint, jsonb, jsonb, text) is
+'POST /auth/siwe: the server has checked message and signature and sends {address, nonce}; of the answer it makes {token, expires_at, account}.';
+
+create or replace function kiln_api.get_me(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_account kiln.account;
+begin
+    perform kiln.require_actor(p_actor);
+    select a.* into v_account from kiln.account a where a.account_id = p_actor;
+    return kiln.render_account(v_account);
+end
+$$;
+comment on function kiln_api.get_me(bigint, jsonb, jsonb, text) is 'GET /me: the profile, with the balance; plan is null as long as there are none.';
+
+create or replace function kiln_api.update_me(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_account kiln.account;
+begin
+    perform kiln.require_actor(p_actor);
+    perform kiln.update_account(p_actor, kiln.parse_body(p_body));
+    select a.* into v_account from kiln.account a where a.account_id = p_actor;
+    return kiln.render_account(v_account);
+end
+$$;
+comment on function kiln_api.update_me(bigint, jsonb, jsonb, text) is 'PATCH /me: {handle?, display_name?, email?, notify_email?}; null empties a text. KN003 names the field.';
+
+create or replace function kiln_api.delete_me(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.require_actor(p_actor);
+    perform kiln.delete_account(p_actor);
+    return null;
+end
+$$;
+comment on function kiln_api.delete_me(bigint, jsonb, jsonb, text) is 'DELETE /me: kiln.delete_account(); no token of today opens anything any more.';
+
+create or replace function kiln_api.sign_out_everywhere(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.require_actor(p_actor);
+    return json_build_object('signed_out_at', kiln.render_time(kiln.sign_out_everywhere(p_actor)));
+end
+$$;
+comment on function kiln_api.sign_out_everywhere(bigint, jsonb, jsonb, text) is 'POST /me/sign-out-everywhere: {signed_out_at}; this token is refused from then on too.';
+
+create or replace function kiln_api.list_identities(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    perform kiln.require_actor(p_actor);
+    return json_build_object('items', coalesce((select json_agg(kiln.render_identity(i) order by i.identity_id desc) from kiln.identity i where i.account_id = p_actor), '[]'),
+                             'next_cursor', null);
+end
+$$;
+comment on function kiln_api.list_identities(bigint, jsonb, jsonb, text) is 'GET /me/identities: the ways into the account, all at once.';
+
+create or replace function kiln_api.create_identity(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_body jsonb := kiln.parse_body(p_body);
+begin
+    perform kiln.require_actor(p_actor);
+    if v_body ? 'address' then
+        perform kiln.take_nonce(v_body ->> 'nonce');
+        return kiln.render_identity(kiln.link_identity(p_actor, 'urn:kiln:wallet', v_body ->> 'address'));
+    end if;
+    return kiln.render_identity(kiln.link_identity(p_actor, coalesce(v_body ->> 'iss', ''), v_body ->> 'sub', coalesce((v_body ->> 'iat')::bigint, 0)));
+end
+$$;
+comment on function kiln_api.create_identity(bigint, jsonb, jsonb, text) is
+'POST /me/identities: {message, signature} or {token}, which the server has checked; it sends {address, nonce} or {iss, sub, iat}. KN001: it leads to another account.';
+
+create or replace function kiln_api.delete_identity(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.require_actor(p_actor);
+    perform kiln.unlink_identity(p_actor, kiln.parse_id(p_path ->> 'id'));
+    return null;
+end
+$$;
+comment on function kiln_api.delete_identity(bigint, jsonb, jsonb, text) is 'DELETE /me/identities/{id}. KN001: it is the last way in.';
+
+-- A section at a time, so that an answer has a bound however much there is; without ?section= the first page of each.
+create or replace function kiln_api.export_me(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    c_page    constant int := 500;
+    v_wanted  text := p_query ->> 'section';
+    v_before  bigint := coalesce((kiln.parse_page(p_query - 'limit')).before, 9223372036854775807);
+    v_parts   jsonb := '{}';
+    v_section text;
+    v_items   jsonb;
+    v_ids     bigint[];
+begin
+    perform kiln.require_actor(p_actor);
+    if v_wanted is not null and v_wanted not in ('generations', 'media', 'messages', 'notifications', 'ledger') then
+        raise exception 'section must be one of generations, media, messages, notifications, ledger' using errcode = 'KN006';
+    elsif v_wanted is null and p_query ? 'cursor' then
+        raise exception 'a cursor belongs to a section: say which' using errcode = 'KN006';
+    end if;
+    foreach v_section in array coalesce(array[v_wanted], '{generations,media,messages,notifications,ledger}')
+    loop
+        if v_section = 'generations' then
+            select array_agg(x.job_id order by x.job_id desc), jsonb_agg(x.item order by x.job_id desc) into v_ids, v_items
+              from (select j.job_id, kiln.render_job(j)::jsonb as item from kiln.job j
+                     where j.account_id = p_actor and j.job_id < v_before order by j.job_id desc limit c_page + 1) x;
+        elsif v_section = 'media' then
+            select array_agg(x.media_id order by x.media_id desc), jsonb_agg(x.item order by x.media_id desc) into v_ids, v_items
+              from (select m.media_id, kiln.render_media(m)::jsonb as item from kiln.media m
+                     where m.account_id = p_actor and m.media_id < v_before order by m.media_id desc limit c_page + 1) x;
+        elsif v_section = 'notifications' then
+            select array_agg(x.notification_id order by x.notification_id desc), jsonb_agg(x.item order by x.notification_id desc) into v_ids, v_items
+              from (select n.notification_id, kiln.render_notification(n) as item from kiln.notification n
+                     where n.account_id = p_actor and n.notification_id < v_before order by n.notification_id desc limit c_page + 1) x;
+        else
+            select x.ids, x.items into v_ids, v_items from kiln.export_section(p_actor, v_section, v_before, c_page + 1) x;
+        end if;
+        v_parts := v_parts || jsonb_build_object(v_section, jsonb_build_object(
+            'items', coalesce(case when cardinality(v_ids) > c_page then v_items - c_page else v_items end, '[]'),
+            'next_cursor', case when cardinality(v_ids) > c_page then kiln.render_cursor(v_ids[c_page]) end));
+    end loop;
+    return jsonb_build_object('exported_at', kiln.render_time(kiln.now()),
+                              'account', (select kiln.render_account(a) from kiln.account a where a.account_id = p_actor),
+                              'identities', coalesce((select jsonb_agg(kiln.render_identity(i) order by i.identity_id) from kiln.identity i where i.account_id = p_actor), '[]'),
+                              'sections', v_parts);
+end
+$$;
+comment on function kiln_api.export_me(bigint, jsonb, jsonb, text) is
+'GET /me/export?section=&cursor=: all that is the account''s. Without section the first 500 of each; where a section''s next_cursor is not null, ask on with it.';
+
+create or replace function kiln.export_section(p_account_id bigint, p_section text, p_before bigint, p_limit int, out ids bigint[], out items jsonb)
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    perform kiln.guard_own(p_account_id);
+    if p_section = 'ledger' then
+        select array_agg(l.ledger_id order by l.ledger_id desc),
+               jsonb_agg(jsonb_build_object('id', l.ledger_id::text, 'kind', l.kind, 'amount', l.amount_micros, 'currency', c.currency,
+                                            'job_id', l.job_id::text, 'note', l.note, 'at', kiln.render_time(l.at)) order by l.ledger_id desc)
+          into ids, items
+          from (select x.* from kiln.ledger x where x.account_id = p_account_id and x.ledger_id < p_before order by x.ledger_id desc limit p_limit) l, kiln.config c;
+    else
+        select array_agg(m.message_id order by m.message_id desc),
+               jsonb_agg(jsonb_build_object('id', m.message_id::text, 'conversation_id', m.conversation_id::text, 'text', m.text,
+                                            'media', (select coalesce(jsonb_agg(x::text), '[]') from unnest(m.media) as x),
+                                            'created_at', kiln.render_time(m.created_at)) order by m.message_id desc)
+          into ids, items
+          from (select x.* from kiln.message x where x.account_id = p_account_id and x.message_id < p_before order by x.message_id desc limit p_limit) m;
+    end if;
+end
+$$;
+comment on function kiln.export_section(bigint, text, bigint, int) is 'A page of an account''s ledger or of the messages it wrote, newest first.';
+
+-- Administration ---------------------------------------------------------------------------------------------------------
+
+create or replace function kiln.render_account_for_admin(p_account kiln.account)
+returns jsonb
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    return kiln.render_account(p_account)
+        || jsonb_build_object('deleted_at', kiln.render_time(p_account.deleted_at),
+                              'identities', coalesce((select jsonb_agg(kiln.render_identity(i) order by i.identity_id) from kiln.identity i where i.account_id = p_account.account_id), '[]'));
+end
+$$;
+comment on function kiln.render_account_for_admin(kiln.account) is 'An account as administrators see it: with its identities and its end.';
+
+create or replace function kiln_api.list_accounts(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_page record;
+    v_ids  bigint[];
+begin
+    perform kiln.require_admin(p_actor);
+    v_page := kiln.parse_page(p_query);
+    v_ids := kiln.find_accounts(nullif(p_query ->> 'q', ''), v_page.before, v_page.page_limit + 1);
+    return json_build_object(
+        'items', coalesce((select json_agg(kiln.render_account_for_admin(a) order by a.account_id desc)
+                             from kiln.account a where a.account_id = any (v_ids[1:v_page.page_limit])), '[]'),
+        'next_cursor', case when cardinality(v_ids) > v_page.page_limit then kiln.render_cursor(v_ids[v_page.page_limit]) end);
+end
+$$;
+comment on function kiln_api.list_accounts(bigint, jsonb, jsonb, text) is
+'GET /admin/accounts?q=&limit=&cursor=: accounts, newest first; q is an id, a wallet or subject, or the beginning of a handle or email.';
+
+create or replace function kiln.show_account(p_account_id bigint)
+returns json
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    perform kiln.guard_operator(p_account_id);
+    return (select kiln.render_account_for_admin(a) from kiln.account a where a.account_id = p_account_id);
+end
+$$;
+comment on function kiln.show_account(bigint) is 'The answer of the routes by which administrators change an account.';
+
+create or replace function kiln_api.set_account_role(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_id   bigint;
+    v_body jsonb := kiln.parse_body(p_body);
+begin
+    perform kiln.require_admin(p_actor);
+    v_id := kiln.parse_id(p_path ->> 'id');
+    perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{role,reason}')
+        || case when v_body ->> 'role' in ('user', 'admin') then '[]' else kiln.field_error('/role', 'must be user or admin') end
+        || kiln.check_reason(v_body, false));
+    perform kiln.set_role(v_id, (v_body ->> 'role')::kiln.role, v_body ->> 'reason');
+    return kiln.show_account(v_id);
+end
+$$;
+comment on function kiln_api.set_account_role(bigint, jsonb, jsonb, text) is 'POST /admin/accounts/{id}/role: {role (user, admin), reason?}.';
+
+create or replace function kiln.check_reason(p_body jsonb, p_is_needed boolean)
+returns jsonb
+language sql immutable
+return case when not p_is_needed and not p_body ? 'reason' then '[]'
+            when jsonb_typeof(p_body -> 'reason') = 'string' and length(p_body ->> 'reason') between 1 and 500 then '[]'
+            else kiln.field_error('/reason', 'must be a text of 1 to 500 characters') end;
+comment on function kiln.check_reason(jsonb, boolean) is 'What is wrong with an operator''s reason.';
+
+create or replace function kiln_api.suspend_account(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_id   bigint;
+    v_body jsonb := kiln.parse_body(p_body);
+begin
+    perform kiln.require_admin(p_actor);
+    v_id := kiln.parse_id(p_path ->> 'id');
+    perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{reason}') || kiln.check_reason(v_body, false));
+    perform kiln.suspend(v_id, v_body ->> 'reason');
+    return kiln.show_account(v_id);
+end
+$$;
+comment on function kiln_api.suspend_account(bigint, jsonb, jsonb, text) is 'POST /admin/accounts/{id}/suspend: {reason?}; its next call is refused, its streams close.';
+
+create or replace function kiln_api.unsuspend_account(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_id   bigint;
+    v_body jsonb := kiln.parse_body(p_body);
+begin
+    perform kiln.require_admin(p_actor);
+    v_id := kiln.parse_id(p_path ->> 'id');
+    perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{reason}') || kiln.check_reason(v_body, false));
+    perform kiln.unsuspend(v_id, v_body ->> 'reason');
+    return kiln.show_account(v_id);
+end
+$$;
+comment on function kiln_api.unsuspend_account(bigint, jsonb, jsonb, text) is 'POST /admin/accounts/{id}/unsuspend: {reason?}.';
+
+create or replace function kiln_api.grant_account(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_id     bigint;
+    v_body   jsonb := kiln.parse_body(p_body);
+    v_amount jsonb := v_body -> 'amount';
+begin
+    perform kiln.require_admin(p_actor);
+    v_id := kiln.parse_id(p_path ->> 'id');
+    perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{amount,reason}') || kiln.check_reason(v_body, true)
+        || case when jsonb_typeof(v_amount) = 'number' and v_amount::text ~ '^-?[0-9]{1,15}$' and v_amount <> '0' then '[]'
+                else kiln.field_error('/amount', 'must be a whole number of micro-units, not 0') end);
+    if kiln.begin_once(p_actor, 'grant_account', (p_path ->> 'id') || ' ' || p_body) is null then
+        perform kiln.end_once(p_actor, 'grant_account', kiln.grant_to(v_id, (v_amount #>> '{}')::bigint, v_body ->> 'reason'));
+    end if;
+    return kiln.show_account(v_id);
+end
+$$;
+comment on function kiln_api.grant_account(bigint, jsonb, jsonb, text) is
+'POST /admin/accounts/{id}/grant: {amount (micro-units; negative takes back), reason}; an Idempotency-Key makes a repeat harmless.';

@@ -1,0 +1,479 @@
+-- Accounts: their profile, the ways into them, their end, and what operators do to them. The API calls these for who acts, people
+-- type them: whoever acts through the API may do this to its own account only, or is an administrator; in psql nobody acts.
+create or replace function kiln.guard_own(p_account_id bigint)
+returns void
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    if kiln.acting_account() is distinct from p_account_id and kiln.acting_account() is not null and not kiln.acts_as_admin() then
+        raise exception 'this is another''s account' using errcode = 'KN004';
+    end if;
+    if not exists (select from kiln.account a where a.account_id = p_account_id) then
+        raise exception 'there is no account %', p_account_id using errcode = 'KN002';
+    end if;
+end
+$$;
+comment on function kiln.guard_own(bigint) is 'Refuses who acts through the API on another''s account (KN004), and an account that is not there (KN002).';
+
+create or replace function kiln.guard_operator(p_account_id bigint)
+returns void
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    if kiln.acting_account() is not null and not kiln.acts_as_admin() then
+        raise exception 'this is for administrators' using errcode = 'KN004';
+    end if;
+    if not exists (select from kiln.account a where a.account_id = p_account_id and a.deleted_at is null) then
+        raise exception 'there is no account %', p_account_id using errcode = 'KN002';
+    end if;
+end
+$$;
+comment on function kiln.guard_operator(bigint) is 'Refuses who acts through the API and is no administrator (KN004), and an account that is not there any more (KN002).';
+
+create or replace function kiln.render_account(p_account kiln.account)
+returns jsonb
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    return jsonb_build_object(
+        'id', p_account.account_id::text, 'handle', p_account.handle, 'display_name', p_account.display_name,
+        'email', p_account.email, 'notify_email', p_account.notify_email, 'role', p_account.role, 'is_suspended', p_account.is_suspended,
+        'plan', null,
+        'balance', jsonb_build_object('amount', (select coalesce(sum(l.amount_micros), 0)::bigint from kiln.ledger l where l.account_id = p_account.account_id),
+                                      'currency', (select c.currency from kiln.config c)),
+        'created_at', kiln.render_time(p_account.created_at));
+end
+$$;
+comment on function kiln.render_account(kiln.account) is 'An account as its owner and administrators see it; the balance is the sum of its ledger, in micro-units.';
+
+-- The rules of each field are the table's constraints; here they get words.
+create or replace function kiln.update_account(p_account_id bigint, p_changes jsonb)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_errors jsonb := kiln.unknown_fields(p_changes, '{handle,display_name,email,notify_email}');
+    v_rule   text;
+begin
+    perform kiln.guard_own(p_account_id);
+    select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/' || e.key, 'message',
+               case e.key when 'notify_email' then 'must be true or false' else 'must be a string or null' end) order by e.key), '[]')
+      into v_errors
+      from jsonb_each(p_changes) e
+     where case e.key when 'notify_email' then jsonb_typeof(e.value) <> 'boolean' else jsonb_typeof(e.value) not in ('string', 'null') end
+       and e.key in ('handle', 'display_name', 'email', 'notify_email');
+    perform kiln.refuse_fields(v_errors);
+    update kiln.account a
+       set handle       = case when p_changes ? 'handle' then p_changes ->> 'handle' else a.handle end,
+           display_name = case when p_changes ? 'display_name' then p_changes ->> 'display_name' else a.display_name end,
+           email        = case when p_changes ? 'email' then p_changes ->> 'email' else a.email end,
+           notify_email = case when p_changes ? 'notify_email' then (p_changes ->> 'notify_email')::boolean else a.notify_email end
+     where a.account_id = p_account_id;
+exception
+    when check_violation then
+        get stacked diagnostics v_rule = constraint_name;
+        perform kiln.refuse_fields(case v_rule
+            when 'account_handle_check' then kiln.field_error('/handle', 'must be 3 to 30 of a-z, 0-9 and _')
+            when 'account_display_name_check' then kiln.field_error('/display_name', 'must have 1 to 80 characters, and no control characters')
+            when 'account_email_check' then kiln.field_error('/email', 'must be an address of mail')
+            when 'account_notify_needs_email_check' then kiln.field_error('/notify_email', 'needs an email')
+            else kiln.field_error('', 'breaks the rule ' || v_rule) end);
+    when unique_violation then
+        perform kiln.refuse_fields(kiln.field_error('/handle', 'is another''s'));
+end
+$$;
+comment on function kiln.update_account(bigint, jsonb) is 'Changes handle, display_name, email (null empties them) and notify_email of an account. KN003 names the field that is wrong.';
+
+-- Sessions ---------------------------------------------------------------------------------------------------------------
+
+create or replace function kiln.end_sessions(p_account_id bigint, p_reason text)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    delete from kiln.stream_ticket t where t.account_id = p_account_id;
+    insert into kiln.event (account_id, type, data) values (p_account_id, 'session.ended', jsonb_build_object('reason', p_reason));
+end
+$$;
+comment on function kiln.end_sessions(bigint, text) is 'Has every server close the account''s streams, and forgets its tickets; who still may comes back at once.';
+
+create or replace function kiln.sign_out_everywhere(p_account_id bigint)
+returns timestamptz
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_from timestamptz := kiln.now();
+begin
+    perform kiln.guard_own(p_account_id);
+    update kiln.account a set tokens_from = v_from where a.account_id = p_account_id;
+    perform kiln.end_sessions(p_account_id, 'signed out everywhere');
+    return v_from;
+end
+$$;
+comment on function kiln.sign_out_everywhere(bigint) is 'Refuses from now on every token of the account that was issued before, and closes its streams. API keys stay.';
+
+-- Ways in ----------------------------------------------------------------------------------------------------------------
+
+create or replace function kiln.make_nonce()
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_nonce   text := encode(kiln.gen_random_bytes(16), 'hex');
+    v_expires timestamptz := kiln.now() + (select c.nonce_ttl from kiln.config c);
+begin
+    insert into kiln.nonce (nonce_hash, expires_at) values (sha256(convert_to(v_nonce, 'UTF8')), v_expires);
+    return json_build_object('nonce', v_nonce, 'expires_at', kiln.render_time(v_expires));
+end
+$$;
+comment on function kiln.make_nonce() is 'A random nonce to be signed in a wallet; only its hash is kept, until it is used or expires.';
+
+create or replace function kiln.take_nonce(p_nonce text)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    delete from kiln.nonce n where n.nonce_hash = sha256(convert_to(p_nonce, 'UTF8')) and n.expires_at > kiln.now();
+    if not found then       -- of two at the same moment the second waits here, and then finds none
+        perform kiln.refuse_fields(kiln.field_error('/message', 'nonce: is not one of ours, was used, or has expired'));
+    end if;
+end
+$$;
+comment on function kiln.take_nonce(text) is 'Uses a nonce up. KN003: unknown, used or expired, which are not told apart.';
+
+create or replace function kiln.sign_in(p_address text, p_nonce text)
+returns json
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_account   kiln.account;
+    v_issued_at bigint;
+    v_ttl       interval := (select c.session_ttl from kiln.config c);
+begin
+    perform kiln.take_nonce(p_nonce);
+    select a.* into v_account from kiln.identity i join kiln.account a using (account_id) where i.issuer = 'urn:kiln:wallet' and i.subject = p_address;
+    if not found then
+        select a.* into v_account from kiln.account a where a.account_id = kiln.make_account('urn:kiln:wallet', p_address);
+    end if;
+    if v_account.is_suspended then
+        raise exception 'this account is suspended' using errcode = 'KN009';
+    end if;
+    perform kiln.spend_rate(v_account.account_id, 'login');
+    -- In whole seconds, and not before the moment from which its tokens hold.
+    v_issued_at := greatest(floor(extract(epoch from kiln.now())), ceil(extract(epoch from v_account.tokens_from)));
+    return json_build_object(
+        'claims', json_build_object('iss', 'urn:kiln:wallet', 'sub', p_address, 'iat', v_issued_at, 'exp', v_issued_at + extract(epoch from v_ttl)::bigint,
+                                    'jti', encode(kiln.gen_random_bytes(16), 'hex')),
+        'expires_at', kiln.render_time(to_timestamp(v_issued_at) + v_ttl),
+        'account', kiln.render_account(v_account));
+end
+$$;
+comment on function kiln.sign_in(text, text) is
+'Signs a wallet in whose signature was checked (address in lower case): uses the nonce up, makes the account when it is first seen, and returns the claims
+of its token. KN003: the nonce; KN007: too often; KN009: suspended.';
+
+create or replace function kiln.render_identity(p_identity kiln.identity)
+returns jsonb
+language sql stable
+return jsonb_build_object('id', p_identity.identity_id::text, 'kind', case p_identity.issuer when 'urn:kiln:wallet' then 'wallet' else 'token' end,
+                          'issuer', p_identity.issuer, 'subject', p_identity.subject, 'created_at', kiln.render_time(p_identity.created_at));
+comment on function kiln.render_identity(kiln.identity) is 'A way into an account: {id, kind (wallet, token), issuer, subject, created_at}.';
+
+create or replace function kiln.link_identity(p_account_id bigint, p_issuer text, p_subject text, p_issued_at bigint default null)
+returns kiln.identity
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_identity kiln.identity;
+begin
+    perform kiln.guard_own(p_account_id);
+    if exists (select from kiln.identity_gone g where g.identity_hash = kiln.identity_hash(p_issuer, p_subject) and p_issued_at <= extract(epoch from g.gone_at)) then
+        raise exception 'this token is older than the moment its identity was unlinked: get a new one' using errcode = 'KN009';
+    end if;
+    insert into kiln.identity (issuer, subject, account_id) values (p_issuer, p_subject, p_account_id)
+    on conflict (issuer, subject) do nothing returning * into v_identity;
+    if not found then
+        select * into v_identity from kiln.identity i where i.issuer = p_issuer and i.subject = p_subject;
+        if v_identity.account_id is distinct from p_account_id then
+            raise exception 'this % leads to another account already', case p_issuer when 'urn:kiln:wallet' then 'wallet' else 'identity' end
+                using errcode = 'KN001', hint = 'Sign in with it, and unlink it there or delete that account; then it can be linked here.';
+        end if;
+    end if;
+    return v_identity;
+end
+$$;
+comment on function kiln.link_identity(bigint, text, text, bigint) is 'Lets a proven identity lead to this account; again: nothing new. KN001: it leads to another account.';
+
+create or replace function kiln.unlink_identity(p_account_id bigint, p_identity_id bigint)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_identity kiln.identity;
+begin
+    perform kiln.guard_own(p_account_id);
+    perform from kiln.account a where a.account_id = p_account_id for update;      -- two at once must not remove the last two
+    select * into v_identity from kiln.identity i where i.identity_id = p_identity_id and i.account_id = p_account_id;
+    if not found then
+        raise exception 'there is no such identity' using errcode = 'KN002';
+    end if;
+    if not exists (select from kiln.identity i where i.account_id = p_account_id and i.identity_id <> p_identity_id) then
+        raise exception 'this is the last way into the account: link another one first' using errcode = 'KN001';
+    end if;
+    perform kiln.forget_identity(v_identity);
+    perform kiln.end_sessions(p_account_id, 'an identity was unlinked');
+end
+$$;
+comment on function kiln.unlink_identity(bigint, bigint) is
+'Ends a way into an account; its tokens are refused at once. KN001: it is the last one; KN002: it is not the account''s.';
+
+create or replace function kiln.forget_identity(p_identity kiln.identity)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    insert into kiln.identity_gone (identity_hash, gone_at) values (kiln.identity_hash(p_identity.issuer, p_identity.subject), kiln.now())
+    on conflict (identity_hash) do update set gone_at = excluded.gone_at;
+    delete from kiln.identity i where i.identity_id = p_identity.identity_id;
+end
+$$;
+comment on function kiln.forget_identity(kiln.identity) is 'Removes an identity, and remembers by a hash that its tokens of today must not make an account.';
+
+-- The end ----------------------------------------------------------------------------------------------------------------
+
+-- What is told at once: nobody gets in, nothing of the person is left in the row, streams close. What takes longer (jobs that run, paid
+-- calls that must be followed to their end, many files) is done a batch at a time, here and then by the tick.
+create or replace function kiln.delete_account(p_account_id bigint)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_identity kiln.identity;
+begin
+    perform kiln.guard_own(p_account_id);
+    update kiln.account a
+       set is_suspended = true, deleted_at = kiln.now(), role = 'user', handle = null, display_name = null, notify_email = false, email = null
+     where a.account_id = p_account_id and a.deleted_at is null;
+    if not found then
+        return;
+    end if;
+    for v_identity in select * from kiln.identity i where i.account_id = p_account_id
+    loop
+        perform kiln.forget_identity(v_identity);
+    end loop;
+    perform kiln.end_sessions(p_account_id, 'the account was deleted');
+    perform kiln.clear_account(p_account_id, 100);
+end
+$$;
+comment on function kiln.delete_account(bigint) is
+'Deletes an account for good. Its row stays, empty, and its ledger; jobs, files, memberships and all else go, at the latest when its last paid call is settled.';
+
+create or replace function kiln.clear_account(p_account_id bigint, p_limit int)
+returns boolean
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_id           bigint;
+    v_state        kiln.job_state;
+    v_conversation kiln.conversation;
+    v_left         int := 0;
+begin
+    if not exists (select from kiln.account a where a.account_id = p_account_id and a.deleted_at is not null) then
+        raise exception 'account % was not deleted', p_account_id using errcode = 'KN001';
+    end if;
+    for v_conversation in
+        select c.* from kiln.member m join kiln.conversation c using (conversation_id)
+         where m.account_id = p_account_id and m.until_number is null order by c.conversation_id limit p_limit for update of c
+    loop
+        perform kiln.leave_conversation(v_conversation, p_account_id, p_account_id);
+    end loop;
+    -- A job that still runs, or whose call is not settled, refuses with KN001 and is met again by the tick.
+    for v_id, v_state in select j.job_id, j.state from kiln.job j where j.account_id = p_account_id order by j.job_id limit p_limit
+    loop
+        begin
+            if v_state in ('queued', 'running', 'held') then
+                v_state := kiln.cancel_job(v_id);
+            end if;
+            perform kiln.delete_job(v_id);
+        exception when sqlstate 'KN001' then
+            v_left := v_left + 1;
+        end;
+    end loop;
+    delete from kiln.media m
+     where m.media_id in (select x.media_id from kiln.media x where x.account_id = p_account_id and x.job_id is null order by x.media_id limit p_limit);
+    delete from kiln.notification n where n.account_id = p_account_id;
+    delete from kiln.block b where b.account_id = p_account_id or b.blocked_id = p_account_id;
+    delete from kiln.invite i where i.account_id = p_account_id;
+    delete from kiln.idempotency i where i.account_id = p_account_id;
+    delete from kiln.job_ends_read r where r.account_id = p_account_id;
+    delete from kiln.account_rate r where r.account_id = p_account_id;
+    if exists (select from kiln.job j where j.account_id = p_account_id) or exists (select from kiln.media m where m.account_id = p_account_id)
+       or exists (select from kiln.member m where m.account_id = p_account_id and m.until_number is null) then
+        return false;
+    end if;
+    update kiln.account a set cleared_at = kiln.now() where a.account_id = p_account_id;
+    return true;
+end
+$$;
+comment on function kiln.clear_account(bigint, int) is
+'Removes a batch of what a deleted account still has; true when nothing is left. Jobs that run are cancelled and wait for their runner, those with a paid call
+that is not settled for its end. KN001: it was not deleted.';
+
+create or replace function kiln.clear_accounts(p_limit int)
+returns void
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_account_id bigint;
+begin
+    for v_account_id in
+        select a.account_id from kiln.account a where a.deleted_at is not null and a.cleared_at is null order by a.account_id limit p_limit
+    loop
+        perform kiln.clear_account(v_account_id, 100);
+    end loop;
+end
+$$;
+comment on function kiln.clear_accounts(int) is 'The tick''s part of deleting accounts.';
+
+-- Operators --------------------------------------------------------------------------------------------------------------
+
+create or replace function kiln.note_act(p_account_id bigint, p_kind kiln.account_act_kind, p_details jsonb, p_reason text)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    insert into kiln.account_act (account_id, kind, details, reason, made_by) values (p_account_id, p_kind, p_details, p_reason, kiln.acting_account());
+end
+$$;
+comment on function kiln.note_act(bigint, kiln.account_act_kind, jsonb, text) is 'Writes down what an operator did to an account.';
+
+create or replace function kiln.set_role(p_account_id bigint, p_role kiln.role, p_reason text default null)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.guard_operator(p_account_id);
+    update kiln.account a set role = p_role where a.account_id = p_account_id;
+    perform kiln.note_act(p_account_id, 'role', jsonb_build_object('role', p_role), p_reason);
+end
+$$;
+comment on function kiln.set_role(bigint, kiln.role, text) is 'Makes an account an administrator, or a user again: from its next call on, where its token names no role itself.';
+
+create or replace function kiln.make_admin(p_subject text, p_issuer text default null)
+returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_issuer     text := coalesce(p_issuer, case when p_subject ~ '^0x[0-9a-fA-F]{40}$' then 'urn:kiln:wallet' else '' end);
+    v_subject    text := case v_issuer when 'urn:kiln:wallet' then lower(p_subject) else p_subject end;
+    v_account_id bigint;
+begin
+    if kiln.acting_account() is not null and not kiln.acts_as_admin() then
+        raise exception 'this is for administrators' using errcode = 'KN004';
+    end if;
+    select i.account_id into v_account_id from kiln.identity i where i.issuer = v_issuer and i.subject = v_subject;
+    if not found then
+        v_account_id := kiln.make_account(v_issuer, v_subject);
+    end if;
+    perform kiln.set_role(v_account_id, 'admin', 'kiln.make_admin()');
+    return v_account_id;
+end
+$$;
+comment on function kiln.make_admin(text, text) is
+'Makes the account of a wallet (0x…) or of a token''s subject an administrator, and the account if it has never been seen; returns its id. How a production
+installation gets its first: select kiln.make_admin(''0x…''); or select kiln.make_admin(''auth0|…'', ''https://….auth0.com/'');';
+
+create or replace function kiln.suspend(p_account_id bigint, p_reason text default null)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.guard_operator(p_account_id);
+    if p_account_id = kiln.acting_account() then
+        raise exception 'nobody suspends himself' using errcode = 'KN001';
+    end if;
+    update kiln.account a set is_suspended = true where a.account_id = p_account_id;
+    perform kiln.end_sessions(p_account_id, 'the account was suspended');
+    perform kiln.note_act(p_account_id, 'suspend', '{}', p_reason);
+end
+$$;
+comment on function kiln.suspend(bigint, text) is 'Refuses an account at its next call and closes its streams now. Its jobs go on.';
+
+create or replace function kiln.unsuspend(p_account_id bigint, p_reason text default null)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.guard_operator(p_account_id);
+    update kiln.account a set is_suspended = false where a.account_id = p_account_id;
+    perform kiln.note_act(p_account_id, 'unsuspend', '{}', p_reason);
+end
+$$;
+comment on function kiln.unsuspend(bigint, text) is 'Ends a suspension.';
+
+create or replace function kiln.grant_to(p_account_id bigint, p_micros bigint, p_reason text)
+returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_ledger_id bigint;
+begin
+    perform kiln.guard_operator(p_account_id);
+    v_ledger_id := kiln.grant_credit(p_account_id, p_micros, p_reason);
+    perform kiln.note_act(p_account_id, 'grant', jsonb_build_object('ledger_id', v_ledger_id::text, 'amount', p_micros), p_reason);
+    insert into kiln.event (account_id, type, data) values (p_account_id, 'billing.changed', jsonb_build_object('reason', 'grant'));
+    return v_ledger_id;
+end
+$$;
+comment on function kiln.grant_to(bigint, bigint, text) is 'kiln.grant_credit(), written down with who gave it and why. Returns the row of the ledger.';
+
+create or replace function kiln.find_accounts(p_search text, p_before bigint, p_limit int)
+returns bigint[]
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_before bigint := coalesce(p_before, 9223372036854775807);
+begin
+    if kiln.acting_account() is not null and not kiln.acts_as_admin() then
+        raise exception 'this is for administrators' using errcode = 'KN004';
+    end if;
+    if p_search is null then
+        return array(select a.account_id from kiln.account a where a.account_id < v_before order by a.account_id desc limit p_limit);
+    end if;
+    return array(
+        select f.account_id
+          from (select a.account_id from kiln.account a where a.account_id = case when p_search ~ '^[0-9]{1,18}$' then p_search::bigint end
+                union
+                select a.account_id from kiln.account a where a.handle ~>=~ lower(p_search) and a.handle ~<~ (lower(p_search) || '~')
+                union
+                select a.account_id from kiln.account a where lower(a.email) ~>=~ lower(p_search) and lower(a.email) ~<~ (lower(p_search) || '~') and a.email is not null
+                union
+                select i.account_id from kiln.identity i where i.subject in (p_search, lower(p_search))) f
+         where f.account_id < v_before
+         order by f.account_id desc
+         limit p_limit);
+end
+$$;
+comment on function kiln.find_accounts(text, bigint, int) is 'Accounts, newest first, below p_before: all, or those with this id, subject, or beginning of handle or email.';
