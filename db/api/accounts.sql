@@ -146,16 +146,12 @@ begin
     elsif v_wanted is null and p_query ? 'cursor' then
         raise exception 'a cursor belongs to a section: say which' using errcode = 'KN006';
     end if;
-    foreach v_section in array coalesce(array[v_wanted], '{generations,media,messages,notifications,ledger}')
+    foreach v_section in array case when v_wanted is null then '{generations,media,messages,notifications,ledger}' else array[v_wanted] end
     loop
         if v_section = 'generations' then
             select array_agg(x.job_id order by x.job_id desc), jsonb_agg(x.item order by x.job_id desc) into v_ids, v_items
               from (select j.job_id, kiln.render_job(j)::jsonb as item from kiln.job j
                      where j.account_id = p_actor and j.job_id < v_before order by j.job_id desc limit c_page + 1) x;
-        elsif v_section = 'media' then
-            select array_agg(x.media_id order by x.media_id desc), jsonb_agg(x.item order by x.media_id desc) into v_ids, v_items
-              from (select m.media_id, kiln.render_media(m)::jsonb as item from kiln.media m
-                     where m.account_id = p_actor and m.media_id < v_before order by m.media_id desc limit c_page + 1) x;
         elsif v_section = 'notifications' then
             select array_agg(x.notification_id order by x.notification_id desc), jsonb_agg(x.item order by x.notification_id desc) into v_ids, v_items
               from (select n.notification_id, kiln.render_notification(n) as item from kiln.notification n
@@ -188,6 +184,10 @@ begin
                                             'job_id', l.job_id::text, 'note', l.note, 'at', kiln.render_time(l.at)) order by l.ledger_id desc)
           into ids, items
           from (select x.* from kiln.ledger x where x.account_id = p_account_id and x.ledger_id < p_before order by x.ledger_id desc limit p_limit) l, kiln.config c;
+    elsif p_section = 'media' then
+        select array_agg(m.media_id order by m.media_id desc), jsonb_agg(kiln.render_media(m) order by m.media_id desc)
+          into ids, items
+          from (select x.* from kiln.media x where x.account_id = p_account_id and x.media_id < p_before order by x.media_id desc limit p_limit) m;
     else
         select array_agg(m.message_id order by m.message_id desc),
                jsonb_agg(jsonb_build_object('id', m.message_id::text, 'conversation_id', m.conversation_id::text, 'text', m.text,
@@ -198,7 +198,7 @@ begin
     end if;
 end
 $$;
-comment on function kiln.export_section(bigint, text, bigint, int) is 'A page of an account''s ledger or of the messages it wrote, newest first.';
+comment on function kiln.export_section(bigint, text, bigint, int) is 'A page of an account''s ledger, of its media, or of the messages it wrote, newest first.';
 
 -- Administration ---------------------------------------------------------------------------------------------------------
 

@@ -111,7 +111,7 @@ An account''s own reader, who comes later, is not told of sessions that ended.';
 create or replace function kiln.render_event(p_type kiln.event_type, p_job_id bigint, p_version int, p_data jsonb, p_at timestamptz)
 returns text
 language plpgsql stable
-set search_path = '' set plan_cache_mode = force_generic_plan
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_job   kiln.job;

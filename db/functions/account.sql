@@ -156,13 +156,15 @@ set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan
 as $$
 declare
     v_account   kiln.account;
+    v_id        bigint;
     v_issued_at bigint;
     v_ttl       interval := (select c.session_ttl from kiln.config c);
 begin
     perform kiln.take_nonce(p_nonce);
     select a.* into v_account from kiln.identity i join kiln.account a using (account_id) where i.issuer = 'urn:kiln:wallet' and i.subject = p_address;
     if not found then
-        select a.* into v_account from kiln.account a where a.account_id = kiln.make_account('urn:kiln:wallet', p_address);
+        v_id := kiln.make_account('urn:kiln:wallet', p_address);
+        select a.* into v_account from kiln.account a where a.account_id = v_id;
     end if;
     if v_account.is_suspended then
         raise exception 'this account is suspended' using errcode = 'KN009';
@@ -290,7 +292,6 @@ declare
     v_id           bigint;
     v_state        kiln.job_state;
     v_conversation kiln.conversation;
-    v_left         int := 0;
 begin
     if not exists (select from kiln.account a where a.account_id = p_account_id and a.deleted_at is not null) then
         raise exception 'account % was not deleted', p_account_id using errcode = 'KN001';
@@ -306,11 +307,15 @@ begin
     loop
         begin
             if v_state in ('queued', 'running', 'held') then
-                v_state := kiln.cancel_job(v_id);
+                perform kiln.cancel_job(v_id);
             end if;
+        exception when sqlstate 'KN001' then
+            null;           -- it has ended meanwhile
+        end;
+        begin
             perform kiln.delete_job(v_id);
         exception when sqlstate 'KN001' then
-            v_left := v_left + 1;
+            null;           -- apart from the cancel, which must hold
         end;
     end loop;
     delete from kiln.media m

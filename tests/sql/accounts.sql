@@ -1,0 +1,119 @@
+-- Accounts: signing in, ways in, profile, leaving, operators, rates.
+begin;
+\ir ../fixtures/fixture.sql
+select no_plan();
+select fixture.set_now('2030-01-01 12:00:00.4Z') \g /dev/null
+
+create function pg_temp.enter(p_digit text) returns jsonb language sql as $$
+    select fixture.call(null, 'sign_in', p_body => json_build_object('address', '0x' || repeat(p_digit, 40), 'nonce', fixture.call(null, 'create_nonce') ->> 'nonce')::text)
+$$;
+
+-- Signing in -------------------------------------------------------------------------------------------------------------
+
+create temporary table n as select fixture.call(null, 'create_nonce') ->> 'nonce' as nonce;
+create temporary table e as select fixture.call(null, 'sign_in', p_body => json_build_object('address', '0x' || repeat('a', 40), 'nonce', nonce)::text) as answer from n;
+select is(answer -> 'claims' ->> 'sub', '0x' || repeat('a', 40), 'who signs in with a wallet gets a token about its address') from e;
+select is((answer -> 'claims' ->> 'exp')::bigint - (answer -> 'claims' ->> 'iat')::bigint, 86400::bigint, 'for a day') from e;
+select is((select a.role::text from kiln.account a where a.account_id = (answer -> 'account' ->> 'id')::bigint), 'user', 'of an account that was made') from e;
+select is(fixture.bad_fields(format('select fixture.call(null, ''sign_in'', p_body => %L)', json_build_object('address', '0x' || repeat('a', 40), 'nonce', nonce)::text)), '/message', 'a nonce is taken once') from n;
+select fixture.set_now('2030-01-01 12:10:00.4Z') \g /dev/null
+select is((select count(*)::int from kiln.nonce where nonce_hash = sha256(convert_to((select nonce from n), 'UTF8'))), 0, 'and is gone then');
+select is(pg_temp.enter('a') -> 'account' ->> 'id', answer -> 'account' ->> 'id', 'the same wallet is the same account') from e;
+select throws_ok($$ select kiln.sign_in('0xABC', kiln.make_nonce() ->> 'nonce') $$, '23514', null, 'what is no address in lower case cannot be stored');
+
+-- Ways in ----------------------------------------------------------------------------------------------------------------
+
+create function pg_temp.me(p_context jsonb, p_function text, p_path jsonb default '{}', p_body text default null) returns jsonb language plpgsql as $$
+declare v_answer json;
+begin
+    perform set_config('role', 'kiln_server', true);
+    execute format('select kiln_api.%I(kiln_api.act_as($1), $2, ''{}'', $3)', p_function) into v_answer using p_context::text, p_path, p_body;
+    perform set_config('role', 'none', true);
+    return v_answer;
+exception when others then
+    return jsonb_build_object('refused', sqlstate, 'message', sqlerrm);
+end $$;
+create function pg_temp.wallet(p_digit text, p_iat bigint default null) returns jsonb language sql as $$
+    select jsonb_build_object('iss', 'urn:kiln:wallet', 'sub', '0x' || repeat(p_digit, 40), 'iat', coalesce(p_iat, floor(extract(epoch from kiln.now()))))
+$$;
+select is(pg_temp.me(pg_temp.wallet('a'), 'get_me') ->> 'id', answer -> 'account' ->> 'id', 'the token is the account''s') from e;
+select is(pg_temp.me(pg_temp.wallet('a'), 'delete_identity', jsonb_build_object('id', pg_temp.me(pg_temp.wallet('a'), 'list_identities') -> 'items' -> 0 ->> 'id')) ->> 'refused', 'KN001', 'the last way in stays');
+select is(pg_temp.me(pg_temp.wallet('a'), 'create_identity', p_body => '{"iss": null, "sub": "ann", "iat": 1}') ->> 'refused', 'KN001', 'an identity of another account is not taken over');
+select is(pg_temp.me(pg_temp.wallet('a'), 'create_identity', p_body => '{"iss": null, "sub": "new one", "iat": 1}') ->> 'kind', 'token', 'one that has none is linked');
+select is(pg_temp.me(pg_temp.wallet('a'), 'create_identity', p_body => '{"iss": null, "sub": "new one", "iat": 1}') ->> 'subject', 'new one', 'again is no harm');
+select is(jsonb_array_length(pg_temp.me('{"sub": "new one", "iat": 1}', 'list_identities') -> 'items'), 2, 'and leads to it');
+select is(pg_temp.me('{"sub": "ann"}', 'delete_identity', jsonb_build_object('id', (select identity_id::text from kiln.identity where subject = 'new one'))) ->> 'refused', 'KN002', 'nobody unlinks another''s');
+select is(pg_temp.me(pg_temp.wallet('a'), 'delete_identity', jsonb_build_object('id', (select identity_id::text from kiln.identity where subject = 'new one'))), null, 'its owner does');
+select is(pg_temp.me('{"sub": "new one", "iat": 1}', 'get_me') ->> 'refused', 'KN009', 'whose old tokens then open nothing, and make no account');
+select isnt(pg_temp.me(jsonb_build_object('sub', 'new one', 'iat', extract(epoch from kiln.now())::bigint + 1), 'get_me') ->> 'id', answer -> 'account' ->> 'id', 'and a new one begins anew') from e;
+select ok(exists (select from kiln.event where account_id = (answer -> 'account' ->> 'id')::bigint and type = 'session.ended'), 'its streams are told') from e;
+
+-- Signing out ------------------------------------------------------------------------------------------------------------
+
+select ok(pg_temp.me(pg_temp.wallet('a'), 'sign_out_everywhere') ? 'signed_out_at', 'one signs out everywhere');
+select is(pg_temp.me(pg_temp.wallet('a'), 'get_me') ->> 'refused', 'KN009', 'tokens from before are refused');
+select is(pg_temp.me(pg_temp.wallet('a', 0), 'get_me') ->> 'refused', 'KN009', 'those that do not say when they were issued too');
+select is(pg_temp.me(pg_temp.wallet('a', (pg_temp.enter('a') -> 'claims' ->> 'iat')::bigint), 'get_me') ->> 'id', answer -> 'account' ->> 'id', 'one that is made in the same second is not') from e;
+
+-- The profile ------------------------------------------------------------------------------------------------------------
+
+select is(fixture.bad_fields(format('select fixture.call(''ann'', ''update_me'', p_body => %L)', body)), field, body || ' is refused for ' || field)
+  from (values ('{"handle": "No"}', '/handle'), ('{"handle": "test_bob"}', '/handle'), ('{"display_name": " "}', '/display_name'), ('{"email": "x"}', '/email'), ('{"notify_email": true}', '/notify_email'),
+               ('{"role": "admin"}', '/role'), ('{"email": 5, "handle": 5}', '/email /handle'), ('{"is_suspended": false}', '/is_suspended'), ('[]', 'KN006')) v (body, field);
+select is(fixture.call('ann', 'update_me', p_body => '{"email": "a@b.c", "notify_email": true, "display_name": "Ann"}') ->> 'email', 'a@b.c', 'what is right is kept');
+select is(fixture.call('ann', 'update_me', p_body => '{"display_name": null}') ->> 'display_name', null, 'null empties');
+select is(fixture.call('ann', 'get_me') ->> 'email', 'a@b.c', 'and leaves the rest');
+
+-- Operators --------------------------------------------------------------------------------------------------------------
+
+create temporary table a as select fixture.account('ann')::text as ann, fixture.account('bob')::text as bob;
+select is(pg_temp.me('{"sub": "bob"}', f, jsonb_build_object('id', ann), '{"role": "admin", "amount": 1, "reason": "x"}') ->> 'refused', 'KN004', f || ' is not for users')
+  from a, unnest('{list_accounts,set_account_role,suspend_account,unsuspend_account,grant_account}'::text[]) f;
+select is((select string_agg(i ->> 'id', ' ') from jsonb_array_elements(fixture.call('admin', 'list_accounts', p_query => jsonb_build_object('q', q)) -> 'items') i), ann, 'an account is found by ' || q)
+  from a, lateral (values (ann), ('test_an'), ('A@b.'), ('ann')) v (q);
+select is(fixture.call('admin', 'list_accounts', p_query => '{"q": "nobody at all"}') -> 'items', '[]', 'and nobody by nothing');
+select is(fixture.call('admin', 'grant_account', jsonb_build_object('id', ann), p_body => '{"amount": 700, "reason": "sorry"}', p_key => 'k') -> 'balance' ->> 'amount', '700', 'a grant is in the balance') from a;
+select is(fixture.call('admin', 'grant_account', jsonb_build_object('id', ann), p_body => '{"amount": 700, "reason": "sorry"}', p_key => 'k') -> 'balance' ->> 'amount', '700', 'once a key') from a;
+select is((select (kind, reason, made_by)::text from kiln.account_act where account_id = ann::bigint), format('(grant,sorry,%s)', fixture.account('admin')), 'who gave it and why is written down') from a;
+select throws_ok('delete from kiln.account_act', 'KN001', null, 'and stays so');
+select is(fixture.call('admin', 'suspend_account', jsonb_build_object('id', ann), p_body => '{}') ->> 'is_suspended', 'true', 'an account is suspended') from a;
+select is(pg_temp.me('{"sub": "ann"}', 'get_me') ->> 'refused', 'KN009', 'refused at its next call');
+select is(fixture.call('admin', 'unsuspend_account', jsonb_build_object('id', ann), p_body => '{}') ->> 'is_suspended', 'false', 'and let in again') from a;
+select is(pg_temp.me('{"sub": "admin", "role": "admin"}', 'suspend_account', jsonb_build_object('id', fixture.account('admin')), '{}') ->> 'refused', 'KN001', 'nobody locks himself out');
+select is(kiln.make_admin('0x' || repeat('A', 40)), (answer -> 'account' ->> 'id')::bigint, 'in psql the first administrator is made of a wallet') from e;
+select ok(pg_temp.me(pg_temp.wallet('a', 4000000000), 'list_accounts') ? 'items', 'whose token, which names no role, has the account''s');
+select is(pg_temp.me(pg_temp.wallet('a', 4000000000) || '{"role": "user"}', 'list_accounts') ->> 'refused', 'KN004', 'one that names a lesser role has that');
+select ok(kiln.make_admin('auth0|1', 'https://x.auth0.com/') > 0, 'or of a subject that has not been here yet');
+select is((select (name, role, state)::text from kiln.users where account = fixture.account('ann')), '(test_ann,user,active)', 'kiln.users shows who there is');
+
+-- Rates ------------------------------------------------------------------------------------------------------------------
+
+update kiln.config set writes_per_minute = 60, writes_burst = 3;
+create function pg_temp.writes() returns text language sql as $$ select coalesce(pg_temp.me('{"sub": "bob", "writes": true, "request_id": "r"}', 'get_me') ->> 'refused', 'ok') $$;
+select is((select string_agg(pg_temp.writes(), ' ') from generate_series(1, 5)), 'ok ok ok KN007 KN007', 'a burst, and no more');
+select is(pg_temp.me('{"sub": "bob"}', 'get_me') ->> 'refused', null, 'reads are free');
+select fixture.pass('2 seconds') \g /dev/null
+select is((select string_agg(pg_temp.writes(), ' ') from generate_series(1, 3)), 'ok ok KN007', 'after two steps two more');
+select is(fixture.refusal($$ select kiln.spend_rate(fixture.account('bob'), 'write') $$) ->> 'detail', '{"retry_after" : 1}', 'and when to come again is said');
+select is(current_setting('application_name'), 'kiln-server write r', 'who waits in the database names the request');
+update kiln.config set writes_per_minute = null;
+select is((select string_agg(pg_temp.writes(), ' ') from generate_series(1, 5)), 'ok ok ok ok ok', 'where there is no limit there is none');
+
+-- Leaving ----------------------------------------------------------------------------------------------------------------
+
+select fixture.job_in(s::kiln.job_state, 'bob') from unnest('{queued,running,held,completed,failed}'::text[]) s \g /dev/null
+select fixture.media('bob') \g /dev/null
+select is(jsonb_array_length(fixture.call('bob', 'export_me') -> 'sections' -> 'generations' -> 'items'), 5, 'all that is one''s own is exported');
+select is(fixture.bad_fields($$ select fixture.call('bob', 'export_me', p_query => '{"section": "secrets"}') $$), 'KN006', 'by its sections');
+update kiln.account set email = 'b@b.b' where account_id = fixture.account('bob');
+create temporary table gone as select fixture.account('bob') as bob;
+select is(fixture.call('bob', 'delete_me'), null, 'an account is deleted');
+select is((select (handle, email, is_suspended, deleted_at is not null, cleared_at)::text from kiln.account, gone where account_id = bob), '(,,t,t,)', 'nothing of the person is left in its row');
+select is((select count(*)::int from kiln.identity, gone where account_id = bob), 0, 'no way leads to it');
+select is(pg_temp.me('{"sub": "bob", "iat": 1}', 'get_me') ->> 'refused', 'KN009', 'no token of before opens anything');
+select is((select string_agg(state::text, ' ') from kiln.job, gone where account_id = bob), 'cancelling', 'what a runner has is cancelled and waited for; the rest is gone');
+select is((select count(*)::int from kiln.media, gone where account_id = bob), 0, 'so are the files, which the trash has');
+select is(kiln.clear_account(bob, 100), false, 'as long as it runs the account is not clear') from gone;
+select throws_ok(format('select kiln.clear_account(%s, 1)', fixture.account('ann')), 'KN001', null, 'who was not deleted is not cleared');
+select finish();
+rollback;
