@@ -37,6 +37,8 @@ const struct route routes[] = {
     /* Generations */
     { "POST", V1 "/generate", AUTH_USER, &call_sql, "create_generation", 202, POOL_WRITE,
       ROLE_API },
+    { "POST", V1 "/generate/estimate", AUTH_USER, &call_sql, "estimate_generation", 200, POOL_READ,
+      ROLE_API },
     { "GET", V1 "/generations", AUTH_USER, &call_sql, "list_generations", 200, POOL_READ,
       ROLE_API },
     { "GET", V1 "/generations/{id}", AUTH_USER, &call_sql, "get_generation", 200, POOL_READ,
@@ -51,6 +53,14 @@ const struct route routes[] = {
     /* The catalogue */
     { "GET", V1 "/models", AUTH_NONE, &call_sql, "list_models", 200, POOL_READ, ROLE_API },
     { "GET", V1 "/models/{id...}", AUTH_NONE, &call_sql, "get_model", 200, POOL_READ, ROLE_API },
+
+    /* Try-ons */
+    { "GET", V1 "/tryons", AUTH_ADMIN, &call_sql, "list_tryons", 200, POOL_READ, ROLE_API },
+    { "GET", V1 "/tryons/{id}", AUTH_ADMIN, &call_sql, "get_tryon", 200, POOL_READ, ROLE_API },
+    { "POST", V1 "/tryons/{id}/cancel", AUTH_ADMIN, &call_sql, "cancel_tryon", 202, POOL_WRITE,
+      ROLE_API },
+    { "POST", V1 "/tryons/{id}/retry", AUTH_ADMIN, &call_sql, "retry_tryon", 202, POOL_WRITE,
+      ROLE_API },
 
     /* Media */
     { "POST", V1 "/uploads/presign", AUTH_USER, &media_presign, "create_upload", 201, POOL_WRITE,
@@ -139,6 +149,22 @@ const struct route routes[] = {
     { "POST", V1 "/admin/accounts/{id}/grant", AUTH_ADMIN, &call_sql, "grant_account", 200,
       POOL_WRITE, ROLE_API },
     { "GET", V1 "/admin/providers", AUTH_ADMIN, &call_sql, "list_providers", 200, POOL_READ,
+      ROLE_API },
+    { "GET", V1 "/admin/queues", AUTH_ADMIN, &call_sql, "list_queues", 200, POOL_READ, ROLE_API },
+    { "POST", V1 "/admin/queues/{name}/pause", AUTH_ADMIN, &call_sql, "pause_queue", 200,
+      POOL_WRITE, ROLE_API },
+    { "POST", V1 "/admin/queues/{name}/resume", AUTH_ADMIN, &call_sql, "resume_queue", 200,
+      POOL_WRITE, ROLE_API },
+    { "GET", V1 "/admin/runners", AUTH_ADMIN, &call_sql, "list_runners", 200, POOL_READ, ROLE_API },
+    { "GET", V1 "/admin/pipelines", AUTH_ADMIN, &call_sql, "list_pipelines", 200, POOL_READ,
+      ROLE_API },
+    { "PUT", V1 "/admin/pipelines", AUTH_ADMIN, &call_sql, "put_pipeline", 200, POOL_WRITE,
+      ROLE_API },
+    { "GET", V1 "/admin/pipelines/{name...}", AUTH_ADMIN, &call_sql, "get_pipeline", 200, POOL_READ,
+      ROLE_API },
+    { "GET", V1 "/admin/categories", AUTH_ADMIN, &call_sql, "list_categories", 200, POOL_READ,
+      ROLE_API },
+    { "PUT", V1 "/admin/categories/{name}", AUTH_ADMIN, &call_sql, "put_category", 200, POOL_WRITE,
       ROLE_API },
 
     /* For those who run it */

@@ -5,82 +5,77 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_body   jsonb := kiln.parse_body(p_body);
-    v_type   text  := v_body ->> 'type';
-    v_errors jsonb := kiln.unknown_fields(v_body, '{type,prompt,model,params,seed,variants,media}');
-    v_model  kiln.model;
-    v_params record;
-    v_prompt text  := v_body ->> 'prompt';
-    v_seed   text  := v_body ->> 'seed';
-    v_media  jsonb := coalesce(v_body -> 'media', '[]');
-    v_input  jsonb;
-    v_job_id bigint;
+    v_body     jsonb := kiln.parse_body(p_body);
+    v_found    record;
+    v_variants int;
+    v_input    jsonb;
+    v_name     text;
+    v_job_id   bigint;
+    v_first_id bigint;
 begin
     perform kiln.require_actor(p_actor);
-    v_job_id := kiln.begin_once(p_actor, 'create_generation', p_body);
-    if v_job_id is not null then
-        return kiln_api.get_generation(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
+    v_first_id := kiln.begin_once(p_actor, 'create_generation', p_body);
+    if v_first_id is null then
+        v_found := kiln.find_model(v_body);
+        v_variants := kiln.read_variants(v_body);
+        v_input := kiln.read_generation(p_actor, v_body, v_found.model, v_found.errors, v_variants);
+        select p.name into v_name from kiln.pipeline p where p.pipeline_id = (v_found.model).pipeline_id;
+        for v_variant in 0 .. v_variants - 1
+        loop
+            -- The seeds of the others follow that of the first, so the whole row can be had again.
+            v_job_id := kiln.enqueue(
+                v_name, v_input || jsonb_build_object('seed', mod((v_input ->> 'seed')::numeric + v_variant, 9223372036854775808)::text),
+                p_actor, p_media_type => (v_found.model).media_type, p_model_id => (v_found.model).model_id, p_parent_id => v_first_id,
+                p_estimated_micros => kiln.estimate((v_found.model).model_id, v_input));
+            v_first_id := coalesce(v_first_id, v_job_id);
+        end loop;
+        perform kiln.end_once(p_actor, 'create_generation', v_first_id);
     end if;
-
-    if v_type is null or v_type not in ('image', 'video', 'audio') then
-        v_errors := v_errors || kiln.field_error('/type', 'must be image, video or audio');
-    else
-        select m.* into v_model
-          from kiln.model m join kiln.provider p using (provider_id)
-         where m.is_enabled and p.is_enabled and m.media_type = v_type::kiln.media_type
-           and case when v_body ? 'model' then m.name = v_body ->> 'model' else m.is_default end;
-        if not found then
-            v_errors := v_errors || kiln.field_error('/model', case when v_body ? 'model' then 'is no ' || v_type || ' model of the catalogue'
-                                                                    else 'is needed: there is no default ' || v_type || ' model' end);
-        elsif kiln.model_reason(v_model) is not null then
-            v_errors := v_errors || kiln.field_error('/model', 'is not available now: ' || kiln.model_reason(v_model));
-        end if;
-    end if;
-    if jsonb_typeof(coalesce(v_body -> 'prompt', '""')) <> 'string' then
-        v_errors := v_errors || kiln.field_error('/prompt', 'must be a string');
-    elsif octet_length(v_prompt) > 8000 then
-        v_errors := v_errors || kiln.field_error('/prompt', 'must have at most 8000 bytes');
-    elsif coalesce(v_prompt, '') !~ '\S' and (v_type = 'audio' or v_media = '[]') then
-        v_errors := v_errors || kiln.field_error('/prompt', 'is required' || case when v_type <> 'audio' then ' unless there is media' else '' end);
-    end if;
-    if v_seed is null then
-        v_seed := floor(random() * 9007199254740991)::bigint::text;
-    elsif v_seed !~ '^[0-9]{1,19}$' or v_seed::numeric > 9223372036854775807 then
-        v_errors := v_errors || kiln.field_error('/seed', 'must be a whole number from 0 to 9223372036854775807');
-    end if;
-    if coalesce(v_body -> 'variants', '1') <> '1' then
-        v_errors := v_errors || kiln.field_error('/variants', 'must be 1: send the request again for another');
-    end if;
-    if jsonb_typeof(v_media) <> 'array' or jsonb_array_length(v_media) > 12 then
-        v_errors := v_errors || kiln.field_error('/media', 'must be an array of at most 12 media ids');
-    else
-        select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/media/' || (u.turn - 1), 'message', 'is no media of yours that is ready')), '[]')
-          into v_errors
-          from jsonb_array_elements_text(v_media) with ordinality as u (id, turn)
-         where not exists (select from kiln.media m
-                            where m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end
-                              and m.account_id = p_actor and m.state = 'ready');
-    end if;
-    if v_model.min_media > (case when jsonb_typeof(v_media) = 'array' then jsonb_array_length(v_media) else 0 end) then
-        v_errors := v_errors || kiln.field_error('/media', format('must name at least %s: this model works on what it is given', v_model.min_media));
-    end if;
-    if v_model.model_id is not null then
-        v_params := kiln.check_params(v_model.params_schema, coalesce(v_body -> 'params', '{}'));
-        v_errors := v_errors || v_params.errors;
-    end if;
-    perform kiln.refuse_fields(v_errors);
-
-    v_input := jsonb_build_object('prompt', coalesce(v_prompt, ''), 'params', v_params.params, 'seed', v_seed, 'media', v_media,
-                                  'media_type', v_type, 'model', v_model.name);
-    v_job_id := kiln.enqueue(
-        (select p.name from kiln.pipeline p where p.pipeline_id = v_model.pipeline_id), v_input,
-        p_actor, p_media_type => v_model.media_type, p_model_id => v_model.model_id, p_estimated_micros => kiln.estimate(v_model.model_id, v_input));
-    perform kiln.end_once(p_actor, 'create_generation', v_job_id);
-    return kiln_api.get_generation(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
+    return kiln_api.get_generation(p_actor, jsonb_build_object('id', v_first_id::text), '{}', null);
 end
 $$;
 comment on function kiln_api.create_generation(bigint, jsonb, jsonb, text) is
-'POST /generate: {type, prompt, model?, params?, seed?, variants?, media?: [id]} makes a job and returns it. KN003: fields that are wrong.';
+'POST /generate: {type, prompt, model?, params?, seed?, variants?, media?: [id]} makes a job and returns it; more variants are jobs of their
+own, with the next seeds and this one as their parent_id. KN003: fields that are wrong.';
+
+create or replace function kiln.read_variants(p_body jsonb)
+returns int
+language sql immutable
+return case when p_body -> 'variants' is null then 1 when p_body ->> 'variants' ~ '^[1-8]$' and jsonb_typeof(p_body -> 'variants') = 'number' then (p_body ->> 'variants')::int end;
+comment on function kiln.read_variants(jsonb) is 'How many variants a body asks for, 1 to 8; null: it is no such number.';
+
+create or replace function kiln.read_generation(p_actor bigint, p_body jsonb, p_model kiln.model, p_errors jsonb, p_variants int)
+returns jsonb
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+    return kiln.read_wish(p_actor, p_body,
+        kiln.unknown_fields(p_body, '{type,prompt,model,params,seed,variants,media}') || p_errors
+            || case when p_variants is null then kiln.field_error('/variants', 'must be a whole number from 1 to 8') else '[]' end,
+        p_model, p_body ->> 'type') || jsonb_build_object('model', p_model.name);
+end
+$$;
+comment on function kiln.read_generation(bigint, jsonb, kiln.model, jsonb, int) is 'The input of a generation from the body of POST /generate. KN003: fields that are wrong.';
+
+create or replace function kiln_api.estimate_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_body     jsonb := kiln.parse_body(p_body);
+    v_found    record := kiln.find_model(v_body);
+    v_variants int := kiln.read_variants(v_body);
+    v_input    jsonb;
+begin
+    perform kiln.require_actor(p_actor);
+    v_input := kiln.read_generation(p_actor, v_body, v_found.model, v_found.errors, v_variants);
+    return json_build_object('estimated', kiln.estimate((v_found.model).model_id, v_input) * v_variants, 'currency', (select c.currency from kiln.config c));
+end
+$$;
+comment on function kiln_api.estimate_generation(bigint, jsonb, jsonb, text) is
+'POST /generate/estimate: what the same body would cost, in millionths of the currency; makes nothing. KN003: fields that are wrong.';
 
 create or replace function kiln_api.get_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -130,11 +125,16 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_page record;
-    v_jobs kiln.job[];
+    c_window constant int := 10000;
+    v_page   record;
+    v_before bigint;
+    v_end    bigint;
+    v_next   bigint;
+    v_jobs   kiln.job[];
 begin
     perform kiln.require_actor(p_actor);
     v_page := kiln.parse_page(p_query);
+    v_before := coalesce(v_page.before, 9223372036854775807);
     if p_query ->> 'type' is not null and p_query ->> 'type' not in ('image', 'video', 'audio') then
         raise exception 'type must be image, video or audio' using errcode = 'KN006';
     end if;
@@ -142,25 +142,37 @@ begin
         select from unnest(enum_range(null::kiln.job_state)) as s where s::text = p_query ->> 'state') then
         raise exception 'state must be one of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
     end if;
+    if length(p_query ->> 'q') > 200 then
+        raise exception 'q may have 200 characters' using errcode = 'KN006';
+    end if;
+    -- Words are looked for in so many jobs a page and no more; the next page goes on from there.
+    select w.job_id into v_end
+      from kiln.job w
+     where w.account_id >= p_actor and (w.account_id, w.job_id) < (p_actor, v_before)
+     order by w.account_id desc, w.job_id desc
+    offset c_window limit 1;
     v_jobs := array(
         select j
           from kiln.job j
          -- account_id = p_actor, said so that only the index of the account's jobs has the order: the one of all jobs, read
          -- backwards until enough of this account were found, looked as good to a planner without statistics.
-         where j.account_id >= p_actor and (j.account_id, j.job_id) < (p_actor, coalesce(v_page.before, 9223372036854775807))
+         where j.account_id >= p_actor and (j.account_id, j.job_id) < (p_actor, v_before)
+           and (j.account_id, j.job_id) >= (p_actor, coalesce(v_end, 0))
            and j.kind = 'generation'
            and (p_query ->> 'type' is null or j.media_type::text = p_query ->> 'type')
            and (p_query ->> 'state' is null or j.state::text = p_query ->> 'state')
            and (p_query ->> 'q' is null or position(lower(p_query ->> 'q') in lower(j.input ->> 'prompt')) > 0)
          order by j.account_id desc, j.job_id desc
          limit v_page.page_limit + 1);
+    v_next := case when cardinality(v_jobs) > v_page.page_limit then v_jobs[v_page.page_limit].job_id else v_end end;
     return json_build_object(
         'items', coalesce((select json_agg(kiln.render_job(v_jobs[i]) order by i) from generate_series(1, least(cardinality(v_jobs), v_page.page_limit)) as i), '[]'),
-        'next_cursor', case when cardinality(v_jobs) > v_page.page_limit then kiln.render_cursor((v_jobs[v_page.page_limit]).job_id) end);
+        'next_cursor', kiln.render_cursor(v_next));
 end
 $$;
 comment on function kiln_api.list_generations(bigint, jsonb, jsonb, text) is
-'GET /generations?type=&state=&q=&limit=&cursor=: the actor''s jobs, newest first, as {items, next_cursor}.';
+'GET /generations?type=&state=&q=&limit=&cursor=: the actor''s jobs, newest first, as {items, next_cursor}. A page looks through 10,000 jobs at
+most, so one with a search may be short and still have a next_cursor.';
 
 create or replace function kiln_api.cancel_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

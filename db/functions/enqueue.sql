@@ -13,7 +13,8 @@ create or replace function kiln.enqueue(
     p_media_type       kiln.media_type  default null,
     p_model_id         int              default null,
     p_parent_id        bigint           default null,
-    p_estimated_micros bigint           default 0)
+    p_estimated_micros bigint           default 0,
+    p_version          int              default null)
 returns bigint
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -30,6 +31,17 @@ begin
     if v_version_id is null then
         raise exception 'there is no pipeline %', quote_literal(p_pipeline)
             using errcode = 'KN002', hint = 'select name from kiln.pipeline';
+    end if;
+    if p_version is not null then
+        select v.pipeline_version_id, f.stages, f.queue_id into v_version_id, v_stages, v_queue_id
+          from kiln.pipeline p
+          join kiln.pipeline_version v using (pipeline_id)
+         cross join lateral (select count(*) as stages, min(s.queue_id) filter (where s.position = 1) as queue_id
+                               from kiln.stage s where s.pipeline_version_id = v.pipeline_version_id) f
+         where p.name = p_pipeline and v.version = p_version;
+        if not found then
+            raise exception 'pipeline % has no version %', quote_literal(p_pipeline), p_version using errcode = 'KN002';
+        end if;
     end if;
 
     insert into kiln.job (account_id, parent_id, pipeline_version_id, model_id, stages, priority, kind, media_type, estimated_micros, run_at, input)
@@ -61,8 +73,8 @@ begin
     return v_job_id;
 end
 $$;
-comment on function kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint) is
-'Enqueues one job on a pipeline''s newest version and returns its id. p_account_id null: the operator''s own account.
+comment on function kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint, int) is
+'Enqueues one job on a pipeline''s newest version (or p_version) and returns its id. p_account_id null: the operator''s own account.
 p_priority 0..3 (3 first); p_run_at null: as soon as may be. KN002 if there is no such pipeline.';
 
 create or replace function kiln.enqueue_many(

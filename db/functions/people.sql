@@ -5,9 +5,12 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_job   kiln.job;
-    v_input jsonb;
-    v_name  text;
+    v_job      kiln.job;
+    v_input    jsonb;
+    v_name     text;
+    v_category kiln.category;
+    v_new      bigint;
+    v_task     record;
 begin
     select * into v_job from kiln.job j where j.job_id = p_job_id;
     if not found then
@@ -27,14 +30,35 @@ begin
     if p_reason is not null then
         v_input := v_input || jsonb_build_object('reason', p_reason);
     end if;
-    select p.name into v_name from kiln.pipeline_version v join kiln.pipeline p using (pipeline_id) where v.pipeline_version_id = v_job.pipeline_version_id;
-    return kiln.enqueue(v_name, v_input, v_job.account_id, v_job.priority, null, v_job.kind, v_job.media_type, v_job.model_id, v_job.job_id,
-                        kiln.estimate(v_job.model_id, v_input));
+    if v_job.kind = 'tryon' then
+        select c.* into v_category from kiln.category c where c.name = v_input ->> 'category';
+        if p_prompt is not null then
+            v_input := v_input || jsonb_build_object('wish', p_prompt, 'prompt', btrim(v_category.prompt || ' ' || p_prompt));
+        end if;
+    end if;
+    select p.name into v_name
+      from kiln.pipeline p
+     where p.pipeline_id = coalesce(v_category.pipeline_id, (select v.pipeline_id from kiln.pipeline_version v where v.pipeline_version_id = v_job.pipeline_version_id));
+    v_new := kiln.enqueue(v_name, v_input, v_job.account_id, v_job.priority, null, v_job.kind, v_job.media_type, v_job.model_id, v_job.job_id,
+                          coalesce(v_category.price_micros, kiln.estimate(v_job.model_id, v_input)), v_category.pipeline_version);
+    if btrim(p_reason) <> '' then
+        -- What was said of its result stands at the end of the old job's story.
+        select e.task_id, e.runner_id, e.stage, e.attempts into v_task
+          from kiln.task_ended e
+         where e.task_id between kiln.task_id(p_job_id, 0) and kiln.task_id(p_job_id, 99, 99) and e.runner_id is not null
+         order by e.task_id desc limit 1;
+        if found then
+            insert into kiln.attempt (fence, task_id, job_id, runner_id, started_at, stage, attempt, outcome, message)
+            values (nextval('kiln.fence'), v_task.task_id, p_job_id, v_task.runner_id, kiln.now(), v_task.stage, v_task.attempts, 'rejected',
+                    format('Job %s is to do better: %s', v_new, left(btrim(p_reason), 1000)));
+        end if;
+    end if;
+    return v_new;
 end
 $$;
 comment on function kiln.retry_job(bigint, text, text, text) is
-'Makes a new job from one that has ended, on its pipeline''s newest version, and returns its id; parent_id names the old one.
-p_seed: same, new or a number; p_prompt: another prompt; p_reason goes into the new job''s input. KN001: it has not ended.';
+'Makes a new job from one that has ended, on its pipeline''s newest version (a try-on''s: as its category says now), and returns its id; parent_id names the old one.
+p_seed: same, new or a number; p_prompt: another prompt; p_reason goes into the new job''s input and to the end of the old one''s history (kiln.attempts). KN001: it has not ended.';
 
 create or replace function kiln.job_stage(p_job_id bigint)
 returns smallint

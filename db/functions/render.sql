@@ -133,6 +133,7 @@ declare
     v_outputs jsonb := '[]';
     v_money   text;
     v_id      text := p_job.job_id;
+    v_self    text := '/api/v1/' || case p_job.kind when 'tryon' then 'tryons' when 'staging' then 'images' else 'generations' end || '/' || p_job.job_id;
 begin
     select m.name into v_model from kiln.model m where m.model_id = p_job.model_id;
     select c.currency into v_money from kiln.config c;
@@ -164,8 +165,7 @@ begin
         'parent_id', p_job.parent_id::text, 'version', p_job.version,
         'created_at', kiln.render_time(p_job.created_at), 'started_at', kiln.render_time(p_job.started_at),
         'finished_at', kiln.render_time(p_job.finished_at),
-        'links', json_build_object('self', '/api/v1/generations/' || v_id, 'events', '/api/v1/events',
-                                   'cancel', '/api/v1/generations/' || v_id || '/cancel', 'retry', '/api/v1/generations/' || v_id || '/retry'));
+        'links', json_build_object('self', v_self, 'events', '/api/v1/events', 'cancel', v_self || '/cancel', 'retry', v_self || '/retry'));
 end
 $$;
 comment on function kiln.render_job(kiln.job) is 'A job, as clients see it: the Job of the public contract. The caller has checked whose it is.';

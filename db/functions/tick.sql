@@ -29,6 +29,7 @@ begin
             when 'rescue'     then perform kiln.rescue_below_floor(1000);
             when 'leaving'    then perform kiln.clear_accounts(10);
             when 'forget'     then perform kiln.forget();
+            when 'models'     then perform kiln.measure_models();
         end case;
     end loop;
 end

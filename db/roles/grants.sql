@@ -50,7 +50,9 @@ grant execute on all functions in schema kiln_runner to kiln_worker;
 
 -- What stands behind the API: it may read what its policies show, and calls functions of the owner to change anything.
 grant usage on schema kiln, kiln_api to kiln_definer;
-grant select on kiln.job, kiln.media, kiln.model, kiln.provider, kiln.config to kiln_definer;
+grant select on kiln.job, kiln.media, kiln.model, kiln.model_use, kiln.provider, kiln.config to kiln_definer;
+grant select on kiln.category to kiln_definer;
+grant select (queue_id, name) on kiln.queue to kiln_definer;
 grant insert (account_id, role, state, media_type, content_type, bytes, filename, md5, is_direct, incoming_key) on kiln.media to kiln_definer;
 grant select on kiln.account, kiln.identity to kiln_definer;
 grant select (pipeline_id, name) on kiln.pipeline to kiln_definer;
@@ -61,8 +63,12 @@ grant execute on function
     kiln.now(), kiln.acting_account(), kiln.acts_as_admin(), kiln.require_actor(bigint), kiln.require_admin(bigint), kiln.begin_once(bigint, text, text),
     kiln.end_once(bigint, text, bigint), kiln.parse_body(text), kiln.parse_id(text), kiln.parse_page(jsonb), kiln.render_cursor(bigint),
     kiln.field_error(text, text), kiln.refuse_fields(jsonb), kiln.unknown_fields(jsonb, text[]), kiln.check_params(jsonb, jsonb),
+    kiln.find_model(jsonb), kiln.read_wish(bigint, jsonb, jsonb, kiln.model, text, int), kiln.read_variants(jsonb),
+    kiln.read_generation(bigint, jsonb, kiln.model, jsonb, int), kiln.render_tryon(kiln.job), kiln.add_inputs(bigint, jsonb), kiln.forget_files(jsonb),
+    kiln.pipeline_reason(smallint), kiln.render_category(text), kiln.write_category(text, jsonb), kiln.render_pipeline(text, int), kiln.write_pipeline(jsonb),
+    kiln.render_queue(text), kiln.render_runners(), kiln.pause_queue(text), kiln.resume_queue(text),
     kiln.render_job(kiln.job), kiln.render_model(kiln.model), kiln.model_reason(kiln.model), kiln.estimate(int, jsonb), kiln.reply_number(jsonb), kiln.render_time(timestamptz), kiln.sign_link(bigint, text, bigint),
-    kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint),
+    kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint, int),
     kiln.cancel_job(bigint), kiln.retry_job(bigint, text, text, text), kiln.delete_job(bigint),
     kiln.retry_as_asked(bigint, text, bigint, text), kiln.render_job_for_admin(kiln.job), kiln.held_job_ids(bigint, int), kiln.render_weather(smallint),
     kiln.find_upload(jsonb, jsonb), kiln.store_upload(bigint, jsonb), kiln.promise_upload(bigint, text, boolean), kiln.upload_headers(kiln.media), kiln.random_key(), kiln.require_room(bigint, bigint),
@@ -90,7 +96,7 @@ grant usage on schema kiln to kiln_reader;
 grant select on all tables in schema kiln to kiln_reader;
 revoke select on kiln.secret, kiln.stream_ticket, kiln.nonce from kiln_reader;
 grant execute on function kiln.now(), kiln.task_id(bigint, int, int), kiln.queue_position(bigint), kiln.job_stage(bigint), kiln.render_job(kiln.job),
-    kiln.spent_today(smallint, bigint), kiln.quantile_ms(int[], float8),
+    kiln.spent_today(smallint, bigint), kiln.quantile_ms(int[], float8), kiln.words_of(text[]),
     kiln.sky(kiln.provider, kiln.gate), kiln.sky_until(kiln.gate), kiln.recent_counts(kiln.gate) to kiln_reader;
 
 grant insert, update, delete on all tables in schema kiln to kiln_admin;

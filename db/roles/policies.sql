@@ -107,3 +107,12 @@ comment on policy announcement_of_admin on kiln.announcement is 'An admin''s cal
 drop policy if exists announcement_for_people on kiln.announcement;
 create policy announcement_for_people on kiln.announcement to kiln_reader using (true) with check (true);
 comment on policy announcement_for_people on kiln.announcement is 'People who were given the tables see all rows.';
+
+alter table kiln.category enable row level security;
+drop policy if exists category_of_admin on kiln.category;
+create policy category_of_admin on kiln.category for select to kiln_definer
+    using ((select kiln.acts_as_admin()));
+comment on policy category_of_admin on kiln.category is 'An admin''s calls see categories: try-ons are theirs.';
+drop policy if exists category_for_people on kiln.category;
+create policy category_for_people on kiln.category to kiln_reader using (true) with check (true);
+comment on policy category_for_people on kiln.category is 'People who were given the tables see all rows.';

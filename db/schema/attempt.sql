@@ -23,5 +23,5 @@ comment on column kiln.attempt.started_at is 'When it was claimed.';
 comment on column kiln.attempt.finished_at is 'When its outcome was recorded.';
 comment on column kiln.attempt.stage is 'Which stage.';
 comment on column kiln.attempt.attempt is 'Which attempt of the task it was; a repeat after a death has the same number.';
-comment on column kiln.attempt.outcome is 'done, an error class, or: released (handed back), interrupted (its runner died), cancelled, operator.';
+comment on column kiln.attempt.outcome is 'done, an error class, or: released (handed back), interrupted (its runner died), cancelled, operator; rejected: a person wanted a better result.';
 comment on column kiln.attempt.message is 'The error as a sentence.';

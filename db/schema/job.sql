@@ -31,6 +31,7 @@ create table kiln.job (
     output              jsonb
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 create index job_account_id_idx on kiln.job (account_id, job_id);
+create index job_tryon_idx on kiln.job (job_id) where kind = 'tryon';
 
 comment on table kiln.job is
 'One wish of one account, made by kiln.enqueue(). An UPDATE of `state` is the transition (kiln.job_move), by whomever.

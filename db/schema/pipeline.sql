@@ -140,6 +140,18 @@ comment on column kiln.stage.max_attempts is 'How often it is tried before the j
 comment on column kiln.stage.backoff_base is 'The wait before the second attempt; it doubles with each, with jitter.';
 comment on column kiln.stage.backoff_cap is 'The longest wait between attempts.';
 
+-- array_to_string() is not immutable for any type, for text it might be.
+create function kiln.words_of(p_words text[])
+returns text
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+    return array_to_string(p_words, ' ');
+end
+$$;
+comment on function kiln.words_of(text[]) is 'Words in one text, for an index.';
+
 create table kiln.model (
     model_id      int    generated always as identity primary key,
     name          text   not null unique,
@@ -157,12 +169,17 @@ create table kiln.model (
     is_default    boolean not null default false,
     is_enabled    boolean not null default true,
     created_at    timestamptz not null default kiln.now(),
+    search        tsvector generated always as (
+                      setweight(to_tsvector('pg_catalog.english', title || ' ' || translate(name, '/._-', '    ')), 'A')
+                      || setweight(to_tsvector('pg_catalog.english', kiln.words_of(tags)), 'B')
+                      || setweight(to_tsvector('pg_catalog.english', description), 'C')) stored,
     constraint model_name_check check (name ~ '^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+$'),
     constraint model_price_check check (price_micros >= 0),
     constraint model_min_media_check check (min_media between 0 and 12),
     constraint model_params_schema_check check (jsonb_typeof(params_schema) = 'object' and params_schema ->> 'type' = 'object'),
     constraint model_example_check check (jsonb_typeof(example) = 'object')
 );
+create index model_search_idx on kiln.model using gin (search);
 create unique index model_default_idx on kiln.model (media_type) where is_default;
 comment on table kiln.model is 'Something a person can ask for. Adding one is an INSERT.';
 comment on column kiln.model.model_id is 'The key.';
@@ -181,3 +198,18 @@ comment on column kiln.model.min_media is 'How many input files it works on at l
 comment on column kiln.model.is_default is 'Taken when a request names no model; one a media type.';
 comment on column kiln.model.is_enabled is 'False takes it out of the catalogue; running jobs go on.';
 comment on column kiln.model.created_at is 'When it was added.';
+comment on column kiln.model.search is 'The words of its name, title, tags and description, for GET /models?q=.';
+
+create table kiln.model_use (
+    model_id    int    primary key references kiln.model on delete cascade,
+    jobs        int    not null,
+    completed   int    not null,
+    took_ms     bigint,
+    measured_at timestamptz not null
+);
+comment on table kiln.model_use is 'How models did of late: measured by the tick each minute (kiln.measure_models), read by GET /models.';
+comment on column kiln.model_use.model_id is 'The model.';
+comment on column kiln.model_use.jobs is 'How many of the newest 10,000 jobs asked for it.';
+comment on column kiln.model_use.completed is 'How many of these are done.';
+comment on column kiln.model_use.took_ms is 'From start to end, the median of those; null: none is done.';
+comment on column kiln.model_use.measured_at is 'When.';

@@ -131,6 +131,13 @@ begin
                            'num_frames', '{"type": "integer", "minimum": 81, "maximum": 100, "default": 81, "title": "Frames"}'::jsonb,
                            'frames_per_second', '{"type": "integer", "minimum": 5, "maximum": 24, "default": 16, "title": "Frames a second"}'::jsonb),
         '{"prompt": "she turns around slowly"}', '{"base": 400000}', '20 minutes');
+    perform pg_temp.model('fal/veo3-i2v', 'video', 'fal-ai/veo3/image-to-video', '{"$merge": "{params}", "prompt": "{prompt}", "image_url": "{media.0}"}', c_video, '{}',
+        'Veo 3 image to video', 'Sets a picture in motion, with sound.', '{fal,video,tryon}',
+        jsonb_build_object('duration', '{"type": "string", "enum": ["4s", "6s", "8s"], "default": "8s", "title": "Length"}'::jsonb,
+                           'aspect_ratio', '{"type": "string", "enum": ["auto", "16:9", "9:16"], "default": "auto", "title": "Aspect ratio"}'::jsonb,
+                           'resolution', '{"type": "string", "enum": ["720p", "1080p"], "default": "720p", "title": "Resolution"}'::jsonb,
+                           'generate_audio', '{"type": "boolean", "default": true, "title": "With sound"}'::jsonb),
+        '{"prompt": "she turns around slowly"}', '{"per": "params.duration", "micros": 400000, "default": 8}', '20 minutes');
     perform pg_temp.model('fal/wan-t2v', 'video', 'fal-ai/wan/v2.7/text-to-video', '{"$merge": "{params}", "prompt": "{prompt}", "seed": "{seed}"}', c_video, c_seed,
         'Wan 2.7 text to video', 'A film of two to fifteen seconds from words.', '{fal,video}',
         jsonb_build_object('duration', '{"type": "string", "enum": ["2", "3", "4", "5", "6", "8", "10", "12", "15"], "default": "5", "title": "Seconds"}'::jsonb,
@@ -181,4 +188,4 @@ begin
 end
 $$;
 drop function pg_temp.model;
-update kiln.model set min_media = 1 where name in ('fal/kontext', 'fal/nano-banana-edit', 'fal/apartment-staging', 'fal/wan-i2v');
+update kiln.model set min_media = 1 where name in ('fal/kontext', 'fal/nano-banana-edit', 'fal/apartment-staging', 'fal/wan-i2v', 'fal/veo3-i2v');

@@ -141,3 +141,35 @@ comment on column kiln.users.state is 'active, suspended or deleted.';
 comment on column kiln.users.ways is 'How many identities lead to it.';
 comment on column kiln.users.balance is 'Micro-units.';
 comment on column kiln.users.since is 'The day it was first seen.';
+
+create or replace view kiln.generations as
+select j.job_id as id, left(a.handle, 12) as account, j.media_type as type, j.state, left(m.name, 16) as model, left(j.input ->> 'prompt', 24) as prompt
+  from kiln.job j
+  join kiln.account a using (account_id)
+  left join kiln.model m using (model_id)
+ where j.kind = 'generation'
+ order by j.job_id desc;
+comment on view kiln.generations is 'What people asked of models, newest first. One job''s whole story: select * from kiln.attempts where job = 42';
+comment on column kiln.generations.id is 'job_id.';
+comment on column kiln.generations.account is 'Whose.';
+comment on column kiln.generations.type is 'What comes out.';
+comment on column kiln.generations.state is 'kiln.job.state.';
+comment on column kiln.generations.model is 'The model.';
+comment on column kiln.generations.prompt is 'The beginning of its prompt.';
+
+create or replace view kiln.tryons as
+select j.job_id as id, j.state, left(j.input ->> 'category', 14) as category, left(p.name || ' v' || v.version, 18) as pipeline,
+       jsonb_array_length(j.input -> 'media') as media, j.parent_id as retries, left(coalesce(j.error_message, j.input ->> 'reason', j.input ->> 'prompt'), 20) as about
+  from kiln.job j
+  join kiln.pipeline_version v using (pipeline_version_id)
+  join kiln.pipeline p using (pipeline_id)
+ where j.kind = 'tryon'
+ order by j.job_id desc;
+comment on view kiln.tryons is 'Try-ons, newest first: the category, the version of the pipeline each takes, and its error, the reason it was asked for again, or the prompt.';
+comment on column kiln.tryons.id is 'job_id.';
+comment on column kiln.tryons.state is 'kiln.job.state.';
+comment on column kiln.tryons.category is 'kiln.category.name.';
+comment on column kiln.tryons.pipeline is 'The pipeline and its version.';
+comment on column kiln.tryons.media is 'How many pictures and films went in.';
+comment on column kiln.tryons.retries is 'The job that it is to do better than.';
+comment on column kiln.tryons.about is 'Its error, its reason, or its prompt.';

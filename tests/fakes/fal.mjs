@@ -23,6 +23,7 @@ const endpoints = {
     'fal-ai/wan/v2.2-a14b/text-to-video': ['video', 'mp4', `prompt! text, ${video}`],
     'fal-ai/wan/v2.7/text-to-video': ['video', 'mp4', `prompt! text, duration 2|3|4|5|6|7|8|9|10|11|12|13|14|15, ${video}`],
     'fal-ai/veo3': ['video', 'mp4', `prompt! text, duration 4s|6s|8s, generate_audio boolean, auto_fix boolean, ${video}`],
+    'fal-ai/veo3/image-to-video': ['video', 'mp4', 'prompt! text, image_url! url, duration 4s|6s|8s, aspect_ratio auto|16:9|9:16, resolution 720p|1080p, generate_audio boolean, negative_prompt text'],
     'fal-ai/veo3/fast': ['video', 'mp4', `prompt! text, duration 4s|6s|8s, generate_audio boolean, auto_fix boolean, ${video}`],
     'fal-ai/veo3.1': ['video', 'mp4', `prompt! text, duration 4s|6s|8s, generate_audio boolean, auto_fix boolean, ${video}`],
     'fal-ai/veo3.1/fast': ['video', 'mp4', `prompt! text, duration 4s|6s|8s, generate_audio boolean, auto_fix boolean, ${video}`],

@@ -41,7 +41,8 @@ select is(pg_temp.fields(body), wanted, claim)
                ('{"type": "image", "prompt": "x", "seed": 1.5}', '/seed', 'half a seed'),
                ('{"type": "image", "prompt": "x", "seed": "9223372036854775808"}', '/seed', 'a seed that does not fit'),
                ('{"type": "image", "prompt": "x", "seed": [1]}', '/seed', 'a list of seeds'),
-               ('{"type": "image", "prompt": "x", "variants": 2}', '/variants', 'more than one variant'),
+               ('{"type": "image", "prompt": "x", "variants": 9}', '/variants', 'nine variants'),
+               ('{"type": "image", "prompt": "x", "variants": "2"}', '/variants', 'variants that are no number'),
                ('{"type": "image", "prompt": "x", "media": "7"}', '/media', 'media that are no list'),
                ('{"type": "image", "prompt": "x", "media": ["1","1","1","1","1","1","1","1","1","1","1","1","1"]}', '/media', 'thirteen media'),
                ('{"type": "image", "prompt": "x", "media": ["999999999", "x", null, {"a": 1}]}', '/media/0 /media/1 /media/2 /media/3', 'media that are not there, each by its place'),
@@ -65,6 +66,15 @@ insert into kiln.media (account_id, role, state, media_type, content_type, bytes
 select is(pg_temp.fields(format('{"type": "image", "prompt": "x", "media": ["%s"]}', :uploading)), '/media/0', 'nor is one that is still on its way');
 select is((fixture.refusal($$ select pg_temp.post('ann', '{"type": "image"}') $$) ->> 'detail')::jsonb, '[{"field": "/prompt", "message": "is required unless there is media"}]', 'each error is a field and a sentence');
 select is((select count(*)::int from kiln.job where created_at = kiln.now() and account_id = fixture.account('bob')), 0, 'what is refused makes nothing');
+
+-- Variants, and what they would cost.
+create temporary table v as select pg_temp.post('ann', '{"type": "image", "prompt": "in four", "variants": 4, "seed": 9223372036854775806}') as job;
+select is((select array_agg(j.input ->> 'seed' order by j.job_id) from kiln.job j, v where j.job_id = (job ->> 'id')::bigint or j.parent_id = (job ->> 'id')::bigint), '{9223372036854775806,9223372036854775807,0,1}', 'four variants are four jobs with the next seeds, under the first');
+update kiln.model set price_micros = 250 where name = 'local/sketch';
+select is(fixture.call('ann', 'estimate_generation', p_body => '{"type": "image", "prompt": "x", "variants": 4}'), '{"estimated": 1000, "currency": "USD"}', 'and cost four times as much, as one can ask before');
+select is(fixture.bad_fields($$ select fixture.call('ann', 'estimate_generation', p_body => '{"type": "image", "params": {"width": 1}}') $$), '/params/width /prompt', 'what would be refused has no price');
+select is(fixture.refusal($$ select fixture.call(null, 'estimate_generation', p_body => '{"type": "image", "prompt": "x"}') $$) ->> 'code', 'KN009', 'nor has anything for nobody');
+update kiln.model set price_micros = 0 where name = 'local/sketch';
 
 -- A schema's other words: required, lengths.
 update kiln.model set params_schema = '{"type": "object", "required": ["style"], "properties": {"style": {"type": "string", "minLength": 2, "maxLength": 5}, "ratio": {"type": "number", "minimum": 0.5}}}' where name = 'local/sketch';

@@ -1,0 +1,71 @@
+-- Pipelines and the categories of try-ons, for administrators.
+create or replace function kiln_api.list_pipelines(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.require_admin(p_actor);
+    return json_build_object('items', (select coalesce(json_agg(kiln.render_pipeline(p.name) order by p.name), '[]') from kiln.pipeline p where kiln.render_pipeline(p.name) is not null),
+                             'next_cursor', null);
+end
+$$;
+comment on function kiln_api.list_pipelines(bigint, jsonb, jsonb, text) is 'GET /admin/pipelines: all of them, each with the stages of its newest version.';
+
+create or replace function kiln_api.get_pipeline(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+    v_pipeline json;
+begin
+    perform kiln.require_admin(p_actor);
+    if p_query ->> 'version' is not null and p_query ->> 'version' !~ '^[0-9]{1,6}$' then
+        raise exception 'version must be a number' using errcode = 'KN006';
+    end if;
+    v_pipeline := kiln.render_pipeline(p_path ->> 'name', (p_query ->> 'version')::int);
+    if v_pipeline is null then
+        raise exception 'there is no such pipeline, or no such version of it' using errcode = 'KN002';
+    end if;
+    return v_pipeline;
+end
+$$;
+comment on function kiln_api.get_pipeline(bigint, jsonb, jsonb, text) is 'GET /admin/pipelines/{name}?version=: its stages, of the newest or that version. KN002: there is none.';
+
+create or replace function kiln_api.put_pipeline(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.require_admin(p_actor);
+    return kiln.write_pipeline(kiln.parse_body(p_body));
+end
+$$;
+comment on function kiln_api.put_pipeline(bigint, jsonb, jsonb, text) is 'PUT /admin/pipelines: writes the next version of a pipeline, stage by stage in order. KN003: fields; KN001: somebody was quicker.';
+
+create or replace function kiln_api.list_categories(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.require_admin(p_actor);
+    return json_build_object('items', (select coalesce(json_agg(kiln.render_category(c.name) order by c.name), '[]') from kiln.category c), 'next_cursor', null);
+end
+$$;
+comment on function kiln_api.list_categories(bigint, jsonb, jsonb, text) is 'GET /admin/categories: what try-ons may be of, with the pipeline that each takes.';
+
+create or replace function kiln_api.put_category(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.require_admin(p_actor);
+    return kiln.write_category(p_path ->> 'name', kiln.parse_body(p_body));
+end
+$$;
+comment on function kiln_api.put_category(bigint, jsonb, jsonb, text) is
+'PUT /admin/categories/{name}: {title?, description?, media_type?, pipeline?, version?, prompt?, params?, price?, is_enabled?} changes a category or makes one. KN003: fields.';

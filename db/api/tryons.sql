@@ -1,0 +1,162 @@
+-- Try-ons over REST. They are administrators': each sees and cancels all of them; what one makes is its account's.
+create or replace function kiln_api.begin_tryon(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.require_admin(p_actor);
+    return '{}';
+end
+$$;
+comment on function kiln_api.begin_tryon(bigint, jsonb, jsonb, text) is 'POST /tryons, before the bytes: may this one send any? KN004: no administrator.';
+
+create or replace function kiln_api.create_tryon(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_all      jsonb := kiln.parse_body(p_body);
+    v_body     jsonb := v_all -> 'body';
+    v_files    jsonb := coalesce(v_all -> 'files', '[]');
+    v_once     text;
+    v_errors   jsonb := kiln.unknown_fields(v_body, '{category,prompt,seed,media}');
+    v_category kiln.category;
+    v_name     text;
+    v_input    jsonb;
+    v_job_id   bigint;
+begin
+    perform kiln.require_admin(p_actor);
+    -- The same request has the same bytes, under other keys of the store.
+    v_once := jsonb_build_array(v_body, (select jsonb_agg(f - 'storage_key') from jsonb_array_elements(v_files) as f))::text;
+    v_job_id := kiln.begin_once(p_actor, 'create_tryon', v_once);
+    if v_job_id is not null then
+        perform kiln.forget_files(v_files);
+        return kiln_api.get_tryon(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
+    end if;
+    select c.* into v_category from kiln.category c where c.name = v_body ->> 'category' and c.is_enabled;
+    if not found then
+        v_errors := v_errors || kiln.field_error('/category', 'must be one of ' || coalesce((select string_agg(c.name, ', ' order by c.name) from kiln.category c where c.is_enabled), 'none'));
+    elsif kiln.pipeline_reason(v_category.pipeline_id) is not null then
+        v_errors := v_errors || kiln.field_error('/category', 'is not available now: ' || kiln.pipeline_reason(v_category.pipeline_id));
+    end if;
+    if v_files = '[]' and coalesce(v_body -> 'media', '[]') = '[]' then
+        v_errors := v_errors || kiln.field_error('/media', 'or medias must hold at least one picture or film');
+    end if;
+    v_input := kiln.read_wish(p_actor, v_body, v_errors, null, v_category.media_type::text, jsonb_array_length(v_files));
+    v_input := v_input || jsonb_build_object(
+        'category', v_category.name, 'params', v_category.params, 'wish', v_input -> 'prompt',
+        'prompt', btrim(v_category.prompt || ' ' || (v_input ->> 'prompt')),
+        'media', (v_input -> 'media') || kiln.add_inputs(p_actor, v_files));
+    select p.name into v_name from kiln.pipeline p where p.pipeline_id = v_category.pipeline_id;
+    v_job_id := kiln.enqueue(v_name, v_input, p_actor, p_kind => 'tryon', p_media_type => v_category.media_type,
+                             p_estimated_micros => v_category.price_micros, p_version => v_category.pipeline_version);
+    perform kiln.end_once(p_actor, 'create_tryon', v_job_id);
+    return kiln_api.get_tryon(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
+end
+$$;
+comment on function kiln_api.create_tryon(bigint, jsonb, jsonb, text) is
+'POST /tryons: {"body": {category, prompt?, seed?, media?: [id]}, "files": [{storage_key, bytes, sha256, content_type, filename}]}, put together by the server, which has
+written the bytes of the request to the store. Makes a job on the category''s pipeline. KN003: fields that are wrong.';
+
+create or replace function kiln.forget_files(p_files jsonb)
+returns void
+language sql volatile security definer
+set search_path = ''
+as $$
+    insert into kiln.trash (storage_key) select f ->> 'storage_key' from jsonb_array_elements(p_files) as f on conflict do nothing
+$$;
+comment on function kiln.forget_files(jsonb) is 'Files of the store that a repeated request brought again: a runner removes them.';
+
+create or replace function kiln_api.get_tryon(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_job kiln.job;
+begin
+    perform kiln.require_admin(p_actor);
+    select j.* into v_job from kiln.job j where j.job_id = kiln.parse_id(p_path ->> 'id') and j.kind = 'tryon';
+    if not found then
+        raise exception 'there is no such try-on' using errcode = 'KN002';
+    end if;
+    return kiln.render_tryon(v_job);
+end
+$$;
+comment on function kiln_api.get_tryon(bigint, jsonb, jsonb, text) is 'GET /tryons/{id}. KN002: there is none.';
+
+create or replace function kiln_api.list_tryons(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    c_window constant int := 10000;
+    v_state  text := p_query ->> 'state';
+    v_states text[];
+    v_page   record;
+    v_before bigint;
+    v_end    bigint;
+    v_next   bigint;
+    v_jobs   kiln.job[];
+begin
+    perform kiln.require_admin(p_actor);
+    v_page := kiln.parse_page(p_query);
+    v_before := coalesce(v_page.before, 9223372036854775807);
+    v_states := case v_state when 'pending'   then '{queued,running,cancelling,held}'
+                             when 'processed' then '{completed}'
+                             when 'error'     then '{failed,cancelled}'
+                             else array[v_state] end;
+    if v_state is not null and not v_states <@ enum_range(null::kiln.job_state)::text[] then
+        raise exception 'state must be pending, processed, error, or one of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
+    end if;
+    select w.job_id into v_end from kiln.job w where w.kind = 'tryon' and w.job_id < v_before order by w.job_id desc offset c_window limit 1;
+    v_jobs := array(
+        select j
+          from kiln.job j
+         where j.kind = 'tryon' and j.job_id < v_before and j.job_id >= coalesce(v_end, 0)
+           and (v_state is null or j.state::text = any (v_states))
+           and (p_query ->> 'category' is null or j.input ->> 'category' = p_query ->> 'category')
+         order by j.job_id desc
+         limit v_page.page_limit + 1);
+    v_next := case when cardinality(v_jobs) > v_page.page_limit then v_jobs[v_page.page_limit].job_id else v_end end;
+    return json_build_object(
+        'items', coalesce((select json_agg(kiln.render_tryon(v_jobs[i]) order by i) from generate_series(1, least(cardinality(v_jobs), v_page.page_limit)) as i), '[]'),
+        'next_cursor', kiln.render_cursor(v_next));
+end
+$$;
+comment on function kiln_api.list_tryons(bigint, jsonb, jsonb, text) is
+'GET /tryons?state=&category=: all try-ons, newest first; state is a state of a job, or pending (not ended), processed (completed), error (failed or
+cancelled). A page looks through 10,000 at most, so it may be short and still have a next_cursor.';
+
+create or replace function kiln_api.cancel_tryon(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln_api.get_tryon(p_actor, p_path, '{}', null);
+    perform kiln.cancel_job(kiln.parse_id(p_path ->> 'id'));
+    return kiln_api.get_tryon(p_actor, p_path, '{}', null);
+end
+$$;
+comment on function kiln_api.cancel_tryon(bigint, jsonb, jsonb, text) is 'POST /tryons/{id}/cancel. KN001: it has ended.';
+
+create or replace function kiln_api.retry_tryon(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_job_id bigint;
+begin
+    perform kiln_api.get_tryon(p_actor, p_path, '{}', null);
+    v_job_id := kiln.retry_as_asked(p_actor, 'retry_tryon', kiln.parse_id(p_path ->> 'id'), p_body);
+    return kiln_api.get_tryon(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
+end
+$$;
+comment on function kiln_api.retry_tryon(bigint, jsonb, jsonb, text) is
+'POST /tryons/{id}/retry: {reason?, seed?, prompt?} makes a new try-on as the category makes them now; the reason goes into its input and to the end of the old one''s
+history. KN001: it has not ended.';
