@@ -98,7 +98,6 @@ begin
 end
 $$;
 comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, checks of uploads that ended a week ago, runners and servers that ended a week ago, stray webhooks.';
-comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, runners that ended a week ago, stray webhooks.';
 
 -- By the key and so many: what it costs does not grow with the history.
 create or replace function kiln.measure_models()

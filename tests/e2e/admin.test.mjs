@@ -14,7 +14,7 @@ describe('administration', () => {
     });
     after(() => kiln.end());
 
-    const routes = [['GET', '/admin/jobs'], ['GET', '/admin/providers'], ['POST', '/admin/jobs/1/cancel'], ['POST', '/admin/jobs/1/retry'], ['POST', '/admin/jobs/1/resolve']];
+    const routes = [['GET', '/admin/jobs'], ['GET', '/admin/providers'], ['GET', '/admin/queues'], ['GET', '/admin/runners'], ['POST', '/admin/queues/image/pause'], ['POST', '/admin/queues/image/resume'], ['GET', '/admin/pipelines'], ['PUT', '/admin/pipelines'], ['GET', '/admin/pipelines/tryon/film'], ['GET', '/admin/categories'], ['PUT', '/admin/categories/outfit'], ['GET', '/tryons'], ['GET', '/tryons/1'], ['POST', '/tryons/1/cancel'], ['POST', '/tryons/1/retry'], ['POST', '/admin/jobs/1/cancel'], ['POST', '/admin/jobs/1/retry'], ['POST', '/admin/jobs/1/resolve']];
     const with_key = (method, target, { key = admin_key, body, headers = {} } = {}) => request(kiln.url, method, `/api/v1${target}`, {
         headers: { 'X-API-Key': key, ...(body ? { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(JSON.stringify(body)) } : {}), ...headers }, body: body && JSON.stringify(body) });
 

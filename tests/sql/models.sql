@@ -30,7 +30,7 @@ select is(fixture.refusal(format('select pg_temp.list(%L)', q)) ->> 'code', 'KN0
 
 create temporary table m as select fixture.call(null, 'get_model', '{"id": "local/sketch"}') as model;
 select is(model - 'description' - 'params_schema', '{"id": "local/sketch", "title": "Sketch", "media_type": "image", "provider": "local", "tags": ["local", "image", "free"], "is_default": true, "min_media": 0,
-          "example": {"type": "image", "prompt": "a lighthouse by the sea at dusk"}, "price": {"estimated": 3, "base": 3, "rule": null, "currency": "USD"}, "measured": {"jobs": 0, "completed": 0, "took_ms": null}, "available": true, "unavailable_reason": null}', 'a model says what it costs and who makes it') from m;
+          "example": {"type": "image", "prompt": "a lighthouse by the sea at dusk"}, "price": {"estimated": 3, "base": 3, "rule": null, "currency": "USD"}, "measured": {"jobs": 1, "completed": 0, "took_ms": 900}, "available": true, "unavailable_reason": null}', 'a model says what it costs and who makes it') from m;
 select is(model -> 'params_schema' ->> 'type', 'object', 'with the schema of its parameters') from m;
 select lives_ok(format('select fixture.call(%L, %L, p_body => %L)', 'ann', 'create_generation', i ->> 'example'), 'the example of ' || (i ->> 'id') || ' works as it stands') from jsonb_array_elements(pg_temp.list() -> 'items') i;
 select throws_ok($$ select fixture.call(null, 'get_model', '{"id": "local/nothing"}') $$, 'KN002', null, 'a model that is not there is not there');

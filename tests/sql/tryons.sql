@@ -69,8 +69,11 @@ select is(fixture.bad_fields(format('select fixture.call(%L, %L, %L, p_body => %
 
 -- A bad result
 create temporary table bad as select (pg_temp.post('{"category": "outfit", "prompt": "x"}', 1) ->> 'id')::bigint as id;
+select fixture.start(id) from bad \g /dev/null
 select fixture.complete(id) from bad \g /dev/null
+select fixture.start(id) from bad \g /dev/null
 select fixture.complete(id) from bad \g /dev/null
+select fixture.start(id) from bad \g /dev/null
 select fixture.complete(id) from bad \g /dev/null
 select is(id = any (pg_temp.ids('{"state": "processed"}')), true, 'what is done is processed') from bad;
 create temporary table better as select fixture.call('admin', 'retry_tryon', jsonb_build_object('id', id::text), p_body => '{"reason": "the sleeves are wrong", "seed": "new"}') as job from bad;
