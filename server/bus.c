@@ -35,8 +35,9 @@ enum { STATEMENT_HEAD, STATEMENT_READ };
 static const struct db_statement statements[] = {
     { "bus_head", "select kiln_api.bus_head()", 0 },
     { "bus_read",
-      "select account_id, position, type, data, head from kiln_api.bus_read($1::text, $2::boolean)",
-      2 },
+      "select account_id, position, type, data, head, place, state "
+      "from kiln_api.bus_read($1::text, $2::boolean, $3::boolean)",
+      3 },
 };
 
 static const uint64_t idle_pauses_ms[] = { 3, 30, 300, 1000 };
@@ -55,6 +56,7 @@ struct bus {
     struct bus_event  event;
     size_t            listeners;
     struct listener  *come, *waiting;
+    struct listener  *watching; /* all accounts */
     struct listener  *buckets[BUCKETS];
 };
 
@@ -86,7 +88,7 @@ static struct listener **bucket(struct bus *bus, int64_t account)
 
 static void admit(struct bus *bus, struct listener *listener)
 {
-    link_in(bucket(bus, listener->account), listener);
+    link_in(listener->wants_all ? &bus->watching : bucket(bus, listener->account), listener);
     listener->ops->begin(listener, bus->head);
 }
 
@@ -109,15 +111,21 @@ static void wait_for_answer(struct bus *bus)
     }
 }
 
-static void reset_all(struct bus *bus)
+static void reset_list(struct bus *bus, struct listener *first)
 {
     struct listener *next;
 
+    for (struct listener *l = first; l; l = next) {
+        next = l->next; /* one that breaks leaves the list */
+        l->ops->reset(l, bus->head);
+    }
+}
+
+static void reset_all(struct bus *bus)
+{
     for (size_t i = 0; i < BUCKETS; i++)
-        for (struct listener *l = bus->buckets[i]; l; l = next) {
-            next = l->next; /* one that breaks leaves the list */
-            l->ops->reset(l, bus->head);
-        }
+        reset_list(bus, bus->buckets[i]);
+    reset_list(bus, bus->watching);
 }
 
 /* ---- pauses ---- */
@@ -228,11 +236,17 @@ static void deliver(struct bus *bus, const PGresult *result, int row)
     event->position = PQgetisnull(result, row, 1) ? NULL : PQgetvalue(result, row, 1);
     event->type     = PQgetvalue(result, row, 2);
     event->data     = PQgetvalue(result, row, 3);
+    event->place    = PQgetvalue(result, row, 5);
+    event->state    = PQgetisnull(result, row, 6) ? NULL : PQgetvalue(result, row, 6);
     memset(event->is_made, 0, sizeof(event->is_made));
     for (struct listener *l = *bucket(bus, event->account); l; l = next) {
         next = l->next;
         if (l->account == event->account)
             l->ops->event(l, event);
+    }
+    for (struct listener *l = bus->watching; l; l = next) {
+        next = l->next;
+        l->ops->event(l, event);
     }
 }
 
@@ -284,7 +298,8 @@ static void on_read(void *ctx, PGresult *result, const struct err *err)
 static void read_log(struct bus *bus)
 {
     bool        is_idle   = base_now_ms() >= bus->busy_until_ms && !bus->is_rung;
-    const char *params[2] = { bus->head, is_idle ? "true" : "false" };
+    const char *params[3] = { bus->head, is_idle ? "true" : "false",
+                              bus->watching ? "true" : "false" };
     struct err  err;
 
     if (bus->is_in_flight || !db_can_send(bus->link))
@@ -401,11 +416,13 @@ const char *bus_head(const struct bus *bus)
     return bus->head;
 }
 
-/* Who names no position takes the head as it is: what a read under way brings lies behind it. */
+/* Who names no position takes the head as it is: what a read under way brings lies behind it. Not
+ * who wants all: that read was asked for without places. */
 void bus_join(struct bus *bus, struct listener *listener, bool has_position)
 {
     bus->listeners++;
-    if (bus->head[0] && !bus->is_resetting && db_is_up(bus->link) && !has_position) {
+    if (bus->head[0] && !bus->is_resetting && db_is_up(bus->link) && !has_position
+        && !listener->wants_all) {
         admit(bus, listener);
         return;
     }

@@ -24,6 +24,7 @@ struct bus_event {
     int64_t      account;
     const char  *position; /* NULL: it has none, it is not in the log or too long to name */
     const char  *type, *data;
+    const char  *place, *state;       /* for who wants all: its position, the job's state or NULL */
     struct frame frames[FRAME_KINDS]; /* made when the first listener of the kind wants it */
     bool         is_made[FRAME_KINDS];
 };
@@ -44,6 +45,7 @@ struct listener_ops {
 struct listener { /* embedded; the bus only points at it */
     const struct listener_ops *ops;
     int64_t                    account;
+    bool                       wants_all; /* every account's events */
     struct listener           *next;
     struct listener          **at; /* what points here; NULL: in no list */
 };

@@ -43,9 +43,9 @@ struct calls {
     "select kiln_api." name "(kiln_api.act_as($1::text), $2::jsonb, $3::jsonb, $4::text)"
 
 static const struct db_statement others[CALL_OTHERS] = {
-    [CALL_BEGIN_UPLOAD] = { "begin_upload", FUNCTION_SQL("begin_upload"), 4 },
+    [CALL_BEGIN_UPLOAD]  = { "begin_upload", FUNCTION_SQL("begin_upload"), 4 },
     [CALL_DIRECT_UPLOAD] = { "create_direct_upload", FUNCTION_SQL("create_direct_upload"), 4 },
-    [CALL_WEBHOOK_KEYS] = { "webhook_keys", FUNCTION_SQL("webhook_keys"), 4 },
+    [CALL_WEBHOOK_KEYS]  = { "webhook_keys", FUNCTION_SQL("webhook_keys"), 4 },
     [CALL_OPEN_STREAM]  = { "open_stream", "select kiln_api.open_stream(kiln_api.act_as($1::text))",
                             1 },
     [CALL_USE_TICKET]   = { "use_ticket",
@@ -54,6 +54,14 @@ static const struct db_statement others[CALL_OTHERS] = {
                             "select position, type, data "
                               "from kiln_api.bus_replay($1::bigint, $2::text, $3::text, $4::int)",
                             4 },
+    [CALL_OPEN_WATCH]   = { "open_watch",
+                            "select actor, account_id, kinds, states from kiln_api.open_watch("
+                              "kiln_api.act_as($1::text), $2::jsonb, $3::jsonb, $4::text)",
+                            4 },
+    [CALL_WATCH_REPLAY] = { "watch_replay",
+                            "select position, type, data from kiln_api.watch_replay("
+                            "$1::bigint, $2::text, $3::text, $4::text, $5::text, $6::int)",
+                            6 },
 };
 
 static char *function_sql(const char *function)

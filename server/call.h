@@ -21,7 +21,7 @@ struct server;
 struct call {
     enum pool    pool;
     size_t       statement;
-    const char  *params[4];
+    const char  *params[6];
     db_reply_fn *on_reply;
     void        *ctx;
 
@@ -40,6 +40,8 @@ enum {
     CALL_OPEN_STREAM,
     CALL_USE_TICKET,
     CALL_BUS_REPLAY,
+    CALL_OPEN_WATCH,
+    CALL_WATCH_REPLAY,
     CALL_OTHERS
 };
 #define CALL_STATEMENT(other) (nroutes + (other))

@@ -69,7 +69,7 @@ void metrics_request(struct metrics *metrics, const struct route *route, unsigne
     size_t row = route ? (size_t)(route - routes) : nroutes;
 
     metrics->requests[row][status_index(status)]++;
-    if (status && !(route && route->auth == AUTH_STREAM))
+    if (status && !(route && (route->auth == AUTH_STREAM || route->auth == AUTH_WATCH)))
         observe_latency(metrics, (double)nanoseconds / 1e9);
 }
 

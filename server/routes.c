@@ -13,6 +13,7 @@
 #include "server.h"
 #include "sse.h"
 #include "wallet.h"
+#include "watch.h"
 #include "webhook.h"
 
 #define V1 "/api/v1"
@@ -148,6 +149,7 @@ const struct route routes[] = {
       POOL_WRITE, ROLE_API },
     { "POST", V1 "/admin/accounts/{id}/grant", AUTH_ADMIN, &call_sql, "grant_account", 200,
       POOL_WRITE, ROLE_API },
+    { "GET", V1 "/admin/events", AUTH_WATCH, &watch_events, NULL, 200, POOL_READ, ROLE_REALTIME },
     { "GET", V1 "/admin/providers", AUTH_ADMIN, &call_sql, "list_providers", 200, POOL_READ,
       ROLE_API },
     { "GET", V1 "/admin/queues", AUTH_ADMIN, &call_sql, "list_queues", 200, POOL_READ, ROLE_API },
@@ -193,18 +195,23 @@ static bool path_fits(const char *pattern, const char *path, struct route_match 
     return match->id_bytes > 0 && strcmp(match->id + match->id_bytes, tail) == 0;
 }
 
+static bool is_stream(const struct route *route)
+{
+    return route->auth == AUTH_STREAM || route->auth == AUTH_WATCH;
+}
+
 static bool method_fits(const struct route *route, const char *method)
 {
     return strcmp(route->method, method) == 0
            || (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0
-               && route->auth != AUTH_STREAM);
+               && !is_stream(route));
 }
 
 static void allow(struct route_match *match, const struct route *route)
 {
     size_t      len   = strlen(match->allow);
     const char *comma = len ? ", " : "";
-    bool        head  = strcmp(route->method, "GET") == 0 && route->auth != AUTH_STREAM;
+    bool        head  = strcmp(route->method, "GET") == 0 && !is_stream(route);
 
     snprintf(match->allow + len, sizeof(match->allow) - len, "%s%s%s", comma, route->method,
              head ? ", HEAD" : "");

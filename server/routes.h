@@ -14,6 +14,7 @@ enum auth_kind {
     AUTH_ADMIN,  /* Authorization: Bearer, where SQL looks for the role; or X-API-Key */
     AUTH_SIGNED, /* exp and sig in the query; SQL checks them */
     AUTH_STREAM, /* Bearer, or ?ticket= */
+    AUTH_WATCH,  /* as AUTH_ADMIN, of a stream */
 };
 
 enum pool {

@@ -14,14 +14,14 @@
 #define GREETING "retry: 2000\n: kiln\n\n"
 #define BEAT     "3\r\n:\n\n\r\n" /* an empty comment, as a chunk */
 
-static void beat(struct stream *stream, uint64_t now_ms)
+void sse_beat(struct stream *stream, uint64_t now_ms)
 {
     (void)now_ms;
     stream_put(stream, BEAT, sizeof(BEAT) - 1);
 }
 
 /* With the chunk that ends the body. */
-static void last(struct stream *stream, enum stream_end why, unsigned retry_ms)
+void sse_last(struct stream *stream, enum stream_end why, unsigned retry_ms)
 {
     struct frame *frame = stream_frame(stream);
     char          lines[64];
@@ -36,7 +36,7 @@ static void last(struct stream *stream, enum stream_end why, unsigned retry_ms)
 }
 
 /* The client has nothing to say. */
-static bool input(struct stream *stream)
+bool sse_input(struct stream *stream)
 {
     char buffer[4096];
 
@@ -46,7 +46,7 @@ static bool input(struct stream *stream)
 }
 
 static const struct stream_kind kind = {
-    .frame = FRAME_SSE, .name = "sse", .beat = beat, .last = last, .input = input
+    .frame = FRAME_SSE, .name = "sse", .beat = sse_beat, .last = sse_last, .input = sse_input
 };
 
 /* No descriptor left: MHD closes, and what was begun is freed with the request. */
@@ -73,21 +73,30 @@ static ssize_t read_stream(void *cls, uint64_t position, char *buffer, size_t ma
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-static void on_open(struct request *r, int64_t account)
+void sse_answer(struct request *r, struct stream *stream, const struct stream_kind *of,
+                int64_t account)
 {
-    struct stream       *stream = calloc(1, sizeof(*stream));
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 64, read_stream, stream, NULL);
 
-    if (!stream || !response)
+    if (!response)
         abort();
-    stream_init(stream, &kind, r, account);
+    stream_init(stream, of, r, account);
     stream->fd = MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     MHD_add_response_header(response, "Content-Type", "text/event-stream");
     MHD_add_response_header(response, "Cache-Control", "no-store");
     MHD_add_response_header(response, "X-Accel-Buffering", "no");
     MHD_add_response_header(response, "Connection", "close"); /* it ends with the stream */
     request_answer(r, 200, response);
+}
+
+static void on_open(struct request *r, int64_t account)
+{
+    struct stream *stream = calloc(1, sizeof(*stream));
+
+    if (!stream)
+        abort();
+    sse_answer(r, stream, &kind, account);
 }
 
 static void open_events(struct request *r)

@@ -304,11 +304,14 @@ static void on_event(struct listener *listener, struct bus_event *event)
     struct stream      *stream = (struct stream *)listener;
     const struct frame *frame;
 
-    if (strcmp(event->type, "session.ended") == 0) { /* who still may comes back at once */
-        stream_end(stream, END_SESSION, 500);
+    if (listener->account == event->account && strcmp(event->type, "session.ended") == 0) {
+        stream_end(stream, END_SESSION, 500); /* who still may comes back at once */
         return;
     }
-    frame = bus_event_frame(event, stream->kind->frame);
+    frame = stream->kind->frame_of ? stream->kind->frame_of(stream, event)
+                                   : bus_event_frame(event, stream->kind->frame);
+    if (!frame)
+        return;
     metrics_events_sent(server_of(stream)->metrics, 1);
     if (stream->phase == STREAM_LIVE)
         stream_put(stream, frame->text, frame->bytes);
@@ -331,6 +334,7 @@ static const struct listener_ops listener_ops = { on_begin, on_event, on_reset }
 
 /* ---- replay ---- */
 
+/* A row without a type, of a filtered replay, says how far it looked. */
 static void send_page(struct stream *stream, const PGresult *result)
 {
     struct frame *frame = stream_frame(stream);
@@ -338,9 +342,11 @@ static void send_page(struct stream *stream, const PGresult *result)
 
     for (int row = 0; row < rows; row++) {
         const char *position = PQgetisnull(result, row, 0) ? NULL : PQgetvalue(result, row, 0);
-        frame_event(frame, stream->kind->frame, position, PQgetvalue(result, row, 1),
-                    PQgetvalue(result, row, 2));
-        put_bounded(stream, frame->text, frame->bytes, REPLAY_BYTES);
+        if (!PQgetisnull(result, row, 1)) {
+            frame_event(frame, stream->kind->frame, position, PQgetvalue(result, row, 1),
+                        PQgetvalue(result, row, 2));
+            put_bounded(stream, frame->text, frame->bytes, REPLAY_BYTES);
+        }
         if (position) {
             free(stream->from);
             stream->from = strdup(position);
@@ -349,13 +355,22 @@ static void send_page(struct stream *stream, const PGresult *result)
     metrics_events_sent(server_of(stream)->metrics, (size_t)rows);
 }
 
+static bool has_more(const struct stream *stream, const PGresult *result)
+{
+    int rows = PQntuples(result);
+
+    if (stream->kind->page)
+        return rows > 0 && PQgetisnull(result, rows - 1, 1) && !PQgetisnull(result, rows - 1, 2);
+    return rows >= REPLAY_ROWS;
+}
+
 static void on_page(struct stream *stream, const PGresult *result)
 {
     say_ready(stream, stream->from);
     send_page(stream, result);
     if (stream->phase != STREAM_REPLAYING)
         return;
-    if (PQntuples(result) < REPLAY_ROWS)
+    if (!has_more(stream, result))
         go_live(stream);
     else if (stream->out.bytes == 0) /* else when it has been sent: a slow reader paces it */
         ask_replay(stream);
@@ -391,14 +406,16 @@ static void ask_replay(struct stream *stream)
     struct call *call = &stream->call;
     struct err   err;
 
-    *call                   = (struct call) { .pool      = POOL_READ,
-                                              .statement = CALL_STATEMENT(CALL_BUS_REPLAY),
-                                              .on_reply  = on_replay,
-                                              .ctx       = stream };
-    call->params[0]         = stream->account_text;
-    call->params[1]         = stream->from;
-    call->params[2]         = stream->upto;
-    call->params[3]         = REPLAY_ROWS_TEXT;
+    *call           = (struct call) { .pool      = POOL_READ,
+                                      .statement = CALL_STATEMENT(CALL_BUS_REPLAY),
+                                      .on_reply  = on_replay,
+                                      .ctx       = stream };
+    call->params[0] = stream->account_text;
+    call->params[1] = stream->from;
+    call->params[2] = stream->upto;
+    call->params[3] = REPLAY_ROWS_TEXT;
+    if (stream->kind->page)
+        stream->kind->page(stream, call);
     stream->is_replay_asked = call_start(server_of(stream)->calls, call, &err);
     if (!stream->is_replay_asked)
         stream_end(stream, END_AGAIN, 2000);
@@ -539,7 +556,7 @@ static void on_opened(void *ctx, PGresult *result, const struct err *err)
     PQclear(result);
 }
 
-static bool has_room(const struct request *r, struct err *err)
+bool stream_has_room(const struct request *r, struct err *err)
 {
     if (r->is_http_1_0) { /* it knows no chunks, and would show their lengths as text */
         err_set(err, "H0505", "Event streams need HTTP/1.1.");
@@ -563,7 +580,7 @@ void stream_request(struct request *r, void (*on_open)(struct request *r, int64_
                         .params    = { r->ticket ? r->ticket : r->context },
                         .on_reply  = on_opened,
                         .ctx       = r };
-    if (has_room(r, &err) && call_start(r->server->calls, &r->call, &err))
+    if (stream_has_room(r, &err) && call_start(r->server->calls, &r->call, &err))
         request_suspend(r);
     else
         request_problem(r, &err);

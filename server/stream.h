@@ -49,6 +49,12 @@ struct stream_kind {
     /* Bytes may be read, until there are none; false: it was finished. */
     bool (*input)(struct stream *stream);
     void (*gone)(struct stream *stream); /* NULL, or: frees what the kind holds and the stream */
+
+    /* NULL: its account's events, as they are. The frame of an event for this stream, NULL: it does
+     * not want it. */
+    const struct frame *(*frame_of)(struct stream *stream, struct bus_event *event);
+    /* Statement and parameters of the next page of its replay. */
+    void (*page)(struct stream *stream, struct call *call);
 };
 
 struct stream {
@@ -82,6 +88,7 @@ struct server  *streams_server(const struct streams *streams);
 void streams_drain(struct streams *streams);
 
 /* Asks SQL who it is; then on_open(r, account), or the problem. */
+bool stream_has_room(const struct request *r, struct err *err);
 void stream_request(struct request *r, void (*on_open)(struct request *r, int64_t account));
 
 /* Fills a stream that was zeroed, from the request: position, expiry, account. r->data is set, and

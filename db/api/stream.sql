@@ -136,8 +136,7 @@ begin
 
     select j.* into v_job from kiln.job j where j.job_id = p_job_id;
     v_json := jsonb_build_object('type', p_type, 'job_id', p_job_id::text, 'kind', v_job.kind, 'media_type', v_job.media_type,
-        'state', case p_type when 'job.queued' then 'queued' when 'job.started' then 'running' when 'job.progress' then 'running'
-                             else substr(p_type::text, 5) end,
+        'state', kiln.event_state(p_type),
         'version', p_version, 'at', kiln.render_time(p_at));
     if p_type = 'job.progress' then
         select s.name into v_stage from kiln.stage s
@@ -161,8 +160,16 @@ end
 $$;
 comment on function kiln.render_event(kiln.event_type, bigint, int, jsonb, timestamptz) is 'An event as the stream sends it: one line of JSON, with signed links.';
 
-create or replace function kiln_api.bus_read(p_from text, p_is_idle boolean default false)
-returns table (account_id bigint, "position" text, type text, data text, head text)
+-- Of which state of a job an event tells; null for others.
+create or replace function kiln.event_state(p_type kiln.event_type)
+returns text
+language sql stable
+return case p_type when 'job.started' then 'running' when 'job.progress' then 'running'
+                   else case when p_type::text like 'job.%' then substr(p_type::text, 5) end end;
+comment on function kiln.event_state(kiln.event_type) is 'The state of the job after an event of this type; null where it is about no job.';
+
+create or replace function kiln_api.bus_read(p_from text, p_is_idle boolean default false, p_is_watched boolean default false)
+returns table (account_id bigint, "position" text, type text, data text, head text, place text, state text)
 language plpgsql volatile security definer
 set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
@@ -190,14 +197,18 @@ begin
                                           else v_from || '~' || v_now || '~' || e.event_id end, ':', '_'),
            e.type::text,
            kiln.render_event(e.type, e.job_id, e.version, e.data, e.at),
-           null::text
+           null::text,
+           -- Who watches all accounts has seen all of them up to this event, and of nobody's batch more.
+           case when p_is_watched then v_epoch || '.' || replace(v_from || '~' || v_now || '~' || e.event_id, ':', '_') end,
+           case when p_is_watched then kiln.event_state(e.type) end
       from kiln.events_between(null, v_from, v_now, 0, null) e
      order by e.event_id;
 end
 $$;
-comment on function kiln_api.bus_read(text, boolean) is
+comment on function kiln_api.bus_read(text, boolean, boolean) is
 'The events since a position, of all accounts, in order; first a row with only `head`, the position to go on from. p_is_idle: marks
-this backend asleep, so that the next event rings kiln_event. KN013: unknown or trimmed position.';
+this backend asleep, so that the next event rings kiln_event. p_is_watched: with what a reader of all accounts needs too, its position (place)
+and the job''s state. KN013: unknown or trimmed position.';
 
 create or replace function kiln_api.bus_replay(p_account_id bigint, p_from text, p_upto text, p_limit int)
 returns table ("position" text, type text, data text)
@@ -233,6 +244,79 @@ $$;
 comment on function kiln_api.bus_replay(bigint, text, text, int) is
 'One account''s events between a position and the pump''s, in order, at most p_limit; as many as that: ask again from the last row''s position.
 KN013: unknown or trimmed position: send a reset.';
+
+-- The same for who watches all accounts, or one, with a filter. A call looks at p_limit events, whatever the filter leaves of them, so that
+-- a filter that nothing passes costs no more than one that all pass.
+create or replace function kiln_api.watch_replay(p_account_id bigint, p_kinds text, p_states text, p_from text, p_upto text, p_limit int)
+returns table ("position" text, type text, data text)
+language plpgsql volatile security definer
+set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_epoch   text := kiln.epoch();
+    v_from    record;
+    v_upto    pg_snapshot := (kiln.parse_position(p_upto)).snapshot;
+    v_until   pg_snapshot;
+    v_event   record;
+    v_seen    int := 0;
+    v_is_told boolean := true;
+begin
+    v_from := kiln.parse_position(p_from);
+    for v_until in select u from unnest(array[v_from.until, v_upto]) as u where u is not null
+    loop
+        for v_event in
+            select * from kiln.events_between(p_account_id, v_from.snapshot, v_until, coalesce(v_from.after_id, 0), p_limit - v_seen) e order by e.event_id
+        loop
+            v_seen := v_seen + 1;
+            "position" := v_epoch || '.' || replace(v_from.snapshot || '~' || v_until || '~' || v_event.event_id, ':', '_');
+            v_is_told := (p_kinds is null or strpos(p_kinds, ',' || v_event.type || ',') > 0)
+                         and (p_states is null or coalesce(strpos(p_states, ',' || kiln.event_state(v_event.type) || ','), 0) > 0);
+            if v_is_told then
+                type := v_event.type;
+                data := '{"account_id": "' || v_event.account_id || '", '
+                        || substr(kiln.render_event(v_event.type, v_event.job_id, v_event.version, v_event.data, v_event.at), 2);
+                return next;
+            end if;
+        end loop;
+        exit when v_seen >= p_limit;
+        v_from.snapshot := v_until;
+        v_from.after_id := 0;
+    end loop;
+    type := null;
+    data := case when v_seen >= p_limit then 'more' end;
+    if not v_is_told or data is not null then
+        return next;
+    end if;
+end
+$$;
+comment on function kiln_api.watch_replay(bigint, text, text, text, text, int) is
+'The events of all accounts (null) or one between a position and the pump''s, in order, of the next p_limit those that pass the filters (lists with a
+comma before and behind each word, or null). A last row without a type says how far it looked, and `more` if there is more. KN013: send a reset.';
+
+create or replace function kiln_api.open_watch(p_actor bigint, p_path jsonb, p_query jsonb, p_body text, out actor bigint, out account_id bigint, out kinds text, out states text)
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+    v_kinds  text[] := string_to_array(p_query ->> 'kind', ',');
+    v_states text[] := string_to_array(p_query ->> 'state', ',');
+begin
+    perform kiln.require_admin(p_actor);
+    if v_kinds = '{}' or not v_kinds <@ enum_range(null::kiln.event_type)::text[] then
+        raise exception 'kind must be a list of %', array_to_string(enum_range(null::kiln.event_type), ', ') using errcode = 'KN006';
+    elsif v_states = '{}' or not v_states <@ enum_range(null::kiln.job_state)::text[] then
+        raise exception 'state must be a list of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
+    elsif p_query ->> 'account' !~ '^[0-9]{1,18}$' then
+        raise exception 'account must be the id of an account' using errcode = 'KN006';
+    end if;
+    actor := p_actor;
+    account_id := (p_query ->> 'account')::bigint;
+    kinds := ',' || array_to_string(v_kinds, ',') || ',';
+    states := ',' || array_to_string(v_states, ',') || ',';
+end
+$$;
+comment on function kiln_api.open_watch(bigint, jsonb, jsonb, text) is
+'GET /admin/events?kind=&state=&account=: may this actor watch everybody''s events, and which? KN004: no admin; KN006: no such kind or state.';
 
 create or replace function kiln_api.open_stream(p_actor bigint)
 returns bigint

@@ -512,8 +512,8 @@ export class User {
  * events: all that carried data, in order; comments: how many heartbeats; `ended` resolves when the (last) link ended.
  */
 export class Stream {
-    constructor(kiln, { token, ticket, last, last_query, base, resume = false, path: target = '/api/v1/events', retry_ms = 50 } = {}) {
-        Object.assign(this, { kiln, token, ticket, last, last_query, base, resume, target, retry_ms });
+    constructor(kiln, { token, ticket, last, last_query, base, resume = false, path: target = '/api/v1/events', retry_ms = 50, headers = {} } = {}) {
+        Object.assign(this, { more: headers, kiln, token, ticket, last, last_query, base, resume, target, retry_ms });
         this.events = [];
         this.comments = [];
         this.links = 0;
@@ -527,7 +527,7 @@ export class Stream {
         if (this.ticket) query.set('ticket', this.ticket);
         if (this.last_query) query.set('last_event_id', this.last_query);
         const url = new URL(this.base ?? this.kiln.url);
-        const headers = { Accept: 'text/event-stream' };
+        const headers = { Accept: 'text/event-stream', ...this.more };
         if (this.token && !this.ticket) headers.Authorization = `Bearer ${this.token}`;
         if (this.last) headers['Last-Event-ID'] = this.last;
         this.request = http.request({ host: url.hostname, port: url.port, path: `${this.target}${query.size || String(query) ? `?${query}` : ''}`, headers, agent: false });

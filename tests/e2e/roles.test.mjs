@@ -1,11 +1,12 @@
 // Roles apart: two processes of api and two of realtime. They find each other, prove the bus, and stand in for each other.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { begin, request, until } from './lib.mjs';
+import { begin, request, Stream, until } from './lib.mjs';
 
 describe('two api and two realtime', () => {
     let kiln, apis, realtimes;
-    const start = role => kiln.server({ args: ['--role', role] });
+    const key = 'the key of administration, for tests';
+    const start = role => kiln.server({ args: ['--role', role], env: { KILN_ADMIN_KEY: key } });
     const instance = async server => (await kiln.rows(`select * from kiln.instance where pid = ${server.pid}`))[0];
     const seen = async server => (await kiln.rows(`select i.* from kiln.instances i join kiln.instance n on n.instance_id = i.id where n.pid = ${server.pid}`))[0];
     const proof = server => until(`the proof of ${server.pid}`, async () => { const row = await instance(server); return row?.proof_at && row; });
@@ -87,22 +88,98 @@ describe('two api and two realtime', () => {
         devices.forEach(device => device.close());
     });
 
+    // --- everybody's events
+
+    const enqueue = (whose, n = 1) => kiln.psql(`select kiln.enqueue('log', '{}', ${whose}) from generate_series(1, ${n})`).then(text => text.split('\n'));
+    const watch = (query = '', more = {}) => new Stream(kiln, { base: realtimes[0].url, path: `/api/v1/admin/events${query}`, headers: { 'X-API-Key': key }, ...more });
+    const heard = stream => stream.events.filter(e => e.data.account_id).map(e => `${e.data.account_id} ${e.event} ${e.data.job_id}`);
+
+    test('the admin stream is opened by the key and by an admin\'s token, and by nobody else', async () => {
+        const target = `${realtimes[0].url}/api/v1/admin/events`;
+        const admin = kiln.user('root', { role: 'admin' });
+        const status = async (query, headers) => (await request(realtimes[0].url, 'GET', `${target}${query}`, { headers })).status;
+        assert.equal(await status('', {}), 401);
+        assert.equal(await status('', { 'X-API-Key': `${key}.` }), 401);
+        assert.equal(await status('', { Authorization: `Bearer ${kiln.user('ann').token}` }), 403);
+        for (const query of ['?kind=job.done', '?kind=', '?state=done', '?account=ann', '?account=-1', '?kind=job.queued,']) assert.equal(await status(query, { 'X-API-Key': key }), 400, query);
+        assert.equal((await request(realtimes[0].url, 'POST', target, { headers: { 'X-API-Key': key } })).headers.allow, 'GET', 'not HEAD, which would open a stream nobody reads');
+        assert.equal((await request(apis[0].url, 'GET', '/api/v1/admin/events', { headers: { 'X-API-Key': key } })).status, 404);
+        await (await watch('', { headers: {}, token: admin.token }).opened()).sees('an event', e => e.event === 'ready');
+    });
+
+    test('it brings every account\'s events with their accounts; kind, state and account filter it', async () => {
+        const [ann, bob] = await Promise.all(['ann', 'bob'].map(name => user(name, apis[0]).account()));
+        const [all, bobs, cancelled, states, none] = await Promise.all(['', `?account=${bob}`, '?kind=job.cancelled,job.failed', `?state=queued&account=${ann}`, '?kind=billing.changed'].map(query => watch(query).opened()));
+        const [a] = await enqueue(ann);
+        const [b] = await enqueue(bob);
+        await kiln.psql(`select kiln.cancel_job(${a})`);
+        const [last] = await enqueue(bob);
+        await until('the last', () => heard(all).at(-1) === `${bob} job.queued ${last}`);
+        assert.deepEqual(heard(all), [`${ann} job.queued ${a}`, `${bob} job.queued ${b}`, `${ann} job.cancelled ${a}`, `${bob} job.queued ${last}`]);
+        await until('bob\'s', () => heard(bobs).length === 2);
+        assert.deepEqual(heard(bobs), [`${bob} job.queued ${b}`, `${bob} job.queued ${last}`]);
+        await until('the others', () => heard(cancelled).length && heard(states).length);
+        assert.deepEqual(heard(cancelled), [`${ann} job.cancelled ${a}`]);
+        assert.deepEqual(heard(states), [`${ann} job.queued ${a}`]);
+        assert.deepEqual(heard(none), []);
+        for (const stream of [all, bobs, cancelled, states, none]) stream.close();
+    });
+
+    test('it goes on after any event of a batch of several accounts, at another process too, also with a filter', async () => {
+        const [ann, bob] = await Promise.all(['ann', 'bob'].map(name => user(name, apis[0]).account()));
+        const first = await watch().opened();
+        const begun = first.events[0].id;
+        // One transaction, two accounts by turns: where one account's last event is not the batch's.
+        await kiln.psql(`select kiln.enqueue('log', '{}', case when n % 3 = 0 then ${ann} else ${bob} end) from generate_series(1, 20) n; `);
+        await enqueue(ann, 2);
+        await until('all', () => heard(first).length === 22);
+        const events = first.events.slice(1);
+        const streams = events.map(event => watch('', { base: realtimes[1].url, last: event.id }));
+        const filtered = watch(`?account=${ann}&kind=job.queued`, { base: realtimes[1].url, last: begun });
+        const [last] = await enqueue(bob), [anns] = await enqueue(ann);
+        for (const [i, stream] of streams.entries()) {
+            await until('the last', () => heard(stream).at(-1) === `${ann} job.queued ${anns}`);
+            assert.deepEqual(heard(stream), [...heard(first).slice(i + 1, 22), `${bob} job.queued ${last}`, `${ann} job.queued ${anns}`], `after event ${i + 1}`);
+        }
+        await until('ann\'s', () => heard(filtered).length === 9);
+        assert.deepEqual(heard(filtered), [...heard(first), `${ann} job.queued ${anns}`].filter(line => line.startsWith(`${ann} `)).filter((line, i, all) => all.indexOf(line) === i));
+        for (const stream of [first, filtered, ...streams]) stream.close();
+    });
+
+    test('a long way back, of which the filter leaves two, is brought page by page; what cannot be a position is answered by reset', async () => {
+        const ann = await user('ann', apis[0]).account();
+        const { id } = (await watch().opened()).events[0];
+        const [a] = await enqueue(ann, 700);
+        await kiln.psql(`select kiln.cancel_job(${a})`);
+        const [, z] = await enqueue(ann, 700);
+        await kiln.psql(`select kiln.cancel_job(${z})`);
+        const stream = await watch('?kind=job.cancelled', { base: realtimes[1].url, last: id, resume: true }).opened();
+        await until('both', () => heard(stream).length === 2);
+        assert.deepEqual(heard(stream), [`${ann} job.cancelled ${a}`, `${ann} job.cancelled ${z}`]);
+        const all = await watch('', { base: realtimes[1].url, last: id }).opened();
+        await until('all', () => heard(all).length === 1402);
+        assert.equal(new Set(heard(all)).size, 1402);
+        const lost = await watch('', { last: 'nonsense' }).opened();
+        await lost.sees('reset', e => e.event === 'reset');
+        for (const each of [stream, all, lost]) each.close();
+    });
+
     test('kill -9 of a realtime: its clients go on at the other with nothing lost or repeated, and kiln.instances tells', { timeout: 60000 }, async () => {
         const dora = user('dora', apis[0]);
         const account = await dora.account();
         const streams = await Promise.all(Array.from({ length: 5 }, () => dora.stream({ base: realtimes[0].url, resume: true }).opened()));
         const staying = await dora.stream({ base: realtimes[1].url }).opened();
-        const enqueue = n => kiln.psql(`select kiln.enqueue('log', '{}', ${account}) from generate_series(1, ${n})`);
-        await enqueue(3);
+        const watching = await watch(`?account=${account}`, { resume: true }).opened();
+        await enqueue(account, 3);
         await until('the first events', () => streams.every(stream => stream.events.length > 3));
         const dead = realtimes[0];
-        for (const stream of streams) stream.base = realtimes[1].url;
-        const writing = (async () => { for (let i = 0; i < 20; i++) await enqueue(2); })();
+        for (const stream of [...streams, watching]) stream.base = realtimes[1].url;
+        const writing = (async () => { for (let i = 0; i < 20; i++) await enqueue(account, 2); })();
         await dead.kill();
         await writing;
         const log = await kiln.log(account);
         assert.equal(log.length, 43);
-        for (const stream of [...streams, staying]) {
+        for (const stream of [...streams, staying, watching]) {
             await until('all events', () => stream.log().length >= log.length);
             assert.deepEqual(stream.log(), log);
             assert.ok(!stream.events.some(e => e.event === 'reset'));
@@ -110,8 +187,8 @@ describe('two api and two realtime', () => {
         assert.ok(streams.every(stream => stream.links === 2));
         await until('its death to be seen', async () => (await seen(dead)).state === 'dead', 10000);
         assert.equal((await seen(dead)).streams, null);
-        await until('the other to serve all of them', async () => (await seen(realtimes[1])).streams === '6/0/0');
-        for (const stream of [...streams, staying]) stream.close();
+        await until('the other to serve all of them', async () => (await seen(realtimes[1])).streams === '7/0/0');
+        for (const stream of [...streams, staying, watching]) stream.close();
 
         realtimes[0] = await start('realtime');
         const row = await proof(realtimes[0]);
