@@ -8,6 +8,7 @@
 #include <microhttpd.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -19,6 +20,9 @@
 #include "uri.h"
 
 #define CACHE_SIZE 1024 /* a power of two; one place a token, the newer one stays */
+
+#define KEY_BYTES          77
+#define KEY_STREAM_SECONDS 3600 /* then a stream that a key opened asks again */
 
 struct verified {
     unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -37,6 +41,12 @@ struct auth {
 static void digest_of(const char *text, unsigned char digest[SHA256_DIGEST_LENGTH])
 {
     SHA256((const unsigned char *)text, strlen(text), digest);
+}
+
+static void write_hex(const unsigned char *bytes, size_t count, char *hex)
+{
+    for (size_t i = 0; i < count; i++)
+        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
 }
 
 struct auth *auth_open(const struct token_keys *keys, const char *admin_key)
@@ -87,6 +97,10 @@ static char *write_identity(const struct token_claims *claims)
     jbuf_str(&j, claims->iss[0] ? claims->iss : NULL);
     jbuf_key(&j, "iat");
     jbuf_i64(&j, claims->issued_at);
+    if (claims->scope[0]) {
+        jbuf_key(&j, "scope");
+        jbuf_str(&j, claims->scope);
+    }
     if (claims->has_role) {
         jbuf_key(&j, "role");
         jbuf_str(&j, claims->is_admin ? "admin" : "user");
@@ -160,14 +174,19 @@ static const char *bearer_token(struct request *r)
     return header + 7 + strspn(header + 7, " ");
 }
 
-/* Calls that change something say so: they count towards the account's rate. Only creating ones read
+/* Calls name their function, whose scope SQL looks up, and say when they change something: then they
+ * count towards the account's rate. A route without a function opens a stream. Only creating ones read
  * the key; one that is too long is refused rather than cut, which could make two keys one. */
 static bool call_members(struct request *r, const char **member, struct err *err)
 {
     const char *key    = request_header(r, "Idempotency-Key");
     const char *writes = r->route->pool == POOL_WRITE ? ",\"writes\":true" : "";
+    const char *name   = r->route->function             ? r->route->function
+                         : r->route->auth == AUTH_WATCH ? "open_watch"
+                                                        : "open_stream";
     struct jbuf j      = { 0 };
 
+    writes  = arena_printf(r->arena, ",\"function\":\"%s\"%s", name, writes);
     *member = writes;
     if (!key)
         return true;
@@ -198,6 +217,42 @@ static bool act_as_user(struct auth *auth, struct request *r, struct err *err)
     return true;
 }
 
+/* kiln_, 64 hexadecimal digits, and 8 more that begin the SHA-256 of what precedes them. */
+static bool has_key_form(const char *key)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    char          check[9];
+
+    if (strlen(key) != KEY_BYTES || strncmp(key, "kiln_", 5) != 0
+        || strspn(key + 5, "0123456789abcdef") != KEY_BYTES - 5)
+        return false;
+    SHA256((const unsigned char *)key, KEY_BYTES - 8, digest);
+    write_hex(digest, 4, check);
+    return strcmp(key + KEY_BYTES - 8, check) == 0;
+}
+
+/* The key's hash goes along with the call; what it opens, SQL knows. */
+static bool act_as_key(struct request *r, const char *key, struct err *err)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    char          hex[2 * SHA256_DIGEST_LENGTH + 1];
+    const char   *member;
+
+    r->has_token = true;
+    if (!has_key_form(key)) {
+        err_set(err, "KN009", "X-API-Key is not an API key");
+        return false;
+    }
+    if (!call_members(r, &member, err))
+        return false;
+    digest_of(key, digest);
+    write_hex(digest, sizeof(digest), hex);
+    r->expires_at = base_unix_seconds() + KEY_STREAM_SECONDS;
+    r->context =
+        arena_printf(r->arena, "{\"key\":\"%s\"%s,\"request_id\":\"%s\"}", hex, member, r->id);
+    return true;
+}
+
 /* The account of the operator: an identity that no token has, since tokens name no such issuer. */
 static bool act_as_operator(struct auth *auth, struct request *r, const char *key, struct err *err)
 {
@@ -222,7 +277,19 @@ static bool act_as_admin(struct auth *auth, struct request *r, struct err *err)
 {
     const char *key = request_header(r, "X-API-Key");
 
-    return key ? act_as_operator(auth, r, key, err) : act_as_user(auth, r, err);
+    if (!key)
+        return act_as_user(auth, r, err);
+    return has_key_form(key) && !auth_is_admin_key(auth, key) ? act_as_key(r, key, err)
+                                                              : act_as_operator(auth, r, key, err);
+}
+
+/* Both headers: the key goes first, as with administration. */
+static bool act_as_someone(struct auth *auth, struct request *r, struct err *err)
+{
+    const char *key = request_header(r, "X-API-Key");
+
+    return key && !auth_is_admin_key(auth, key) ? act_as_key(r, key, err)
+                                                : act_as_user(auth, r, err);
 }
 
 bool auth_request(struct auth *auth, struct request *r, struct err *err)
@@ -233,7 +300,7 @@ bool auth_request(struct auth *auth, struct request *r, struct err *err)
     if (kind == AUTH_STREAM && uri_query_get(r->query, "ticket", ticket, sizeof(ticket)))
         r->ticket = arena_strdup(r->arena, ticket);
     else if (kind == AUTH_USER || kind == AUTH_STREAM)
-        return act_as_user(auth, r, err);
+        return act_as_someone(auth, r, err);
     else if (kind == AUTH_ADMIN || kind == AUTH_WATCH)
         return act_as_admin(auth, r, err);
     r->context = arena_printf(r->arena, "{\"request_id\":\"%s\"}", r->id);

@@ -35,6 +35,12 @@ const struct route routes[] = {
     { "DELETE", V1 "/me/identities/{id}", AUTH_USER, &call_sql, "delete_identity", 204, POOL_WRITE,
       ROLE_API },
 
+    /* Keys of programs */
+    { "POST", V1 "/api-keys", AUTH_USER, &call_sql, "create_api_key", 201, POOL_WRITE, ROLE_API },
+    { "GET", V1 "/api-keys", AUTH_USER, &call_sql, "list_api_keys", 200, POOL_READ, ROLE_API },
+    { "DELETE", V1 "/api-keys/{id}", AUTH_USER, &call_sql, "delete_api_key", 204, POOL_WRITE,
+      ROLE_API },
+
     /* Generations */
     { "POST", V1 "/generate", AUTH_USER, &call_sql, "create_generation", 202, POOL_WRITE,
       ROLE_API },

@@ -200,6 +200,8 @@ static bool claims_hold(const struct token_keys *keys, const json_t *payload, in
         return refuse(err, "the token is of another issuer");
     if (keys->audience[0] && !audience_holds(payload, keys->audience))
         return refuse(err, "the token is meant for another audience");
+    if (!copy_claim(payload, "scope", claims->scope, sizeof(claims->scope)))
+        return refuse(err, "the token has no usable scope");
     claims->has_role = named != NULL;
     claims->is_admin = role && strcmp(role, "admin") == 0;
     return true;

@@ -27,10 +27,11 @@ struct token_keys {
 
 struct token_claims {
     char    sub[256];
-    char    iss[256];  /* empty: none given */
-    bool    has_role;  /* the token names one; else the account's own holds */
-    bool    is_admin;  /* role = admin; any other role is a user */
-    int64_t issued_at; /* 0: not given */
+    char    iss[256];    /* empty: none given */
+    char    scope[1024]; /* words; empty: none given */
+    bool    has_role;    /* the token names one; else the account's own holds */
+    bool    is_admin;    /* role = admin; any other role is a user */
+    int64_t issued_at;   /* 0: not given */
     int64_t expires_at;
     int64_t not_before; /* 0: not given */
 };

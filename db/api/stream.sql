@@ -352,13 +352,16 @@ set search_path = ''
 as $$
 declare
     v_ticket  text := encode(kiln.gen_random_bytes(32), 'hex');
-    v_expires timestamptz := least(p_until, kiln.now() + (select c.stream_ticket_ttl from kiln.config c));
+    v_key     bigint := nullif(current_setting('kiln.api_key_id', true), '')::bigint;
+    v_expires timestamptz := least(p_until, kiln.now() + (select c.stream_ticket_ttl from kiln.config c),
+                                   (select k.expires_at from kiln.api_key k where k.api_key_id = v_key));
 begin
-    insert into kiln.stream_ticket (ticket_hash, account_id, expires_at) values (sha256(convert_to(v_ticket, 'UTF8')), p_account_id, v_expires);
+    insert into kiln.stream_ticket (ticket_hash, account_id, expires_at, api_key_id)
+    values (sha256(convert_to(v_ticket, 'UTF8')), p_account_id, v_expires, v_key);
     return json_build_object('ticket', v_ticket, 'expires_at', kiln.render_time(v_expires));
 end
 $$;
-comment on function kiln.make_ticket(bigint, timestamptz) is 'A random ticket for streams, of which only the hash is kept.';
+comment on function kiln.make_ticket(bigint, timestamptz) is 'A random ticket for streams, of which only the hash is kept. One that was made with an API key ends with it.';
 
 create or replace function kiln_api.use_ticket(p_ticket text, out account_id bigint, out expires_at bigint)
 language plpgsql stable security definer

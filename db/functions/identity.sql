@@ -11,9 +11,16 @@ declare
     v_role       text := v_context ->> 'role';
     v_suspended  boolean;
     v_from       timestamptz;
+    v_key        record;
 begin
+    if v_context ? 'key' then
+        v_key := kiln.use_key(v_context ->> 'key');
+        perform set_config('kiln.api_key_id', v_key.api_key_id::text, true);
+        return kiln.begin_acting(v_context, v_key.account_id, v_key.role, v_key.scopes);
+    end if;
+    perform set_config('kiln.api_key_id', '', true);
     if v_context ->> 'sub' is null then
-        perform set_config('kiln.account_id', '', true), set_config('kiln.role', '', true);
+        perform set_config('kiln.account_id', '', true), set_config('kiln.role', '', true), set_config('kiln.scopes', '', true);
         return null;
     elsif length(v_context ->> 'sub') not between 1 and 255 then
         raise exception 'the token''s subject must have 1 to 255 characters' using errcode = 'KN009';
@@ -30,20 +37,114 @@ begin
     elsif (v_context ->> 'iat')::bigint < extract(epoch from v_from) then
         raise exception 'this token was issued before its account signed out everywhere' using errcode = 'KN009';
     end if;
-    if v_context ? 'writes' then
-        perform kiln.spend_rate(v_account_id, 'write');
-        perform set_config('application_name', 'kiln-server write ' || coalesce(v_context ->> 'request_id', ''), true);
-    end if;
-    perform set_config('kiln.account_id', v_account_id::text, true),
-            set_config('kiln.role', v_role, true),
-            set_config('kiln.idempotency_key', coalesce(v_context ->> 'idempotency_key', ''), true);
-    return v_account_id;
+    return kiln.begin_acting(v_context, v_account_id, v_role, kiln.scopes_named(v_context ->> 'scope'));
 end
 $$;
 comment on function kiln_api.act_as(text) is
-'Sets who acts, for this transaction: {"sub", "iss", "role", "iat", "idempotency_key", "request_id", "writes"}, from a token that was
-verified; without a role the account''s own holds. Returns the account (made when first seen), or null without a sub. A call that writes
-counts towards the account''s rate (KN007) and names its request in pg_stat_activity. KN009: suspended, signed out, or a sub that nobody can have.';
+'Sets who acts, for this transaction: {"sub", "iss", "role", "iat", "scope"} of a token that was verified, or {"key"}, the SHA-256 of an API
+key in hexadecimal; and {"idempotency_key", "request_id", "writes", "function"}; without a role the account''s own holds. Returns the account (made when first seen), or null without a sub. A call that writes
+counts towards the account''s rate (KN007) and names its request in pg_stat_activity. KN009: suspended, signed out, a key that
+is not known, or a sub that nobody can have. KN004: the key or the token was not given the function''s scope.';
+
+-- The rest of act_as(), for tokens and keys alike. Who was given scopes may do what kiln.scope_of() says, is no administrator without that
+-- scope, and with `read` alone cannot write whatever a function forgets: its transaction is read-only from here on.
+create or replace function kiln.begin_acting(p_context jsonb, p_account_id bigint, p_role text, p_scopes kiln.scope[])
+returns bigint
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_scope kiln.scope;
+begin
+    if p_scopes is not null then
+        v_scope := kiln.scope_of(p_context ->> 'function');
+        if v_scope is null or v_scope <> all (p_scopes) then
+            raise exception 'this needs the scope %', coalesce(v_scope::text, 'of a whole account: sign in') using errcode = 'KN004';
+        end if;
+    end if;
+    if p_context ? 'writes' then
+        perform kiln.spend_rate(p_account_id, 'write');
+        perform set_config('application_name', 'kiln-server write ' || coalesce(p_context ->> 'request_id', ''), true);
+    end if;
+    perform set_config('kiln.account_id', p_account_id::text, true),
+            set_config('kiln.role', case when 'admin' <> all (p_scopes) then 'user' else p_role end, true),
+            set_config('kiln.scopes', coalesce(p_scopes::text, ''), true),
+            set_config('kiln.idempotency_key', coalesce(p_context ->> 'idempotency_key', ''), true);
+    if p_scopes <@ '{read}' then
+        perform set_config('transaction_read_only', 'on', true);
+    end if;
+    return p_account_id;
+end
+$$;
+comment on function kiln.begin_acting(jsonb, bigint, text, kiln.scope[]) is
+'Sets an account, its role and its scopes (null: all) for this transaction. KN004: the function of the context needs a scope that was not given. KN007: too fast.';
+
+create or replace function kiln.use_key(p_hash text, out api_key_id bigint, out account_id bigint, out role text, out scopes kiln.scope[])
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_now  timestamptz := kiln.now();
+    v_used timestamptz;
+begin
+    select k.api_key_id, k.account_id, a.role::text, k.scopes, k.last_used_at into api_key_id, account_id, role, scopes, v_used
+      from kiln.api_key k
+      join kiln.account a on a.account_id = k.account_id
+     where k.key_hash = decode(p_hash, 'hex') and coalesce(k.expires_at > v_now, true) and not a.is_suspended;
+    if not found then
+        raise exception 'this API key is not known, or not any more' using errcode = 'KN009';
+    end if;
+    if coalesce(v_used <= v_now - interval '1 minute', true) then       -- who finds the row taken leaves it to that one
+        update kiln.api_key k set last_used_at = v_now
+         where k.api_key_id = (select u.api_key_id from kiln.api_key u where u.api_key_id = use_key.api_key_id for no key update skip locked);
+    end if;
+end
+$$;
+comment on function kiln.use_key(text) is 'What an API key opens, by its hash; notes its use, once a minute. KN009: unknown, revoked, expired, or its account is suspended.';
+
+create or replace function kiln.scopes_named(p_scope text)
+returns kiln.scope[]
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+    return (select array_agg(s order by s) from unnest(enum_range(null::kiln.scope)) s where s::text = any (string_to_array(p_scope, ' ')));
+end
+$$;
+comment on function kiln.scopes_named(text) is
+'Our scopes among the words of a token''s `scope`. None of ours (an identity provider''s "openid profile") or no claim: null, which is no restriction.';
+
+-- The one list of what a scope opens. What is not in it is open to nobody who was given scopes; a test asks for a line for each function.
+create or replace function kiln.scope_of(p_function text)
+returns kiln.scope
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+    return case
+        when p_function = any ('{get_generation,list_generations,estimate_generation,get_upload,open_stream,list_models,get_model,get_me,
+                                 list_conversations,get_conversation,list_members,list_messages,get_message,list_notifications}') then 'read'
+        when p_function = any ('{create_generation,cancel_generation,retry_generation,delete_generation,
+                                 create_upload,create_direct_upload,complete_upload,delete_upload}') then 'generate'
+        when p_function = any ('{find_people,create_invite,list_invites,delete_invite,find_invite,accept_invite,create_conversation,add_member,remove_member,
+                                 create_message,mark_delivered,mark_read,edit_message,delete_message,create_block,list_blocks,delete_block,
+                                 read_notifications}') then 'chat'
+        when p_function = any ('{create_ticket,list_api_keys,create_api_key,delete_api_key,update_me,export_me,list_identities}') then 'account'
+        when p_function = any ('{list_jobs,cancel_job,retry_job,resolve_job,list_providers,announce,open_watch,
+                                 begin_tryon,create_tryon,get_tryon,list_tryons,retry_tryon,cancel_tryon,list_categories,put_category,
+                                 list_accounts,set_account_role,suspend_account,unsuspend_account,grant_account,
+                                 list_queues,list_runners,pause_queue,resume_queue,list_pipelines,get_pipeline,put_pipeline}') then 'admin'
+    end::kiln.scope;
+end
+$$;
+comment on function kiln.scope_of(text) is
+'The scope that a kiln_api function needs of a key, or of a token with scopes; null: none is enough, a person has to sign in (deleting an account, its identities).';
+
+create or replace function kiln.acting_scopes()
+returns kiln.scope[]
+language sql stable
+return nullif(current_setting('kiln.scopes', true), '')::kiln.scope[];
+comment on function kiln.acting_scopes() is 'The scopes of the one who acts in this transaction; null: all.';
 
 create or replace function kiln.identity_hash(p_issuer text, p_subject text)
 returns bytea

@@ -56,6 +56,7 @@ grant select (queue_id, name) on kiln.queue to kiln_definer;
 grant insert (account_id, role, state, media_type, content_type, bytes, filename, md5, is_direct, incoming_key) on kiln.media to kiln_definer;
 grant select on kiln.account, kiln.identity to kiln_definer;
 grant select (pipeline_id, name) on kiln.pipeline to kiln_definer;
+grant select on kiln.api_key to kiln_definer;
 grant select on kiln.conversation, kiln.member, kiln.message, kiln.block, kiln.notification, kiln.announcement to kiln_definer;
 grant select (invite_id, account_id, conversation_id, expires_at, revoked_at, created_at) on kiln.invite to kiln_definer;
 grant execute on all functions in schema kiln_api to kiln_definer;
@@ -88,6 +89,7 @@ grant execute on function
     kiln.link_identity(bigint, text, text, bigint), kiln.unlink_identity(bigint, bigint),
     kiln.export_section(bigint, text, bigint, int), kiln.find_accounts(text, bigint, int), kiln.check_reason(jsonb, boolean), kiln.show_account(bigint),
     kiln.set_role(bigint, kiln.role, text), kiln.suspend(bigint, text), kiln.unsuspend(bigint, text), kiln.grant_to(bigint, bigint, text),
+    kiln.acting_scopes(), kiln.render_api_key(kiln.api_key), kiln.make_api_key(bigint, text, kiln.scope[], timestamptz), kiln.revoke_api_key(bigint, bigint),
     kiln.take_webhook(text, text, text), kiln.find_webhook_keys(text, boolean), kiln.resolve_job(bigint, text, text, jsonb, text)
     to kiln_definer;
 

@@ -116,3 +116,12 @@ comment on policy category_of_admin on kiln.category is 'An admin''s calls see c
 drop policy if exists category_for_people on kiln.category;
 create policy category_for_people on kiln.category to kiln_reader using (true) with check (true);
 comment on policy category_for_people on kiln.category is 'People who were given the tables see all rows.';
+
+alter table kiln.api_key enable row level security;
+drop policy if exists api_key_of_actor on kiln.api_key;
+create policy api_key_of_actor on kiln.api_key for select to kiln_definer
+    using (account_id = (select kiln.acting_account()));
+comment on policy api_key_of_actor on kiln.api_key is 'The API sees the actor''s keys, an admin''s calls too.';
+drop policy if exists api_key_for_people on kiln.api_key;
+create policy api_key_for_people on kiln.api_key to kiln_reader using (true) with check (true);
+comment on policy api_key_for_people on kiln.api_key is 'People who were given the tables see all rows.';
