@@ -321,6 +321,7 @@ begin
     delete from kiln.media m
      where m.media_id in (select x.media_id from kiln.media x where x.account_id = p_account_id and x.job_id is null order by x.media_id limit p_limit);
     delete from kiln.notification n where n.account_id = p_account_id;
+    delete from kiln.api_key k where k.account_id = p_account_id;
     delete from kiln.block b where b.account_id = p_account_id or b.blocked_id = p_account_id;
     delete from kiln.invite i where i.account_id = p_account_id;
     delete from kiln.idempotency i where i.account_id = p_account_id;

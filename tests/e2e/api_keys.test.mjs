@@ -1,7 +1,7 @@
 // API keys through real servers: shown once, held to their scopes, revoked everywhere at once.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { begin, request } from './lib.mjs';
+import { begin, request, Stream, until } from './lib.mjs';
 
 describe('API keys', () => {
     let kiln, ann;
@@ -50,5 +50,17 @@ describe('API keys', () => {
         assert.equal((await ann.call('DELETE', `/api-keys/${id}`)).status, 204);
         assert.equal((await call(key, 'GET', '/generations')).status, 401);
         assert.equal((await call(key, 'GET', '/events')).status, 401);
+    });
+    test('a stream that a key opened ends when the key is revoked, and is not let in again; a token\'s comes back', async () => {
+        const { id, key } = await make(['read']);
+        const keyed = new Stream(kiln, { headers: { 'X-API-Key': key } });
+        const ours = new Stream(kiln, { token: ann.token, resume: true });
+        await until('both streams', () => [keyed, ours].every(s => s.events.some(e => e.event === 'ready')));
+        assert.equal((await ann.call('DELETE', `/api-keys/${id}`)).status, 204);
+        await until('the end of the key\'s stream', () => keyed.comments.some(c => c.text === 'session ended'));
+        await until('the other stream\'s return', () => ours.links === 2 && ours.status === 200);
+        assert.equal((await call(key, 'GET', '/events')).status, 401);
+        ours.close();
+        keyed.close();
     });
 });
