@@ -22,9 +22,11 @@
 
 #include "auth.h"
 #include "failpoint.h"
+#include "limit.h"
 #include "log.h"
 #include "metrics.h"
 #include "problem.h"
+#include "webhook.h"
 
 #define CONNECTION_BYTES 8192
 #define IDLE_SECONDS \
@@ -244,13 +246,29 @@ static bool body_is_welcome(struct request *r)
     return true;
 }
 
+/* Who does not say who it is and yet has the database write is counted by its address. */
+static bool address_may(struct request *r, struct err *err)
+{
+    const union MHD_ConnectionInfo *info;
+    struct limit_address            client;
+
+    if (r->route->auth != AUTH_NONE || r->route->pool != POOL_WRITE)
+        return true;
+    info   = MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    client = limits_client(r->server->limits, info ? info->client_addr : NULL,
+                           request_header(r, "X-Forwarded-For"));
+    return limits_take(r->server->limits,
+                       r->route->handler == &webhook_receive ? LIMIT_WEBHOOKS : LIMIT_AUTH, &client,
+                       base_now_ms(), err);
+}
+
 static bool may_enter(struct request *r)
 {
     struct err err;
 
     if (!find_route(r) || !body_is_welcome(r))
         return false;
-    if (auth_request(r->server->auth, r, &err))
+    if (address_may(r, &err) && auth_request(r->server->auth, r, &err))
         return true;
     request_problem(r, &err);
     return false;

@@ -17,6 +17,7 @@
 #include "bus.h"
 #include "call.h"
 #include "http.h"
+#include "limit.h"
 #include "instance.h"
 #include "log.h"
 #include "metrics.h"
@@ -201,7 +202,10 @@ static bool open_parts(struct program *program, const struct options *opt, struc
     server->auth     = auth_open(&keys, program->cfg.admin_key);
     server->metrics  = metrics_open();
     server->webhooks = webhooks_open();
-    server->calls    = calls_open(server, err);
+    server->limits   = limits_open(&program->cfg, err);
+    if (!server->limits)
+        return false;
+    server->calls = calls_open(server, err);
     if (!server->calls)
         return false;
     if (server->roles & ROLE_API && !(server->store = store_open(media_url(program), err)))
@@ -226,6 +230,7 @@ static void close_parts(struct server *server)
     calls_close(server->calls);
     streams_close(server->streams);
     store_close(server->store);
+    limits_close(server->limits);
     webhooks_close(server->webhooks);
     metrics_close(server->metrics);
     auth_close(server->auth);

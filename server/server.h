@@ -23,6 +23,7 @@ struct server {
     struct bus       *bus;     /* NULL without ROLE_REALTIME */
     struct instance  *instance;
     struct webhooks  *webhooks;
+    struct limits    *limits;
     struct metrics   *metrics;
     bool              is_draining;
 };

@@ -229,3 +229,18 @@ test('a request that waits in the database is found there by its id', async () =
     assert.equal(answer.status, 200);
     assert.equal(answer.headers['x-request-id'], id);
 });
+
+test('an address may ask for so many nonces; whom a trusted proxy names is counted by itself', async () => {
+    const server = await kiln.server({ env: { KILN_AUTH_PER_MINUTE: '5', KILN_TRUSTED_PROXIES: '127.0.0.1/32' } });
+    const ask = headers => request(server.url, 'POST', '/api/v1/auth/nonce', { headers: { 'Content-Type': 'application/json', 'Content-Length': 2, ...headers }, body: '{}' });
+    try {
+        for (let i = 0; i < 5; i++) assert.equal((await ask({ 'X-Forwarded-For': '6.6.6.6, 192.0.2.1' })).status, 201);
+        const refused = await ask({ 'X-Forwarded-For': '7.7.7.7, 192.0.2.1' });
+        assert.equal(refused.status, 429);
+        assert.ok(Number(refused.headers['retry-after']) >= 1);
+        assert.equal((await ask({ 'X-Forwarded-For': '192.0.2.2' })).status, 201);
+        assert.equal((await request(server.url, 'GET', '/api/v1/models', { headers: { 'X-Forwarded-For': '192.0.2.1' } })).status, 200);
+    } finally {
+        await server.stop();
+    }
+});
