@@ -45,6 +45,7 @@ struct calls {
 static const struct db_statement others[CALL_OTHERS] = {
     [CALL_BEGIN_UPLOAD]  = { "begin_upload", FUNCTION_SQL("begin_upload"), 4 },
     [CALL_DIRECT_UPLOAD] = { "create_direct_upload", FUNCTION_SQL("create_direct_upload"), 4 },
+    [CALL_BEGIN_TRYON]   = { "begin_tryon", FUNCTION_SQL("begin_tryon"), 4 },
     [CALL_WEBHOOK_KEYS]  = { "webhook_keys", FUNCTION_SQL("webhook_keys"), 4 },
     [CALL_OPEN_STREAM]  = { "open_stream", "select kiln_api.open_stream(kiln_api.act_as($1::text))",
                             1 },

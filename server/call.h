@@ -35,6 +35,7 @@ struct call {
 /* The statements that are no route's; a route's statement is its index in routes[]. */
 enum {
     CALL_BEGIN_UPLOAD,
+    CALL_BEGIN_TRYON,
     CALL_DIRECT_UPLOAD,
     CALL_WEBHOOK_KEYS,
     CALL_OPEN_STREAM,

@@ -12,6 +12,7 @@
 #include "metrics.h"
 #include "server.h"
 #include "sse.h"
+#include "tryon.h"
 #include "wallet.h"
 #include "watch.h"
 #include "webhook.h"
@@ -62,6 +63,7 @@ const struct route routes[] = {
     { "GET", V1 "/models/{id...}", AUTH_NONE, &call_sql, "get_model", 200, POOL_READ, ROLE_API },
 
     /* Try-ons */
+    { "POST", V1 "/tryons", AUTH_ADMIN, &tryon_create, "create_tryon", 202, POOL_WRITE, ROLE_API },
     { "GET", V1 "/tryons", AUTH_ADMIN, &call_sql, "list_tryons", 200, POOL_READ, ROLE_API },
     { "GET", V1 "/tryons/{id}", AUTH_ADMIN, &call_sql, "get_tryon", 200, POOL_READ, ROLE_API },
     { "POST", V1 "/tryons/{id}/cancel", AUTH_ADMIN, &call_sql, "cancel_tryon", 202, POOL_WRITE,

@@ -25,6 +25,7 @@ struct server {
     struct webhooks  *webhooks;
     struct limits    *limits;
     struct metrics   *metrics;
+    size_t            json_bodies; /* with files, being read: see tryon.h */
     bool              is_draining;
 };
 

@@ -45,6 +45,9 @@ begin
         v_errors := v_errors || kiln.field_error('/media', 'or medias must hold at least one picture or film');
     end if;
     v_input := kiln.read_wish(p_actor, v_body, v_errors, null, v_category.media_type::text, jsonb_array_length(v_files));
+    if v_files <> '[]' then
+        perform kiln.require_room(p_actor, (select sum((f ->> 'bytes')::bigint)::bigint from jsonb_array_elements(v_files) as f));
+    end if;
     v_input := v_input || jsonb_build_object(
         'category', v_category.name, 'params', v_category.params, 'wish', v_input -> 'prompt',
         'prompt', btrim(v_category.prompt || ' ' || (v_input ->> 'prompt')),
@@ -58,7 +61,7 @@ end
 $$;
 comment on function kiln_api.create_tryon(bigint, jsonb, jsonb, text) is
 'POST /tryons: {"body": {category, prompt?, seed?, media?: [id]}, "files": [{storage_key, bytes, sha256, content_type, filename}]}, put together by the server, which has
-written the bytes of the request to the store. Makes a job on the category''s pipeline. KN003: fields that are wrong.';
+written the bytes of the request to the store. Makes a job on the category''s pipeline. KN003: fields that are wrong; KN016: no room.';
 
 create or replace function kiln.forget_files(p_files jsonb)
 returns void
