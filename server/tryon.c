@@ -114,7 +114,8 @@ static bool open_file(struct tryon *tryon, const char *content_type)
         || (strncasecmp(content_type, "image/", 6) != 0
             && strncasecmp(content_type, "video/", 6) != 0)
         || strlen(content_type) >= sizeof(tryon->content_type)) {
-        strcpy(strrchr(tryon->field, '/'), "/mimetype");
+        snprintf(tryon->field, sizeof(tryon->field), "/medias/%zu/mimetype",
+                 json_array_size(tryon->files));
         return fail_field(tryon, tryon->field, "must be the type of a picture or a film");
     }
     snprintf(tryon->content_type, sizeof(tryon->content_type), "%s", content_type);
