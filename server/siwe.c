@@ -529,7 +529,8 @@ bool siwe_recover(const char *text, size_t bytes, const char *signature,
         return refuse(err, "/signature", "is no signature of this message");
     secp256k1_ec_pubkey_serialize(ctx, point, &point_bytes, &key, SECP256K1_EC_UNCOMPRESSED);
     keccak256(point + 1, 64, digest);
-    memcpy(address, "0x", 2);
+    address[0] = '0';
+    address[1] = 'x';
     write_hex(digest + 12, 20, address + 2);
     return true;
 }
