@@ -6,7 +6,7 @@ language plpgsql stable
 set search_path = ''
 as $$
 begin
-    if kiln.acting_account() is distinct from p_account_id and kiln.acting_account() is not null and not kiln.acts_as_admin() then
+    if kiln.acting_account() is distinct from p_account_id and kiln.is_no_operator() then
         raise exception 'this is another''s account' using errcode = 'KN004';
     end if;
     if not exists (select from kiln.account a where a.account_id = p_account_id) then
@@ -22,7 +22,7 @@ language plpgsql stable
 set search_path = ''
 as $$
 begin
-    if kiln.acting_account() is not null and not kiln.acts_as_admin() then
+    if kiln.is_no_operator() then
         raise exception 'this is for administrators' using errcode = 'KN004';
     end if;
     if not exists (select from kiln.account a where a.account_id = p_account_id and a.deleted_at is null) then
@@ -392,7 +392,7 @@ declare
     v_subject    text := case v_issuer when 'urn:kiln:wallet' then lower(p_subject) else p_subject end;
     v_account_id bigint;
 begin
-    if kiln.acting_account() is not null and not kiln.acts_as_admin() then
+    if kiln.is_no_operator() then
         raise exception 'this is for administrators' using errcode = 'KN004';
     end if;
     select i.account_id into v_account_id from kiln.identity i where i.issuer = v_issuer and i.subject = v_subject;
@@ -462,7 +462,7 @@ as $$
 declare
     v_before bigint := coalesce(p_before, 9223372036854775807);
 begin
-    if kiln.acting_account() is not null and not kiln.acts_as_admin() then
+    if kiln.is_no_operator() then
         raise exception 'this is for administrators' using errcode = 'KN004';
     end if;
     if p_search is null then

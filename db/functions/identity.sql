@@ -20,7 +20,7 @@ begin
     end if;
     perform set_config('kiln.api_key_id', '', true);
     if v_context ->> 'sub' is null then
-        perform set_config('kiln.account_id', '', true), set_config('kiln.role', '', true), set_config('kiln.scopes', '', true);
+        perform set_config('kiln.account_id', '', true), set_config('kiln.role', 'nobody', true), set_config('kiln.scopes', '', true);
         return null;
     elsif length(v_context ->> 'sub') not between 1 and 255 then
         raise exception 'the token''s subject must have 1 to 255 characters' using errcode = 'KN009';
@@ -221,6 +221,13 @@ returns boolean
 language sql stable
 return coalesce(current_setting('kiln.role', true) = 'admin', false);
 comment on function kiln.acts_as_admin() is 'True if the one who acts in this transaction may see everything.';
+
+create or replace function kiln.is_no_operator()
+returns boolean
+language sql stable
+return coalesce(current_setting('kiln.role', true), '') not in ('', 'admin');
+comment on function kiln.is_no_operator() is
+'True for a call of the API that is no administrator''s, also one of nobody; false for those and for people in psql, for whom act_as() was not called.';
 
 create or replace function kiln.require_actor(p_actor bigint)
 returns void
