@@ -1,0 +1,147 @@
+// Media in a bucket: Debian's radosgw, which checks every signature; a browser's upload past the server, and what is used of it.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { plain_png } from '../fakes/media.mjs';
+import { Kiln, isSanitized, request, root, run, tool, until } from './lib.mjs';
+import { has_radosgw, radosgw } from './radosgw.mjs';
+
+const sha256 = bytes => createHash('sha256').update(bytes).digest('hex');
+const skip = has_radosgw ? false : 'radosgw is not installed: scripts/deps.sh s3';
+const origin = 'http://app.test';
+
+describe('media in a bucket', { skip }, () => {
+    let kiln, s3, ann, stream;
+    before(async () => {
+        kiln = new Kiln();
+        [s3] = await Promise.all([radosgw(kiln.folder, { origin }), kiln.start_database()]);
+        Object.assign(kiln.env, s3.keys, { KILN_MEDIA: s3.media });
+        kiln.main = await kiln.server();
+        await kiln.runner({ name: 'runner-1' });
+        ann = kiln.user('ann');
+        stream = await ann.stream().opened();
+    });
+    after(async () => {
+        await kiln?.end();
+        await s3?.end();
+    });
+
+    const presign = async (bytes, content_type = 'image/png', more = {}) => {
+        const answer = await ann.call('POST', '/uploads/presign', { filename: 'a', content_type, bytes: bytes.length ?? bytes, ...more });
+        assert.equal(answer.status, 201, answer.text);
+        return answer.json;
+    };
+    const send = (place, body, headers = {}) => request(s3.url, place.method, place.url, { headers: { ...place.headers, 'Content-Length': body.length, Origin: origin, ...headers }, body });
+    const upload = async (bytes, type, more) => {
+        const place = await presign(bytes, type, more);
+        const sent = await send(place, bytes);
+        assert.equal(sent.status, 200, sent.text);
+        assert.equal((await ann.call('POST', `/uploads/${place.media_id}/complete`)).json.state, 'checking');
+        return ann.checked(place.media_id);
+    };
+
+    test('a browser asks first (CORS), sends past the server, and the checked copy is what everybody gets', async () => {
+        const bytes = plain_png(Buffer.from('in a bucket'));
+        const place = await presign(bytes);
+        assert.equal(new URL(place.url).origin, s3.url);
+        const preflight = { Origin: origin, 'Access-Control-Request-Method': 'PUT', 'Access-Control-Request-Headers': 'content-type' };
+        const asked = await request(s3.url, 'OPTIONS', place.url, { headers: preflight });
+        assert.equal(asked.status, 200, asked.text);
+        assert.equal(asked.headers['access-control-allow-origin'], origin);
+        assert.match(asked.headers['access-control-allow-methods'], /PUT/);
+        assert.equal((await request(s3.url, 'OPTIONS', place.url, { headers: { ...preflight, Origin: 'http://other.test' } })).status, 403);
+        const sent = await send(place, bytes);
+        assert.equal(sent.status, 200, sent.text);
+        assert.equal(sent.headers['access-control-allow-origin'], origin);
+        const before_it = await s3.objects();
+        assert.equal((await ann.call('POST', `/uploads/${place.media_id}/complete`)).status, 202);
+        const media = await ann.checked(place.media_id);
+        assert.deepEqual([media.state, media.sha256, media.width], ['ready', sha256(bytes), 8], media.reason);
+        await stream.sees('media.ready', e => e.event === 'media.ready' && e.data.media_id === media.id);
+        // Whoever sends again with the old URL changes nothing that is used.
+        const [key] = before_it;
+        assert.equal((await send(place, bytes)).status, 200);
+        const there = await request(kiln.url, 'GET', media.url);
+        assert.equal(there.status, 307);
+        assert.ok(!there.headers.location.includes(key));
+        assert.match(there.headers['cache-control'], /^private, max-age=\d+$/);
+        const back = await request(s3.url, 'GET', there.headers.location);
+        assert.deepEqual([back.status, back.headers['content-type'], sha256(back.bytes)], [200, 'image/png', media.sha256]);
+        const part = await request(s3.url, 'GET', there.headers.location, { headers: { Range: 'bytes=0-7' } });
+        assert.deepEqual([part.status, part.bytes.toString('hex')], [206, '89504e470d0a1a0a']);
+        const head = await request(kiln.url, 'HEAD', media.url);
+        assert.equal((await request(s3.url, 'HEAD', head.headers.location)).status, 200);
+        const small = await request(kiln.url, 'GET', media.thumbnail_url);
+        assert.equal((await request(s3.url, 'GET', small.headers.location)).headers['content-type'], 'image/webp');
+    });
+
+    test('the URL binds size, type and MD5, and cannot be turned to another use', async () => {
+        const bytes = plain_png(Buffer.from('bound')), md5 = createHash('md5').update(bytes).digest('base64');
+        const place = await presign(bytes, 'image/png', { md5 });
+        assert.equal((await send(place, Buffer.concat([bytes, Buffer.alloc(1)]))).status, 403, 'a byte more');
+        assert.equal((await send(place, bytes, { 'Content-Type': 'text/html' })).status, 403, 'another type');
+        assert.equal((await send(place, bytes, { 'Content-MD5': createHash('md5').update('x').digest('base64') })).status, 403, 'another MD5');
+        assert.equal((await send(place, Buffer.from(bytes).fill(0, 50, 60))).status, 400, 'bytes of another MD5');
+        assert.equal((await request(s3.url, 'GET', place.url)).status, 403, 'reading with it');
+        assert.equal((await send({ ...place, url: place.url.replace(/Expires=3600/, 'Expires=360000') }, bytes)).status, 403, 'longer than signed');
+        assert.equal((await send(place, bytes)).status, 200);
+    });
+
+    test('what is no picture, or never came, is rejected with the reason, and its bytes go', async () => {
+        const media = await upload(Buffer.from('<html>no picture</html>'));
+        assert.equal(media.state, 'rejected');
+        assert.match(media.reason, /no kind that is accepted/);
+        const place = await presign(20);
+        assert.equal((await ann.call('POST', `/uploads/${place.media_id}/complete`)).status, 202);
+        const nothing = await ann.checked(place.media_id);
+        assert.deepEqual([nothing.state, /gone|never came/.test(nothing.reason)], ['rejected', true], nothing.reason);
+    });
+
+    test('a job reads its input from the bucket and writes its result there; deleting takes it away', async () => {
+        const file = path.join(kiln.folder, 'in.png');
+        await tool('ffmpeg', ['-v', 'error', '-y', '-f', 'lavfi', '-i', 'testsrc=size=320x240', '-frames:v', '1', file]);
+        const media = await upload(fs.readFileSync(file));
+        const job = await ann.finished((await ann.make({ type: 'image', prompt: 'a card', seed: '1', media: [media.id] })).id);
+        assert.equal(job.state, 'completed', JSON.stringify(job.error));
+        const there = await request(kiln.url, 'GET', job.result_url);
+        const back = await request(s3.url, 'GET', there.headers.location);
+        assert.equal(sha256(back.bytes), job.outputs[0].sha256);
+        const keys = (await kiln.rows(`select storage_key, thumbnail_key from kiln.media where job_id = ${job.id}`)).flatMap(row => Object.values(row)).filter(Boolean);
+        assert.ok(keys.length >= 2);
+        assert.equal((await ann.call('DELETE', `/generations/${job.id}`)).status, 204);
+        assert.equal((await ann.call('DELETE', `/uploads/${media.id}`)).status, 204);
+        await until('the objects to go', async () => { const there = await s3.objects(); return keys.every(key => !there.includes(key)); }, 30000);
+    });
+
+    test('a film of 200 MB goes to the bucket in parts\' worth of time, and the server\'s memory stays flat', { timeout: 120000 }, async t => {
+        await kiln.psql('update kiln.config set upload_max_bytes = 1 << 30');
+        const size = 200 << 20, file = path.join(kiln.folder, 'long.mp4');
+        await tool('ffmpeg', ['-v', 'error', '-y', '-f', 'lavfi', '-i', 'testsrc=size=64x64:rate=5:duration=3', '-c:v', 'libx264', '-pix_fmt', 'yuv420p', file]);
+        const film = fs.readFileSync(file), filling = Buffer.alloc(8);
+        filling.writeUInt32BE(size - film.length, 0);
+        filling.write('free', 4, 'latin1');         // a box of nothing: the check decodes little, and the bytes are 200 MB
+        const place = await presign(size, 'video/mp4');
+        const began = Date.now();
+        const status = await new Promise((resolve, reject) => {
+            const req = http.request(new URL(place.url), { method: 'PUT', headers: { ...place.headers, 'Content-Length': size } }, answer => { answer.resume(); answer.on('end', () => resolve(answer.statusCode)); });
+            req.on('error', reject);
+            const chunk = Buffer.alloc(1 << 20);
+            let left = size - film.length - 8;
+            const more = () => { while (left > 0) { const n = Math.min(left, chunk.length); left -= n; if (!req.write(chunk.subarray(0, n))) return void req.once('drain', more); } req.end(); };
+            req.write(film);
+            req.write(filling);
+            more();
+        });
+        assert.equal(status, 200);
+        const sent_ms = Date.now() - began;
+        assert.equal((await ann.call('POST', `/uploads/${place.media_id}/complete`)).status, 202);
+        const media = await ann.checked(place.media_id, 90000);
+        assert.equal(media.state, 'ready', media.reason);
+        const peak = Number(/VmHWM:\s+(\d+)/.exec(fs.readFileSync(`/proc/${kiln.main.pid}/status`, 'utf8'))[1]);
+        t.diagnostic(`200 MB to radosgw in ${sent_ms} ms, checked after ${Date.now() - began - sent_ms} ms more; the server's memory peaked at ${(peak / 1024).toFixed(1)} MiB`);
+        assert.ok(isSanitized || peak < 64 << 10, `${peak} KiB`);
+    });
+});
