@@ -159,13 +159,13 @@ demo: ## install what is missing, build, start, and make one image, one video an
 
 build: programs ## build the three programs into build/bin (FLAVOUR=asan, coverage: into build/…)
 
-test: test-deps programs test-programs chaos-programs ## every test, on its own database and ports; ends with "N passed, N failed"
+test: test-deps s3-deps programs test-programs chaos-programs ## every test, on its own database and ports; ends with "N passed, N failed"
 	@FLAVOUR=$(FLAVOUR) tests/run unit integration
 
 test-unit: test-deps programs test-programs ## the fast half: C modules (cmocka), SQL functions (pgTAP) and scripts
 	@FLAVOUR=$(FLAVOUR) tests/run unit
 
-test-integration: test-deps programs chaos-programs ## the other half: the real programs, end to end (node:test)
+test-integration: test-deps s3-deps programs chaos-programs ## the other half: the real programs, end to end (node:test)
 	@FLAVOUR=$(FLAVOUR) tests/run integration
 
 chaos: test-deps chaos-programs ## kill, cut and freeze everything at every fail point, under load; writes docs/chaos.md
@@ -217,6 +217,10 @@ clean: ## remove build/ (the data of ./kiln stays: ./kiln down, then remove .kil
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: s3-deps
+s3-deps:
+	@scripts/deps.sh s3 || echo 'the tests of media in a bucket are skipped' >&2
 
 .PHONY: deps test-deps test-packages
 deps:

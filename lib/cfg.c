@@ -66,7 +66,8 @@ static const struct variable variables[] = {
       "webhooks an address may send, a process" },
 
     /* Media and streams */
-    { "KILN_MEDIA", TEXT, AT(media), "", 0, 0, "file:/absolute/folder or s3://bucket?endpoint=…&region=…; empty: KILN_HOME/media" },
+    { "KILN_MEDIA", TEXT, AT(media), "", 0, 0,
+      "file:/absolute/folder or s3://bucket?endpoint=…&region=…; empty: KILN_HOME/media" },
     { "KILN_S3_ACCESS_KEY", SECRET, AT(s3_access_key), "", 0, 0,
       "of the bucket; empty: AWS_ACCESS_KEY_ID" },
     { "KILN_S3_SECRET_KEY", SECRET, AT(s3_secret_key), "", 0, 0,

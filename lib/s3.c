@@ -71,14 +71,16 @@ static bool read_place(const char *text, struct place *place)
     bytes         = strcspn(host, "/");
     place->scheme = copy_text(text, (size_t)(host - 3 - text));
     place->host   = copy_text(host, bytes);
-    return bytes > 0 && (host[bytes] == '\0' || strcmp(host + bytes, "/") == 0) && !strpbrk(place->host, "?#@ ");
+    return bytes > 0 && (host[bytes] == '\0' || strcmp(host + bytes, "/") == 0)
+           && !strpbrk(place->host, "?#@ ");
 }
 
 static bool is_bucket_name(const char *name)
 {
     size_t bytes = strlen(name);
 
-    return bytes >= 3 && bytes <= 63 && name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-")] == '\0';
+    return bytes >= 3 && bytes <= 63
+           && name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-")] == '\0';
 }
 
 static char *secret(const char *own, const char *common)
@@ -92,11 +94,12 @@ static char *secret(const char *own, const char *common)
 
 static const char *read_url(struct s3 *s3, const char *url)
 {
-    const char *name  = url + 5, *query = strchr(name, '?');
-    char       *inside = parameter(query ? query + 1 : NULL, "endpoint"), *outside = parameter(query ? query + 1 : NULL, "public");
-    char       *style  = parameter(query ? query + 1 : NULL, "style");
-    char        aws[128];
-    bool        ok;
+    const char *name = url + 5, *query = strchr(name, '?');
+    char       *inside = parameter(query ? query + 1 : NULL, "endpoint"),
+         *outside      = parameter(query ? query + 1 : NULL, "public");
+    char *style        = parameter(query ? query + 1 : NULL, "style");
+    char  aws[128];
+    bool  ok;
 
     s3->bucket = copy_text(name, query ? (size_t)(query - name) : strlen(name));
     s3->region = parameter(query ? query + 1 : NULL, "region");
@@ -105,12 +108,16 @@ static const char *read_url(struct s3 *s3, const char *url)
     s3->has_host_style = style ? strcmp(style, "host") == 0 : !inside;
     snprintf(aws, sizeof(aws), "https://s3.%.64s.amazonaws.com", s3->region);
     ok = is_bucket_name(s3->bucket) && read_place(inside ? inside : aws, &s3->inside)
-         && read_place(outside ? outside : inside ? inside : aws, &s3->outside)
+         && read_place(outside  ? outside
+                       : inside ? inside
+                                : aws,
+                       &s3->outside)
          && (!style || strcmp(style, "host") == 0 || strcmp(style, "path") == 0);
     free(inside);
     free(outside);
     free(style);
-    return ok ? NULL : "KILN_MEDIA must be s3://bucket?endpoint=https://host&region=name[&public=https://host][&style=path|host]";
+    return ok ? NULL
+              : "KILN_MEDIA must be s3://bucket?endpoint=https://host&region=name[&public=https://host][&style=path|host]";
 }
 
 struct s3 *s3_open(const char *url, struct err *err)
@@ -125,13 +132,15 @@ struct s3 *s3_open(const char *url, struct err *err)
     s3->secret_key    = secret("KILN_S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY");
     s3->session_token = secret("AWS_SESSION_TOKEN", "AWS_SESSION_TOKEN");
     if (!wrong && (!s3->access_key || !s3->secret_key))
-        wrong = "KILN_MEDIA is s3://…: KILN_S3_ACCESS_KEY and KILN_S3_SECRET_KEY (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) are missing";
+        wrong =
+            "KILN_MEDIA is s3://…: KILN_S3_ACCESS_KEY and KILN_S3_SECRET_KEY (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) are missing";
     if (wrong) {
         err_set(err, "F0000", "%s", wrong);
         s3_close(s3);
         return NULL;
     }
-    s3->keys = (struct sigv4_keys) { s3->access_key, s3->secret_key, s3->session_token, s3->region };
+    s3->keys =
+        (struct sigv4_keys) { s3->access_key, s3->secret_key, s3->session_token, s3->region };
     return s3;
 }
 
@@ -167,32 +176,41 @@ static char *format(const char *fmt, ...)
 
 static char *host_of(const struct s3 *s3, const struct place *place)
 {
-    return s3->has_host_style ? format("%s.%s", s3->bucket, place->host) : format("%s", place->host);
+    return s3->has_host_style ? format("%s.%s", s3->bucket, place->host)
+                              : format("%s", place->host);
 }
 
 /* key empty: the bucket. */
 static char *path_of(const struct s3 *s3, const char *key)
 {
-    return s3->has_host_style ? format("/%s", key) : format("/%s%s%s", s3->bucket, key[0] ? "/" : "", key);
+    return s3->has_host_style ? format("/%s", key)
+                              : format("/%s%s%s", s3->bucket, key[0] ? "/" : "", key);
 }
 
 char *s3_presign(const struct s3 *s3, const struct s3_presign *wish)
 {
-    struct sigv4_pair headers[3], query[1];
-    char              length[24], *url;
-    bool              is_put = strcmp(wish->method, "PUT") == 0;
-    char             *host = host_of(s3, &s3->outside), *path = path_of(s3, wish->key);
-    struct sigv4_request request = { .method = wish->method, .host = host, .path = path, .headers = headers, .query = query, .at = wish->at };
+    struct sigv4_pair    headers[3], query[1];
+    char                 length[24], *url;
+    bool                 is_put = strcmp(wish->method, "PUT") == 0;
+    char                *host = host_of(s3, &s3->outside), *path = path_of(s3, wish->key);
+    struct sigv4_request request = { .method  = wish->method,
+                                     .host    = host,
+                                     .path    = path,
+                                     .headers = headers,
+                                     .query   = query,
+                                     .at      = wish->at };
 
     if (is_put) {
         snprintf(length, sizeof(length), "%" PRIu64, wish->bytes);
         headers[request.nheaders++] = (struct sigv4_pair) { "content-length", length };
         if (wish->content_type)
-            headers[request.nheaders++] = (struct sigv4_pair) { "content-type", wish->content_type };
+            headers[request.nheaders++] =
+                (struct sigv4_pair) { "content-type", wish->content_type };
         if (wish->content_md5)
             headers[request.nheaders++] = (struct sigv4_pair) { "content-md5", wish->content_md5 };
     } else if (wish->content_type) {
-        query[request.nquery++] = (struct sigv4_pair) { "response-content-type", wish->content_type };
+        query[request.nquery++] =
+            (struct sigv4_pair) { "response-content-type", wish->content_type };
     }
     url = sigv4_presign(&s3->keys, &request, s3->outside.scheme, wish->expires_s);
     free(host);
@@ -309,27 +327,35 @@ static struct curl_slist *add_header(struct curl_slist *list, const char *name, 
 /* Builds, signs and carries out. false: no whole answer came; *err says of what kind it was. */
 static bool once(const struct s3 *s3, struct exchange *x, struct err *err)
 {
-    char                  *host = host_of(s3, &s3->inside), *path = path_of(s3, x->key), *url, *authorization;
-    char                   empty[65], date[17], range[32];
+    char *host = host_of(s3, &s3->inside), *path = path_of(s3, x->key), *url, *authorization;
+    char  empty[65], date[17], range[32];
     struct sigv4_pair      headers[4];
-    struct sigv4_request   request = { .method = x->method, .host = host, .path = path, .query = x->query, .nquery = x->nquery, .headers = headers, .at = time(NULL) };
+    struct sigv4_request   request = { .method  = x->method,
+                                       .host    = host,
+                                       .path    = path,
+                                       .query   = x->query,
+                                       .nquery  = x->nquery,
+                                       .headers = headers,
+                                       .at      = time(NULL) };
     struct sigv4_signature s;
-    struct curl_slist     *list = NULL;
+    struct curl_slist     *list   = NULL;
     curl_off_t             length = -1;
     CURLcode               code;
 
     sigv4_sha256("", 0, empty);
     sigv4_date(request.at, date);
-    request.payload_hash        = x->payload_hash ? x->payload_hash : empty;
-    headers[request.nheaders++] = (struct sigv4_pair) { "x-amz-content-sha256", request.payload_hash };
+    request.payload_hash = x->payload_hash ? x->payload_hash : empty;
+    headers[request.nheaders++] =
+        (struct sigv4_pair) { "x-amz-content-sha256", request.payload_hash };
     headers[request.nheaders++] = (struct sigv4_pair) { "x-amz-date", date };
     if (x->copy_source)
         headers[request.nheaders++] = (struct sigv4_pair) { "x-amz-copy-source", x->copy_source };
     if (s3->session_token)
-        headers[request.nheaders++] = (struct sigv4_pair) { "x-amz-security-token", s3->session_token };
+        headers[request.nheaders++] =
+            (struct sigv4_pair) { "x-amz-security-token", s3->session_token };
     sigv4_sign(&s3->keys, &request, &s);
     authorization = sigv4_authorization(&s3->keys, &s);
-    url           = format("%s://%s%s%s%s", s3->inside.scheme, host, s.path, s.query[0] ? "?" : "", s.query);
+    url = format("%s://%s%s%s%s", s3->inside.scheme, host, s.path, s.query[0] ? "?" : "", s.query);
     for (size_t i = 0; i < request.nheaders; i++)
         list = add_header(list, headers[i].name, headers[i].value);
     list = add_header(list, "Authorization", authorization);
@@ -380,7 +406,8 @@ static bool once(const struct s3 *s3, struct exchange *x, struct err *err)
     free(path);
     free(host);
     if (code != CURLE_OK)
-        err_set(err, "58030", "the S3 service at %s does not answer: %s", s3->inside.host, curl_easy_strerror(code));
+        err_set(err, "58030", "the S3 service at %s does not answer: %s", s3->inside.host,
+                curl_easy_strerror(code));
     return code == CURLE_OK;
 }
 
@@ -407,7 +434,8 @@ static bool refused(const struct s3 *s3, const struct exchange *x, struct err *e
     if (x->status == 404 && (!code[0] || strcmp(code, "NoSuchKey") == 0))
         err_set(err, "58P01", "the file %s is gone", x->key);
     else
-        err_set(err, "58030", "the S3 service at %s answered %ld %s to %s", s3->inside.host, x->status, code, x->method);
+        err_set(err, "58030", "the S3 service at %s answered %ld %s to %s", s3->inside.host,
+                x->status, code, x->method);
     return false;
 }
 
@@ -457,14 +485,15 @@ bool s3_delete(struct s3 *s3, const char *key, struct err *err)
 
 bool s3_copy(struct s3 *s3, const char *from, const char *to, struct err *err)
 {
-    struct exchange x = of("PUT", to);
+    struct exchange x      = of("PUT", to);
     char           *source = format("/%s/%s", s3->bucket, from);
     char            code[64];
     bool            ok;
 
     x.copy_source = source;
     ok            = exchange(s3, &x, err);
-    element(x.answer, "Code", code, sizeof(code)); /* it may say 200 first and that it failed then */
+    element(x.answer, "Code", code,
+            sizeof(code)); /* it may say 200 first and that it failed then */
     if (ok && code[0]) {
         err_set(err, "58030", "the S3 service could not copy: %s", code);
         ok = false;
@@ -498,7 +527,8 @@ bool s3_get(struct s3 *s3, const char *key, int fd, uint64_t from, struct err *e
 
 /* ---- in parts ---- */
 
-static bool begin_parts(struct s3 *s3, const char *key, char *upload_id, size_t size, struct err *err)
+static bool begin_parts(struct s3 *s3, const char *key, char *upload_id, size_t size,
+                        struct err *err)
 {
     struct exchange         x       = of("POST", key);
     const struct sigv4_pair query[] = { { "uploads", "" } };
@@ -517,8 +547,8 @@ static bool begin_parts(struct s3 *s3, const char *key, char *upload_id, size_t 
 
 static bool hash_part(int fd, uint64_t from, uint64_t bytes, char hex[65])
 {
-    char   *part = malloc((size_t)bytes);
-    bool    ok   = part && pread(fd, part, (size_t)bytes, (off_t)from) == (ssize_t)bytes;
+    char *part = malloc((size_t)bytes);
+    bool  ok   = part && pread(fd, part, (size_t)bytes, (off_t)from) == (ssize_t)bytes;
 
     if (ok)
         sigv4_sha256(part, (size_t)bytes, hex);
@@ -526,8 +556,8 @@ static bool hash_part(int fd, uint64_t from, uint64_t bytes, char hex[65])
     return ok;
 }
 
-static bool put_part(struct s3 *s3, const char *key, const char *upload_id, unsigned number, int fd, uint64_t from, uint64_t bytes,
-                     char etag[128], struct err *err)
+static bool put_part(struct s3 *s3, const char *key, const char *upload_id, unsigned number, int fd,
+                     uint64_t from, uint64_t bytes, char etag[128], struct err *err)
 {
     struct exchange         x = of("PUT", key);
     char                    hex[65], part[16];
@@ -551,7 +581,8 @@ static bool put_part(struct s3 *s3, const char *key, const char *upload_id, unsi
     return ok;
 }
 
-static bool end_parts(struct s3 *s3, const char *key, const char *upload_id, const char *list, struct err *err)
+static bool end_parts(struct s3 *s3, const char *key, const char *upload_id, const char *list,
+                      struct err *err)
 {
     struct exchange         x       = of(list ? "POST" : "DELETE", key);
     const struct sigv4_pair query[] = { { "uploadId", upload_id } };
@@ -579,19 +610,22 @@ static bool end_parts(struct s3 *s3, const char *key, const char *upload_id, con
 
 static bool put_parts(struct s3 *s3, const char *key, int fd, uint64_t bytes, struct err *err)
 {
-    uint64_t part_bytes = bytes / S3_PART_BYTES >= PARTS_MOST ? bytes / (PARTS_MOST - 1) : S3_PART_BYTES;
+    uint64_t part_bytes =
+        bytes / S3_PART_BYTES >= PARTS_MOST ? bytes / (PARTS_MOST - 1) : S3_PART_BYTES;
     char     upload_id[256], etag[128];
-    char    *list = format("<CompleteMultipartUpload>");
-    unsigned number = 0;
-    bool     ok = begin_parts(s3, key, upload_id, sizeof(upload_id), err);
+    char    *list     = format("<CompleteMultipartUpload>");
+    unsigned number   = 0;
+    bool     ok       = begin_parts(s3, key, upload_id, sizeof(upload_id), err);
     bool     is_begun = ok;
 
     for (uint64_t from = 0; ok && from < bytes; from += part_bytes) {
         uint64_t left = bytes - from;
         char    *longer;
 
-        ok     = put_part(s3, key, upload_id, ++number, fd, from, left < part_bytes ? left : part_bytes, etag, err);
-        longer = format("%s<Part><PartNumber>%u</PartNumber><ETag>%s</ETag></Part>", list, number, etag);
+        ok = put_part(s3, key, upload_id, ++number, fd, from, left < part_bytes ? left : part_bytes,
+                      etag, err);
+        longer =
+            format("%s<Part><PartNumber>%u</PartNumber><ETag>%s</ETag></Part>", list, number, etag);
         free(list);
         list = longer;
     }
@@ -604,13 +638,16 @@ static bool put_parts(struct s3 *s3, const char *key, int fd, uint64_t bytes, st
     if (is_begun && !ok) {
         struct err ignored;
 
-        (void)!end_parts(s3, key, upload_id, NULL, &ignored); /* a rule of the bucket removes what this could not: docs/media.md */
+        (void)!end_parts(
+            s3, key, upload_id, NULL,
+            &ignored); /* a rule of the bucket removes what this could not: docs/media.md */
     }
     free(list);
     return ok;
 }
 
-bool s3_put(struct s3 *s3, const char *key, int fd, uint64_t bytes, const char *sha256, struct err *err)
+bool s3_put(struct s3 *s3, const char *key, int fd, uint64_t bytes, const char *sha256,
+            struct err *err)
 {
     struct exchange x = of("PUT", key);
     bool            ok;
@@ -632,10 +669,12 @@ static int64_t age_of(const char *modified)
 {
     struct tm tm = { 0 };
 
-    return strptime(modified, "%Y-%m-%dT%H:%M:%S", &tm) ? (int64_t)time(NULL) - (int64_t)timegm(&tm) : 0;
+    return strptime(modified, "%Y-%m-%dT%H:%M:%S", &tm) ? (int64_t)time(NULL) - (int64_t)timegm(&tm)
+                                                        : 0;
 }
 
-bool s3_list(struct s3 *s3, const char *prefix, const char *after, size_t most, s3_object_fn *on_object, void *ctx, struct err *err)
+bool s3_list(struct s3 *s3, const char *prefix, const char *after, size_t most,
+             s3_object_fn *on_object, void *ctx, struct err *err)
 {
     struct exchange   x = of("GET", "");
     struct sigv4_pair query[4];

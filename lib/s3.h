@@ -30,19 +30,21 @@ void       s3_close(struct s3 *s3);
 
 /* The first `bytes` of fd; sha256 (hex) is theirs, and what the service checks where they go in one piece. Parts that fail are
  * sent again; if that does not help, none of them stays. */
-MUST_CHECK bool s3_put(struct s3 *s3, const char *key, int fd, uint64_t bytes, const char *sha256, struct err *err);
+MUST_CHECK bool s3_put(struct s3 *s3, const char *key, int fd, uint64_t bytes, const char *sha256,
+                       struct err *err);
 
 /* Appends the object to fd, from the byte `from` on; a download that breaks off goes on where it broke. */
 MUST_CHECK bool s3_get(struct s3 *s3, const char *key, int fd, uint64_t from, struct err *err);
 
 MUST_CHECK bool s3_head(struct s3 *s3, const char *key, uint64_t *bytes, struct err *err);
-MUST_CHECK bool s3_delete(struct s3 *s3, const char *key, struct err *err); /* one that is gone is fine */
+MUST_CHECK bool s3_delete(struct s3 *s3, const char *key,
+                          struct err *err); /* one that is gone is fine */
 MUST_CHECK bool s3_copy(struct s3 *s3, const char *from, const char *to, struct err *err);
 
 /* Keys that begin with prefix and come after `after` (NULL: all), at most `most` (1000) in order; false: none was told. */
-typedef void s3_object_fn(void *ctx, const char *key, int64_t age_s, uint64_t bytes);
-MUST_CHECK bool s3_list(struct s3 *s3, const char *prefix, const char *after, size_t most, s3_object_fn *on_object, void *ctx,
-                        struct err *err);
+typedef void    s3_object_fn(void *ctx, const char *key, int64_t age_s, uint64_t bytes);
+MUST_CHECK bool s3_list(struct s3 *s3, const char *prefix, const char *after, size_t most,
+                        s3_object_fn *on_object, void *ctx, struct err *err);
 
 struct s3_presign {
     const char *method;

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-
 /* ---- text ---- */
 
 struct text {
@@ -43,8 +42,8 @@ static void add_encoded(struct text *text, const char *raw, bool is_path)
         unsigned char c = (unsigned char)*raw;
         char          hex[4];
 
-        if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || strchr("-._~", c)
-            || (is_path && c == '/')) {
+        if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')
+            || strchr("-._~", c) || (is_path && c == '/')) {
             add_bytes(text, raw, 1);
         } else {
             snprintf(hex, sizeof(hex), "%%%02X", c);
@@ -87,7 +86,8 @@ static void hmac(const void *key, size_t key_bytes, const char *text, unsigned c
 {
     unsigned int bytes = 32;
 
-    if (!HMAC(EVP_sha256(), key, (int)key_bytes, (const unsigned char *)text, strlen(text), digest, &bytes))
+    if (!HMAC(EVP_sha256(), key, (int)key_bytes, (const unsigned char *)text, strlen(text), digest,
+              &bytes))
         abort();
 }
 
@@ -121,7 +121,7 @@ static int by_text(const void *a, const void *b)
 /* Sorted by byte, after encoding: upper case before lower. '=' sorts as '=' would in a name, which no name has. */
 static char *canonical_query(const struct sigv4_pair *query, size_t count)
 {
-    struct text all                      = { 0 };
+    struct text all                        = { 0 };
     char       *parts[SIGV4_PAIRS_MAX * 2] = { 0 };
 
     for (size_t i = 0; i < count; i++) {
@@ -165,7 +165,8 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct sigv4_pair *)a)->name, ((const struct sigv4_pair *)b)->name);
 }
 
-static size_t sorted_headers(const struct sigv4_request *request, struct sigv4_pair sorted[SIGV4_PAIRS_MAX + 1])
+static size_t sorted_headers(const struct sigv4_request *request,
+                             struct sigv4_pair           sorted[SIGV4_PAIRS_MAX + 1])
 {
     if (request->nheaders > SIGV4_PAIRS_MAX || request->nquery > SIGV4_PAIRS_MAX)
         abort();
@@ -214,7 +215,8 @@ static char *canonical_request(const struct sigv4_request *request, const struct
     return text.chars;
 }
 
-void sigv4_sign(const struct sigv4_keys *keys, const struct sigv4_request *request, struct sigv4_signature *s)
+void sigv4_sign(const struct sigv4_keys *keys, const struct sigv4_request *request,
+                struct sigv4_signature *s)
 {
     struct text   path = { 0 };
     char         *canonical, *to_sign;
@@ -248,11 +250,12 @@ void sigv4_free(struct sigv4_signature *s)
 
 char *sigv4_authorization(const struct sigv4_keys *keys, const struct sigv4_signature *s)
 {
-    return format("AWS4-HMAC-SHA256 Credential=%s/%s,SignedHeaders=%s,Signature=%s", keys->access_key, s->scope,
-                  s->signed_headers, s->signature);
+    return format("AWS4-HMAC-SHA256 Credential=%s/%s,SignedHeaders=%s,Signature=%s",
+                  keys->access_key, s->scope, s->signed_headers, s->signature);
 }
 
-char *sigv4_presign(const struct sigv4_keys *keys, const struct sigv4_request *request, const char *scheme, unsigned expires_s)
+char *sigv4_presign(const struct sigv4_keys *keys, const struct sigv4_request *request,
+                    const char *scheme, unsigned expires_s)
 {
     struct sigv4_pair      query[SIGV4_PAIRS_MAX + 6];
     struct sigv4_request   signed_one = *request;
@@ -277,7 +280,8 @@ char *sigv4_presign(const struct sigv4_keys *keys, const struct sigv4_request *r
     signed_one.nquery       = n;
     signed_one.payload_hash = SIGV4_UNSIGNED;
     sigv4_sign(keys, &signed_one, &s);
-    url = format("%s://%s%s?%s&X-Amz-Signature=%s", scheme, request->host, s.path, s.query, s.signature);
+    url = format("%s://%s%s?%s&X-Amz-Signature=%s", scheme, request->host, s.path, s.query,
+                 s.signature);
     sigv4_free(&s);
     free(credential);
     free(names);

@@ -39,9 +39,9 @@ struct sigv4_request {
 };
 
 struct sigv4_signature {
-    char amz_date[17];  /* 20130524T000000Z */
-    char canonical[65]; /* sha256 of the canonical request, in hex */
-    char signature[65];
+    char  amz_date[17];  /* 20130524T000000Z */
+    char  canonical[65]; /* sha256 of the canonical request, in hex */
+    char  signature[65];
     char *path;           /* encoded */
     char *query;          /* encoded, without the signature; empty: none */
     char *signed_headers; /* host;range */
@@ -49,12 +49,14 @@ struct sigv4_signature {
 };
 
 /* The query as it is given; what signed requests carry in headers (x-amz-date and so on) the caller has among the headers. */
-void sigv4_sign(const struct sigv4_keys *keys, const struct sigv4_request *request, struct sigv4_signature *signature);
+void sigv4_sign(const struct sigv4_keys *keys, const struct sigv4_request *request,
+                struct sigv4_signature *signature);
 void sigv4_free(struct sigv4_signature *signature);
 
 /* "METHOD https://…?X-Amz-…&X-Amz-Signature=…" as a URL: good from request->at for `expires_s` seconds, for exactly these headers.
  * scheme: http or https. payload_hash is not looked at. */
-char *sigv4_presign(const struct sigv4_keys *keys, const struct sigv4_request *request, const char *scheme, unsigned expires_s);
+char *sigv4_presign(const struct sigv4_keys *keys, const struct sigv4_request *request,
+                    const char *scheme, unsigned expires_s);
 
 /* The value of the Authorization header. */
 char *sigv4_authorization(const struct sigv4_keys *keys, const struct sigv4_signature *signature);

@@ -55,16 +55,18 @@ int store_read(struct store *store, const char *key, uint64_t *bytes, struct err
 
 /* Of a remote store, malloc'ed: a URL under which somebody else may send exactly these bytes (content_md5: base64, or NULL), or
  * read them (method GET or HEAD), for so long. NULL: the store is a folder. */
-char *store_presign_put(struct store *store, const char *key, const char *content_type, const char *content_md5, uint64_t bytes,
-                        unsigned expires_s);
-char *store_presign_get(struct store *store, const char *method, const char *key, const char *content_type, unsigned expires_s);
+char *store_presign_put(struct store *store, const char *key, const char *content_type,
+                        const char *content_md5, uint64_t bytes, unsigned expires_s);
+char *store_presign_get(struct store *store, const char *method, const char *key,
+                        const char *content_type, unsigned expires_s);
 
 /* Whether it is there and how large; 58P01. */
 MUST_CHECK bool store_head(struct store *store, const char *key, uint64_t *bytes, struct err *err);
 
-/* A whole file under a key that is known: for moving from store to store. sha256 as it ought to be; bytes that have another are
- * not stored. One that is there already is replaced. */
-MUST_CHECK bool store_put_as(struct store *store, const char *key, int fd, const char *sha256, struct err *err);
+/* A whole file under a key that is known: for moving from store to store. sha256 as it ought to be (NULL: not known); bytes that have
+ * another are not stored. One that is there already is replaced. */
+MUST_CHECK bool store_put_as(struct store *store, const char *key, int fd, const char *sha256,
+                             struct err *err);
 
 /* One of the 256 folders, 0 to 255: each file's key and age in seconds, `skip` of them left out, at most `most` told; how many
  * were told. The folder need not exist. */

@@ -16,13 +16,14 @@
 #include "literal.h"
 #include "log.h"
 
-#define FIRST_MS  1000 /* what a runner that died left is not left for long */
-#define EVERY_MS  10000
-#define MORE_MS   200
-#define AT_ONCE   "100"
-#define AT_ONCE_N 100
-#define FOLDERS   256
-#define LOOK_AT   2000 /* names of the store in one question */
+#define FIRST_MS    1000 /* what a runner that died left is not left for long */
+#define EVERY_MS    10000
+#define MORE_MS     200
+#define AT_ONCE     "100"
+#define AT_ONCE_N   100
+#define FOLDERS     256
+#define LOOK_AT     2000 /* names of the store in one question */
+#define ASK_AT_ONCE 2    /* folders of a bucket, where each is a request that is waited for */
 
 struct housekeeping {
     struct runner    *runner;
@@ -104,10 +105,11 @@ static void ask_strays(struct housekeeping *h)
 {
     const char *params[2];
     size_t      told = 0;
+    unsigned    most = store_is_remote(h->runner->store) ? ASK_AT_ONCE : FOLDERS;
 
     literal_begin(&h->keys);
     literal_begin(&h->ages);
-    for (unsigned folders = 0; folders < FOLDERS && told < LOOK_AT; folders++) {
+    for (unsigned folders = 0; folders < most && told < LOOK_AT; folders++) {
         size_t more = store_list(h->runner->store, h->folder, h->skip, LOOK_AT - told, add_file, h);
 
         told += more;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "beat.h"
+#include "copy.h"
 #include "dispatch.h"
 #include "folder.h"
 #include "handlers.h"
@@ -356,8 +357,12 @@ int main(int argc, char **argv)
 {
     struct flags flags = { 0 };
     struct cfg   cfg;
-    struct err   err  = { 0 };
-    int          code = read_flags(argc, argv, &flags);
+    struct err   err = { 0 };
+    int          code;
+
+    if (argc == 4 && strcmp(argv[1], "copy-media") == 0)
+        return copy_media(argv[2], argv[3], stdin, stdout);
+    code = read_flags(argc, argv, &flags);
 
     if (code >= 0)
         return code;

@@ -8,12 +8,14 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "dispatch.h"
@@ -247,16 +249,21 @@ static void on_end(void *ctx, const struct proc_end *end)
 
 /* ---- begin ---- */
 
-static bool open_inputs(struct tool *tool, struct err *err)
+static bool read_inputs(struct tool *tool, struct err *err)
 {
-    struct store *store = tool->task->runner->store;
-    uint64_t      bytes;
-
     if (!protocol_media(tool->arena, tool->task->media, &tool->inputs, &tool->ninputs, err))
         return false;
     tool->files = arena_alloc(tool->arena, (tool->ninputs + 1) * sizeof *tool->files);
     for (size_t i = 0; i < tool->ninputs; i++)
         tool->files[i] = (struct spawn_file) { .fd = -1, .name = tool->inputs[i].file };
+    return true;
+}
+
+static bool open_inputs(struct tool *tool, struct err *err)
+{
+    struct store *store = tool->task->runner->store;
+    uint64_t      bytes;
+
     for (size_t i = 0; i < tool->ninputs; i++) {
         tool->files[i].fd = store_read(store, tool->inputs[i].storage_key, &bytes, err);
         if (tool->files[i].fd < 0)
@@ -319,11 +326,115 @@ static bool start_process(struct tool *tool, struct err *err)
     return tool->proc != NULL;
 }
 
-static void tool_begin(struct tool *tool)
+static void begin_work(struct tool *tool)
 {
     struct err err = { 0 };
 
-    if (!open_inputs(tool, &err)) {
+    write_request(tool);
+    if (!start_process(tool, &err))
+        tool_unable(tool, "it cannot start a program", err.message);
+}
+
+/* ---- inputs from a bucket: a child brings them into the folder, since the network takes as long as it likes ---- */
+
+#define FETCHED "fetched-%zu"
+
+static bool fetch_one(struct tool *tool, size_t i, struct err *err)
+{
+    char     name[32];
+    char     block[65536];
+    uint64_t bytes;
+    ssize_t  got = 0;
+    int  from = store_read(tool->task->runner->store, tool->inputs[i].storage_key, &bytes, err), to;
+    bool ok;
+
+    if (from < 0)
+        return false;
+    snprintf(name, sizeof name, FETCHED, i);
+    to = openat(tool->folder.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    ok = to >= 0 && lseek(from, 0, SEEK_SET) == 0;
+    while (ok && (got = read(from, block, sizeof block)) > 0)
+        ok = write(to, block, (size_t)got) == got;
+    ok = ok && got == 0;
+    if (!ok)
+        err_errno(err, "write", name);
+    close(from);
+    if (to >= 0)
+        close(to);
+    return ok;
+}
+
+/* Runs in the child. */
+static int fetch_all(void *ctx, int stdout_fd)
+{
+    struct tool *tool = ctx;
+    struct err   err  = { 0 };
+
+    (void)stdout_fd;
+    for (size_t i = 0; i < tool->ninputs; i++) {
+        if (!fetch_one(tool, i, &err)) {
+            dprintf(STDERR_FILENO, "%s\n", err.message);
+            return err_is(&err, "58P01") || err_is(&err, "XX000") ? EX_DATAERR : EX_IOERR;
+        }
+    }
+    return 0;
+}
+
+static bool open_fetched(struct tool *tool)
+{
+    char name[32];
+
+    for (size_t i = 0; i < tool->ninputs; i++) {
+        snprintf(name, sizeof name, FETCHED, i);
+        tool->files[i].fd = openat(tool->folder.fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (tool->files[i].fd < 0 || unlinkat(tool->folder.fd, name, 0) < 0)
+            return false;
+    }
+    return true;
+}
+
+static void fetched(void *ctx, const struct proc_end *end)
+{
+    struct tool *tool = ctx;
+
+    tool->proc = NULL;
+    if (end->cause == PROC_STOPPED)
+        tool_fail(tool, OUTCOME_CANCELLED, "stopped");
+    else if (end->cause == PROC_TIMED_OUT)
+        tool_fail(tool, OUTCOME_TIMEOUT, "the inputs did not come in time");
+    else if (end->cause == PROC_EXITED && WIFEXITED(end->status)
+             && WEXITSTATUS(end->status) == EX_DATAERR)
+        tool_fail(tool, OUTCOME_INVALID, end->last_line);
+    else if (end->cause != PROC_EXITED || end->status != 0)
+        tool_unable(tool, "it cannot read its media store", end->last_line);
+    else if (!open_fetched(tool))
+        tool_unable(tool, "it cannot read its work folder", strerror(errno));
+    else
+        begin_work(tool);
+}
+
+static void fetch_inputs(struct tool *tool)
+{
+    struct err          err = { 0 };
+    struct proc_options opt = {
+        .spawn       = { .run = fetch_all, .ctx = tool },
+        .timeout_ms  = task_left_ms(tool->task),
+        .stdout_most = 1,
+        .on_end      = fetched,
+        .ctx         = tool,
+    };
+
+    tool->proc = proc_start(tool->task->runner->loop, &opt, &err);
+    if (!tool->proc)
+        tool_unable(tool, "it cannot start a program", err.message);
+}
+
+static void tool_begin(struct tool *tool)
+{
+    struct err err       = { 0 };
+    bool       is_remote = store_is_remote(tool->task->runner->store);
+
+    if (!read_inputs(tool, &err) || (!is_remote && !open_inputs(tool, &err))) {
         /* A file that is not there will not come back; a disk that does not answer may. */
         if (err_is(&err, "58030"))
             tool_unable(tool, "it cannot read its media store", err.message);
@@ -331,12 +442,13 @@ static void tool_begin(struct tool *tool)
             tool_fail(tool, OUTCOME_INVALID, err.message);
         return;
     }
-    write_request(tool);
     if (!folder_make(&tool->folder, tool->task->runner->work_folder, tool->task->task_id,
                      tool->task->fence, &err))
         tool_unable(tool, "it cannot make a work folder", err.message);
-    else if (!start_process(tool, &err))
-        tool_unable(tool, "it cannot start a program", err.message);
+    else if (is_remote && tool->ninputs > 0)
+        fetch_inputs(tool);
+    else
+        begin_work(tool);
 }
 
 static struct tool *tool_new(struct task *task)
@@ -411,8 +523,9 @@ static const char *media_config(struct tool *tool, const json_t *config)
     for (size_t i = 0; op && i < countof(ops); i++)
         if (strcmp(op, ops[i]) == 0)
             tool->argv[1] = arena_strdup(tool->arena, op);
-    return tool->argv[1] ? NULL
-                         : "the stage's \"op\" is none of check, prepare, draw, film, speak, finish";
+    return tool->argv[1]
+               ? NULL
+               : "the stage's \"op\" is none of check, prepare, draw, film, speak, finish";
 }
 
 static void start_with(struct task *task, const char *(*read_config)(struct tool *, const json_t *))

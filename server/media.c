@@ -67,14 +67,16 @@ static void fail(struct request *r, const char *sqlstate, const char *sentence)
 static char *direct_answer(struct store *store, const json_t *place)
 {
     const json_t *headers = json_object_get(place, "headers");
-    char         *url     = store_presign_put(store, json_string_value(json_object_get(place, "storage_key")),
-                                              json_string_value(json_object_get(headers, "Content-Type")),
-                                              json_string_value(json_object_get(headers, "Content-MD5")),
-                                              (uint64_t)json_integer_value(json_object_get(place, "bytes")),
-                                              (unsigned)json_integer_value(json_object_get(place, "expires_s")));
-    json_t *answer = json_pack("{s:O, s:s, s:s, s:O, s:O}", "media_id", json_object_get(place, "media_id"), "method", "PUT",
-                               "url", url, "headers", headers, "expires_at", json_object_get(place, "expires_at"));
-    char   *text   = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+    char         *url =
+        store_presign_put(store, json_string_value(json_object_get(place, "storage_key")),
+                          json_string_value(json_object_get(headers, "Content-Type")),
+                          json_string_value(json_object_get(headers, "Content-MD5")),
+                          (uint64_t)json_integer_value(json_object_get(place, "bytes")),
+                          (unsigned)json_integer_value(json_object_get(place, "expires_s")));
+    json_t *answer = json_pack(
+        "{s:O, s:s, s:s, s:O, s:O}", "media_id", json_object_get(place, "media_id"), "method",
+        "PUT", "url", url, "headers", headers, "expires_at", json_object_get(place, "expires_at"));
+    char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
 
     json_decref(answer);
     free(url);
@@ -109,7 +111,8 @@ static void presign_finish(struct request *r)
 
     if (!store_is_remote(r->server->store))
         call_route(r, r->body);
-    else if (call_request(r, CALL_STATEMENT(CALL_DIRECT_UPLOAD), POOL_WRITE, r->body, on_direct_reply, &err))
+    else if (call_request(r, CALL_STATEMENT(CALL_DIRECT_UPLOAD), POOL_WRITE, r->body,
+                          on_direct_reply, &err))
         request_suspend(r);
     else
         request_problem(r, &err);
@@ -165,9 +168,9 @@ static void start_upload(struct request *r, const struct facts *facts)
 
     if (!upload)
         abort();
-    upload->facts  = *facts;
-    r->data        = upload;
-    r->data_free   = upload_free;
+    upload->facts = *facts;
+    r->data       = upload;
+    r->data_free  = upload_free;
     if (facts->md5[0]) {
         upload->md5 = EVP_MD_CTX_new();
         if (!upload->md5 || EVP_DigestInit_ex(upload->md5, EVP_md5(), NULL) != 1)
@@ -415,8 +418,10 @@ static void send_not_modified(struct request *r, const struct facts *facts, cons
 /* The bucket answers ranges and conditions itself. The way there may be kept half as long as it leads somewhere. */
 static void redirect(struct request *r, const struct facts *facts)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    char *url = store_presign_get(r->server->store, r->method, facts->key, facts->content_type, DIRECT_S);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    char *url =
+        store_presign_get(r->server->store, r->method, facts->key, facts->content_type, DIRECT_S);
 
     MHD_add_response_header(response, "Location", url);
     MHD_add_response_header(response, "Cache-Control", "private, max-age=1800");

@@ -75,7 +75,7 @@ static const char *write_stripped(const char *file, enum format format, const ch
 static const char *write_upright(VipsImage *lying, enum format format, const char *path,
                                  struct fault *fault)
 {
-    VipsImage *image = picture_normal(lying, VIPS_MAX_COORD, fault);
+    VipsImage *image  = picture_normal(lying, VIPS_MAX_COORD, fault);
     int        failed = -1;
 
     if (image == NULL)
@@ -114,20 +114,45 @@ static const char *clean_picture(const char *file, enum format format, struct fa
  * (which is where action cameras write their way). What a player needs to turn a film upright stays with its pictures. */
 static const char *clean_stream(const char *file, enum format format, struct fault *fault)
 {
-    static const char *const muxers[FORMATS] = { [FORMAT_MP4] = "mp4",   [FORMAT_QUICKTIME] = "mov",
-                                                 [FORMAT_WEBM] = "webm", [FORMAT_WAV] = "wav",
-                                                 [FORMAT_MP3] = "mp3",   [FORMAT_OGG] = "ogg" };
-    char  *in = g_strconcat("file:", file, NULL), *out = NULL;
-    size_t bytes;
-    bool   has_index    = format == FORMAT_MP4 || format == FORMAT_QUICKTIME;
-    bool   ok           = false;
-    const char *argv[48] = { "ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-y",
-                             "-threads", "1", "-protocol_whitelist", "file,pipe",
-                             "-f", format_demuxer(format), "-i", in,
-                             "-map", "0:V?", "-map", "0:a?", "-c", "copy",
-                             "-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1",
-                             "-threads", "1", "-fflags", "+bitexact" };
-    int n = 30;
+    static const char *const muxers[FORMATS] = {
+        [FORMAT_MP4] = "mp4", [FORMAT_QUICKTIME] = "mov", [FORMAT_WEBM] = "webm",
+        [FORMAT_WAV] = "wav", [FORMAT_MP3] = "mp3",       [FORMAT_OGG] = "ogg"
+    };
+    char       *in = g_strconcat("file:", file, NULL), *out = NULL;
+    size_t      bytes;
+    bool        has_index = format == FORMAT_MP4 || format == FORMAT_QUICKTIME;
+    bool        ok        = false;
+    const char *argv[48]  = { "ffmpeg",
+                              "-nostdin",
+                              "-hide_banner",
+                              "-v",
+                              "error",
+                              "-y",
+                              "-threads",
+                              "1",
+                              "-protocol_whitelist",
+                              "file,pipe",
+                              "-f",
+                              format_demuxer(format),
+                              "-i",
+                              in,
+                              "-map",
+                              "0:V?",
+                              "-map",
+                              "0:a?",
+                              "-c",
+                              "copy",
+                              "-map_metadata",
+                              "-1",
+                              "-map_metadata:s",
+                              "-1",
+                              "-map_chapters",
+                              "-1",
+                              "-threads",
+                              "1",
+                              "-fflags",
+                              "+bitexact" };
+    int         n         = 30;
 
     if (has_index) {
         argv[n++] = "-movflags";

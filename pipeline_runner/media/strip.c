@@ -25,7 +25,8 @@ static bool strip_png(const uint8_t *b, size_t count, GByteArray *out)
 
     append(out, b, 8);
     while (count - at >= 12) {
-        size_t length = (size_t)b[at] << 24 | (size_t)b[at + 1] << 16 | (size_t)b[at + 2] << 8 | b[at + 3];
+        size_t length =
+            (size_t)b[at] << 24 | (size_t)b[at + 1] << 16 | (size_t)b[at + 2] << 8 | b[at + 3];
 
         if (length > count - at - 12)
             return false;
@@ -95,13 +96,14 @@ static bool strip_jpeg(const uint8_t *b, size_t count, GByteArray *out)
 static bool strip_webp(const uint8_t *b, size_t count, GByteArray *out)
 {
     static const char *const kept[] = { "VP8 ", "VP8L", "VP8X", "ANIM", "ANMF", "ALPH", "ICCP" };
-    size_t                   at     = 12, start = out->len;
+    size_t                   at = 12, start = out->len;
     uint32_t                 size;
 
     append(out, b, 12);
     while (count - at >= 8) {
-        size_t length = (size_t)b[at + 4] | (size_t)b[at + 5] << 8 | (size_t)b[at + 6] << 16 | (size_t)b[at + 7] << 24;
-        size_t whole  = 8 + length + (length & 1);
+        size_t length = (size_t)b[at + 4] | (size_t)b[at + 5] << 8 | (size_t)b[at + 6] << 16
+                        | (size_t)b[at + 7] << 24;
+        size_t whole = 8 + length + (length & 1);
 
         if (whole > count - at)
             return false;
@@ -143,7 +145,8 @@ static bool is_kept_extension(const uint8_t *b, size_t at, size_t end)
 {
     return b[at + 1] == 0xf9
            || (b[at + 1] == 0xff && end - at > 14 && b[at + 2] == 11
-               && (memcmp(b + at + 3, "NETSCAPE2.0", 11) == 0 || memcmp(b + at + 3, "ANIMEXTS1.0", 11) == 0));
+               && (memcmp(b + at + 3, "NETSCAPE2.0", 11) == 0
+                   || memcmp(b + at + 3, "ANIMEXTS1.0", 11) == 0));
 }
 
 static bool strip_gif(const uint8_t *b, size_t count, GByteArray *out)

@@ -116,6 +116,39 @@ describe('media in a bucket', { skip }, () => {
         await until('the objects to go', async () => { const there = await s3.objects(); return keys.every(key => !there.includes(key)); }, 30000);
     });
 
+    test('the store is changed by copying: from folder to bucket and back, resumed, and nothing that is damaged', async () => {
+        const here = path.join(kiln.folder, 'here'), there = path.join(kiln.folder, 'there');
+        const files = [10, 70000, 66 << 20].map((size, i) => {      // the last goes in parts
+            const bytes = Buffer.alloc(size, `file ${i}`), sum = sha256(bytes), key = `${sum.slice(0, 2)}/${sum.slice(2, 32)}`;
+            fs.mkdirSync(path.join(here, key.slice(0, 2)), { recursive: true });
+            fs.writeFileSync(path.join(here, key), bytes);
+            return { key, sum, size };
+        });
+        const lines = files.map(file => `${file.key} ${file.sum} ${file.size}`);
+        const copy = (from, to, list = lines) => run(path.join(kiln.bin, 'kiln-runner'), ['copy-media', from, to], { env: { ...kiln.env, ...s3.keys }, input: list.map(line => `${line}\n`).join('') });
+        const first = await copy(`file:${here}`, s3.media, lines.slice(0, 1));
+        assert.deepEqual([first.code, first.err], [0, '']);
+        const rest = await copy(`file:${here}`, s3.media);
+        assert.equal(rest.code, 0, rest.err);
+        assert.match(rest.out, /100 %  3 of 3 files/);
+        assert.match(rest.out, /2 copied, 1 there already, 0 deleted/);
+        const back = await copy(s3.media, `file:${there}`);
+        assert.match(back.out, /3 copied/, back.err);
+        for (const { key, sum } of files) assert.equal(sha256(fs.readFileSync(path.join(there, key))), sum);
+        assert.match((await copy(s3.media, `file:${there}`)).out, /0 copied, 3 there already/);
+        const gone = await copy(s3.media, `file:${there}`, [...lines, `${'ab'}/${'0'.repeat(30)} - -`]);
+        assert.deepEqual([gone.code, /1 deleted meanwhile/.test(gone.out)], [0, true], 'what was deleted meanwhile is no fault');
+        fs.writeFileSync(path.join(here, files[0].key), 'other byte');
+        fs.rmSync(path.join(there, files[0].key));
+        const damaged = await copy(`file:${here}`, `file:${there}`);
+        assert.equal(damaged.code, 65);
+        assert.match(damaged.err, /another SHA-256/);
+        assert.ok(!fs.existsSync(path.join(there, files[0].key)), 'a damaged file is not copied');
+        const dead = await copy(`file:${there}`, 's3://bucket?endpoint=http://127.0.0.1:9');
+        assert.equal(dead.code, 74);
+        assert.match(dead.err, /does not answer[^]*the same command goes on/);
+    });
+
     test('a film of 200 MB goes to the bucket in parts\' worth of time, and the server\'s memory stays flat', { timeout: 120000 }, async t => {
         await kiln.psql('update kiln.config set upload_max_bytes = 1 << 30');
         const size = 200 << 20, file = path.join(kiln.folder, 'long.mp4');

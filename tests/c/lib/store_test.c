@@ -161,8 +161,8 @@ static void a_whole_file_is_copied_from_its_start(void **state)
 
 static void other_urls_are_refused_with_a_sentence(void **state)
 {
-    static const char *const bad[] = { "s3://bucket", "s3://b", "file:relative", "file://host/dir", "/dir",
-                                       "" };
+    static const char *const bad[] = { "s3://bucket",     "s3://b", "file:relative",
+                                       "file://host/dir", "/dir",   "" };
     struct err               err;
 
     (void)state;
