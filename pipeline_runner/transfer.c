@@ -94,8 +94,10 @@ bool transfer_was_sent(const struct transfer *t)
 
 const char *transfer_secret(const char *name)
 {
-    static const char *const own[] = { "KILN_", "PG", "DATABASE_", "STRIPE_", "LD_", "OTEL_", "AWS_" };
-    const char              *value;
+    static const char *const own[] = {
+        "KILN_", "PG", "DATABASE_", "STRIPE_", "LD_", "OTEL_", "AWS_"
+    };
+    const char *value;
 
     for (size_t i = 0; i < countof(own); i++)
         if (strncmp(name, own[i], strlen(own[i])) == 0)
