@@ -152,7 +152,7 @@ fuzz-programs: $(fuzzers)
 
 # --- what people type -----------------------------------------------------------------------------------------------
 
-.PHONY: help demo build test test-unit test-integration chaos lint fix check coverage bench live docs compose-test clean
+.PHONY: help demo build test test-unit test-integration chaos lint fix check coverage bench live docs types compose-test clean
 
 demo: ## install what is missing, build, start, and make one image, one video and one recording
 	@scripts/demo.sh
@@ -208,6 +208,9 @@ live: programs ## one image, one video, one recording at a real provider: make l
 
 docs: ## write again the pages of docs/ that are made from the database and the code
 	@scripts/docs.sh
+
+types: tests/node_modules/.installed ## make clients/ts/events.ts and the list in docs/events.md from docs/events.schema.json
+	@scripts/types.mjs
 
 compose-test: ## start compose.yml for real, with Debian's docker.io where no Docker runs (root; else it skips)
 	@scripts/compose-test.sh

@@ -150,10 +150,8 @@ begin
         select m.* into v_media from kiln.media m
          where m.media_id = case when v_job.output -> 'media' ->> 0 ~ '^[0-9]{1,18}$' then (v_job.output -> 'media' ->> 0)::bigint end
            and m.account_id = v_job.account_id;
-        if found then
-            v_json := v_json || jsonb_build_object('result_url', kiln.media_link(v_media.media_id),
-                'thumbnail_url', case when v_media.thumbnail_key is not null then kiln.media_link(v_media.media_id, 'thumbnail') end);
-        end if;
+        v_json := v_json || jsonb_build_object('result_url', case when found then kiln.media_link(v_media.media_id) end,
+            'thumbnail_url', case when v_media.thumbnail_key is not null then kiln.media_link(v_media.media_id, 'thumbnail') end);
     end if;
     return v_json::text;
 end

@@ -407,9 +407,9 @@ begin
     if p_is_read and v_number > v_member.read_number then
         update kiln.notification n set read_at = kiln.now()
          where n.account_id = p_actor and n.conversation_id = p_conversation_id and n.read_at is null;
-        perform kiln.tell_members(p_conversation_id, 'message.read', jsonb_build_object('account_id', p_actor::text, 'number', v_number));
+        perform kiln.tell_members(p_conversation_id, 'message.read', jsonb_build_object('by', p_actor::text, 'number', v_number));
     elsif not p_is_read and v_number > v_member.delivered_number then
-        perform kiln.tell_members(p_conversation_id, 'message.delivered', jsonb_build_object('account_id', p_actor::text, 'number', v_number));
+        perform kiln.tell_members(p_conversation_id, 'message.delivered', jsonb_build_object('by', p_actor::text, 'number', v_number));
     end if;
 end
 $$;

@@ -36,7 +36,7 @@ describe('chat', () => {
         }
         for (const tick of ['delivered', 'read']) {
             assert.equal((await bob.call('POST', `/conversations/${talk.id}/${tick}`, { number: answer.json.number }, { base: api.url })).status, 200);
-            const { data } = await sender.sees(tick, e => e.event === `message.${tick}` && e.data.account_id === ids[1]);
+            const { data } = await sender.sees(tick, e => e.event === `message.${tick}` && e.data.by === ids[1]);
             assert.equal(data.number, answer.json.number);
             assert.equal((await ann.get(`/messages/${answer.json.id}`)).ticks.state, tick);
         }

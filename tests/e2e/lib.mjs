@@ -16,6 +16,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { check, fail_if_wrong } from './events.mjs';
 import { FakeProvider } from '../fakes/client.mjs';
 import { Runner } from '../fakes/runner.mjs';
 import { Links } from './links.mjs';
@@ -31,12 +32,16 @@ export const has_engine = fs.existsSync(path.join(built, 'kiln-runner')) && fs.r
 // Whoever runs this has settings of their own; they must not reach into the tests, a provider's real key least of all.
 const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(KILN_|PG|DATABASE_URL$|NODE_|FLAVOUR$)|_(KEY|TOKEN|SECRET)$/.test(name)));
 
+// Every event that a test receives is held against docs/events.schema.json; the test in which one is wrong fails.
+if (process.env.NODE_TEST_CONTEXT) (await import('node:test')).afterEach(fail_if_wrong);
+
 /** Looks until `look` gives something true; `what` completes "waited in vain for". */
 export async function until(what, look, ms = 10000) {
     const deadline = Date.now() + ms;
     let seen;
     for (;;) {
         seen = await look();
+        fail_if_wrong();
         if (seen) return seen;
         if (Date.now() > deadline) {
             const error = new Error(`waited ${ms} ms in vain for ${what}`);
@@ -378,6 +383,7 @@ export class Kiln {
         if (isCoverage) await run(path.join(root, 'scripts/coverage.sh'), ['collect'], { env: this.pg });
         await this.fake?.stop();
         this.end_now();
+        fail_if_wrong();
         const crashed = [...this.programs].filter(p => p.has_crashed);
         if (crashed.length) throw new Error(crashed.map(p => `${p.label ?? p.name} crashed (${p.ended?.signal}); its last words: ${p.output.slice(-3000)}`).join('\n'));
     }
@@ -560,6 +566,7 @@ export class Stream {
         if (event.id !== undefined) this.last = event.id;
         if (event.data === undefined) return;
         event.data = JSON.parse(event.data);
+        check(event.data, event.event === event.data.type ? undefined : `event: ${event.event} with data of type ${event.data.type}`);
         this.events.push(event);
     }
     on_gone() {

@@ -84,7 +84,7 @@ $$;
 create function pg_temp.ticks(p_sub text, p_message text) returns jsonb language sql as $$ select fixture.call(p_sub, 'get_message', pg_temp.at(p_message)) -> 'ticks' $$;
 select is(pg_temp.mark('bob', 'delivered', :'id', 1), '1 0 2', 'a device says how far it has got');
 select is(pg_temp.ticks('ann', :'one'::jsonb ->> 'id'), '{"state": "delivered", "delivered": 1, "read": 0, "of": 1}', 'then the message is delivered');
-select is(pg_temp.last(:ann) - 'at', jsonb_build_object('type', 'message.delivered', 'account_id', :'bob', 'number', 1, 'conversation_id', :'id', 'is_group', false, 'title', null, 'unread', 3), 'which its author''s stream tells');
+select is(pg_temp.last(:ann) - 'at', jsonb_build_object('type', 'message.delivered', 'by', :'bob', 'number', 1, 'conversation_id', :'id', 'is_group', false, 'title', null, 'unread', 3), 'which its author''s stream tells');
 select is(pg_temp.ticks('ann', :'three'::jsonb ->> 'id') ->> 'state', 'accepted', 'the next is not yet');
 select is(pg_temp.mark('bob', 'read', :'id', 1), '1 1 1', 'reading counts down what is unread: others'' messages, not one''s own');
 select is(pg_temp.ticks('ann', :'one'::jsonb ->> 'id') ->> 'state', 'read', 'then the message is read');
