@@ -37,6 +37,7 @@ struct cfg {
     int         log_level;  /* enum log_level */
     int         log_format; /* enum cfg_log_format */
     const char *public_url;
+    const char *allowed_origins;
     int         db_writers;
     int         max_streams;
     int64_t     upload_max_bytes;

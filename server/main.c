@@ -22,6 +22,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "server.h"
+#include "poll.h"
 #include "stream.h"
 #include "store.h"
 #include "webhook.h"
@@ -187,6 +188,7 @@ static void on_stop(void *ctx, int signo)
     instance_leave(server->instance);
     if (server->streams)
         streams_drain(server->streams);
+    polls_drain(server);
     watch_drain(program);
 }
 

@@ -17,8 +17,8 @@
 
 #define ROUTES_MAX 160 /* routes[] and one row for what is none */
 
-static const unsigned statuses[] = { 200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405,
-                                     409, 413, 415, 416, 422, 429, 500, 503, 505, 0 };
+static const unsigned statuses[] = { 101, 200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405,
+                                     409, 413, 415, 416, 422, 426, 429, 500, 503, 505, 0 };
 
 static const double buckets[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
                                   0.25,  0.5,    1,     2.5,  5,     10 };

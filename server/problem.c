@@ -52,6 +52,7 @@ static const struct problem problems[] = {
     { "H0410", 410, "gone", "Gone", true, 0 }, /* a media row without its file */
     { "H0413", 413, "too_large", "The body is too large", true, 0 },
     { "H0415", 415, "unsupported_media_type", "Unsupported media type", true, 0 },
+    { "H0426", 426, "upgrade_required", "An upgrade is needed", true, 0 },
     { "H0505", 505, "http_version", "HTTP/1.1 is needed", true, 0 },
 };
 

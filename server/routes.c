@@ -5,17 +5,20 @@
 #include "routes.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "call.h"
 #include "media.h"
 #include "metrics.h"
+#include "poll.h"
 #include "server.h"
 #include "sse.h"
 #include "tryon.h"
 #include "wallet.h"
 #include "watch.h"
 #include "webhook.h"
+#include "websocket.h"
 
 #define V1 "/api/v1"
 
@@ -112,6 +115,8 @@ const struct route routes[] = {
       POOL_WRITE, ROLE_API },
     { "POST", V1 "/conversations/{id}/read", AUTH_USER, &call_sql, "mark_read", 200, POOL_WRITE,
       ROLE_API },
+    { "POST", V1 "/conversations/{id}/typing", AUTH_USER, &call_sql, "tell_typing", 204, POOL_WRITE,
+      ROLE_API },
     { "GET", V1 "/messages/{id}", AUTH_USER, &call_sql, "get_message", 200, POOL_READ, ROLE_API },
     { "PATCH", V1 "/messages/{id}", AUTH_USER, &call_sql, "edit_message", 200, POOL_WRITE,
       ROLE_API },
@@ -134,6 +139,8 @@ const struct route routes[] = {
     { "POST", V1 "/stream-tickets", AUTH_USER, &sse_ticket, "create_ticket", 201, POOL_WRITE,
       ROLE_API },
     { "GET", V1 "/events", AUTH_STREAM, &sse_events, NULL, 200, POOL_READ, ROLE_REALTIME },
+    { "GET", V1 "/events/poll", AUTH_STREAM, &poll_events, NULL, 200, POOL_READ, ROLE_REALTIME },
+    { "GET", V1 "/ws", AUTH_STREAM, &websocket_events, NULL, 101, POOL_READ, ROLE_REALTIME },
 
     /* Providers: their signature is who they are */
     { "POST", V1 "/webhooks/{provider}", AUTH_NONE, &webhook_receive, "receive_webhook", 200,
@@ -183,6 +190,14 @@ const struct route routes[] = {
     { "GET", "/metrics", AUTH_NONE, &metrics_page, "metrics", 200, POOL_READ, ROLE_BOTH },
 };
 const size_t nroutes = countof(routes);
+
+size_t routes_statement(const char *function)
+{
+    for (size_t i = 0; i < nroutes; i++)
+        if (routes[i].function && strcmp(routes[i].function, function) == 0)
+            return i;
+    abort(); /* our own mistake, found by the first test that asks for it */
+}
 
 /* The pattern's text before its parameter is compared as it is; after {id} comes the end or a
  * literal tail. */

@@ -56,6 +56,9 @@ struct route_match {
     char                allow[64]; /* of ROUTE_NO_METHOD: what the path does have */
 };
 
+/* The statement of the route that has this function; there is one. */
+size_t routes_statement(const char *function);
+
 /* HEAD finds the row of GET, except for streams. */
 enum route_result routes_match(unsigned roles, const char *method, const char *path,
                                struct route_match *match);

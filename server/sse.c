@@ -46,7 +46,7 @@ bool sse_input(struct stream *stream)
 }
 
 static const struct stream_kind kind = {
-    .frame = FRAME_SSE, .name = "sse", .beat = sse_beat, .last = sse_last, .input = sse_input
+    .frame = FRAME_SSE, .beat = sse_beat, .last = sse_last, .input = sse_input
 };
 
 /* No descriptor left: MHD closes, and what was begun is freed with the request. */
@@ -82,6 +82,7 @@ void sse_answer(struct request *r, struct stream *stream, const struct stream_ki
     if (!response)
         abort();
     stream_init(stream, of, r, account);
+    stream->is_wanted = true;
     stream->fd = MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     MHD_add_response_header(response, "Content-Type", "text/event-stream");
     MHD_add_response_header(response, "Cache-Control", "no-store");

@@ -272,9 +272,9 @@ static void go_live(struct stream *stream)
 /* It has said ready and gets nothing until it asks, and then from here on. */
 static void be_quiet(struct stream *stream, const char *head)
 {
-    bus_leave(server_of(stream)->bus, &stream->listener);
     stream->phase = STREAM_QUIET;
     stream->from  = strdup(head);
+    bus_leave(server_of(stream)->bus, &stream->listener); /* which may forget the head */
 }
 
 static void on_begin(struct listener *listener, const char *head)
@@ -292,10 +292,10 @@ static void on_begin(struct listener *listener, const char *head)
         return;
     if (stream->is_from_unknown)
         say_reset(stream, head);
-    if (stream->kind->is_asking && !stream->is_from_unknown)
-        be_quiet(stream, head);
-    else
+    if (stream->is_wanted)
         go_live(stream);
+    else
+        be_quiet(stream, head);
     stream->is_from_unknown = false;
 }
 
@@ -639,6 +639,16 @@ void streams_close(struct streams *streams)
     frame_free(&streams->frame);
     free(streams->live);
     free(streams);
+}
+
+void streams_hold(struct streams *streams)
+{
+    streams->count++;
+}
+
+void streams_release(struct streams *streams)
+{
+    streams->count--;
 }
 
 size_t streams_count(const struct streams *streams)

@@ -39,8 +39,6 @@ enum stream_end { END_AGAIN, END_EXPIRED, END_SESSION, END_SLOW_REPLAY, END_DRAI
 
 struct stream_kind {
     enum frame_kind frame;
-    const char     *name;       /* for /metrics */
-    bool            is_asking;  /* ready comes first, events when they are asked for */
     bool            is_drained; /* at its end we read on until the client has closed */
 
     void (*beat)(struct stream *stream, uint64_t now_ms); /* keeps proxies awake */
@@ -64,6 +62,7 @@ struct stream {
     enum stream_phase         phase;
     bool                      is_replay_asked; /* a reply is on its way */
     bool                      is_ready_said;
+    bool                      is_wanted;       /* events are; else it says ready and is quiet */
     bool                      is_from_unknown; /* the client named what cannot be a position */
     unsigned                  calls; /* of the kind's own, under way: they still point here */
     int                       fd;
@@ -81,7 +80,10 @@ struct stream {
 struct streams *streams_open(struct server *server);
 void            streams_close(struct streams *streams);
 size_t          streams_count(const struct streams *streams);
-struct server  *streams_server(const struct streams *streams);
+/* One more, one less of KILN_MAX_STREAMS, for who is no stream. */
+void           streams_hold(struct streams *streams);
+void           streams_release(struct streams *streams);
+struct server *streams_server(const struct streams *streams);
 
 /* Ends every stream with a retry, spread over some seconds, so that the clients do not come back
  * all at once. */

@@ -80,7 +80,6 @@ static void gone(struct stream *stream)
 }
 
 static const struct stream_kind kind = { .frame    = FRAME_SSE,
-                                         .name     = "watch",
                                          .beat     = sse_beat,
                                          .last     = sse_last,
                                          .input    = sse_input,

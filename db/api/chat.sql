@@ -507,6 +507,20 @@ set search_path = ''
 as $$ begin return kiln.advance_as_asked(p_actor, p_path, p_body, true); end $$;
 comment on function kiln_api.mark_read(bigint, jsonb, jsonb, text) is 'POST /conversations/{id}/read: {number}: all messages up to this one were read, and so delivered. Never goes back.';
 
+create or replace function kiln_api.tell_typing(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.require_actor(p_actor);
+    perform kiln.tell_typing(p_actor, (kiln.see_conversation(p_path)).conversation_id);
+    return null;
+end
+$$;
+comment on function kiln_api.tell_typing(bigint, jsonb, jsonb, text) is
+'POST /conversations/{id}/typing: the other members'' streams hear `typing`, at most every two seconds. KN004: left.';
+
 -- Blocks.
 create or replace function kiln_api.create_block(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

@@ -201,10 +201,14 @@ begin
            case when p_is_watched then kiln.event_state(e.type) end
       from kiln.events_between(null, v_from, v_now, 0, null) e
      order by e.event_id;
+    return query
+    select w.account_id, null::text, w.type, (jsonb_build_object('type', w.type, 'at', kiln.render_time(w.at)) || w.data)::text, null::text, null::text, null::text
+      from kiln.whispers_between(v_from, v_now) w;
 end
 $$;
 comment on function kiln_api.bus_read(text, boolean, boolean) is
-'The events since a position, of all accounts, in order; first a row with only `head`, the position to go on from. p_is_idle: marks
+'The events since a position, of all accounts, in order; first a row with only `head`, the position to go on from;
+last what is only whispered, without a position. p_is_idle: marks
 this backend asleep, so that the next event rings kiln_event. p_is_watched: with what a reader of all accounts needs too, its position (place)
 and the job''s state. KN013: unknown or trimmed position.';
 
@@ -354,8 +358,8 @@ declare
     v_expires timestamptz := least(p_until, kiln.now() + (select c.stream_ticket_ttl from kiln.config c),
                                    (select k.expires_at from kiln.api_key k where k.api_key_id = v_key));
 begin
-    insert into kiln.stream_ticket (ticket_hash, account_id, expires_at, api_key_id)
-    values (sha256(convert_to(v_ticket, 'UTF8')), p_account_id, v_expires, v_key);
+    insert into kiln.stream_ticket (ticket_hash, account_id, expires_at, api_key_id, scopes)
+    values (sha256(convert_to(v_ticket, 'UTF8')), p_account_id, v_expires, v_key, nullif(current_setting('kiln.scopes', true), '')::kiln.scope[]);
     return json_build_object('ticket', v_ticket, 'expires_at', kiln.render_time(v_expires));
 end
 $$;

@@ -19,6 +19,11 @@ begin
         return kiln.begin_acting(v_context, v_key.account_id, v_key.role, v_key.scopes);
     end if;
     perform set_config('kiln.api_key_id', '', true);
+    if v_context ? 'ticket' then        -- who holds a stream open with it: as its maker, with the scopes it was made with
+        v_account_id := (kiln_api.use_ticket(v_context ->> 'ticket')).account_id;
+        return kiln.begin_acting(v_context, v_account_id, 'user',
+                                 (select t.scopes from kiln.stream_ticket t where t.ticket_hash = sha256(convert_to(v_context ->> 'ticket', 'UTF8'))));
+    end if;
     if v_context ->> 'sub' is null then
         perform set_config('kiln.account_id', '', true), set_config('kiln.role', 'nobody', true), set_config('kiln.scopes', '', true);
         return null;
@@ -42,7 +47,7 @@ end
 $$;
 comment on function kiln_api.act_as(text) is
 'Sets who acts, for this transaction: {"sub", "iss", "role", "iat", "scope"} of a token that was verified, or {"key"}, the SHA-256 of an API
-key in hexadecimal; and {"idempotency_key", "request_id", "writes", "function"}; without a role the account''s own holds. Returns the account (made when first seen), or null without a sub. A call that writes
+key in hexadecimal, or {"ticket"} from who opened a stream with it (KN008: not valid any more); and {"idempotency_key", "request_id", "writes", "function"}; without a role the account''s own holds. Returns the account (made when first seen), or null without a sub. A call that writes
 counts towards the account''s rate (KN007) and names its request in pg_stat_activity. KN009: suspended, signed out, a key that
 is not known, or a sub that nobody can have. KN004: the key or the token was not given the function''s scope.';
 
@@ -127,7 +132,7 @@ begin
         when p_function = any ('{create_generation,cancel_generation,retry_generation,delete_generation,
                                  create_upload,create_direct_upload,complete_upload,delete_upload}') then 'generate'
         when p_function = any ('{find_people,create_invite,list_invites,delete_invite,find_invite,accept_invite,create_conversation,add_member,remove_member,
-                                 create_message,mark_delivered,mark_read,edit_message,delete_message,create_block,list_blocks,delete_block,
+                                 create_message,mark_delivered,mark_read,tell_typing,edit_message,delete_message,create_block,list_blocks,delete_block,
                                  read_notifications}') then 'chat'
         when p_function = any ('{create_ticket,list_api_keys,create_api_key,delete_api_key,update_me,export_me,list_identities}') then 'account'
         when p_function = any ('{list_jobs,cancel_job,retry_job,resolve_job,list_providers,announce,open_watch,

@@ -30,6 +30,7 @@ begin
             when 'leaving'    then perform kiln.clear_accounts(10);
             when 'forget'     then perform kiln.forget();
             when 'models'     then perform kiln.measure_models();
+            when 'whispers'   then perform kiln.forget_whispers();
         end case;
     end loop;
 end

@@ -82,7 +82,7 @@ grant execute on function
     kiln.post_message(bigint, bigint, text, text, bigint[], bigint), kiln.change_message(bigint, kiln.message, text),
     kiln.advance(bigint, bigint, bigint, boolean), kiln.advance_as_asked(bigint, jsonb, text, boolean), kiln.set_block(bigint, bigint, boolean),
     kiln.make_invite(bigint, bigint, text, timestamptz), kiln.revoke_invite(bigint, bigint), kiln.find_invite(bigint, text),
-    kiln.count_unread(bigint), kiln.render_notification(kiln.notification), kiln.announce(bigint, bigint, text, text, text),
+    kiln.count_unread(bigint), kiln.tell_typing(bigint, bigint), kiln.render_notification(kiln.notification), kiln.announce(bigint, bigint, text, text, text),
     kiln.job_ends_page(bigint, xid8, bigint, int), kiln.read_notifications(bigint, bigint[], xid8[], bigint[], boolean),
     kiln.make_nonce(), kiln.take_nonce(text), kiln.sign_in(text, text), kiln.render_account(kiln.account), kiln.render_account_for_admin(kiln.account),
     kiln.render_identity(kiln.identity), kiln.update_account(bigint, jsonb), kiln.delete_account(bigint), kiln.sign_out_everywhere(bigint),

@@ -99,7 +99,7 @@ select bag_eq($$ select proname::text from function where nspname = 'kiln_api' a
                 create_ticket,use_ticket,open_stream,bus_head,bus_read,bus_replay,ready,metrics,list_jobs,cancel_job,retry_job,list_providers,estimate_generation,begin_tryon,create_tryon,get_tryon,list_tryons,cancel_tryon,retry_tryon,list_pipelines,get_pipeline,put_pipeline,
                 list_categories,put_category,list_queues,list_runners,pause_queue,resume_queue,receive_webhook,webhook_keys,resolve_job,
                 find_people,create_invite,list_invites,delete_invite,find_invite,accept_invite,create_conversation,list_conversations,get_conversation,list_members,add_member,remove_member,
-                create_message,list_messages,mark_delivered,mark_read,get_message,edit_message,delete_message,create_block,list_blocks,delete_block,
+                create_message,list_messages,mark_delivered,mark_read,tell_typing,get_message,edit_message,delete_message,create_block,list_blocks,delete_block,
                 list_notifications,read_notifications,announce,
                 create_api_key,list_api_keys,delete_api_key,
                 watch_replay,open_watch,register_instance,beat_instance,end_instance,prove_bus,answer_ping,

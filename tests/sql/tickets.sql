@@ -11,6 +11,9 @@ select lives_ok($$ select kiln_api.use_ticket(answer ->> 'ticket') from t $$, 'a
 select is_empty($$ select from kiln.stream_ticket s, t where s.ticket_hash::text like '%' || (answer ->> 'ticket') || '%' $$, 'the database keeps its hash only');
 select throws_ok($$ select kiln_api.use_ticket(repeat('0', 64)) $$, 'KN008', null, 'an invented one opens nothing');
 select throws_ok($$ select kiln_api.use_ticket(null) $$, 'KN008', null, 'nor none');
+select is(kiln_api.act_as(json_build_object('ticket', answer ->> 'ticket', 'request_id', 'r')::text), fixture.account('ann'), 'who opened a stream with it acts as that account') from t;
+select is(kiln.acts_as_admin(), false, 'and as no administrator');
+select throws_ok($$ select kiln_api.act_as('{"ticket": "x", "sub": "bob"}') $$, 'KN008', null, 'a ticket that is none is not made good by a subject');
 update kiln.account set is_suspended = true where account_id = fixture.account('ann');
 select throws_ok($$ select kiln_api.use_ticket(answer ->> 'ticket') from t $$, 'KN008', null, 'nor that of a suspended account');
 update kiln.account set is_suspended = false;

@@ -123,6 +123,50 @@ static void a_queue_that_is_never_empty_does_not_grow_for_ever(void **state)
     outq_free(&q);
 }
 
+static void a_message_has_the_position_as_its_first_member(void **state)
+{
+    struct frame frame = { 0 };
+
+    (void)state;
+    frame_event(&frame, FRAME_WS, "e1:7", "job.queued", "{\"type\":\"x\"}");
+    check(&frame, "\x81\x1e{\"position\":\"e1:7\",\"type\":\"x\"}");
+    frame_event(&frame, FRAME_WS, NULL, "typing", "{\"type\":\"x\"}");
+    check(&frame, "\x81\x0c{\"type\":\"x\"}");
+}
+
+static void a_position_cannot_forge_a_member(void **state)
+{
+    struct frame frame = { 0 };
+
+    (void)state;
+    frame_event(&frame, FRAME_WS, "1\",\"type\":\"forged", "x", "{\"type\":\"x\"}");
+    check(&frame, "\x81\x0c{\"type\":\"x\"}");
+}
+
+static void check_head(size_t bytes, const char *head, size_t head_bytes)
+{
+    struct frame frame = { 0 };
+    char        *text  = malloc(bytes + 1);
+
+    assert_non_null(text);
+    memset(text, 'x', bytes);
+    frame_text(&frame, text, bytes);
+    assert_int_equal(frame.bytes, head_bytes + bytes);
+    assert_memory_equal(frame.text, head, head_bytes);
+    frame_free(&frame);
+    free(text);
+}
+
+static void lengths_are_in_their_shortest_form(void **state)
+{
+    (void)state;
+    check_head(5, "\x81\x05", 2);
+    check_head(125, "\x81\x7d", 2);
+    check_head(126, "\x81\x7e\x00\x7e", 4);
+    check_head(65535, "\x81\x7e\xff\xff", 4);
+    check_head(65536, "\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00", 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +177,9 @@ int main(void)
         cmocka_unit_test(a_frame_can_be_used_again),
         cmocka_unit_test(the_last_frame_ends_the_body),
         cmocka_unit_test(only_printable_short_text_can_be_a_position),
+        cmocka_unit_test(a_message_has_the_position_as_its_first_member),
+        cmocka_unit_test(a_position_cannot_forge_a_member),
+        cmocka_unit_test(lengths_are_in_their_shortest_form),
         cmocka_unit_test(a_queue_keeps_order_and_its_bound),
         cmocka_unit_test(a_queue_that_is_never_empty_does_not_grow_for_ever),
     };
