@@ -38,13 +38,13 @@ struct stream {
     char    *line, *last_id;
 };
 
-static struct stream *streams;
-static size_t         nstreams, nopen, ngroups;
-static int            ports[2], nports, epoll_fd;
-static uint64_t       total, links;
-static char         **paths, **tokens;
-static const char    *opened, *mark;
-static bool           is_each;
+static struct stream        *streams;
+static size_t                nstreams, nopen, ngroups;
+static int                   ports[2], nports, epoll_fd;
+static uint64_t              total, links;
+static char                **paths, **tokens;
+static const char           *opened, *mark;
+static bool                  is_each;
 static volatile sig_atomic_t is_over;
 
 static uint64_t now_ns(void)
@@ -128,11 +128,13 @@ static void take(struct stream *s, const char *data, size_t bytes)
 static void ask(struct stream *s)
 {
     char head[8192];
-    int  n = snprintf(head, sizeof(head), "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n",
+    int  n = snprintf(head, sizeof(head),
+                      "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n",
                       paths[s->group]);
 
     if (strcmp(tokens[s->group], "-") != 0)
-        n += snprintf(head + n, sizeof(head) - (size_t)n, "Authorization: Bearer %s\r\n", tokens[s->group]);
+        n += snprintf(head + n, sizeof(head) - (size_t)n, "Authorization: Bearer %s\r\n",
+                      tokens[s->group]);
     if (s->last_id)
         n += snprintf(head + n, sizeof(head) - (size_t)n, "Last-Event-ID: %s\r\n", s->last_id);
     n += snprintf(head + n, sizeof(head) - (size_t)n, "\r\n");
@@ -142,7 +144,7 @@ static void ask(struct stream *s)
 
 static void open_stream(struct stream *s)
 {
-    struct sockaddr_in to   = { .sin_family = AF_INET, .sin_port = htons((uint16_t)ports[s->port]) };
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)ports[s->port]) };
     struct epoll_event want = { .events = EPOLLIN | EPOLLRDHUP, .data.ptr = s };
 
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -212,8 +214,8 @@ static void read_list(const char *file)
             continue;
         line[strcspn(line, "\n")] = '\0';
         *tab                      = '\0';
-        paths  = realloc(paths, (ngroups + 1) * sizeof(char *));
-        tokens = realloc(tokens, (ngroups + 1) * sizeof(char *));
+        paths                     = realloc(paths, (ngroups + 1) * sizeof(char *));
+        tokens                    = realloc(tokens, (ngroups + 1) * sizeof(char *));
         if (!paths || !tokens)
             die("memory");
         paths[ngroups]    = strdup(line);
@@ -235,8 +237,8 @@ static void sum_up(void)
         most  = s->events > most ? s->events : most;
         unlike += s->events != peer->events || s->sum != peer->sum;
     }
-    printf("sum {\"open\": %zu, \"links\": %" PRIu64 ", \"events\": %" PRIu64 ", \"least\": %" PRIu64
-           ", \"most\": %" PRIu64 ", \"unlike\": %zu}\n",
+    printf("sum {\"open\": %zu, \"links\": %" PRIu64 ", \"events\": %" PRIu64
+           ", \"least\": %" PRIu64 ", \"most\": %" PRIu64 ", \"unlike\": %zu}\n",
            nopen, links, total, least, most, unlike);
 }
 

@@ -236,7 +236,7 @@ static void deliver(struct bus *bus, const PGresult *result, int row)
     event->position = PQgetisnull(result, row, 1) ? NULL : PQgetvalue(result, row, 1);
     event->type     = PQgetvalue(result, row, 2);
     event->data     = PQgetvalue(result, row, 3);
-    event->place    = PQgetvalue(result, row, 5);
+    event->place    = PQgetisnull(result, row, 5) ? NULL : PQgetvalue(result, row, 5);
     event->state    = PQgetisnull(result, row, 6) ? NULL : PQgetvalue(result, row, 6);
     memset(event->is_made, 0, sizeof(event->is_made));
     for (struct listener *l = *bucket(bus, event->account); l; l = next) {

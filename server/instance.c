@@ -18,6 +18,7 @@
 #include "failpoint.h"
 #include "log.h"
 #include "metrics.h"
+#include "poll.h"
 #include "server.h"
 
 #define BEAT_MS  2000 /* kiln.config.lease, after which we are dead, is 5 s */
@@ -130,7 +131,7 @@ static void ask_beat(struct instance *instance)
     uint64_t       now = base_now_ms(), due = instance->beat_due_ms;
     int64_t        values[6] = { (int64_t)metrics_streams(server->metrics, FRAME_SSE),
                                  (int64_t)metrics_streams(server->metrics, FRAME_WS),
-                                 0,
+                                 (int64_t)polls_count(server),
                                  memory_kib(),
                           now > due ? (int64_t)(now - due) : 0,
                                  instance->database_ms };

@@ -351,6 +351,15 @@ static void open_poll(struct request *r)
 
 const struct handler poll_events = { .finish = open_poll };
 
+size_t polls_count(const struct server *server)
+{
+    size_t count = 0;
+
+    for (const struct poll *poll = server->polls; poll; poll = poll->next)
+        count++;
+    return count;
+}
+
 void polls_drain(struct server *server)
 {
     for (struct poll *poll = server->polls, *next; poll; poll = next) {

@@ -17,6 +17,9 @@ struct server;
 
 extern const struct handler poll_events;
 
+/* How many wait. */
+size_t polls_count(const struct server *server);
+
 /* Answers all that wait, with nothing. */
 void polls_drain(struct server *server);
 

@@ -22,7 +22,7 @@ struct server {
     struct streams   *streams; /* NULL without ROLE_REALTIME */
     struct bus       *bus;     /* NULL without ROLE_REALTIME */
     struct instance  *instance;
-    struct poll      *polls;   /* that wait */
+    struct poll      *polls; /* that wait */
     struct webhooks  *webhooks;
     struct limits    *limits;
     struct metrics   *metrics;

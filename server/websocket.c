@@ -49,7 +49,7 @@ struct said {
     struct call       call;
     struct websocket *ws;
     unsigned          status; /* of success */
-    char             *id, *path, *body;
+    char             *id, *context, *path, *body;
 };
 
 static bool read_frames(struct websocket *ws);
@@ -159,6 +159,7 @@ static void last(struct stream *stream, enum stream_end why, unsigned retry_ms)
 static void said_free(struct said *said)
 {
     free(said->id);
+    free(said->context);
     free(said->path);
     free(said->body);
     free(said);
@@ -226,6 +227,11 @@ static bool call_verb(struct websocket *ws, const struct verb *verb, json_t *mes
     if (!said || !path)
         abort();
     said->path = json_dumps(path, 0);
+    /* a member that is there twice has its last value */
+    if (asprintf(&said->context, "%s,\"function\":\"%s\",\"writes\":true}", ws->context,
+                 verb->function)
+        < 0)
+        abort();
     json_decref(path);
     said->id = id ? strdup(id) : NULL;
     json_object_del(message, "type");
@@ -236,7 +242,7 @@ static bool call_verb(struct websocket *ws, const struct verb *verb, json_t *mes
     said->status = verb->status;
     said->call   = (struct call) { .pool      = POOL_WRITE,
                                    .statement = routes_statement(verb->function),
-                                   .params    = { ws->context, said->path, "{}", said->body },
+                                   .params    = { said->context, said->path, "{}", said->body },
                                    .on_reply  = on_reply,
                                    .ctx       = said };
     if (!call_start(streams_server(ws->stream.streams)->calls, &said->call, err)) {
@@ -600,19 +606,23 @@ static void accept_of(const char *key, char out[ACCEPT_BYTES])
     EVP_EncodeBlock((unsigned char *)out, digest, sizeof(digest));
 }
 
+/* Open at its end: each message's function follows. */
 static char *context_of(const struct request *r)
 {
     struct jbuf j = { 0 };
+    char       *text;
 
     if (!r->ticket)
-        return strdup(r->context);
+        return strndup(r->context, strlen(r->context) - 1);
     jbuf_object(&j);
     jbuf_key(&j, "ticket");
     jbuf_str(&j, r->ticket);
     jbuf_key(&j, "request_id");
     jbuf_str(&j, r->id);
     jbuf_end(&j);
-    return jbuf_take(&j);
+    text                   = jbuf_take(&j);
+    text[strlen(text) - 1] = '\0';
+    return text;
 }
 
 static void on_open(struct request *r, int64_t account)
