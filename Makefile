@@ -152,7 +152,7 @@ fuzz-programs: $(fuzzers)
 
 # --- what people type -----------------------------------------------------------------------------------------------
 
-.PHONY: help demo build test test-unit test-integration chaos lint fix check coverage bench live docs types compose-test clean
+.PHONY: help demo build test test-unit test-integration chaos lint fix check coverage bench live bus docs types compose-test clean
 
 demo: ## install what is missing, build, start, and make one image, one video and one recording
 	@scripts/demo.sh
@@ -174,6 +174,9 @@ chaos: test-deps chaos-programs ## kill, cut and freeze everything at every fail
 .PHONY: chaos-programs
 chaos-programs:
 	@$(MAKE) FLAVOUR=chaos programs
+
+bus: programs tests/node_modules/.installed ## the property of the event log, 10,000 events a seed: make bus SEEDS=20 (random ones) or SEEDS=7,11 (these)
+	@KILN_BUS_SEEDS="$(or $(SEEDS),10)" nice node --test --test-reporter=spec tests/e2e/bus_property.test.mjs
 
 lint: test-deps ## clang-format, clang-tidy, cppcheck, shellcheck, plpgsql_check; changes nothing
 	@CFLAGS="-std=gnu11 -D_GNU_SOURCE $(warnings) -I. -Ilib" scripts/lint.sh
