@@ -473,6 +473,43 @@ Object.assign(groups, {
         await second.stop();
     },
 
+    async replay() {
+        // A million events of one account and another million of others between them; who was away for the last hundred comes back.
+        kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'warn' } });
+        const one = kiln.user('returner'), whose = await one.account(), server = await realtime();
+        const write = (from, upto) => kiln.psql(`insert into kiln.event (account_id, type, data)
+            select a, 'billing.changed', jsonb_build_object('reason', 'grant_' || translate(n::text, '0123456789', 'abcdefghij')) from generate_series(${from}, ${upto}) n, unnest(array[${whose}, 0]::bigint[]) a`);
+        for (let n = 0; n < 1000; n++) await write(n * 1000 + 1, (n + 1) * 1000);
+        await kiln.psql('analyze kiln.event');
+        const waits = [], wanted = [];
+        for (let i = 0; i < (is_quick ? 5 : 25); i++) {
+            const before = await one.stream({ base: server.url }).opened();
+            const last = before.events[0].id;
+            before.close();
+            wanted.length = 0;
+            for (let n = 0; n < 100; n++) wanted.push(1000000 + i * 100 + n + 1);
+            for (const n of wanted) await write(n, n);
+            const from = mono_ms();
+            const stream = one.stream({ base: server.url, last });
+            const first = await new Promise((resolve, reject) => {
+                const take = stream.take.bind(stream);
+                stream.take = block => { take(block); if (stream.events.some(e => e.event !== 'ready')) resolve(mono_ms() - from); };
+                setTimeout(() => reject(new Error('no event within 10 s')), 10000).unref();
+            });
+            await until('a hundred events', () => stream.events.length >= 101);
+            await pause(100);
+            const got = stream.events.filter(e => e.event !== 'ready').map(e => Number(e.data.reason.slice(6).replace(/./g, c => 'abcdefghij'.indexOf(c))));
+            if (String(got) !== String(wanted)) throw new Error(`not exactly the last hundred: ${got.length}: ${got.slice(0, 5)}`);
+            stream.close();
+            waits.push(first);
+        }
+        const stored = await kiln.value('select count(*) from kiln.event');
+        figure('replay', 'from connecting to the first of 100 missed events, of an account with a million, p50', median(waits), { unit: 'ms', target: 50, at_most: true, note: `${stored} events stored; exactly those 100 each time` });
+        figure('replay', 'the same, the slowest', Math.max(...waits), { unit: 'ms', target: 50, at_most: true });
+        await server.stop();
+        await kiln.psql(`delete from kiln.event where account_id in (${whose}, 0)`);
+    },
+
     async doorbell() {
         // What 64 writers get done with streams open and their pump awake or asleep, and with none.
         kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'warn' } });

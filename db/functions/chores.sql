@@ -11,6 +11,7 @@ declare
     c_span   constant bigint := 20000000;
     v_config kiln.config;
     v_xid    bigint := pg_current_xact_id()::text::bigint;
+    v_oldest bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
     v_from   bigint;
     v_week   date;
     v_name   text;
@@ -44,7 +45,8 @@ begin
             null;
         end;
     end loop;
-    -- The end of each part stands in its name. A part of the log may go when all that it can hold is past and old.
+    -- The end of each part stands in its name. A part of the log may go when all that it can hold is past and old: while a transaction of its
+    -- range is open, every snapshot begins there, and a log that began behind it would answer each position, the newest too, by a reset.
     for v_part in
         select c.relname::text as name, 'event' as parent, substr(c.relname, 8)::bigint + c_span as ends
           from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
@@ -56,7 +58,7 @@ begin
          order by 2, 3
     loop
         if v_part.parent = 'event' then
-            continue when v_part.ends > v_xid;
+            continue when v_part.ends > v_oldest;
             execute format('select at from kiln.%I order by xid desc, event_id desc limit 1', v_part.name) into v_newest;
             continue when v_newest >= kiln.now() - v_config.event_keep;
         else

@@ -26,5 +26,11 @@ select is_empty(format($$ select left(query, 100), substring(n from '^[^\n(]*') 
                            where state = %L and n ~ '(Index|Bitmap Heap)( Only)? Scan .*on kiln\.(task|job|event|attempt|media|call|poll|ledger|parked)(_|\s)' and n !~ 'job_move|task_move|call_move' and n !~ '(Index|Recheck) Cond: ' $$, s),
                 s || ': nor by a whole index')
   from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
+-- A replay goes to its account's events behind its position, and past nobody else's.
+select isnt_empty(format($$ select from node where state = %L and query ~ 'e\.account_id = p_account_id and e\.xid' and n ~ 'Scan .*on kiln\.event' $$, s), s || ': a replay was explained')
+  from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
+select is_empty(format($$ select n from node where state = %L and query ~ 'e\.account_id = p_account_id and e\.xid' and n ~ 'Scan .*on kiln\.event' and n !~ '(Index|Recheck) Cond: \(+e[^\n]*account_id = ' $$, s),
+                s || ': and seeks by account and transaction')
+  from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 select finish();
 rollback;
