@@ -25,6 +25,7 @@
 #define FRAGMENTS_MAX 256
 #define CALLS_MAX     8
 #define SILENT_MS     45000
+#define READS_AT_ONCE 16 /* of 4 KiB; then the others' turn, however fast one writes */
 #define ID_BYTES      100
 #define ACCEPT_BYTES  29
 #define GUID          "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -34,14 +35,15 @@ struct websocket {
     struct stream                     stream; /* first */
     wslay_event_context_ptr           frames;
     struct MHD_UpgradeResponseHandle *handle;
-    char          *context; /* for act_as: who this is, asked anew for each call */
-    bool           is_paused, is_closing, is_mute;
-    unsigned       fragments;
-    uint64_t       heard_ms;
-    const uint8_t *in; /* what was read and wslay has not taken */
-    size_t         in_bytes;
-    uint8_t       *left; /* what came while it was paused; what came with the handshake */
-    size_t         left_bytes;
+    char            *context; /* for act_as: who this is, asked anew for each call */
+    bool             is_paused, is_closing, is_mute;
+    unsigned         fragments;
+    uint64_t         heard_ms;
+    const uint8_t   *in; /* what was read and wslay has not taken */
+    size_t           in_bytes;
+    uint8_t         *left; /* what came while it was paused; what came with the handshake */
+    size_t           left_bytes;
+    struct loop_task more; /* there may be bytes to read yet */
 };
 
 /* A call of SQL for one message. */
@@ -422,6 +424,11 @@ static bool take_bytes(struct websocket *ws, const uint8_t *bytes, size_t count)
     return feed(ws) && keep_rest(ws);
 }
 
+static void read_later(struct websocket *ws)
+{
+    loop_defer(streams_server(ws->stream.streams)->loop, &ws->more);
+}
+
 /* Bytes that were kept first, then the socket's, until there are none. */
 static bool read_frames(struct websocket *ws)
 {
@@ -429,6 +436,7 @@ static bool read_frames(struct websocket *ws)
     uint8_t *left  = ws->left;
     size_t   bytes = ws->left_bytes;
     ssize_t  n;
+    int      reads    = 0;
     bool     is_alive = true;
 
     ws->left       = NULL;
@@ -437,6 +445,10 @@ static bool read_frames(struct websocket *ws)
         is_alive = take_bytes(ws, left, bytes);
     free(left);
     while (is_alive && !ws->is_paused) {
+        if (reads++ == READS_AT_ONCE) {
+            read_later(ws);
+            break;
+        }
         FAILPOINT("server.websocket.reading");
         n = recv(ws->stream.fd, buffer, sizeof(buffer), MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
@@ -457,11 +469,14 @@ static bool read_frames(struct websocket *ws)
 static bool discard(struct stream *stream)
 {
     char    buffer[4096];
-    ssize_t n;
+    ssize_t n     = 1;
+    int     reads = 0;
 
-    while ((n = recv(stream->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) > 0)
-        ;
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    while (n > 0 && reads++ < READS_AT_ONCE)
+        n = recv(stream->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+    if (n > 0)
+        read_later((struct websocket *)stream);
+    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
         return true;
     if (stream->phase == STREAM_DRAINING)
         stream_finish(stream);
@@ -477,6 +492,14 @@ static bool input(struct stream *stream)
     if (ws->is_paused)
         return true;
     return read_frames(ws) || stream->phase != STREAM_OVER;
+}
+
+static void read_more(void *ctx)
+{
+    struct websocket *ws = ctx;
+
+    if (ws->stream.phase != STREAM_OVER)
+        (void)input(&ws->stream);
 }
 
 static void beat(struct stream *stream, uint64_t now_ms)
@@ -496,6 +519,7 @@ static void gone(struct stream *stream)
 {
     struct websocket *ws = (struct websocket *)stream;
 
+    loop_defer_cancel(streams_server(stream->streams)->loop, &ws->more);
     wslay_event_context_free(ws->frames);
     free(ws->context);
     free(ws->left);
@@ -635,6 +659,7 @@ static void on_open(struct request *r, int64_t account)
         abort();
     wslay_event_config_set_max_recv_msg_length(ws->frames, MESSAGE_BYTES);
     ws->context = context_of(r);
+    ws->more    = (struct loop_task) { .on_turn_end = read_more, .ctx = ws };
     stream_init(&ws->stream, &kind, r, account);
     ws->stream.is_wanted = ws->stream.from || ws->stream.is_from_unknown;
     accept_of(request_header(r, "Sec-WebSocket-Key"), accept);

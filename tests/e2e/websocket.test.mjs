@@ -230,6 +230,16 @@ describe('WebSocket', () => {
         for (const stream of [theirs_too, other]) stream.close();
     });
 
+    test('a key says what its scopes allow: one that may listen and generate sends no message, one for chat does', async () => {
+        for (const [scopes, type, status] of [[['read', 'generate'], 'error', 403], [['read'], 'error', 403], [['read', 'chat'], 'answer', 201]]) {
+            const { key } = (await ann.call('POST', '/api-keys', { name: 'test', scopes })).json;
+            const socket = await new Socket(kiln, { headers: { 'X-API-Key': key } }).opened;
+            const said = await socket.ask({ type: 'message.send', conversation_id: pair, text: 'by key' });
+            assert.deepEqual([said.type, said.status ?? said.problem.status], [type, status], `${scopes} ${JSON.stringify(said)}`);
+            await socket.close();
+        }
+    });
+
     test('a ticket opens it, and what is said under it is said as its account; its end is the connection\'s', async () => {
         const { ticket } = (await ann.call('POST', '/stream-tickets')).json;
         const socket = await new Socket(kiln, { ticket }).opened;
