@@ -102,7 +102,12 @@ static void on_open(struct request *r, int64_t account)
 
 static void open_events(struct request *r)
 {
-    stream_request(r, on_open);
+    struct err err;
+
+    if (stream_can_flow(r, &err))
+        stream_request(r, on_open);
+    else
+        request_problem(r, &err);
 }
 
 const struct handler sse_events = { .finish = open_events };

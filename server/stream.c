@@ -556,12 +556,16 @@ static void on_opened(void *ctx, PGresult *result, const struct err *err)
     PQclear(result);
 }
 
+bool stream_can_flow(const struct request *r, struct err *err)
+{
+    if (!r->is_http_1_0) /* it knows no chunks, and would show their lengths as text */
+        return true;
+    err_set(err, "H0505", "Event streams need HTTP/1.1; GET /events/poll does not.");
+    return false;
+}
+
 bool stream_has_room(const struct request *r, struct err *err)
 {
-    if (r->is_http_1_0) { /* it knows no chunks, and would show their lengths as text */
-        err_set(err, "H0505", "Event streams need HTTP/1.1.");
-        return false;
-    }
     if (r->server->streams->count >= (size_t)r->server->cfg->max_streams) {
         err_set(err, "53300", "this process holds as many streams as it may");
         return false;

@@ -91,6 +91,7 @@ void streams_drain(struct streams *streams);
 
 /* Asks SQL who it is; then on_open(r, account), or the problem. */
 bool stream_has_room(const struct request *r, struct err *err);
+bool stream_can_flow(const struct request *r, struct err *err); /* not over HTTP/1.0 */
 void stream_request(struct request *r, void (*on_open)(struct request *r, int64_t account));
 
 /* Fills a stream that was zeroed, from the request: position, expiry, account. r->data is set, and

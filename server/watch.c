@@ -125,7 +125,7 @@ static void open_watch(struct request *r)
 {
     struct err err;
 
-    if (stream_has_room(r, &err)
+    if (stream_can_flow(r, &err) && stream_has_room(r, &err)
         && call_request(r, CALL_STATEMENT(CALL_OPEN_WATCH), POOL_READ, NULL, on_opened, &err))
         request_suspend(r);
     else

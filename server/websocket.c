@@ -599,6 +599,8 @@ static bool is_handshake(struct request *r, struct err *err)
 {
     const char *version = request_header(r, "Sec-WebSocket-Version");
 
+    if (!stream_can_flow(r, err))
+        return false;
     if (!has_word(request_header(r, "Upgrade"), "websocket")
         || !has_word(request_header(r, "Connection"), "upgrade")) {
         err_set(err, "H0426", "This path is a WebSocket: ask for it with Upgrade: websocket.");

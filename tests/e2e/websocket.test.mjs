@@ -453,6 +453,22 @@ describe('long poll, and from one way to the other', () => {
         assert.deepEqual(seen.toSorted((a, b) => a - b), all.toSorted((a, b) => a - b));
     });
 
+    // What nginx speaks to the server behind it unless it is told otherwise: no stream passes there, and this is what is left.
+    test('a long poll works over HTTP/1.0, where nothing that flows does', async () => {
+        const { position } = await poll();
+        const [one] = await make();
+        const ask = target => new Promise((resolve, reject) => {
+            let text = '';
+            const socket = net.connect(Number(new URL(kiln.url).port), '127.0.0.1');
+            socket.setEncoding('utf8').on('data', more => { text += more; }).on('end', () => resolve(text)).on('error', reject);
+            socket.write(`GET /api/v1${target} HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer ${ann.token}\r\n\r\n`);
+        });
+        const [head, body] = (await ask(`/events/poll?after=${encodeURIComponent(position)}`)).split('\r\n\r\n');
+        assert.match(head, /^HTTP\/1\.[01] 200 /);
+        assert.deepEqual(JSON.parse(body).events.map(event => event.job_id), [one]);
+        for (const target of ['/ws', '/events']) assert.match(await ask(target), /^HTTP\/1\.[01] 505 /);
+    });
+
     test('a stop answers those who wait', async () => {
         const third = await kiln.server();
         const { position } = await poll();
