@@ -330,7 +330,7 @@ static void on_open(struct request *r, int64_t account)
     r->data       = poll;
     r->data_free  = poll_free;
     streams_hold(server->streams);
-    loop_timer_set(server->loop, &poll->timer, seconds * 1000);
+    loop_timer_set(server->loop, &poll->timer, (uint64_t)seconds * 1000);
     bus_join(server->bus, &poll->listener, poll->after != NULL);
 }
 
