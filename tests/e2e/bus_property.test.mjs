@@ -2,13 +2,16 @@
 // killed, each client's sequence is the log of its account: nothing lost, nothing twice, in order within each job.
 //
 // 50 accounts with a client each; 32 writers whose transactions hold one to four events and random sleeps, one in ten rolled back; two
-// realtime processes, killed (-9) at random; clients that are cut at random and come back to either of the two. With a reader of `id > last` in
+// realtime processes, killed (-9) at random; clients that are cut at random and come back to either of the two, each time by another of the three ways. With a reader of `id > last` in
 // place of the difference of snapshots the same run must find events lost.
 //
 //   make bus SEEDS=20              twenty random seeds of 10,000 events each;  SEEDS=7,11 these two
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
+import WebSocket from 'ws';
+import { check } from './events.mjs';
 import { begin, free_port, pause, Stream, until } from './lib.mjs';
 
 const asked = process.env.KILN_BUS_SEEDS;
@@ -45,10 +48,41 @@ function faults_of(seen, log) {
     return wrong;
 }
 
+/** Comes back to either process, by server-sent events, WebSocket or long poll, each with the position that another one gave. */
 class Restless extends Stream {
     connect() {
         this.base = `http://127.0.0.1:${this.kiln.ports[Math.floor(Math.random() * this.kiln.ports.length)]}`;
-        super.connect();
+        const way = this.last ? Math.random() : 0;
+        if (way < 0.5) super.connect();
+        else if (way < 0.8) this.connect_socket();
+        else this.poll();
+    }
+    hear(data) {
+        if (data.position) this.last = data.position;
+        check(data);
+        this.events.push({ event: data.type, id: data.position, data, at: Date.now() });
+    }
+    connect_socket() {
+        const ws = new WebSocket(`${this.base.replace('http', 'ws')}/api/v1/ws?last_event_id=${encodeURIComponent(this.last)}`, { headers: { Authorization: `Bearer ${this.token}` } });
+        this.request = { destroy: () => ws.terminate() };
+        this.links++;
+        ws.on('message', bytes => this.hear(JSON.parse(bytes))).on('error', () => {}).on('close', () => this.on_gone());
+    }
+    poll() {
+        const request = http.get(`${this.base}/api/v1/events/poll?timeout=1&after=${encodeURIComponent(this.last)}`, { headers: { Authorization: `Bearer ${this.token}` }, agent: false });
+        this.request = request;
+        request.on('error', () => this.on_gone()).on('response', response => {
+            let text = '';
+            response.setEncoding('utf8').on('data', more => { text += more; }).on('error', () => {}).on('close', () => {
+                if (response.complete && response.statusCode === 200) {
+                    this.links++;
+                    const { events, position } = JSON.parse(text);
+                    for (const event of events) this.hear(event);
+                    this.last = position;
+                }
+                this.on_gone();
+            });
+        });
     }
     get seen() { return this.events.filter(e => e.data.job_id).map(({ data }) => ({ ...data, label: data.progress?.label })); }
 }

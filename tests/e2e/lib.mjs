@@ -438,6 +438,7 @@ export function request(base, method, target, { headers = {}, body, agent, ms = 
                 const bytes = Buffer.concat(parts);
                 const answer = { status: response.statusCode, headers: response.headers, bytes, text: bytes.toString() };
                 if (/json/.test(response.headers['content-type'] ?? '')) answer.json = JSON.parse(answer.text);
+                if (target.includes('/events/poll')) for (const event of answer.json?.events ?? []) check(event);
                 resolve(answer);
             });
         });

@@ -4,7 +4,13 @@ import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import WebSocket from 'ws';
+import { check } from './events.mjs';
 import { begin, in_seconds, pause, request, until } from './lib.mjs';
+
+/** Events keep to their schema; what is no event is an answer. */
+function check_said(said) {
+    if (!['answer', 'error', 'pong'].includes(said.type)) check(said);
+}
 
 /** A connection through npm ws: `said` has every message; ask() waits for the answer to one. */
 class Socket {
@@ -14,7 +20,7 @@ class Socket {
         this.said = [];
         this.count = 0;
         this.ws = new WebSocket(url, { headers: { ...token && !ticket && { Authorization: `Bearer ${token}` }, ...headers }, origin });
-        this.ws.on('message', (bytes, is_binary) => { assert.equal(is_binary, false); this.said.push({ ...JSON.parse(bytes), heard: Date.now() }); });
+        this.ws.on('message', (bytes, is_binary) => { assert.equal(is_binary, false); const said = JSON.parse(bytes); check_said(said); this.said.push({ ...said, heard: Date.now() }); });
         this.ws.on('ping', () => { this.pings = (this.pings ?? 0) + 1; });
         this.opened = new Promise((resolve, reject) => {
             this.ws.on('open', () => resolve(this)).on('error', error => { this.error = error; reject(error); });
@@ -60,7 +66,7 @@ class Raw {
         }
         return list;
     }
-    texts() { return this.frames.filter(frame => frame.opcode === 1).map(frame => JSON.parse(String(frame.payload))); }
+    texts() { const said = this.frames.filter(frame => frame.opcode === 1).map(frame => JSON.parse(String(frame.payload))); said.forEach(check_said); return said; }
     async closing(ms = 5000) {
         await until(`a close frame (${this.bytes.length} bytes came: ${this.bytes.subarray(-80).toString('latin1')})`, () => this.frames.some(frame => frame.opcode === 8), ms);
         const { payload } = this.frames.find(frame => frame.opcode === 8);
