@@ -83,7 +83,7 @@ select 'job', t.job_id, format('event %s says version %s, and is the %s. of its 
 union all
 select 'job', j.job_id, format('is %s, and the last word of the log is %s', j.state, coalesce(t.type::text, 'nothing'))
   from kiln.job j left join told t on t.job_id = j.job_id and t.nth = j.version
- where t.type is distinct from ('job.' || j.state)::kiln.event_type
+ where t.type::text is distinct from 'job.' || j.state
 union all
 select 'job', t.job_id, format('the log begins with %s', t.type)
   from told t
