@@ -29,6 +29,7 @@
 
 #define LINE_BYTES 4096
 #define AGAIN_NS   UINT64_C(50000000)
+#define GROUPS_MAX 32768
 
 struct stream {
     int      fd, port;
@@ -42,7 +43,7 @@ static struct stream        *streams;
 static size_t                nstreams, nopen, ngroups;
 static int                   ports[2], nports, epoll_fd;
 static uint64_t              total, links;
-static char                **paths, **tokens;
+static char                 *paths[GROUPS_MAX], *tokens[GROUPS_MAX];
 static const char           *opened, *mark;
 static bool                  is_each;
 static volatile sig_atomic_t is_over;
@@ -175,7 +176,7 @@ static void lose(struct stream *s)
     nopen -= s->is_open;
     s->is_open = false;
     s->port    = (s->port + 1) % nports;
-    s->due_ns  = now_ns() + AGAIN_NS + (uint64_t)rand() % AGAIN_NS;
+    s->due_ns  = now_ns() + AGAIN_NS + (uint64_t)(s - streams) * 7919 % AGAIN_NS;
 }
 
 static void read_stream(struct stream *s)
@@ -200,22 +201,19 @@ static void on_term(int signo)
 
 static void read_list(const char *file)
 {
-    char   *line = NULL;
-    size_t  size = 0;
-    ssize_t n;
-    FILE   *in = fopen(file, "r");
+    char  *line = NULL;
+    size_t size = 0;
+    FILE  *in   = fopen(file, "r");
 
     if (!in)
         die(file);
-    while ((n = getline(&line, &size, in)) > 0) {
+    while (getline(&line, &size, in) > 0) {
         char *tab = strchr(line, '\t');
 
-        if (!tab)
+        if (!tab || ngroups == GROUPS_MAX)
             continue;
         line[strcspn(line, "\n")] = '\0';
         *tab                      = '\0';
-        paths                     = realloc(paths, (ngroups + 1) * sizeof(char *));
-        tokens                    = realloc(tokens, (ngroups + 1) * sizeof(char *));
         if (!paths || !tokens)
             die("memory");
         paths[ngroups]    = strdup(line);
@@ -223,6 +221,18 @@ static void read_list(const char *file)
     }
     free(line);
     fclose(in);
+}
+
+static void read_ports(const char *text)
+{
+    char *rest;
+
+    while (nports < 2 && *text) {
+        ports[nports++] = (int)strtol(text, &rest, 10);
+        text            = *rest == ',' ? rest + 1 : rest;
+        if (rest[0] && rest[0] != ',')
+            break;
+    }
 }
 
 static void sum_up(void)
@@ -251,7 +261,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "listeners PORT[,PORT] STREAMS LIST OPENED MARK [--each]\n");
         return 64;
     }
-    nports   = sscanf(argv[1], "%d,%d", &ports[0], &ports[1]);
+    read_ports(argv[1]);
     nstreams = strtoul(argv[2], NULL, 10);
     opened   = argv[4];
     mark     = argv[5];
