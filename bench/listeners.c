@@ -214,8 +214,6 @@ static void read_list(const char *file)
             continue;
         line[strcspn(line, "\n")] = '\0';
         *tab                      = '\0';
-        if (!paths || !tokens)
-            die("memory");
         paths[ngroups]    = strdup(line);
         tokens[ngroups++] = strdup(tab + 1);
     }
