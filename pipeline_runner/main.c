@@ -16,6 +16,7 @@
 
 #include "beat.h"
 #include "copy.h"
+#include "deliver.h"
 #include "dispatch.h"
 #include "folder.h"
 #include "handlers.h"
@@ -264,6 +265,7 @@ static bool open_all(struct runner *runner, struct err *err)
     runner->dispatch     = dispatch_open(runner);
     runner->beat         = beat_open(runner);
     runner->polls        = polls_open(runner);
+    runner->deliver      = deliver_open(runner);
     runner->secrets      = secrets_open(runner);
     runner->keys         = keys_open(runner);
     runner->housekeeping = housekeeping_open(runner);
@@ -279,6 +281,7 @@ static void close_all(struct runner *runner)
     housekeeping_close(runner->housekeeping);
     keys_close(runner->keys);
     secrets_close(runner->secrets);
+    deliver_close(runner->deliver);
     polls_close(runner->polls);
     beat_close(runner->beat);
     dispatch_close(runner->dispatch);

@@ -16,6 +16,7 @@ struct dispatch;
 struct beat;
 struct transfers;
 struct polls;
+struct deliver;
 struct secrets;
 struct keys;
 struct housekeeping;
@@ -40,6 +41,8 @@ enum statement {
     ST_CALL_ANSWER,
     ST_TAKE_POLLS,
     ST_POLL_ANSWERS,
+    ST_TAKE_DELIVERIES,
+    ST_DELIVERY_ANSWERS,
     ST_SECRETS_WANTED,
     ST_OFFER_SECRETS,
     ST_WEBHOOK_KEYS_WANTED,
@@ -70,6 +73,7 @@ struct runner {
     struct beat         *beat;
     struct transfers    *transfers;
     struct polls        *polls;
+    struct deliver      *deliver;
     struct secrets      *secrets;
     struct keys         *keys;
     struct housekeeping *housekeeping;

@@ -45,6 +45,22 @@ const struct route routes[] = {
     { "DELETE", V1 "/api-keys/{id}", AUTH_USER, &call_sql, "delete_api_key", 204, POOL_WRITE,
       ROLE_API },
 
+    /* Outgoing webhooks */
+    { "POST", V1 "/webhook-endpoints", AUTH_USER, &call_sql, "create_webhook_endpoint", 201,
+      POOL_WRITE, ROLE_API },
+    { "GET", V1 "/webhook-endpoints", AUTH_USER, &call_sql, "list_webhook_endpoints", 200,
+      POOL_READ, ROLE_API },
+    { "DELETE", V1 "/webhook-endpoints/{id}", AUTH_USER, &call_sql, "delete_webhook_endpoint", 204,
+      POOL_WRITE, ROLE_API },
+    { "POST", V1 "/webhook-endpoints/{id}/rotate", AUTH_USER, &call_sql, "rotate_webhook_secret",
+      200, POOL_WRITE, ROLE_API },
+    { "POST", V1 "/webhook-endpoints/{id}/enable", AUTH_USER, &call_sql, "enable_webhook_endpoint",
+      200, POOL_WRITE, ROLE_API },
+    { "GET", V1 "/webhook-endpoints/{id}/deliveries", AUTH_USER, &call_sql, "list_deliveries", 200,
+      POOL_READ, ROLE_API },
+    { "POST", V1 "/deliveries/{id}/resend", AUTH_USER, &call_sql, "resend_delivery", 200,
+      POOL_WRITE, ROLE_API },
+
     /* Generations */
     { "POST", V1 "/generate", AUTH_USER, &call_sql, "create_generation", 202, POOL_WRITE,
       ROLE_API },

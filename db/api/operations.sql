@@ -36,6 +36,10 @@ begin
                 union all select 10, format('kiln_tasks_held %s', (select count(*) from kiln.task_held))
                 union all select 11, '# TYPE kiln_runners gauge'
                 union all select 12, format('kiln_runners %s', (select count(*) from kiln.heartbeat h where h.beat_at > kiln.now() - (select c.lease from kiln.config c)))
+                union all select 13, '# TYPE kiln_deliveries_due gauge'
+                union all select 14, format('kiln_deliveries_due %s', (select count(*) from (select from kiln.delivery d where d.state = 'due' limit 10000) c))
+                union all select 15, '# TYPE kiln_webhook_endpoints_failing gauge'
+                union all select 16, format('kiln_webhook_endpoints_failing %s', (select count(*) from (select from kiln.webhook_endpoint e where e.failures > 0 limit 10000) c))
                ) lines));
 end
 $$;

@@ -276,6 +276,8 @@ begin
     loop
         perform kiln.forget_identity(v_identity);
     end loop;
+    delete from kiln.webhook_endpoint e where e.account_id = p_account_id;
+    delete from kiln.delivery d where d.account_id = p_account_id;
     perform kiln.end_sessions(p_account_id, 'the account was deleted');
     perform kiln.clear_account(p_account_id, 100);
 end

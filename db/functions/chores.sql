@@ -86,6 +86,7 @@ as $$
 begin
     delete from kiln.idempotency i where i.created_at < kiln.now() - interval '24 hours';
     delete from kiln.stream_ticket t where t.expires_at < kiln.now();
+    delete from kiln.delivery d where d.ended_at < kiln.now() - interval '30 days';
     delete from kiln.nonce n where n.expires_at < kiln.now();
     delete from kiln.account_rate r where r.free_at < kiln.now() - interval '1 hour';
     delete from kiln.media m where m.state = 'uploading' and m.created_at < kiln.now() - (select c.upload_ttl from kiln.config c) - interval '1 hour';
@@ -99,7 +100,7 @@ begin
     delete from kiln.sleeper s where s.wants_bus and not exists (select from pg_catalog.pg_stat_activity a where 'bus:' || a.pid = s.name);
 end
 $$;
-comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, checks of uploads that ended a week ago, runners and servers that ended a week ago, stray webhooks.';
+comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, checks of uploads that ended a week ago, deliveries of a month ago, runners and servers that ended a week ago, stray webhooks.';
 
 -- By the key and so many: what it costs does not grow with the history.
 create or replace function kiln.measure_models()

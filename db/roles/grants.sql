@@ -56,7 +56,7 @@ grant select (queue_id, name) on kiln.queue to kiln_definer;
 grant insert (account_id, role, state, media_type, content_type, bytes, filename, md5, is_direct, incoming_key) on kiln.media to kiln_definer;
 grant select on kiln.account, kiln.identity to kiln_definer;
 grant select (pipeline_id, name) on kiln.pipeline to kiln_definer;
-grant select on kiln.api_key to kiln_definer;
+grant select on kiln.api_key, kiln.webhook_endpoint, kiln.delivery to kiln_definer;
 grant select on kiln.conversation, kiln.member, kiln.message, kiln.block, kiln.notification, kiln.announcement to kiln_definer;
 grant select (invite_id, account_id, conversation_id, expires_at, revoked_at, created_at) on kiln.invite to kiln_definer;
 grant execute on all functions in schema kiln_api to kiln_definer;
@@ -84,6 +84,8 @@ grant execute on function
     kiln.make_invite(bigint, bigint, text, timestamptz), kiln.revoke_invite(bigint, bigint), kiln.find_invite(bigint, text),
     kiln.count_unread(bigint), kiln.tell_typing(bigint, bigint), kiln.render_notification(kiln.notification), kiln.announce(bigint, bigint, text, text, text),
     kiln.job_ends_page(bigint, xid8, bigint, int), kiln.read_notifications(bigint, bigint[], xid8[], bigint[], boolean),
+    kiln.render_endpoint(kiln.webhook_endpoint), kiln.make_endpoint(bigint, text, kiln.event_type[]), kiln.rotate_endpoint_secret(bigint, bigint),
+    kiln.delete_endpoint(bigint, bigint), kiln.enable_endpoint(bigint, bigint), kiln.resend(bigint, bigint), kiln.render_delivery(kiln.delivery),
     kiln.make_nonce(), kiln.take_nonce(text), kiln.sign_in(text, text), kiln.render_account(kiln.account), kiln.render_account_for_admin(kiln.account),
     kiln.render_identity(kiln.identity), kiln.update_account(bigint, jsonb), kiln.delete_account(bigint), kiln.sign_out_everywhere(bigint),
     kiln.link_identity(bigint, text, text, bigint), kiln.unlink_identity(bigint, bigint),
@@ -96,13 +98,13 @@ grant execute on function
 -- People.
 grant usage on schema kiln to kiln_reader;
 grant select on all tables in schema kiln to kiln_reader;
-revoke select on kiln.secret, kiln.stream_ticket, kiln.nonce from kiln_reader;
+revoke select on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret from kiln_reader;
 grant execute on function kiln.now(), kiln.task_id(bigint, int, int), kiln.queue_position(bigint), kiln.job_stage(bigint), kiln.render_job(kiln.job),
     kiln.spent_today(smallint, bigint), kiln.quantile_ms(int[], float8), kiln.words_of(text[]),
     kiln.sky(kiln.provider, kiln.gate), kiln.sky_until(kiln.gate), kiln.recent_counts(kiln.gate) to kiln_reader;
 
 grant insert, update, delete on all tables in schema kiln to kiln_admin;
-revoke all on kiln.secret, kiln.stream_ticket, kiln.nonce from kiln_admin;
+revoke all on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret from kiln_admin;
 revoke insert, update, delete on kiln.job_move, kiln.task_move, kiln.call_move, kiln.handler, kiln.migration from kiln_admin;
 revoke update, delete on kiln.event, kiln.attempt, kiln.ledger, kiln.resolution, kiln.account_act from kiln_admin;    -- append-only: history, money
 revoke delete on kiln.task_ready, kiln.task_running, kiln.task_waiting, kiln.task_held, kiln.task_ended from kiln_admin;   -- kiln.task guards its rows

@@ -125,3 +125,21 @@ comment on policy api_key_of_actor on kiln.api_key is 'The API sees the actor''s
 drop policy if exists api_key_for_people on kiln.api_key;
 create policy api_key_for_people on kiln.api_key to kiln_reader using (true) with check (true);
 comment on policy api_key_for_people on kiln.api_key is 'People who were given the tables see all rows.';
+
+alter table kiln.webhook_endpoint enable row level security;
+drop policy if exists webhook_endpoint_of_actor on kiln.webhook_endpoint;
+create policy webhook_endpoint_of_actor on kiln.webhook_endpoint for select to kiln_definer
+    using (account_id = (select kiln.acting_account()));
+comment on policy webhook_endpoint_of_actor on kiln.webhook_endpoint is 'The API sees the actor''s webhook endpoints, an admin''s calls too.';
+drop policy if exists webhook_endpoint_for_people on kiln.webhook_endpoint;
+create policy webhook_endpoint_for_people on kiln.webhook_endpoint to kiln_reader using (true) with check (true);
+comment on policy webhook_endpoint_for_people on kiln.webhook_endpoint is 'People who were given the tables see all rows.';
+
+alter table kiln.delivery enable row level security;
+drop policy if exists delivery_of_actor on kiln.delivery;
+create policy delivery_of_actor on kiln.delivery for select to kiln_definer
+    using (account_id = (select kiln.acting_account()));
+comment on policy delivery_of_actor on kiln.delivery is 'The API sees the actor''s deliveries, an admin''s calls too.';
+drop policy if exists delivery_for_people on kiln.delivery;
+create policy delivery_for_people on kiln.delivery to kiln_reader using (true) with check (true);
+comment on policy delivery_for_people on kiln.delivery is 'People who were given the tables see all rows.';

@@ -1,0 +1,455 @@
+-- Deliveries: made from the log, handed to runners, and what came of them. One statement makes what is new and takes what is due, in a
+-- transaction of its own; nothing of it touches the queue, so paid work neither waits for it nor pays for it.
+create or replace function kiln.make_deliveries(p_limit int)
+returns boolean
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
+as $$
+declare
+    v_now     pg_snapshot := pg_current_snapshot();      -- before this transaction writes: see kiln.make_position_durable()
+    v_cluster text := (select s.system_identifier::text from pg_catalog.pg_control_system() s);
+    v_place   kiln.outgoing;
+    v_until   pg_snapshot;
+    v_seen    int;
+    v_last    bigint;
+begin
+    select * into v_place from kiln.outgoing;
+    if v_place.from_snapshot is null or pg_snapshot_xmax(v_place.from_snapshot) > pg_snapshot_xmax(v_now) then
+        return false;
+    elsif v_place.cluster <> v_cluster or pg_snapshot_xmin(v_place.from_snapshot)::text::bigint < (select l.xid from kiln.log_start l) then
+        update kiln.outgoing set cluster = v_cluster, from_snapshot = v_now, until_snapshot = null, after_id = 0;
+        raise warning 'deliveries go on from now: the log does not reach back to where they stood';
+        return false;
+    end if;
+    v_until := coalesce(v_place.until_snapshot, v_now);
+    perform set_config('synchronous_commit', 'on', true);
+    with new as materialized (
+        select * from kiln.events_between(null, v_place.from_snapshot, v_until, v_place.after_id, p_limit)),
+    wanted as (
+        select n.*, e.webhook_endpoint_id
+          from new n
+          join kiln.webhook_endpoint e on e.account_id = n.account_id and n.type = any (e.types) and e.disabled_at is null and e.created_at <= n.at
+        union all
+        select n.*, null
+          from new n
+          join kiln.mail_template m on m.type = n.type
+          join kiln.account a on a.account_id = n.account_id and a.notify_email
+         where v_place.is_mailing),
+    made as (
+        insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body)
+        select w.account_id, w.webhook_endpoint_id, w.event_id, w.type, kiln.render_event(w.type, w.job_id, w.version, w.data, w.at)
+          from wanted w
+         order by w.event_id
+        on conflict on constraint delivery_once_key do nothing
+        returning 1)
+    select count(*), max(n.event_id), (select count(*) from made) from new n into v_seen, v_last;
+    if v_seen >= p_limit then
+        update kiln.outgoing set until_snapshot = v_until, after_id = v_last;
+    elsif v_seen > 0 or v_place.until_snapshot is not null or pg_snapshot_xmax(v_now)::text::bigint > pg_snapshot_xmax(v_place.from_snapshot)::text::bigint + 100 then
+        update kiln.outgoing set from_snapshot = v_until, until_snapshot = null, after_id = 0;
+    end if;
+    return v_seen >= p_limit;
+end
+$$;
+comment on function kiln.make_deliveries(int) is
+'Reads up to p_limit new events and makes a delivery for each and everyone who wants it; the position moves in the same transaction. True: there is more.
+One at a time: the caller holds the lock.';
+
+-- Called in the transaction that makes somebody want something.
+create or replace function kiln.begin_deliveries()
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    update kiln.outgoing set cluster = (select s.system_identifier::text from pg_catalog.pg_control_system() s), from_snapshot = pg_current_snapshot()
+     where from_snapshot is null;
+end
+$$;
+comment on function kiln.begin_deliveries() is 'From now on the log is read for deliveries.';
+
+create or replace function kiln.sign_delivery(p_endpoint_id bigint, p_message_id text, p_seconds bigint, p_body text)
+returns text
+language plpgsql stable
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    return (select string_agg('v1,' || translate(encode(kiln.hmac(convert_to(p_message_id || '.' || p_seconds || '.' || p_body, 'UTF8'), k.secret, 'sha256'), 'base64'), E'\n', ''), ' ' order by k.place)
+              from kiln.endpoint_secret s
+             cross join lateral (values (1, s.secret), (2, case when s.previous_until > kiln.now() then s.previous end)) k (place, secret)
+             where s.webhook_endpoint_id = p_endpoint_id and k.secret is not null);
+end
+$$;
+comment on function kiln.sign_delivery(bigint, text, bigint, text) is
+'The header webhook-signature of the Standard Webhooks: HMAC-SHA256 over id.timestamp.body, by each secret that is in force. The secret stays here.';
+
+create or replace function kiln.webhook_request(p_delivery kiln.delivery)
+returns jsonb
+language plpgsql stable
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_url     text := (select e.url from kiln.webhook_endpoint e where e.webhook_endpoint_id = p_delivery.webhook_endpoint_id);
+    v_seconds bigint := extract(epoch from kiln.now());
+begin
+    return jsonb_build_object('url', v_url, 'hosts', jsonb_build_array(substring(v_url from '^https?://([^/?]+)')), 'body', p_delivery.body,
+        'headers', jsonb_build_object('content-type', 'application/json', 'webhook-id', p_delivery.message_id, 'webhook-timestamp', v_seconds::text,
+            'webhook-signature', kiln.sign_delivery(p_delivery.webhook_endpoint_id, p_delivery.message_id, v_seconds, p_delivery.body)));
+end
+$$;
+comment on function kiln.webhook_request(kiln.delivery) is 'What a runner is to post: the address, the only host it may go to, signed headers, the body.';
+
+-- One slow or dead target delays no other: of each at most four are under way, of one that fails only one, and all of these
+-- together take at most half of what a runner has room for.
+create or replace function kiln_runner.take_deliveries(p_runner_id bigint, p_limit int default 32, p_mail_from text default null)
+returns json
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
+as $$
+declare
+    v_is_more boolean := false;
+    v_ids     bigint[];
+begin
+    if not exists (select from kiln.outgoing o where o.from_snapshot is not null and (p_mail_from is null or o.is_mailing)) then
+        if p_mail_from is null then
+            return '{"wait_ms": 5000, "deliveries": []}';
+        end if;
+        perform kiln.begin_deliveries();
+        update kiln.outgoing set is_mailing = true where not is_mailing;
+    elsif pg_try_advisory_xact_lock(hashtext('kiln.outgoing')) then
+        v_is_more := kiln.make_deliveries(500);
+    end if;
+
+    with recursive target as (
+        (select d.target from kiln.delivery d where d.state = 'due' order by d.target limit 1)
+        union all
+        select (select d.target from kiln.delivery d where d.state = 'due' and d.target > t.target order by d.target limit 1) from target t where t.target is not null),
+    able as (
+        select t.target, coalesce(e.failures, 0) > 0 as is_failing
+          from target t
+          left join kiln.webhook_endpoint e on e.webhook_endpoint_id = t.target
+         where t.target is not null and (t.target <> 0 or p_mail_from is not null)),
+    due as (
+        select d.delivery_id, a.is_failing, d.due_at, row_number() over (partition by a.is_failing order by d.place, d.due_at) as rank
+          from able a
+         cross join lateral (select q.delivery_id, q.due_at, row_number() over (order by q.due_at) as place
+                               from (select v.delivery_id, v.due_at from kiln.delivery v
+                                      where v.state = 'due' and v.target = a.target and v.due_at <= kiln.now()
+                                      order by v.due_at
+                                      limit greatest(0, case when a.is_failing then 1 else 4 end
+                                                        - (select count(*) from kiln.delivery u where u.target = a.target and u.taken_until > kiln.now()))
+                                        for update skip locked) q) d)
+    select array_agg(d.delivery_id) into v_ids
+      from (select d.delivery_id from due d where not d.is_failing or d.rank <= p_limit / 2 order by d.is_failing, d.rank limit p_limit) d;
+    if v_ids is null then
+        return json_build_object('wait_ms', case when v_is_more then 0 else 1000 end, 'deliveries', '[]'::json);
+    end if;
+
+    -- The next time is set now, should this runner die: 10 s, 30 s, 90 s … 6 h, a fifth more or less.
+    update kiln.delivery d
+       set tries = d.tries + 1, attempts = d.attempts + 1, taken_until = kiln.now() + interval '40 seconds',
+           due_at = kiln.now() + greatest(40, least(10 * power(3, least(d.tries, 10)), 21600) * (0.8 + 0.4 * random())) * interval '1 second'
+     where d.delivery_id = any (v_ids);
+    insert into kiln.delivery_attempt (delivery_id, attempt, runner_id)
+    select d.delivery_id, d.attempts, p_runner_id from kiln.delivery d where d.delivery_id = any (v_ids);
+    return json_build_object('wait_ms', case when v_is_more or cardinality(v_ids) >= p_limit then 0 else 200 end,
+        'deliveries', (select json_agg(jsonb_build_object('delivery_id', d.delivery_id::text, 'attempt', d.attempts)
+                                       || case when d.webhook_endpoint_id is null then kiln.mail_request(d, p_mail_from) else kiln.webhook_request(d) end)
+                         from kiln.delivery d where d.delivery_id = any (v_ids)));
+end
+$$;
+comment on function kiln_runner.take_deliveries(bigint, int, text) is
+'Makes deliveries of new events and takes up to p_limit that are due: {"wait_ms": when to ask again, "deliveries": [{"delivery_id", "attempt", and for
+webhooks "url", "hosts", "headers", "body"; for mail "from", "to", "message"}]}. p_mail_from: the sender, from runners that can send mail; null from others.';
+
+create or replace function kiln_runner.delivery_answers(p_answers json)
+returns void
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
+as $$
+declare
+    v_answer jsonb;
+begin
+    for v_answer in select a.value from jsonb_array_elements(p_answers::jsonb) a order by (a.value ->> 'delivery_id')::bigint
+    loop
+        perform kiln.note_delivery((v_answer ->> 'delivery_id')::bigint, (v_answer ->> 'attempt')::int, (v_answer ->> 'status')::int,
+                                   (v_answer ->> 'elapsed_ms')::int, v_answer ->> 'error', v_answer ->> 'reply');
+    end loop;
+end
+$$;
+comment on function kiln_runner.delivery_answers(json) is
+'What came of deliveries: [{"delivery_id", "attempt", "status" (0: none), "elapsed_ms", "error" or null, "reply"}].';
+
+create or replace function kiln.note_delivery(p_delivery_id bigint, p_attempt int, p_status int, p_elapsed_ms int, p_error text, p_reply text)
+returns void
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_delivery kiln.delivery;
+    v_error    text := left(p_error, 500);
+    v_is_sent  boolean;
+    v_is_final boolean;
+begin
+    update kiln.delivery_attempt a set status = nullif(p_status, 0), elapsed_ms = p_elapsed_ms, error = v_error, reply = left(p_reply, 1024)
+     where a.delivery_id = p_delivery_id and a.attempt = p_attempt and a.elapsed_ms is null;
+    if not found then
+        return;         -- told before, or the delivery is gone
+    end if;
+    select * into v_delivery from kiln.delivery d where d.delivery_id = p_delivery_id for no key update;
+    v_is_sent := v_error is null and p_status between 200 and 299;
+    if v_delivery.state <> 'due' and not v_is_sent then
+        return;
+    end if;
+    v_error := coalesce(v_error, case when p_status between 300 and 399 then format('It answered %s: redirects are not followed.', p_status)
+                                      else format('It answered %s.', p_status) end);
+    v_is_final := v_delivery.tries >= 11 or v_delivery.webhook_endpoint_id is null and p_status >= 500 or v_delivery.webhook_endpoint_id is not null and p_status = 410;
+    update kiln.delivery d
+       set state = case when v_is_sent then 'sent' when v_is_final then 'failed' else 'due' end::kiln.delivery_state,
+           ended_at = case when v_is_sent or v_is_final then kiln.now() end,
+           why = case when not v_is_sent then v_error end,
+           taken_until = case when d.attempts = p_attempt then null else d.taken_until end,
+           due_at = case when d.attempts = p_attempt and not v_is_sent
+                         then least(d.due_at, kiln.now() + least(10 * power(3, least(d.tries - 1, 10)), 21600) * (0.8 + 0.4 * random()) * interval '1 second')
+                         else d.due_at end
+     where d.delivery_id = p_delivery_id;
+    if v_delivery.webhook_endpoint_id is not null then
+        perform kiln.note_endpoint(v_delivery.webhook_endpoint_id, v_is_sent, p_status, v_error);
+    end if;
+end
+$$;
+comment on function kiln.note_delivery(bigint, int, int, int, text, text) is 'One attempt''s outcome: sent, to be tried again, or given up (11 tries, about a day; 5xx of SMTP and 410 of HTTP at once).';
+
+create or replace function kiln.note_endpoint(p_endpoint_id bigint, p_is_sent boolean, p_status int, p_error text)
+returns void
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_endpoint kiln.webhook_endpoint;
+    v_why      text;
+    v_id       bigint;
+begin
+    select * into v_endpoint from kiln.webhook_endpoint e where e.webhook_endpoint_id = p_endpoint_id;
+    if p_is_sent then
+        if v_endpoint.failures > 0 then
+            update kiln.webhook_endpoint e set failures = 0, failing_since = null where e.webhook_endpoint_id = p_endpoint_id;
+        end if;
+        return;
+    end if;
+    update kiln.webhook_endpoint e set failures = e.failures + 1, failing_since = coalesce(e.failing_since, kiln.now())
+     where e.webhook_endpoint_id = p_endpoint_id
+    returning * into v_endpoint;
+    v_why := case when p_status = 410 then 'It answered 410: it wants nothing more.'
+                  when v_endpoint.failures >= 20 and v_endpoint.failing_since <= kiln.now() - interval '1 day'
+                  then format('%s attempts in a row failed, for more than a day; the last: %s', v_endpoint.failures, left(p_error, 200)) end;
+    if v_why is null or v_endpoint.disabled_at is not null then
+        return;
+    end if;
+    update kiln.webhook_endpoint e set disabled_at = kiln.now(), disabled_why = v_why where e.webhook_endpoint_id = p_endpoint_id;
+    update kiln.delivery d set state = 'failed', ended_at = kiln.now(), taken_until = null, why = 'The endpoint was disabled.' where d.target = p_endpoint_id and d.state = 'due';
+    insert into kiln.notification as n (account_id, kind, text)
+    values (v_endpoint.account_id, 'webhook.disabled', left(format('Nothing more is sent to %s. %s', left(v_endpoint.url, 300), v_why), 1000))
+    returning n.notification_id into v_id;
+    insert into kiln.event (account_id, type, data)
+    values (v_endpoint.account_id, 'notification', jsonb_build_object('notification_id', v_id::text, 'to', v_endpoint.account_id::text));
+    perform kiln.ring(null);
+end
+$$;
+comment on function kiln.note_endpoint(bigint, boolean, int, text) is
+'Counts failures in a row; after 20 and more than a day, or at 410, the endpoint is disabled and its account notified.';
+
+-- Mail ---------------------------------------------------------------------------------------------------------------------
+
+create or replace function kiln.fill_words(p_template text, p_words jsonb, p_is_html boolean)
+returns text
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+    v_name text;
+    v_word text;
+    v_text text := '';
+    v_rest text := p_template;
+begin
+    -- In one pass from left to right: what a word says is not looked at for words.
+    loop
+        v_name := substring(v_rest from '\{\{([a-z_]+)\}\}');
+        exit when v_name is null;
+        v_word := coalesce(p_words ->> v_name, '');
+        if p_is_html then
+            v_word := replace(replace(replace(replace(replace(v_word, '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;');
+        end if;
+        v_text := v_text || left(v_rest, strpos(v_rest, '{{' || v_name || '}}') - 1) || v_word;
+        v_rest := substr(v_rest, strpos(v_rest, '{{' || v_name || '}}') + length(v_name) + 4);
+    end loop;
+    return v_text || v_rest;
+end
+$$;
+comment on function kiln.fill_words(text, jsonb, boolean) is 'A template with its words put in, escaped for HTML where it is that.';
+
+create or replace function kiln.mail_base64(p_text text)
+returns text
+language sql immutable
+return replace(encode(convert_to(p_text, 'UTF8'), 'base64'), E'\n', E'\r\n');
+comment on function kiln.mail_base64(text) is 'A body of mail in base64: whatever is in it, no line of it is a header, a boundary or a lone dot.';
+
+-- RFC 2047: in base64, at most 75 characters each, so cut after 15 characters (60 bytes at most make 45 when they are cut by letters of 3).
+create or replace function kiln.mail_subject(p_text text)
+returns text
+language sql immutable
+return (select string_agg('=?UTF-8?B?' || translate(encode(convert_to(substr(c.line, i, 11), 'UTF8'), 'base64'), E'\n', '') || '?=', E'\r\n ' order by i)
+          from (select left(regexp_replace(p_text, '[\x01-\x1f\x7f]+', ' ', 'g'), 150) as line) c, generate_series(1, greatest(length(c.line), 1), 11) i);
+comment on function kiln.mail_subject(text) is 'A subject as encoded words: no character of it can end the header.';
+
+create or replace function kiln.mail_request(p_delivery kiln.delivery, p_from text)
+returns jsonb
+language plpgsql stable
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_event    jsonb := p_delivery.body::jsonb;
+    v_to       text;
+    v_template kiln.mail_template;
+    v_words    jsonb;
+    v_link     text;
+    v_border   text := 'kiln-' || substr(p_delivery.message_id, 5);
+begin
+    select a.email into v_to from kiln.account a where a.account_id = p_delivery.account_id and a.notify_email
+       and a.email ~ '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$';
+    select * into v_template from kiln.mail_template m where m.type = p_delivery.type;
+    if v_to is null or v_template.type is null then
+        return jsonb_build_object('refusal', 'There is no address that mail can go to.');
+    end if;
+    v_link := coalesce(case when p_delivery.type = 'notification' then v_event #>> '{notification,link}' else '/generations/' || (v_event ->> 'job_id') end, '/notifications');
+    v_words := jsonb_build_object(
+        'label', case when p_delivery.type = 'notification' then 'News from Kiln' else coalesce(v_event ->> 'media_type', 'job') end,
+        'prompt', left(coalesce(v_event #>> '{notification,text}', (select j.input ->> 'prompt' from kiln.job j where j.job_id = (v_event ->> 'job_id')::bigint)), 1000),
+        'reason', left(v_event #>> '{error,message}', 300),
+        'link', case when v_link like '/%' then coalesce((select c.public_url from kiln.config c), '') else '' end || v_link);
+    return jsonb_build_object('from', p_from, 'to', v_to, 'message',
+        array_to_string(array[
+            'From: Kiln <' || p_from || '>', 'To: <' || v_to || '>',
+            'Subject: ' || kiln.mail_subject(kiln.fill_words(v_template.subject, v_words, false)),
+            'Date: ' || to_char(p_delivery.created_at at time zone 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS') || ' +0000',
+            'Message-ID: <' || p_delivery.message_id || '@' || split_part(p_from, '@', 2) || '>',
+            'Auto-Submitted: auto-generated', 'MIME-Version: 1.0', 'Content-Type: multipart/alternative; boundary="' || v_border || '"', '',
+            '--' || v_border, 'Content-Type: text/plain; charset=utf-8', 'Content-Transfer-Encoding: base64', '',
+            kiln.mail_base64(kiln.fill_words(v_template.text, v_words, false)),
+            '--' || v_border, 'Content-Type: text/html; charset=utf-8', 'Content-Transfer-Encoding: base64', '',
+            kiln.mail_base64(kiln.fill_words(v_template.html, v_words, true)),
+            '--' || v_border || '--', ''], E'\r\n'));
+end
+$$;
+comment on function kiln.mail_request(kiln.delivery, text) is 'What a runner is to mail: {"from", "to", "message" (whole, with its headers)}, or {"refusal"} where there is nobody to mail to.';
+
+-- Endpoints ------------------------------------------------------------------------------------------------------------------
+
+create or replace function kiln.render_endpoint(p_endpoint kiln.webhook_endpoint)
+returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    return jsonb_build_object('id', p_endpoint.webhook_endpoint_id::text, 'url', p_endpoint.url, 'types', to_jsonb(p_endpoint.types),
+                              'is_enabled', p_endpoint.disabled_at is null, 'disabled_at', kiln.render_time(p_endpoint.disabled_at), 'disabled_why', p_endpoint.disabled_why,
+                              'failures', p_endpoint.failures, 'created_at', kiln.render_time(p_endpoint.created_at));
+end
+$$;
+comment on function kiln.render_endpoint(kiln.webhook_endpoint) is 'An endpoint as its owner sees it: without the secret.';
+
+create or replace function kiln.make_endpoint(p_account_id bigint, p_url text, p_types kiln.event_type[], out endpoint_id bigint, out secret text)
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_secret bytea := kiln.gen_random_bytes(32);
+begin
+    perform 1 from kiln.account a where a.account_id = p_account_id for no key update;      -- one at a time, so the count is exact
+    if (select count(*) from kiln.webhook_endpoint e where e.account_id = p_account_id) >= 20 then
+        raise exception 'an account has at most 20 webhook endpoints' using errcode = 'KN001', hint = 'Delete one that is no longer used.';
+    end if;
+    perform kiln.begin_deliveries();
+    insert into kiln.webhook_endpoint as e (account_id, url, types) values (p_account_id, p_url, p_types) returning e.webhook_endpoint_id into endpoint_id;
+    insert into kiln.endpoint_secret (webhook_endpoint_id, secret) values (endpoint_id, v_secret);
+    secret := 'whsec_' || translate(encode(v_secret, 'base64'), E'\n', '');
+end
+$$;
+comment on function kiln.make_endpoint(bigint, text, kiln.event_type[]) is 'Makes an endpoint and its secret, which is not shown again. KN001: there are 20.';
+
+create or replace function kiln.rotate_endpoint_secret(p_account_id bigint, p_endpoint_id bigint)
+returns text
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_secret bytea := kiln.gen_random_bytes(32);
+begin
+    update kiln.endpoint_secret s set previous = s.secret, previous_until = kiln.now() + interval '1 day', secret = v_secret
+     where s.webhook_endpoint_id = (select e.webhook_endpoint_id from kiln.webhook_endpoint e where e.account_id = p_account_id and e.webhook_endpoint_id = p_endpoint_id);
+    return case when found then 'whsec_' || translate(encode(v_secret, 'base64'), E'\n', '') end;
+end
+$$;
+comment on function kiln.rotate_endpoint_secret(bigint, bigint) is 'A new secret; for a day deliveries are signed with the one before too. Null: no such endpoint of this account.';
+
+create or replace function kiln.delete_endpoint(p_account_id bigint, p_endpoint_id bigint)
+returns boolean
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    delete from kiln.webhook_endpoint e where e.account_id = p_account_id and e.webhook_endpoint_id = p_endpoint_id;
+    return found;
+end
+$$;
+comment on function kiln.delete_endpoint(bigint, bigint) is 'Deletes an endpoint and its deliveries; false: not there, or another''s.';
+
+create or replace function kiln.enable_endpoint(p_account_id bigint, p_endpoint_id bigint)
+returns boolean
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    update kiln.webhook_endpoint e set disabled_at = null, disabled_why = null, failures = 0, failing_since = null
+     where e.account_id = p_account_id and e.webhook_endpoint_id = p_endpoint_id;
+    return found;
+end
+$$;
+comment on function kiln.enable_endpoint(bigint, bigint) is 'Sends to an endpoint again that was disabled; what happened meanwhile is not sent. False: not there, or another''s.';
+
+create or replace function kiln.resend(p_account_id bigint, p_delivery_id bigint)
+returns void
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_delivery kiln.delivery;
+begin
+    select * into v_delivery from kiln.delivery d where d.delivery_id = p_delivery_id and d.account_id = p_account_id and d.webhook_endpoint_id is not null for no key update;
+    if not found then
+        raise exception 'there is no delivery %', p_delivery_id using errcode = 'KN002';
+    elsif exists (select from kiln.webhook_endpoint e where e.webhook_endpoint_id = v_delivery.webhook_endpoint_id and e.disabled_at is not null) then
+        raise exception 'the endpoint of delivery % is disabled', p_delivery_id using errcode = 'KN001';
+    elsif v_delivery.taken_until > kiln.now() then
+        return;         -- it is being sent
+    end if;
+    update kiln.delivery d set state = 'due', ended_at = null, tries = 0, due_at = kiln.now() where d.delivery_id = p_delivery_id;
+end
+$$;
+comment on function kiln.resend(bigint, bigint) is 'Sends a delivery again, at once, under the same id. KN002: not there, or another''s. KN001: its endpoint is disabled.';
+
+create or replace function kiln.render_delivery(p_delivery kiln.delivery)
+returns jsonb
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    return jsonb_build_object('id', p_delivery.delivery_id::text, 'type', p_delivery.type, 'webhook_id', p_delivery.message_id, 'state', p_delivery.state,
+        'created_at', kiln.render_time(p_delivery.created_at), 'ended_at', kiln.render_time(p_delivery.ended_at),
+        'next_at', case when p_delivery.state = 'due' then kiln.render_time(p_delivery.due_at) end,
+        'attempts', coalesce((select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'at', kiln.render_time(a.at), 'status', a.status, 'elapsed_ms', a.elapsed_ms,
+                                                                  'error', a.error, 'reply', a.reply) order by a.attempt desc)
+                                from (select * from kiln.delivery_attempt a where a.delivery_id = p_delivery.delivery_id order by a.attempt desc limit 20) a), '[]'));
+end
+$$;
+comment on function kiln.render_delivery(kiln.delivery) is 'A delivery with its last 20 attempts, as the owner of its endpoint sees it.';

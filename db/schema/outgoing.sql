@@ -1,0 +1,147 @@
+-- What leaves the house by itself: webhooks to those who asked for them, and mail. Both are consumers of the log: a reader with a
+-- position of its own makes a row here for each event that someone wants to be told of; runners take the rows that are due.
+create table kiln.webhook_endpoint (
+    webhook_endpoint_id bigint generated always as identity primary key,
+    account_id    bigint            not null references kiln.account on delete cascade,
+    url           text              not null,
+    types         kiln.event_type[] not null,
+    failures      int               not null default 0,
+    failing_since timestamptz,
+    disabled_at   timestamptz,
+    disabled_why  text,
+    created_at    timestamptz       not null default kiln.now(),
+    constraint webhook_endpoint_url_check check (length(url) <= 2000 and url ~ '^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-"$-~]*)?$'),
+    constraint webhook_endpoint_types_check check (cardinality(types) > 0 and array_position(types, null) is null
+        and not types && '{session.ended,job.progress,notification.read}'),
+    constraint webhook_endpoint_disabled_says_why_check check ((disabled_at is null) = (disabled_why is null)),
+    constraint webhook_endpoint_failing_check check ((failures = 0) = (failing_since is null))
+);
+create index webhook_endpoint_account_id_idx on kiln.webhook_endpoint (account_id, webhook_endpoint_id);
+comment on table kiln.webhook_endpoint is 'Where accounts want to be told of what happens.';
+comment on column kiln.webhook_endpoint.webhook_endpoint_id is 'The key; sent to clients as a decimal string.';
+comment on column kiln.webhook_endpoint.account_id is 'Whose; it is told of this account''s events.';
+comment on column kiln.webhook_endpoint.url is 'Where the events are posted to. By http and at private addresses only where KILN_TRUSTED_HOSTS of the runners names the host.';
+comment on column kiln.webhook_endpoint.types is 'Of which events.';
+comment on column kiln.webhook_endpoint.failures is 'How many attempts have failed since the last that went well.';
+comment on column kiln.webhook_endpoint.failing_since is 'When the first of them did; null: none.';
+comment on column kiln.webhook_endpoint.disabled_at is 'Since when nothing is sent there, or null.';
+comment on column kiln.webhook_endpoint.disabled_why is 'Why not.';
+comment on column kiln.webhook_endpoint.created_at is 'When it was made; it is told of what happened after that.';
+
+create table kiln.endpoint_secret (
+    webhook_endpoint_id bigint primary key references kiln.webhook_endpoint on delete cascade,
+    secret         bytea not null,
+    previous       bytea,
+    previous_until timestamptz,
+    constraint endpoint_secret_length_check check (length(secret) = 32 and length(previous) = 32),
+    constraint endpoint_secret_previous_check check ((previous is null) = (previous_until is null))
+);
+comment on table kiln.endpoint_secret is 'With what deliveries are signed. No service role can read it; kiln_runner.take_deliveries() signs.';
+comment on column kiln.endpoint_secret.webhook_endpoint_id is 'Whose.';
+comment on column kiln.endpoint_secret.secret is '32 random bytes; shown once, as whsec_ and base64.';
+comment on column kiln.endpoint_secret.previous is 'The one before, or null.';
+comment on column kiln.endpoint_secret.previous_until is 'Until when deliveries carry its signature too.';
+
+create type kiln.delivery_state as enum ('due', 'sent', 'failed');
+comment on type kiln.delivery_state is 'A delivery: due (it will be tried, or tried again), sent (the other side took it), failed (given up).';
+
+create table kiln.delivery (
+    delivery_id  bigint generated always as identity primary key,
+    account_id   bigint              not null references kiln.account on delete cascade,
+    webhook_endpoint_id bigint references kiln.webhook_endpoint on delete cascade,
+    target       bigint              not null generated always as (coalesce(webhook_endpoint_id, 0)) stored,
+    event_id     bigint              not null,
+    type         kiln.event_type     not null,
+    message_id   text                not null default 'msg_' || encode(kiln.gen_random_bytes(16), 'hex'),
+    body         text                not null,
+    state        kiln.delivery_state not null default 'due',
+    tries        int                 not null default 0,
+    attempts     int                 not null default 0,
+    due_at       timestamptz         not null default kiln.now(),
+    taken_until  timestamptz,
+    why          text,
+    created_at   timestamptz         not null default kiln.now(),
+    ended_at     timestamptz,
+    constraint delivery_once_key unique (account_id, target, event_id),
+    constraint delivery_ended_check check ((state = 'due') = (ended_at is null))
+) with (fillfactor = 80);
+create index delivery_due_idx on kiln.delivery (target, due_at, delivery_id) where state = 'due';
+create index delivery_taken_idx on kiln.delivery (target, taken_until) where taken_until is not null;
+create index delivery_endpoint_idx on kiln.delivery (webhook_endpoint_id, delivery_id);
+create index delivery_ended_idx on kiln.delivery (ended_at) where ended_at is not null;
+comment on table kiln.delivery is 'What is to be told to whom, once for each event and target: made in the transaction that moves the reader''s position.';
+comment on column kiln.delivery.delivery_id is 'The key; sent to clients as a decimal string.';
+comment on column kiln.delivery.account_id is 'Whose event it is.';
+comment on column kiln.delivery.webhook_endpoint_id is 'Where it goes; null: by mail.';
+comment on column kiln.delivery.target is 'The same, with 0 for mail: mail is one target, each endpoint another, and none waits for another.';
+comment on column kiln.delivery.event_id is 'The event it tells of.';
+comment on column kiln.delivery.type is 'What happened.';
+comment on column kiln.delivery.message_id is 'The header webhook-id, or the local part of Message-ID: the same at every attempt, by which a receiver knows a repeat.';
+comment on column kiln.delivery.body is 'The event as the stream told it: what is posted, byte for byte; what mail is rendered from.';
+comment on column kiln.delivery.state is 'How it stands.';
+comment on column kiln.delivery.tries is 'Attempts since it was made or asked for again.';
+comment on column kiln.delivery.attempts is 'Attempts in all.';
+comment on column kiln.delivery.due_at is 'When it is tried next; set when a runner takes it, so that nothing is lost with a runner.';
+comment on column kiln.delivery.taken_until is 'Until when a runner may be at it; null: none is.';
+comment on column kiln.delivery.why is 'Why the last attempt failed, or null.';
+comment on column kiln.delivery.created_at is 'When it was made.';
+comment on column kiln.delivery.ended_at is 'When it was sent or given up.';
+
+create table kiln.delivery_attempt (
+    delivery_id bigint      not null references kiln.delivery on delete cascade,
+    attempt     int         not null,
+    runner_id   bigint,
+    at          timestamptz not null default kiln.now(),
+    status      int,
+    elapsed_ms  int,
+    error       text,
+    reply       text,
+    primary key (delivery_id, attempt),
+    constraint delivery_attempt_reply_check check (length(reply) <= 1024)
+);
+comment on table kiln.delivery_attempt is 'Each attempt at a delivery. One without status and error: its runner has not answered, or died with it.';
+comment on column kiln.delivery_attempt.delivery_id is 'Of which delivery.';
+comment on column kiln.delivery_attempt.attempt is 'Its number, from 1.';
+comment on column kiln.delivery_attempt.runner_id is 'The runner that took it.';
+comment on column kiln.delivery_attempt.at is 'When it was taken.';
+comment on column kiln.delivery_attempt.status is 'The status of the answer, of HTTP or SMTP; null: none came.';
+comment on column kiln.delivery_attempt.elapsed_ms is 'How long it took.';
+comment on column kiln.delivery_attempt.error is 'What went wrong, or null.';
+comment on column kiln.delivery_attempt.reply is 'The beginning of the answer''s body, at most 1,024 characters.';
+
+create table kiln.outgoing (
+    only_row     boolean primary key default true,
+    cluster      text,
+    from_snapshot  pg_snapshot,
+    until_snapshot pg_snapshot,
+    after_id     bigint  not null default 0,
+    is_mailing   boolean not null default false,
+    constraint outgoing_one_row_check check (only_row),
+    constraint outgoing_whole_check check ((from_snapshot is null) = (cluster is null))
+);
+insert into kiln.outgoing default values;
+comment on table kiln.outgoing is 'How far the log was read for deliveries (see docs/outgoing.md); one row.';
+comment on column kiln.outgoing.only_row is 'Keeps the table at one row.';
+comment on column kiln.outgoing.cluster is 'The cluster whose snapshots these are; null: nobody wants anything, and nothing is read.';
+comment on column kiln.outgoing.from_snapshot is 'Deliveries of all events that this snapshot saw were made.';
+comment on column kiln.outgoing.until_snapshot is 'In the middle of a batch: how far it goes.';
+comment on column kiln.outgoing.after_id is 'In the middle of a batch: its events up to this one are done.';
+comment on column kiln.outgoing.is_mailing is 'A runner with KILN_SMTP_URL was seen: mail is made from then on. Set it to false when mail is to end.';
+
+create table kiln.mail_template (
+    type    kiln.event_type primary key,
+    subject text not null,
+    text    text not null,
+    html    text not null
+);
+comment on table kiln.mail_template is 'The words of mail, one row for each event that is told by mail: {{label}} {{prompt}} {{reason}} {{link}} stand for what the event says.';
+comment on column kiln.mail_template.type is 'For which event.';
+comment on column kiln.mail_template.subject is 'The subject.';
+comment on column kiln.mail_template.text is 'The body as text.';
+comment on column kiln.mail_template.html is 'The body as HTML; what is put in is escaped.';
+insert into kiln.mail_template values
+    ('job.completed', 'Your {{label}} is ready', E'Your {{label}} is ready.\n\n{{prompt}}\n\n{{link}}\n',
+     '<p>Your {{label}} is ready.</p><p>{{prompt}}</p><p><a href="{{link}}">See it</a></p>'),
+    ('job.failed', 'Your {{label}} failed', E'Your {{label}} could not be made: {{reason}}\n\n{{prompt}}\n\n{{link}}\n',
+     '<p>Your {{label}} could not be made: {{reason}}</p><p>{{prompt}}</p><p><a href="{{link}}">See it</a></p>'),
+    ('notification', '{{label}}', E'{{prompt}}\n\n{{link}}\n', '<p>{{prompt}}</p><p><a href="{{link}}">Open</a></p>');

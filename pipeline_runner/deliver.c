@@ -1,0 +1,241 @@
+/*
+ * deliver: take_deliveries → requests → delivery_answers.
+ */
+#include "deliver.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dispatch.h"
+#include "failpoint.h"
+#include "jbuf.h"
+#include "transfer.h"
+
+#define AT_ONCE       32
+#define FIRST_MS      1000
+#define AGAIN_MS      5000
+#define GATHER_MS     50
+#define CONNECT_MS    5000
+#define TIMEOUT_MS    20000
+#define REPLY_MAX     ((size_t)16384)
+#define REPLY_KEPT    ((size_t)1024)
+
+struct delivery {
+    struct deliver  *deliver;
+    struct delivery *next, *before;
+    struct transfer *transfer;
+    char             id[24];
+    json_int_t       attempt;
+};
+
+struct deliver {
+    struct runner    *runner;
+    struct delivery  *first;
+    size_t            in_flight;
+    bool              is_asking;
+    struct loop_timer ask, tell;
+    json_t           *answers;
+};
+
+/* ---- telling ---- */
+
+static void told(void *ctx, PGresult *result, const struct err *err)
+{
+    (void)ctx;
+    FAILPOINT("runner.deliver.told");
+    PQclear(result);
+    if (err && !runner_is_passing(err))
+        log_warn("outcomes of deliveries were refused", "sqlstate", err->sqlstate, "error",
+                 err->message, NULL);
+}
+
+static void tell(void *ctx)
+{
+    struct deliver *deliver   = ctx;
+    char           *text      = json_dumps(deliver->answers, JSON_COMPACT);
+    const char     *params[1] = { text };
+
+    FAILPOINT("runner.deliver.telling");
+    /* What is lost here is sent again, under the same id, when its time comes. */
+    if (text)
+        (void)!db_send(deliver->runner->work, ST_DELIVERY_ANSWERS, params, told, deliver, NULL);
+    free(text);
+    json_array_clear(deliver->answers);
+}
+
+static void delivery_free(struct delivery *delivery)
+{
+    struct deliver *deliver = delivery->deliver;
+
+    if (delivery->before)
+        delivery->before->next = delivery->next;
+    else
+        deliver->first = delivery->next;
+    if (delivery->next)
+        delivery->next->before = delivery->before;
+    deliver->in_flight--;
+    free(delivery);
+}
+
+/* The beginning of a reply, if it is text: bytes that are no UTF-8 or that PostgreSQL's text cannot
+ * hold become question marks, and a letter is not cut in half. */
+static json_t *reply_text(const struct transfer_end *end)
+{
+    char   text[REPLY_KEPT + 1];
+    size_t bytes = end->body_bytes < REPLY_KEPT ? end->body_bytes : REPLY_KEPT;
+
+    for (size_t i = 0; i < bytes; i++) {
+        unsigned char c = (unsigned char)end->body[i];
+
+        text[i] = (char)(c >= 0x80 || c == '\n' || c == '\t' || (c >= ' ' && c != 0x7f) ? c : '?');
+    }
+    text[bytes] = '\0';
+    for (size_t cut = 0; cut < 4 && bytes > cut; cut++) {
+        json_t *json = json_stringn(text, bytes - cut);
+
+        if (json)
+            return json;
+    }
+    for (size_t i = 0; i < bytes; i++)
+        if ((unsigned char)text[i] >= 0x80)
+            text[i] = '?';
+    return json_stringn(text, bytes);
+}
+
+static void answered(void *ctx, const struct transfer_end *end)
+{
+    struct delivery *delivery = ctx;
+    struct deliver  *deliver  = delivery->deliver;
+
+    FAILPOINT("runner.deliver.answered");
+    if (json_array_size(deliver->answers) == 0)
+        loop_timer_set(deliver->runner->loop, &deliver->tell, GATHER_MS);
+    json_array_append_new(
+        deliver->answers,
+        json_pack("{s:s, s:I, s:i, s:I, s:s?, s:o}", "delivery_id", delivery->id, "attempt",
+                  delivery->attempt, "status", end->status, "elapsed_ms",
+                  (json_int_t)end->elapsed_ms, "error", end->message, "reply", reply_text(end)));
+    delivery_free(delivery);
+}
+
+/* ---- sending ---- */
+
+static struct delivery *delivery_new(struct deliver *deliver, const json_t *row)
+{
+    struct delivery *delivery = calloc(1, sizeof *delivery);
+    const char      *id       = json_string_value(json_object_get(row, "delivery_id"));
+
+    if (!delivery)
+        abort();
+    delivery->deliver = deliver;
+    delivery->attempt = json_integer_value(json_object_get(row, "attempt"));
+    delivery->next    = deliver->first;
+    if (delivery->next)
+        delivery->next->before = delivery;
+    deliver->first = delivery;
+    deliver->in_flight++;
+    snprintf(delivery->id, sizeof delivery->id, "%s", id ? id : "0");
+    return delivery;
+}
+
+static void start(struct deliver *deliver, const json_t *row)
+{
+    const char             *url  = json_string_value(json_object_get(row, "url"));
+    const char             *body = json_string_value(json_object_get(row, "body"));
+    struct transfer_options opt  = {
+         .method     = "POST",
+         .url        = url,
+         .hosts      = json_object_get(row, "hosts"),
+         .headers    = json_object_get(row, "headers"),
+         .is_once    = true,
+         .connect_ms = CONNECT_MS,
+         .timeout_ms = TIMEOUT_MS,
+         .max_bytes  = REPLY_MAX,
+         .fd         = -1,
+         .on_end     = answered,
+    };
+
+    if (!url || !body)
+        return;
+    opt.body = strdup(body);
+    if (!opt.body)
+        abort();
+    opt.body_bytes = strlen(body);
+    opt.ctx        = delivery_new(deliver, row);
+    FAILPOINT("runner.deliver.sending");
+    ((struct delivery *)opt.ctx)->transfer = transfer_start(deliver->runner->transfers, &opt);
+}
+
+/* ---- asking the database ---- */
+
+static void taken(void *ctx, PGresult *result, const struct err *err)
+{
+    struct deliver *deliver = ctx;
+    json_t *answer = result && PQntuples(result) == 1 ? json_loads(PQgetvalue(result, 0, 0), 0, NULL)
+                                                      : NULL;
+    const json_t *wait = json_object_get(answer, "wait_ms"), *row;
+    size_t        i;
+
+    FAILPOINT("runner.deliver.taken");
+    deliver->is_asking = false;
+    json_array_foreach(json_object_get(answer, "deliveries"), i, row) start(deliver, row);
+    loop_timer_set(deliver->runner->loop, &deliver->ask,
+                   json_is_integer(wait) ? (uint64_t)json_integer_value(wait) : AGAIN_MS);
+    json_decref(answer);
+    PQclear(result);
+    if (err && !runner_is_passing(err) && !err_is(err, "KN011"))
+        log_warn("deliveries could not be taken", "sqlstate", err->sqlstate, "error", err->message,
+                 NULL);
+}
+
+static void ask(void *ctx)
+{
+    struct deliver        *deliver  = ctx;
+    const struct dispatch *dispatch = deliver->runner->dispatch;
+    char                   id[24], limit[24];
+    const char            *params[] = { id, limit, NULL };
+
+    loop_timer_set(deliver->runner->loop, &deliver->ask, AGAIN_MS);
+    if (deliver->is_asking || deliver->in_flight >= AT_ONCE || dispatch->runner_id == 0
+        || dispatch->leaving != STAYING) {
+        loop_timer_set(deliver->runner->loop, &deliver->ask, FIRST_MS);
+        return;
+    }
+    snprintf(id, sizeof id, "%" PRId64, dispatch->runner_id);
+    snprintf(limit, sizeof limit, "%zu", AT_ONCE - deliver->in_flight);
+    FAILPOINT("runner.deliver.taking");
+    deliver->is_asking =
+        db_send(deliver->runner->work, ST_TAKE_DELIVERIES, params, taken, deliver, NULL);
+}
+
+struct deliver *deliver_open(struct runner *runner)
+{
+    struct deliver *deliver = calloc(1, sizeof *deliver);
+
+    if (!deliver)
+        abort();
+    deliver->runner  = runner;
+    deliver->answers = json_array();
+    deliver->ask     = (struct loop_timer) { .on_time = ask, .ctx = deliver };
+    deliver->tell    = (struct loop_timer) { .on_time = tell, .ctx = deliver };
+    loop_timer_set(runner->loop, &deliver->ask, FIRST_MS);
+    return deliver;
+}
+
+void deliver_close(struct deliver *deliver)
+{
+    if (!deliver)
+        return;
+    for (struct delivery *delivery = deliver->first, *next; delivery; delivery = next) {
+        next = delivery->next;
+        transfer_stop(delivery->transfer);
+        delivery_free(delivery);
+    }
+    loop_timer_stop(deliver->runner->loop, &deliver->ask);
+    loop_timer_stop(deliver->runner->loop, &deliver->tell);
+    json_decref(deliver->answers);
+    free(deliver);
+}

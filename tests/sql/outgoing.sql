@@ -1,0 +1,127 @@
+-- Deliveries: one for each event and everyone who wants it, signed in the database, tried again, given up, asked for again; by whom.
+begin;
+\ir ../fixtures/fixture.sql
+select no_plan();
+select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
+select fixture.account('ann') as ann, fixture.account('bob') as bob \gset
+create function pg_temp.endpoint(p_sub text, p_types text default '["job.completed", "notification"]', p_url text default 'https://example.com/hook') returns jsonb language sql as
+$$ select fixture.call(p_sub, 'create_webhook_endpoint', p_body => format('{"url": "%s", "types": %s}', p_url, p_types)) $$;
+create function pg_temp.take(p_limit int default 32, p_from text default null) returns jsonb language sql as $$ select kiln_runner.take_deliveries(1, p_limit, p_from)::jsonb $$;
+-- Events of a transaction that is over, as far as snapshots go.
+create function pg_temp.event(p_account bigint, p_type text default 'notification', p_data text default '{"hello": "world"}') returns void language sql as
+$$ insert into kiln.event (xid, account_id, type, data) values ('10', p_account, p_type::kiln.event_type, p_data::jsonb) $$;
+create function pg_temp.rewind() returns void language sql as $$ update kiln.outgoing set from_snapshot = '5:5:', until_snapshot = null, after_id = 0; update kiln.log_start set xid = 0 $$;
+create function pg_temp.answer(p_delivery jsonb, p_status int, p_error text default null) returns void language sql as
+$$ select kiln_runner.delivery_answers(json_build_array(json_build_object('delivery_id', p_delivery ->> 'delivery_id', 'attempt', (p_delivery ->> 'attempt')::int, 'status', p_status,
+                                                                          'elapsed_ms', 5, 'error', p_error, 'reply', 'said'))) $$;
+
+-- Off until somebody wants something --------------------------------------------------------------------------------------
+
+select is(pg_temp.take(), '{"wait_ms": 5000, "deliveries": []}', 'with no endpoint nothing is read');
+select is((select from_snapshot from kiln.outgoing), null, 'nor a position kept');
+
+-- Endpoints ---------------------------------------------------------------------------------------------------------------
+
+select pg_temp.endpoint('ann') as made \gset
+select matches(:'made'::jsonb ->> 'secret', '^whsec_[A-Za-z0-9+/]{43}=$', 'the secret is shown');
+select is(fixture.call('ann', 'list_webhook_endpoints') #> '{items,0}', :'made'::jsonb - 'secret', 'once');
+select is(jsonb_array_length(fixture.call('bob', 'list_webhook_endpoints') -> 'items'), 0, 'to nobody else');
+select is(jsonb_array_length(fixture.call('admin', 'list_webhook_endpoints') -> 'items'), 0, 'to no admin either');
+select is(fixture.bad_fields(format('select fixture.call(''ann'', ''create_webhook_endpoint'', p_body => %L)', b)), w, 'refused: ' || b) from (values
+    ('{}', '/types /url'), ('{"url": "ftp://x/", "types": ["job.completed"]}', '/url'), ('{"url": "https://a:b@x/", "types": ["job.completed"]}', '/url'),
+    ('{"url": "https://x/#f", "types": ["job.completed"]}', '/url'), ('{"url": "https://x/\r\nA: b", "types": ["job.completed"]}', '/url'), ('{"url": "https://x/", "types": []}', '/types'),
+    ('{"url": "https://x/", "types": ["session.ended"]}', '/types'), ('{"url": "https://x/", "types": [null]}', '/types'), ('{"url": 1, "types": "job.completed"}', '/types /url')) v (b, w);
+select is(fixture.refusal(format('select fixture.call(%L, %L, jsonb_build_object(''id'', %L))', s, f, :'made'::jsonb ->> 'id')) ->> 'code', 'KN002', s || ' has no ' || f || ' of ann''s')
+  from unnest('{bob,admin}'::text[]) s, unnest('{delete_webhook_endpoint,rotate_webhook_secret,enable_webhook_endpoint,list_deliveries}'::text[]) f;
+
+-- From the log ------------------------------------------------------------------------------------------------------------
+
+select pg_temp.rewind() \g /dev/null
+select pg_temp.event(:ann), pg_temp.event(:bob), pg_temp.event(:ann, 'media.ready') \g /dev/null
+select pg_temp.take() as took \gset
+select is(jsonb_array_length(:'took'::jsonb -> 'deliveries'), 1, 'an event becomes a delivery for the endpoint that wants it');
+select :'took'::jsonb #> '{deliveries,0}' as one \gset
+select is(:'one'::jsonb -> 'hosts', '["example.com"]', 'it may go to that host only');
+select is(:'one'::jsonb #>> '{headers,webhook-signature}',
+          'v1,' || encode(kiln.hmac(convert_to((:'one'::jsonb #>> '{headers,webhook-id}') || '.' || (:'one'::jsonb #>> '{headers,webhook-timestamp}') || '.' || (:'one'::jsonb ->> 'body'), 'UTF8'),
+                                    decode(substr(:'made'::jsonb ->> 'secret', 7), 'base64'), 'sha256'), 'base64'), 'signed over id, time and body by the secret that was shown');
+select is(:'one'::jsonb ->> 'body' like '%"hello": "world"%', true, 'with the event as the stream tells it');
+select pg_temp.rewind() \g /dev/null
+select is(jsonb_array_length(pg_temp.take() -> 'deliveries'), 0, 'read once more from the start, nothing is made twice');
+select is((select count(*)::int from kiln.delivery), 1, 'really');
+select is((select story like 'A runner is at it%' from kiln.deliveries), true, 'the view says how it stands');
+
+-- What comes of it ----------------------------------------------------------------------------------------------------------
+
+select pg_temp.answer(:'one', 500) \g /dev/null
+select is((select concat_ws(' ', state, tries, why) from kiln.delivery), 'due 1 It answered 500.', 'a refusal is tried again');
+select ok((select due_at - kiln.now() between '8 seconds' and '12 seconds' from kiln.delivery), 'after ten seconds or so');
+select is(jsonb_array_length(pg_temp.take() -> 'deliveries'), 0, 'not before');
+select fixture.set_now('2030-01-01 12:00:15Z') \g /dev/null
+select pg_temp.take() #> '{deliveries,0}' as two \gset
+select is(:'two'::jsonb #> '{headers,webhook-id}', :'one'::jsonb #> '{headers,webhook-id}', 'under the same id');
+select isnt(:'two'::jsonb #> '{headers,webhook-signature}', :'one'::jsonb #> '{headers,webhook-signature}', 'and signed anew, for the time is another');
+select pg_temp.answer(:'two', 302) \g /dev/null
+select is((select why from kiln.delivery), 'It answered 302: redirects are not followed.', 'a redirect is a failure');
+select ok((select due_at - kiln.now() between '24 seconds' and '36 seconds' from kiln.delivery), 'each wait is thrice the last');
+select fixture.set_now('2030-01-01 12:01:00Z') \g /dev/null
+select pg_temp.take() #> '{deliveries,0}' as three \gset
+select fixture.set_now('2030-01-01 12:03:00Z') \g /dev/null
+select is(pg_temp.take() #>> '{deliveries,0,attempt}', '4', 'one whose runner never answered is taken by another');
+select pg_temp.answer(:'three', 200) \g /dev/null
+select is((select state::text from kiln.delivery), 'sent', 'an answer that comes late counts all the same');
+select is((select failures from kiln.webhook_endpoint), 0, 'and the endpoint is well again');
+select is(jsonb_array_length(fixture.call('ann', 'list_deliveries', jsonb_build_object('id', :'made'::jsonb ->> 'id')) #> '{items,0,attempts}'), 4, 'its owner sees each attempt');
+select is(fixture.call('ann', 'list_deliveries', jsonb_build_object('id', :'made'::jsonb ->> 'id')) #>> '{items,0,attempts,3,reply}', 'said', 'with what was answered');
+
+-- Once more -----------------------------------------------------------------------------------------------------------------
+
+select :'one'::jsonb ->> 'delivery_id' as id \gset
+select fixture.set_now('2030-01-01 12:10:00Z') \g /dev/null
+select is(fixture.refusal(format('select fixture.call(''bob'', ''resend_delivery'', jsonb_build_object(''id'', %L))', :'id')) ->> 'code', 'KN002', 'another cannot have it sent again');
+select is(fixture.call('ann', 'resend_delivery', jsonb_build_object('id', :'id')) ->> 'state', 'due', 'its owner can');
+select pg_temp.take() #> '{deliveries,0}' as again \gset
+select is(:'again'::jsonb #> '{headers,webhook-id}', :'one'::jsonb #> '{headers,webhook-id}', 'under the same id');
+select pg_temp.answer(:'again', 0, 'example.com: no connection in time') \g /dev/null
+select is((select why from kiln.delivery), 'example.com: no connection in time', 'what the runner could not do is said');
+
+-- Two secrets ------------------------------------------------------------------------------------------------------------------
+
+select fixture.call('ann', 'rotate_webhook_secret', jsonb_build_object('id', :'made'::jsonb ->> 'id')) ->> 'secret' as new \gset
+select isnt(:'new', :'made'::jsonb ->> 'secret', 'a new secret is another');
+select fixture.set_now('2030-01-01 12:11:00Z') \g /dev/null
+select is(cardinality(string_to_array(pg_temp.take() #>> '{deliveries,0,headers,webhook-signature}', ' ')), 2, 'for a day both sign');
+select fixture.set_now('2030-01-02 12:11:00Z') \g /dev/null
+select is(cardinality(string_to_array(pg_temp.take() #>> '{deliveries,0,headers,webhook-signature}', ' ')), 1, 'then the new one alone');
+
+-- Nobody delays another --------------------------------------------------------------------------------------------------------
+
+select pg_temp.endpoint('bob', p_url => 'https://other.example/') as bobs \gset
+update kiln.webhook_endpoint set created_at = '2030-01-01' where account_id = :bob;
+insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body) select :ann, (:'made'::jsonb ->> 'id')::bigint, -i, 'notification', '{}' from generate_series(1, 100) i;
+insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, due_at) values (:bob, (:'bobs'::jsonb ->> 'id')::bigint, -1, 'notification', '{}', kiln.now());
+select is((select count(*)::int from jsonb_array_elements(pg_temp.take() -> 'deliveries') d where d #>> '{hosts,0}' = 'other.example'), 1, 'behind a hundred of a failing endpoint, another''s goes at once');
+select is((select count(*)::int from kiln.delivery where account_id = :ann and taken_until > kiln.now()), 1, 'and of the failing one a single one is under way');
+
+-- Enough -----------------------------------------------------------------------------------------------------------------------
+
+update kiln.webhook_endpoint set failures = 19, failing_since = '2030-01-01 12:00:00Z' where account_id = :ann;
+select count(*) as told from kiln.notification where account_id = :ann \gset
+select pg_temp.answer((select jsonb_build_object('delivery_id', delivery_id::text, 'attempt', attempts) from kiln.delivery where account_id = :ann and taken_until > kiln.now()), 503) \g /dev/null
+select matches((select disabled_why from kiln.webhook_endpoint where account_id = :ann), '^20 attempts in a row failed, for more than a day; the last: It answered 503.', 'after 20 failures and a day it is disabled');
+select is((select count(*)::int from kiln.notification where account_id = :ann) - :told, 1, 'its account is told');
+select is((select count(*)::int from kiln.delivery where account_id = :ann and state = 'due'), 0, 'and what was due is given up');
+select is(fixture.refusal(format('select fixture.call(''ann'', ''resend_delivery'', jsonb_build_object(''id'', %L))', :'id')) ->> 'code', 'KN001', 'nothing is sent again there');
+select is(fixture.call('ann', 'enable_webhook_endpoint', jsonb_build_object('id', :'made'::jsonb ->> 'id')) -> 'is_enabled', 'true', 'until its owner enables it');
+select fixture.call('ann', 'resend_delivery', jsonb_build_object('id', :'id')) \g /dev/null
+select pg_temp.answer(d, 410) from jsonb_array_elements(pg_temp.take() -> 'deliveries') d \g /dev/null
+select matches((select disabled_why from kiln.webhook_endpoint where account_id = :ann), '410', 'who answers 410 is disabled at once');
+
+-- Rights -------------------------------------------------------------------------------------------------------------------------
+
+select is(has_table_privilege(r, 'kiln.endpoint_secret', 'select'), false, r || ' cannot read a secret') from unnest('{kiln_server,kiln_worker,kiln_definer,kiln_reader,kiln_admin}'::text[]) r;
+select is(has_function_privilege(r, 'kiln.sign_delivery(bigint, text, bigint, text)', 'execute'), false, r || ' cannot sign what it likes') from unnest('{kiln_server,kiln_worker,kiln_definer,kiln_reader}'::text[]) r;
+select is(fixture.call('ann', 'delete_webhook_endpoint', jsonb_build_object('id', :'made'::jsonb ->> 'id')), null, 'an endpoint is deleted');
+select is((select count(*)::int from kiln.delivery where account_id = :ann), 0, 'with its deliveries');
+select finish();
+rollback;
