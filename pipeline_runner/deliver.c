@@ -14,14 +14,14 @@
 #include "jbuf.h"
 #include "transfer.h"
 
-#define AT_ONCE       32
-#define FIRST_MS      1000
-#define AGAIN_MS      5000
-#define GATHER_MS     50
-#define CONNECT_MS    5000
-#define TIMEOUT_MS    20000
-#define REPLY_MAX     ((size_t)16384)
-#define REPLY_KEPT    ((size_t)1024)
+#define AT_ONCE    32
+#define FIRST_MS   1000
+#define AGAIN_MS   5000
+#define GATHER_MS  50
+#define CONNECT_MS 5000
+#define TIMEOUT_MS 20000
+#define REPLY_MAX  ((size_t)16384)
+#define REPLY_KEPT ((size_t)1024)
 
 struct delivery {
     struct deliver  *deliver;
@@ -113,11 +113,11 @@ static void answered(void *ctx, const struct transfer_end *end)
     FAILPOINT("runner.deliver.answered");
     if (json_array_size(deliver->answers) == 0)
         loop_timer_set(deliver->runner->loop, &deliver->tell, GATHER_MS);
-    json_array_append_new(
-        deliver->answers,
-        json_pack("{s:s, s:I, s:i, s:I, s:s?, s:o}", "delivery_id", delivery->id, "attempt",
-                  delivery->attempt, "status", end->status, "elapsed_ms",
-                  (json_int_t)end->elapsed_ms, "error", end->message, "reply", reply_text(end)));
+    json_array_append_new(deliver->answers,
+                          json_pack("{s:s, s:I, s:i, s:I, s:s?, s:o}", "delivery_id", delivery->id,
+                                    "attempt", delivery->attempt, "status", end->status,
+                                    "elapsed_ms", (json_int_t)end->elapsed_ms, "error",
+                                    end->message, "reply", reply_text(end)));
     delivery_free(delivery);
 }
 
@@ -174,8 +174,8 @@ static void start(struct deliver *deliver, const json_t *row)
 static void taken(void *ctx, PGresult *result, const struct err *err)
 {
     struct deliver *deliver = ctx;
-    json_t *answer = result && PQntuples(result) == 1 ? json_loads(PQgetvalue(result, 0, 0), 0, NULL)
-                                                      : NULL;
+    json_t         *answer =
+        result && PQntuples(result) == 1 ? json_loads(PQgetvalue(result, 0, 0), 0, NULL) : NULL;
     const json_t *wait = json_object_get(answer, "wait_ms"), *row;
     size_t        i;
 

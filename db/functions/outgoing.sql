@@ -42,7 +42,7 @@ begin
          order by w.event_id
         on conflict on constraint delivery_once_key do nothing
         returning 1)
-    select count(*), max(n.event_id), (select count(*) from made) from new n into v_seen, v_last;
+    select count(*), max(n.event_id) into v_seen, v_last from new n;
     if v_seen >= p_limit then
         update kiln.outgoing set until_snapshot = v_until, after_id = v_last;
     elsif v_seen > 0 or v_place.until_snapshot is not null or pg_snapshot_xmax(v_now)::text::bigint > pg_snapshot_xmax(v_place.from_snapshot)::text::bigint + 100 then
