@@ -294,7 +294,7 @@ language sql immutable
 return replace(encode(convert_to(p_text, 'UTF8'), 'base64'), E'\n', E'\r\n');
 comment on function kiln.mail_base64(text) is 'A body of mail in base64: whatever is in it, no line of it is a header, a boundary or a lone dot.';
 
--- RFC 2047: in base64, at most 75 characters each, so cut after 15 characters (60 bytes at most make 45 when they are cut by letters of 3).
+-- RFC 2047: an encoded word has at most 75 characters and no half letters. Eleven letters are 44 bytes at most, which make 60 of base64.
 create or replace function kiln.mail_subject(p_text text)
 returns text
 language sql immutable

@@ -123,5 +123,30 @@ select is(has_table_privilege(r, 'kiln.endpoint_secret', 'select'), false, r || 
 select is(has_function_privilege(r, 'kiln.sign_delivery(bigint, text, bigint, text)', 'execute'), false, r || ' cannot sign what it likes') from unnest('{kiln_server,kiln_worker,kiln_definer,kiln_reader}'::text[]) r;
 select is(fixture.call('ann', 'delete_webhook_endpoint', jsonb_build_object('id', :'made'::jsonb ->> 'id')), null, 'an endpoint is deleted');
 select is((select count(*)::int from kiln.delivery where account_id = :ann), 0, 'with its deliveries');
+
+-- Mail -------------------------------------------------------------------------------------------------------------------------
+
+select is(kiln.mail_subject(E'a\r\nBcc: eve@example.com'), '=?UTF-8?B?YSBCY2M6IGV2ZUA=?=' || E'\r\n ' || '=?UTF-8?B?ZXhhbXBsZS5jb20=?=', 'a line break in a subject begins no header');
+select is_empty($$ select line from regexp_split_to_table(kiln.mail_subject(repeat('ü😀', 300)), E'\r\n ') line where length(line) > 75 or line !~ '^=\?UTF-8\?B\?[A-Za-z0-9+/=]+\?=$' $$, 'encoded words are whole and short enough');
+select is(kiln.fill_words('{{a}} {{b}} {{c}}', '{"a": "{{b}}", "b": "<i>&\"''"}', true), '{{b}} &lt;i&gt;&amp;&quot;&#39; ', 'what is put in is escaped, and not looked at for words');
+select ok(not kiln.mail_base64(E'.\r\n--kiln-x\r\nBcc: x') ~ '(^|\n)(\.|--|Bcc)', 'a body holds no boundary, no lone dot');
+update kiln.account set email = 'ann@example.com', notify_email = true where account_id = :ann;
+update kiln.account set email = 'a>b@example.com', notify_email = true where account_id = :bob;
+select fixture.set_now('2030-01-03 12:00:00Z') \g /dev/null
+select pg_temp.rewind() \g /dev/null
+select is((select count(*)::int from jsonb_array_elements(pg_temp.take(p_from => null) -> 'deliveries') d where d ? 'to'), 0, 'no mail is made while no runner can send any');
+delete from kiln.delivery;
+select pg_temp.take(p_from => 'kiln@example.org') \g /dev/null
+select pg_temp.rewind() \g /dev/null
+select pg_temp.event(:ann, p_data => '{"notification": {"text": "Hi\r\nBcc: eve@example.com\r\n.\r\n"}}') \g /dev/null
+select d as mail from jsonb_array_elements(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries') d where d ->> 'to' = 'ann@example.com' order by (d ->> 'delivery_id')::bigint desc limit 1 \gset
+select is(:'mail'::jsonb ->> 'from', 'kiln@example.org', 'once one can, an account that wants it is told by mail');
+select ok(split_part(:'mail'::jsonb ->> 'message', E'\r\n\r\n', 1) ~ 'Message-ID: <msg_[0-9a-f]{32}@example.org>' and split_part(:'mail'::jsonb ->> 'message', E'\r\n\r\n', 1) !~ 'eve@', 'under an id of its own, with no header from what was written');
+select isnt_empty($$ select from kiln.delivery d, kiln.mail_request(d, 'kiln@example.org') m where d.account_id = fixture.account('bob') and d.webhook_endpoint_id is null and m ? 'refusal' $$, 'an address that could end the command is refused');
+select pg_temp.answer(:'mail', 450) \g /dev/null
+select is((select state::text from kiln.delivery where delivery_id = (:'mail'::jsonb ->> 'delivery_id')::bigint), 'due', '4xx of SMTP is tried again');
+update kiln.delivery_attempt set elapsed_ms = null where delivery_id = (:'mail'::jsonb ->> 'delivery_id')::bigint;
+select pg_temp.answer(:'mail', 550, 'no such user') \g /dev/null
+select is((select concat_ws(' ', state, why) from kiln.delivery where delivery_id = (:'mail'::jsonb ->> 'delivery_id')::bigint), 'failed no such user', '5xx is the end');
 select finish();
 rollback;
