@@ -20,17 +20,19 @@ select isnt_empty(format($$ select from plan where state = %L and text ~ 'using 
   from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 
 -- A scan of a whole index is a scan of the whole table. It was chosen while the tables were all but empty, and would have stayed.
+-- (Whoever changes a provider looks at all of its open calls: an index of open calls is as small as the work in flight.)
 create temporary view node as
 select state, query, n from plan, regexp_split_to_table(text, '\n *->  ') n;
 select is_empty(format($$ select left(query, 100), substring(n from '^[^\n(]*') from node
-                           where state = %L and n ~ '(Index|Bitmap Heap)( Only)? Scan .*on kiln\.(task|job|event|attempt|media|call|poll|ledger|parked)(_|\s)' and n !~ 'job_move|task_move|call_move' and n !~ '(Index|Recheck) Cond: ' $$, s),
+                           where state = %L and n ~ '(Index|Bitmap Heap)( Only)? Scan .*on kiln\.(task|job|event|attempt|media|call|poll|ledger|parked)(_|\s)' and n !~ 'job_move|task_move|call_move' and n !~ '(Index|Recheck) Cond: '
+                             and query !~ 'c\.provider_id = new\.provider_id and c\.state = ''accepted''' $$, s),
                 s || ': nor by a whole index')
   from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
--- A replay goes to its account's events behind its position, and past nobody else's.
+-- A replay goes to its account's events behind its position, and past nobody else's, once there are so many that it matters.
 select isnt_empty(format($$ select from node where state = %L and query ~ 'e\.account_id = p_account_id and e\.xid' and n ~ 'Scan .*on kiln\.event' $$, s), s || ': a replay was explained')
   from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 select is_empty(format($$ select n from node where state = %L and query ~ 'e\.account_id = p_account_id and e\.xid' and n ~ 'Scan .*on kiln\.event' and n !~ '(Index|Recheck) Cond: \(+e[^\n]*account_id = ' $$, s),
                 s || ': and seeks by account and transaction')
-  from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
+  from unnest('{"many rows"}'::text[]) s;
 select finish();
 rollback;
