@@ -214,8 +214,8 @@ static void read_list(const char *file)
             continue;
         line[strcspn(line, "\n")] = '\0';
         *tab                      = '\0';
-        paths[ngroups]    = strdup(line);
-        tokens[ngroups++] = strdup(tab + 1);
+        paths[ngroups]            = strdup(line);
+        tokens[ngroups++]         = strdup(tab + 1);
     }
     free(line);
     fclose(in);
