@@ -185,7 +185,7 @@ export class World {
         const open = Number(await this.kiln.value(`select count(*) from kiln.task where state in ('ready', 'waiting')`));
         if (open < 8) await this.kiln.psql(`select kiln.enqueue(p, '{}', ${this.account}) from unnest('{short,short,three,fickle}'::text[]) p`);
         if (this.paid && this.random() < 0.5 && Number(await this.kiln.value(`select count(*) from kiln.call where state in ('open', 'accepted')`)) < 4) await this.paid.wish(this.random.shuffle(this.paid.names).slice(0, 2));
-        if (this.random() < 0.2) await this.kiln.psql(`do $$ begin perform kiln.cancel_job(job_id) from kiln.job where state in ('queued', 'running') and input ->> 'prompt' is null order by job_id desc limit 1; exception when others then null; end $$`);
+        if (this.random() < 0.2) await this.kiln.psql(`do $$ begin perform kiln.cancel_job(job_id) from kiln.job where state in ('queued', 'running') and kind <> 'upload' and input ->> 'prompt' is null order by job_id desc limit 1; exception when others then null; end $$`);
     }
     /** One wish under one key, asked for until there is an answer: it may be made once. */
     async wish() {
