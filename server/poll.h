@@ -4,7 +4,7 @@
  * {"events": [{"position", "type", …}], "position"}: what came behind `after`, at most 100, or, when
  * nothing has, what comes first within `timeout` seconds (0 to 50; 25), or nothing. The next call's
  * `after` is `position`. Without `after`: where the log ends now. A position that is not known any
- * more: one event, `reset`. What is only whispered (typing, presence) is not told here.
+ * more: one event, `reset`. What is only whispered (typing) is not told here.
  *
  * Bound: each counts as one of KILN_MAX_STREAMS while it waits.
  */

@@ -44,6 +44,8 @@ static const struct frame *frame_of(struct stream *stream, struct bus_event *eve
     struct watch *watch = (struct watch *)stream;
     char         *data;
 
+    if (!event->place) /* whispered */
+        return NULL;
     if ((watch->account && watch->account != event->account) || !is_among(watch->kinds, event->type)
         || !is_among(watch->states, event->state))
         return NULL;

@@ -1,4 +1,4 @@
--- Typing and presence: told to streams, kept nowhere.
+-- Typing: told to streams, kept nowhere.
 create or replace function kiln.tell_typing(p_actor bigint, p_conversation_id bigint)
 returns void
 language plpgsql security definer
