@@ -208,7 +208,8 @@ test('too many changes of one account are refused, exactly, over two servers; re
         assert.equal(answers.filter(a => a.status === 201).length, 30);
         const refused = answers.filter(a => a.status === 429);
         assert.equal(refused.length, 30);
-        for (const a of refused) assert.ok(Number(a.headers['retry-after']) >= 1 && Number(a.headers['retry-after']) <= 60, a.headers['retry-after']);
+        // A minute, and what the clock of the first of them was ahead of the refused one's.
+        for (const a of refused) assert.ok(Number(a.headers['retry-after']) >= 1 && Number(a.headers['retry-after']) <= 61, a.headers['retry-after']);
         assert.equal((await ann.call('GET', '/me')).status, 200);
         assert.equal((await kiln.user('another').call('POST', '/stream-tickets', {})).status, 201);
     } finally {
