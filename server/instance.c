@@ -4,6 +4,7 @@
  *   link up ─► register ─► beat, beat, … ─► leave
  *                 └► prove ─bell or 300 ms─► prove … ─► proved | broken | alone
  *   bell with our role ─► answer, until there is nothing to answer
+ *   streams opened, closed ─1 s─► audience, until all is told and nobody's presence is due
  *
  * The bell of channel kiln_instance names whom it is for: a role, or an instance by its number.
  */
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audience.h"
 #include "db.h"
 #include "failpoint.h"
 #include "log.h"
@@ -21,10 +23,11 @@
 #include "poll.h"
 #include "server.h"
 
-#define BEAT_MS  2000 /* kiln.config.lease, after which we are dead, is 5 s */
-#define PROVE_MS 300  /* where no bell comes */
+#define BEAT_MS     2000 /* kiln.config.lease, after which we are dead, is 5 s */
+#define PROVE_MS    300  /* where no bell comes */
+#define AUDIENCE_MS 1000
 
-enum asked { REGISTER, BEAT, PROVE, ANSWER, LEAVE, ASKED };
+enum asked { REGISTER, BEAT, PROVE, ANSWER, AUDIENCE, LEAVE, ASKED };
 
 static const struct db_statement statements[ASKED] = {
     [REGISTER] = { "register_instance",
@@ -43,6 +46,10 @@ static const struct db_statement statements[ASKED] = {
                    "select is_new, asker, number, round_trip_ms "
                      "from kiln_api.answer_ping($1::bigint)",
                    1 },
+    [AUDIENCE] = { "tell_audience",
+                   "select kiln_api.tell_audience($1::bigint, $2::bigint[], $3::bigint[], "
+                   "$4::boolean)",
+                   4 },
     [LEAVE]    = { "end_instance", "select kiln_api.end_instance($1::bigint)", 1 },
 };
 
@@ -62,7 +69,9 @@ struct instance {
     bool              is_proving, is_leaving;
     uint64_t          beat_due_ms;
     int64_t           database_ms;
-    struct loop_timer beat, prove;
+    struct loop_timer beat, prove, audience_timer;
+    struct audience  *audience;
+    bool              is_audience_due; /* its timer runs */
     struct question   questions[ASKED];
 };
 
@@ -145,6 +154,60 @@ static void ask_beat(struct instance *instance)
     ask(instance, BEAT, params);
 }
 
+/* Nothing of it waits in the link: what happens while one is under way is told by the next. */
+static void ask_audience(struct instance *instance)
+{
+    struct question     *question = &instance->questions[AUDIENCE];
+    struct audience_news news;
+    const char          *params[4] = { instance->id };
+
+    if (!instance->id[0] || question->is_asked || !db_is_up(instance->link)
+        || instance->server->is_draining)
+        return; /* the answer, the link or the registration comes back here */
+    news      = audience_take(instance->audience);
+    params[1] = news.came;
+    params[2] = news.went;
+    params[3] = news.is_anew ? "true" : "false";
+    ask(instance, AUDIENCE, params);
+    if (!question->is_asked)
+        audience_forget(instance->audience);
+}
+
+static void on_audience_time(void *ctx)
+{
+    struct instance *instance = ctx;
+
+    instance->is_audience_due = false;
+    if (audience_has_news(instance->audience))
+        ask_audience(instance);
+}
+
+static void ask_audience_soon(struct instance *instance)
+{
+    if (instance->is_audience_due)
+        return;
+    instance->is_audience_due = true;
+    loop_timer_set(instance->server->loop, &instance->audience_timer, AUDIENCE_MS);
+}
+
+void instance_stream_opened(struct instance *instance, int64_t account)
+{
+    audience_enter(instance->audience, account);
+    ask_audience_soon(instance);
+}
+
+void instance_stream_closed(struct instance *instance, int64_t account)
+{
+    audience_leave(instance->audience, account);
+    ask_audience_soon(instance);
+}
+
+static void tell_all_anew(struct instance *instance)
+{
+    audience_forget(instance->audience);
+    ask_audience(instance);
+}
+
 static void on_beat_time(void *ctx)
 {
     struct instance *instance = ctx;
@@ -177,17 +240,35 @@ static void on_registered(struct instance *instance, const PGresult *result)
     log_info("registered", "instance_id", instance->id, "role", role_name(instance->server), NULL);
     instance->is_proving = true;
     ask_by_id(instance, PROVE);
+    tell_all_anew(instance);
 }
 
 static void on_beaten(struct instance *instance, const PGresult *result)
 {
     struct question *question = &instance->questions[BEAT];
 
+    const char *state = PQgetvalue(result, 0, 0);
+
     instance->database_ms = (int64_t)(base_now_ms() - question->asked_ms);
-    if (PQgetvalue(result, 0, 0)[0] == 't')
-        return;
-    instance->id[0] = '\0'; /* a crash of the database forgot us */
-    ask_register(instance);
+    if (strcmp(state, "unknown") == 0) {
+        instance->id[0] = '\0'; /* a crash of the database forgot us */
+        ask_register(instance);
+    } else if (strcmp(state, "risen") == 0) {
+        tell_all_anew(instance);
+    } else if (strcmp(state, "due") == 0) {
+        ask_audience(instance);
+    }
+}
+
+/* NULL: we are not known to live; the next beat is told so, and all is told anew. */
+static void on_audience(struct instance *instance, const PGresult *result)
+{
+    const char *is_more = value(result, 0, 0);
+
+    if (!is_more)
+        audience_forget(instance->audience);
+    else if (is_more[0] == 't' || audience_has_news(instance->audience))
+        ask_audience(instance);
 }
 
 static void log_proof(struct instance *instance, const char *state, const PGresult *result)
@@ -244,8 +325,28 @@ static void on_result(struct instance *instance, enum asked what, const PGresult
     case BEAT: on_beaten(instance, result); break;
     case PROVE: on_step(instance, result); break;
     case ANSWER: on_answered(instance, result); break;
+    case AUDIENCE: on_audience(instance, result); break;
     default: break;
     }
+}
+
+static void on_failure(struct instance *instance, enum asked what)
+{
+    if (what == PROVE)
+        loop_timer_set(instance->server->loop, &instance->prove, PROVE_MS);
+    if (what != AUDIENCE)
+        return;
+    audience_forget(instance->audience);
+    ask_audience_soon(instance);
+}
+
+/* A beat that took longer than the time to the next is followed by that one. */
+static void ask_again(struct instance *instance, enum asked what)
+{
+    if (what == BEAT)
+        ask_beat(instance);
+    else if (what != REGISTER)
+        ask_by_id(instance, what);
 }
 
 static void on_reply(void *ctx, PGresult *result, const struct err *err)
@@ -263,10 +364,10 @@ static void on_reply(void *ctx, PGresult *result, const struct err *err)
     else if (!err_is(err, "08") && !err_is(err, "57P"))
         log_warn("an instance's call failed", "call", statements[question->what].name, "sqlstate",
                  err->sqlstate, "error", err->message, NULL);
-    if (err && question->what == PROVE)
-        loop_timer_set(instance->server->loop, &instance->prove, PROVE_MS);
-    if (is_again && !err)
-        ask_by_id(instance, question->what);
+    if (err)
+        on_failure(instance, question->what);
+    else if (is_again)
+        ask_again(instance, question->what);
     PQclear(result);
 }
 
@@ -281,6 +382,7 @@ static void on_up(void *ctx, struct db *db)
     on_beat_time(instance);
     if (instance->is_proving)
         ask_by_id(instance, PROVE);
+    tell_all_anew(instance); /* a crash may have forgotten what was told last */
 }
 
 static void on_bell(void *ctx, struct db *db, const char *payload)
@@ -332,14 +434,17 @@ struct instance *instance_open(struct server *server, int port, struct err *err)
 
     if (!instance)
         abort();
-    instance->server = server;
-    instance->port   = port;
-    instance->beat   = (struct loop_timer) { .on_time = on_beat_time, .ctx = instance };
-    instance->prove  = (struct loop_timer) { .on_time = on_prove_time, .ctx = instance };
+    instance->server         = server;
+    instance->port           = port;
+    instance->beat           = (struct loop_timer) { .on_time = on_beat_time, .ctx = instance };
+    instance->prove          = (struct loop_timer) { .on_time = on_prove_time, .ctx = instance };
+    instance->audience_timer = (struct loop_timer) { .on_time = on_audience_time, .ctx = instance };
+    instance->audience       = audience_open();
     for (enum asked what = 0; what < ASKED; what++)
         instance->questions[what] = (struct question) { .instance = instance, .what = what };
     instance->link = db_open(server->loop, &opt, err);
     if (!instance->link) {
+        audience_close(instance->audience);
         free(instance);
         return NULL;
     }
@@ -353,6 +458,8 @@ void instance_close(struct instance *instance)
     db_close(instance->link);
     loop_timer_stop(instance->server->loop, &instance->beat);
     loop_timer_stop(instance->server->loop, &instance->prove);
+    loop_timer_stop(instance->server->loop, &instance->audience_timer);
+    audience_close(instance->audience);
     free(instance);
 }
 

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "failpoint.h"
+#include "instance.h"
 #include "stream.h"
 #include "uri.h"
 
@@ -68,6 +69,7 @@ static void leave(struct poll *poll)
     if (poll->next)
         poll->next->at = poll->at;
     streams_release(server->streams);
+    instance_stream_closed(server->instance, poll->listener.account);
 }
 
 /* ---- answering ---- */
@@ -330,6 +332,7 @@ static void on_open(struct request *r, int64_t account)
     r->data       = poll;
     r->data_free  = poll_free;
     streams_hold(server->streams);
+    instance_stream_opened(server->instance, account);
     loop_timer_set(server->loop, &poll->timer, (uint64_t)seconds * 1000);
     bus_join(server->bus, &poll->listener, poll->after != NULL);
 }

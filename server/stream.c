@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "failpoint.h"
+#include "instance.h"
 #include "log.h"
 #include "metrics.h"
 #include "uri.h"
@@ -72,6 +73,8 @@ static void leave_live(struct stream *stream)
     last->slot                      = stream->slot;
     stream->slot                    = 0;
     metrics_stream_closed(streams->server->metrics, stream->kind->frame);
+    if (!stream->listener.wants_all) /* who watches the others is not with them */
+        instance_stream_closed(streams->server->instance, stream->listener.account);
 }
 
 static void stream_free(struct stream *stream)
@@ -465,6 +468,8 @@ static void enter_live(struct stream *stream)
     streams->live[streams->nlive++] = stream;
     stream->slot                    = streams->nlive;
     metrics_stream_opened(streams->server->metrics, stream->kind->frame);
+    if (!stream->listener.wants_all)
+        instance_stream_opened(streams->server->instance, stream->listener.account);
 }
 
 void stream_start(struct stream *stream)

@@ -26,7 +26,8 @@ export type KilnEvent =
     | SessionEnded
     | Ready
     | Reset
-    | Typing;
+    | Typing
+    | Presence;
 
 /**
  * A job was made, or put back into its queue.
@@ -1367,6 +1368,45 @@ export interface Person2 {
      */
     display_name: string | null;
 }
+/**
+ * Somebody with whom one shares a conversation came online or went; in no log, without a position.
+ */
+export interface Presence {
+    /**
+     * What happened.
+     */
+    type: 'presence';
+    account: Person3;
+    /**
+     * online: has a stream open, anywhere; offline: has none, for some seconds.
+     */
+    state: 'online' | 'offline';
+    /**
+     * When its last stream ended (UTC, milliseconds); null of who is online, and of who does not show it any more.
+     */
+    last_seen_at: string | null;
+    /**
+     * When it was written (UTC, milliseconds).
+     */
+    at: string;
+}
+/**
+ * Who.
+ */
+export interface Person3 {
+    /**
+     * The account.
+     */
+    id: string;
+    /**
+     * The name it is found by, or null.
+     */
+    handle: string | null;
+    /**
+     * What it is called, or null.
+     */
+    display_name: string | null;
+}
 
 /** The event of each type. */
 export interface KilnEvents {
@@ -1393,5 +1433,6 @@ export interface KilnEvents {
     'ready': Ready;
     'reset': Reset;
     'typing': Typing;
+    'presence': Presence;
 }
 export type KilnEventType = keyof KilnEvents;

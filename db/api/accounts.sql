@@ -53,7 +53,7 @@ begin
     return kiln.render_account(v_account);
 end
 $$;
-comment on function kiln_api.update_me(bigint, jsonb, jsonb, text) is 'PATCH /me: {handle?, display_name?, email?, notify_email?}; null empties a text. KN003 names the field.';
+comment on function kiln_api.update_me(bigint, jsonb, jsonb, text) is 'PATCH /me: {handle?, display_name?, email?, notify_email?, show_presence?}; null empties a text. KN003 names the field.';
 
 create or replace function kiln_api.delete_me(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

@@ -11,17 +11,18 @@ end;
 comment on function kiln_api.register_instance(text, text, int, int, text) is 'Announces a server process; returns the number that its other calls carry.';
 
 create or replace function kiln_api.beat_instance(p_instance_id bigint, p_sse int, p_websocket int, p_poll int, p_memory_kib int, p_lag_ms int, p_database_ms int)
-returns boolean
+returns text
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_before timestamptz;
+    v_before   timestamptz;
+    v_was_dead boolean;
 begin
     perform set_config('synchronous_commit', 'off', true);      -- a beat that a crash forgets is followed by the next
-    select i.beat_at into v_before from kiln.instance i where i.instance_id = p_instance_id;
+    select i.beat_at, i.ended_at is not null into v_before, v_was_dead from kiln.instance i where i.instance_id = p_instance_id;
     if not found then
-        return false;
+        return 'unknown';
     end if;
     update kiln.instance i
        set beat_at = kiln.now(), ended_at = null, ended_why = null, sse = p_sse, websocket = p_websocket, poll = p_poll,
@@ -30,20 +31,60 @@ begin
     if v_before > kiln.now() - 0.7 * (select c.lease from kiln.config c) then
         perform kiln.bury_silent_instances(p_instance_id);
     end if;
-    return true;
+    return case when v_was_dead then 'risen' when exists (select from kiln.presence p where p.due_at <= kiln.now()) then 'due' else 'alive' end;
 end
 $$;
 comment on function kiln_api.beat_instance(bigint, int, int, int, int, int, int) is
-'A sign of life, each other second, with how the process does. Silent others are marked dead on the way. False: nobody knows it; register again.';
+'A sign of life, each other second, with how the process does. Silent others are marked dead on the way. Answers alive; due: somebody''s presence is to be
+settled, call kiln_api.tell_audience(); risen: it was taken for dead, so tell all of its audience anew; unknown: register again.';
+
+create or replace function kiln_api.tell_audience(p_instance_id bigint, p_came bigint[], p_went bigint[], p_is_anew boolean)
+returns boolean
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    perform set_config('synchronous_commit', 'off', true);      -- what a crash forgets is told anew when the link is up again
+    -- Who buries an instance holds its row and then presence, so here too the row comes first.
+    perform from kiln.instance i where i.instance_id = p_instance_id and i.ended_at is null for key share;
+    if not found then
+        return null;
+    elsif not kiln.lock_presence(p_is_anew or p_came <> '{}' or p_went <> '{}') then
+        return false;                                           -- another process settles what is due
+    end if;
+    if p_is_anew then
+        perform kiln.lose_audience(p_instance_id, kiln.now());
+    end if;
+    insert into kiln.audience (instance_id, account_id)
+    select p_instance_id, a.account_id from kiln.account a where a.account_id = any (p_came)
+    on conflict do nothing;
+    insert into kiln.presence as p (account_id, due_at)
+    select a.account_id, kiln.now() from kiln.account a where a.account_id = any (p_came)
+    on conflict (account_id) do update set due_at = excluded.due_at where not p.is_online;
+    delete from kiln.audience a where a.instance_id = p_instance_id and a.account_id = any (p_went);
+    update kiln.presence p
+       set seen_at = kiln.now(), due_at = case when p.is_online then kiln.now() + (select c.presence_grace from kiln.config c) else p.due_at end
+     where p.account_id = any (p_went);
+    return kiln.settle_presence(200);
+end
+$$;
+comment on function kiln_api.tell_audience(bigint, bigint[], bigint[], boolean) is
+'Whose first stream was opened in this process and whose last was closed, since it told last; p_is_anew: it has told nothing before that counts. Then tells of
+those whose presence changed, up to 200 a call. True: there are more, call again. Null: it is not known to live; its next beat says what to do.';
 
 create or replace function kiln_api.end_instance(p_instance_id bigint)
 returns void
-language sql volatile security definer
+language plpgsql security definer
 set search_path = ''
-begin atomic
-    update kiln.instance set ended_at = kiln.now(), ended_why = 'left', sse = 0, websocket = 0, poll = 0
-     where instance_id = p_instance_id and ended_at is null;
-end;
+as $$
+begin
+    update kiln.instance i set ended_at = kiln.now(), ended_why = 'left', sse = 0, websocket = 0, poll = 0
+     where i.instance_id = p_instance_id and i.ended_at is null;
+    if found then
+        perform kiln.lose_audience(p_instance_id, kiln.now());
+    end if;
+end
+$$;
 comment on function kiln_api.end_instance(bigint) is 'A process leaves in good order.';
 
 -- One step of the proof. Ping n + 1 leaves when pong n is here, so each has the way to itself and its time is the way's.

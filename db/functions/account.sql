@@ -40,7 +40,7 @@ as $$
 begin
     return jsonb_build_object(
         'id', p_account.account_id::text, 'handle', p_account.handle, 'display_name', p_account.display_name,
-        'email', p_account.email, 'notify_email', p_account.notify_email, 'role', p_account.role, 'is_suspended', p_account.is_suspended,
+        'email', p_account.email, 'notify_email', p_account.notify_email, 'show_presence', p_account.show_presence, 'role', p_account.role, 'is_suspended', p_account.is_suspended,
         'plan', null,
         'balance', jsonb_build_object('amount', (select coalesce(sum(l.amount_micros), 0)::bigint from kiln.ledger l where l.account_id = p_account.account_id),
                                       'currency', (select c.currency from kiln.config c)),
@@ -56,17 +56,20 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_errors jsonb := kiln.unknown_fields(p_changes, '{handle,display_name,email,notify_email}');
+    v_errors jsonb := kiln.unknown_fields(p_changes, '{handle,display_name,email,notify_email,show_presence}');
     v_rule   text;
 begin
     perform kiln.guard_own(p_account_id);
     select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/' || e.key, 'message',
-               case e.key when 'notify_email' then 'must be true or false' else 'must be a string or null' end) order by e.key), '[]')
+               case when e.key in ('notify_email', 'show_presence') then 'must be true or false' else 'must be a string or null' end) order by e.key), '[]')
       into v_errors
       from jsonb_each(p_changes) e
-     where case e.key when 'notify_email' then jsonb_typeof(e.value) <> 'boolean' else jsonb_typeof(e.value) not in ('string', 'null') end
-       and e.key in ('handle', 'display_name', 'email', 'notify_email');
+     where case when e.key in ('notify_email', 'show_presence') then jsonb_typeof(e.value) <> 'boolean' else jsonb_typeof(e.value) not in ('string', 'null') end
+       and e.key in ('handle', 'display_name', 'email', 'notify_email', 'show_presence');
     perform kiln.refuse_fields(v_errors);
+    if p_changes ? 'show_presence' then
+        perform kiln.show_presence(p_account_id, (p_changes ->> 'show_presence')::boolean);
+    end if;
     update kiln.account a
        set handle       = case when p_changes ? 'handle' then p_changes ->> 'handle' else a.handle end,
            display_name = case when p_changes ? 'display_name' then p_changes ->> 'display_name' else a.display_name end,
@@ -86,7 +89,7 @@ exception
         perform kiln.refuse_fields(kiln.field_error('/handle', 'is another''s'));
 end
 $$;
-comment on function kiln.update_account(bigint, jsonb) is 'Changes handle, display_name, email (null empties them) and notify_email of an account. KN003 names the field that is wrong.';
+comment on function kiln.update_account(bigint, jsonb) is 'Changes handle, display_name, email (null empties them), notify_email and show_presence of an account. KN003 names the field that is wrong.';
 
 -- Sessions ---------------------------------------------------------------------------------------------------------------
 
@@ -329,6 +332,7 @@ begin
     delete from kiln.idempotency i where i.account_id = p_account_id;
     delete from kiln.job_ends_read r where r.account_id = p_account_id;
     delete from kiln.account_rate r where r.account_id = p_account_id;
+    delete from kiln.presence p where p.account_id = p_account_id;
     if exists (select from kiln.job j where j.account_id = p_account_id) or exists (select from kiln.media m where m.account_id = p_account_id)
        or exists (select from kiln.member m where m.account_id = p_account_id and m.until_number is null) then
         return false;

@@ -148,13 +148,15 @@ begin
         'made_by', p_conversation.made_by::text,
         'with', case when not p_conversation.is_group then
             kiln.render_person(case p_viewer when p_conversation.pair_low then p_conversation.pair_high else p_conversation.pair_low end) end,
+        'presence', case when not p_conversation.is_group then
+            kiln.render_presence(case p_viewer when p_conversation.pair_low then p_conversation.pair_high else p_conversation.pair_low end, p_viewer) end,
         'has_left', v_member.until_number is not null,
         'last_number', v_number, 'last_message', case when v_last.message_id is not null then kiln.render_message(v_last) end,
         'delivered_number', v_member.delivered_number, 'read_number', v_member.read_number, 'unread', kiln.unread(v_member, p_conversation.last_number),
         'created_at', kiln.render_time(p_conversation.created_at));
 end
 $$;
-comment on function kiln.render_conversation(kiln.conversation, bigint) is 'A conversation, as one of its members sees it, with the latest message and the exact number of unread ones.';
+comment on function kiln.render_conversation(kiln.conversation, bigint) is 'A conversation, as one of its members sees it, with the latest message, the exact number of unread ones and, of two, whether the other is online.';
 
 create or replace function kiln.render_chat_event(p_data jsonb)
 returns jsonb
@@ -454,6 +456,11 @@ begin
     if p_is_blocked then
         if not exists (select from kiln.account a where a.account_id = p_account_id) then
             raise exception 'there is no such account' using errcode = 'KN002';
+        end if;
+        perform kiln.lock_presence(true);
+        if exists (select from kiln.account a where a.account_id = p_actor and a.show_presence)
+           and exists (select from kiln.contacts(p_actor) c where c = p_account_id) then        -- neither sees the other go
+            perform kiln.tell_absence(p_actor, array[p_account_id]), kiln.tell_absence(p_account_id, array[p_actor]);
         end if;
         insert into kiln.block (account_id, blocked_id) values (p_actor, p_account_id) on conflict do nothing;
     else

@@ -95,7 +95,7 @@ begin
        and j.kind = 'upload' and j.finished_at < kiln.now() - interval '7 days';
     delete from kiln.stray_webhook w where w.at < kiln.now() - interval '7 days';
     delete from kiln.runner r where r.ended_at < kiln.now() - interval '7 days';
-    update kiln.instance i set ended_at = kiln.now(), ended_why = 'dead' where i.ended_at is null and i.beat_at < kiln.now() - interval '1 minute';
+    perform kiln.bury_instances(array(select i.instance_id from kiln.instance i where i.ended_at is null and i.beat_at < kiln.now() - interval '1 minute' for update skip locked));
     delete from kiln.instance i where i.ended_at < kiln.now() - interval '7 days';
     delete from kiln.sleeper s where s.wants_bus and not exists (select from pg_catalog.pg_stat_activity a where 'bus:' || a.pid = s.name);
 end

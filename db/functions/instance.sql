@@ -37,6 +37,18 @@ end
 $$;
 comment on function kiln.others_there(bigint, kiln.server_role) is 'The living instances but one that can answer for a role.';
 
+create or replace function kiln.bury_instances(p_instance_ids bigint[])
+returns void
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    update kiln.instance i set ended_at = kiln.now(), ended_why = 'dead' where i.instance_id = any (p_instance_ids);
+    perform kiln.lose_audience(i.instance_id, i.beat_at) from kiln.instance i where i.instance_id = any (p_instance_ids);
+end
+$$;
+comment on function kiln.bury_instances(bigint[]) is 'Marks instances, which the caller has locked, as dead; whose streams they had are gone since their last beat.';
+
 -- Who is not heard of for a lease is dead: said by those whose own beats come in time, so that an outage of the database, which makes
 -- every beat late, buries nobody. Nothing hangs on it but the view and who is waited for, so a beat that comes later takes it back.
 create or replace function kiln.bury_silent_instances(p_instance_id bigint)
@@ -45,11 +57,10 @@ language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    update kiln.instance i set ended_at = kiln.now(), ended_why = 'dead'
-     where i.instance_id = any (array(
-               select d.instance_id from kiln.instance d
-                where d.ended_at is null and d.instance_id <> p_instance_id and d.beat_at < kiln.now() - (select c.lease from kiln.config c)
-                  for update skip locked));
+    perform kiln.bury_instances(array(
+        select d.instance_id from kiln.instance d
+         where d.ended_at is null and d.instance_id <> p_instance_id and d.beat_at < kiln.now() - (select c.lease from kiln.config c)
+           for update skip locked));
 end
 $$;
 comment on function kiln.bury_silent_instances(bigint) is 'Marks as dead the instances but one that have not beaten for a lease.';

@@ -15,7 +15,7 @@ begin
     for v_object in
         select format('alter %s %s owner to %s', case p.prokind when 'p' then 'procedure' else 'function' end, p.oid::regprocedure,
                       case when n.nspname = 'kiln_api' and p.proname not in ('act_as', 'bus_head', 'bus_read', 'bus_replay', 'use_ticket', 'ready', 'metrics',
-                                                                           'watch_replay', 'register_instance', 'beat_instance', 'end_instance', 'prove_bus', 'answer_ping')
+                                                                           'watch_replay', 'register_instance', 'beat_instance', 'end_instance', 'tell_audience', 'prove_bus', 'answer_ping')
                            then 'kiln_definer' else 'kiln_owner' end) as statement
           from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
          where n.nspname in ('kiln', 'kiln_api', 'kiln_runner')
@@ -82,7 +82,7 @@ grant execute on function
     kiln.post_message(bigint, bigint, text, text, bigint[], bigint), kiln.change_message(bigint, kiln.message, text),
     kiln.advance(bigint, bigint, bigint, boolean), kiln.advance_as_asked(bigint, jsonb, text, boolean), kiln.set_block(bigint, bigint, boolean),
     kiln.make_invite(bigint, bigint, text, timestamptz), kiln.revoke_invite(bigint, bigint), kiln.find_invite(bigint, text),
-    kiln.count_unread(bigint), kiln.tell_typing(bigint, bigint), kiln.render_notification(kiln.notification), kiln.announce(bigint, bigint, text, text, text),
+    kiln.count_unread(bigint), kiln.tell_typing(bigint, bigint), kiln.render_presence(bigint, bigint), kiln.render_notification(kiln.notification), kiln.announce(bigint, bigint, text, text, text),
     kiln.job_ends_page(bigint, xid8, bigint, int), kiln.read_notifications(bigint, bigint[], xid8[], bigint[], boolean),
     kiln.render_endpoint(kiln.webhook_endpoint), kiln.make_endpoint(bigint, text, kiln.event_type[]), kiln.rotate_endpoint_secret(bigint, bigint),
     kiln.delete_endpoint(bigint, bigint), kiln.enable_endpoint(bigint, bigint), kiln.resend(bigint, bigint), kiln.render_delivery(kiln.delivery),

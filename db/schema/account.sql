@@ -9,6 +9,7 @@ create table kiln.account (
     role         kiln.role   not null default 'user',
     email        text,
     notify_email boolean     not null default false,
+    show_presence boolean    not null default true,
     is_suspended boolean     not null default false,
     tokens_from  timestamptz,
     deleted_at   timestamptz,
@@ -32,6 +33,7 @@ comment on column kiln.account.display_name is 'What others see, or null.';
 comment on column kiln.account.role is 'What it may do where the token names no role of its own.';
 comment on column kiln.account.email is 'Where mail may go, as its owner wrote it, or null. Nothing signs in by it.';
 comment on column kiln.account.notify_email is 'Whether it wants to be told by mail what it missed.';
+comment on column kiln.account.show_presence is 'Whether others see when it is online; who hides it sees nobody''s.';
 comment on column kiln.account.tokens_from is 'Tokens that were issued before this moment are refused (sign out everywhere); null: none.';
 comment on column kiln.account.deleted_at is 'When its owner deleted it. The row stays, empty, for the ledger; it is suspended for ever.';
 comment on column kiln.account.cleared_at is 'When the last of what it owned was gone: a running paid call is waited for.';

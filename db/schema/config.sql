@@ -13,6 +13,7 @@ create table kiln.config (
     stream_ticket_ttl interval not null default '1 day',
     stray_keep        interval not null default '1 hour',
     public_url        text,
+    presence_grace    interval not null default '10 seconds',
     nonce_ttl         interval not null default '10 minutes',
     session_ttl       interval not null default '1 day',
     writes_per_minute int      default 1200,
@@ -21,6 +22,7 @@ create table kiln.config (
     logins_burst      int      not null default 20,
     constraint config_one_row_check check (only_row),
     constraint config_lease_check check (lease between '1 second' and '10 minutes'),
+    constraint config_presence_grace_check check (presence_grace between '0' and '10 minutes'),
     constraint config_positive_check check (task_grace > '0' and event_keep >= '1 hour' and attempt_keep >= '1 hour'
         and link_ttl >= '1 minute' and upload_ttl >= '1 minute' and upload_max_bytes > 0 and media_quota_bytes >= 0 and stream_ticket_ttl >= '1 minute' and stray_keep > '0'
         and nonce_ttl between '1 minute' and '1 hour' and session_ttl between '1 minute' and '1 year'
@@ -44,6 +46,7 @@ comment on column kiln.config.stray_keep is 'A file in the store that no row nam
 comment on column kiln.config.currency is 'ISO 4217 code of the one currency in which prices are kept.';
 comment on column kiln.config.public_url is 'Where the world reaches this installation, without a slash at the end; null: providers are not asked for webhooks.';
 comment on column kiln.config.stream_ticket_ttl is 'A stream ticket lives at most this long, and never longer than the token it was made with.';
+comment on column kiln.config.presence_grace is 'Who has no stream any more is offline after this long, so that a client that comes back at once was never away.';
 comment on column kiln.config.nonce_ttl is 'How long a nonce for a wallet''s login may be used.';
 comment on column kiln.config.session_ttl is 'How long the token lives that a wallet''s login gives.';
 comment on column kiln.config.writes_per_minute is 'How many calls that change something an account may make for long, by all servers together; null: any number.';

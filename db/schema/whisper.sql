@@ -1,4 +1,4 @@
--- What is said to streams and not kept: somebody is typing. It goes the way of events (written in a
+-- What is said to streams and not kept: somebody is typing, came or went. It goes the way of events (written in a
 -- transaction, read by the difference of two snapshots, the same bell), but has no position, is not replayed and is not there after a
 -- crash. A NOTIFY with the words in it would take the cluster's lock at every commit.
 create unlogged table kiln.whisper (
@@ -8,17 +8,17 @@ create unlogged table kiln.whisper (
     account_id bigint      not null,
     type       text        not null,
     data       jsonb       not null,
-    constraint whisper_type_check check (type = 'typing')
+    constraint whisper_type_check check (type in ('typing', 'presence'))
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 create index whisper_xid_idx on kiln.whisper (xid, whisper_id);
 create index whisper_at_idx on kiln.whisper (at);
-comment on table kiln.whisper is 'What streams are told and nobody keeps: typing. Gone after half a minute, and after a crash.';
+comment on table kiln.whisper is 'What streams are told and nobody keeps: typing, presence. Gone after half a minute, and after a crash.';
 comment on column kiln.whisper.whisper_id is 'Unique.';
 comment on column kiln.whisper.xid is 'The transaction that wrote it: what a snapshot can be asked about.';
 comment on column kiln.whisper.at is 'When.';
 comment on column kiln.whisper.account_id is 'Whose streams are told.';
-comment on column kiln.whisper.type is 'typing.';
-comment on column kiln.whisper.data is 'What the type adds: the conversation, who.';
+comment on column kiln.whisper.type is 'typing or presence.';
+comment on column kiln.whisper.data is 'What the type adds: who, in which conversation or state.';
 
 create unlogged table kiln.typing (
     conversation_id bigint      not null,

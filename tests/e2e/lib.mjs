@@ -591,7 +591,7 @@ export class Stream {
     types(job_id) { return this.of(job_id).map(event => event.event); }
     /** What it saw, to be compared with Kiln.log(): one line an event, sorted, since between jobs there is no order. */
     log() {
-        return this.events.filter(e => e.event !== 'ready' && e.event !== 'reset').map(e => `${e.event} ${e.data.job_id ?? '-'} v${e.data.version ?? '-'} ${e.data.at}`).sort();
+        return this.events.filter(e => !['ready', 'reset', 'typing', 'presence'].includes(e.event)).map(e => `${e.event} ${e.data.job_id ?? '-'} v${e.data.version ?? '-'} ${e.data.at}`).sort();
     }
     async opened(ms = 10000) { await until('the stream to say ready', () => this.events.some(e => e.event === 'ready') || this.is_over, ms); return this; }
     async sees(what, look, ms = 20000) { return until(`the stream to show ${what}`, () => this.events.find(look), ms); }

@@ -41,7 +41,7 @@ update kiln.account set is_suspended = false;
 select fixture.call('ann', 'create_conversation', p_body => format('{"account_id": "%s"}', :bob)) as two \gset
 select :'two'::jsonb ->> 'id' as id \gset
 select is(:'two'::jsonb - 'id' - 'made_by' - 'created_at', format('{"is_group": false, "title": null, "with": {"id": "%s", "handle": "test_bob", "display_name": null}, "has_left": false, "last_number": 0,
-          "last_message": null, "delivered_number": 0, "read_number": 0, "unread": 0}', :bob)::jsonb, 'a conversation of two is begun');
+          "last_message": null, "delivered_number": 0, "read_number": 0, "unread": 0, "presence": {"state": "offline", "last_seen_at": null}}', :bob)::jsonb, 'a conversation of two is begun');
 select is(fixture.call('bob', 'create_conversation', p_body => format('{"account_id": "%s"}', :ann)) ->> 'id', :'id', 'the same two have the same, whoever begins');
 select is(fixture.call('bob', 'get_conversation', pg_temp.at(:'id')) -> 'with' ->> 'handle', 'test_ann', 'each sees the other');
 select is(pg_temp.last(:bob) - 'at', jsonb_build_object('type', 'conversation.changed', 'change', 'begun', 'by', :'ann', 'conversation_id', :'id', 'is_group', false, 'title', null, 'unread', 0), 'whose stream tells of it');

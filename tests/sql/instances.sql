@@ -5,7 +5,7 @@ select no_plan();
 select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
 
 create function pg_temp.start(p_role text, p_port int) returns bigint language sql as $$ select kiln_api.register_instance(p_role, 'a-host-of-a-long-name', 1, p_port, 'test') $$;
-create function pg_temp.beat(p_id bigint, p_sse int default 0) returns boolean language sql as $$ select kiln_api.beat_instance(p_id, p_sse, 0, 0, 51200, 3, 1) $$;
+create function pg_temp.beat(p_id bigint, p_sse int default 0) returns text language sql as $$ select kiln_api.beat_instance(p_id, p_sse, 0, 0, 51200, 3, 1) $$;
 create function pg_temp.state(p_id bigint) returns text language sql as $$ select state from kiln.instances where id = p_id $$;
 -- The whole proof of one instance, where the others answer each time in the order given; who answered which.
 create function pg_temp.prove(p_asker bigint, variadic p_others bigint[]) returns text language plpgsql as $$
@@ -84,9 +84,10 @@ select is(array[pg_temp.state(:api1), pg_temp.state(:rt2)], '{alive,silent}', 'w
 select pg_temp.beat(:api1) \g /dev/null
 select is(array[pg_temp.state(:api1), pg_temp.state(:rt2), pg_temp.state(:both)], '{alive,dead,left}', 'and is dead at another''s next beat');
 select is(streams, null, 'a dead one serves nothing') from kiln.instances where id = :rt2;
-select is(pg_temp.beat(:rt2), true, 'it was only stopped: its beat is taken');
+select is(pg_temp.beat(:rt2), 'risen', 'it was only stopped: its beat is taken, and it is told that it was taken for dead');
+select is(pg_temp.beat(:rt2), 'alive', 'once');
 select is(pg_temp.state(:rt2), 'alive', 'and it lives');
-select is(pg_temp.beat(0), false, 'a beat of nobody is answered by false: register again');
+select is(pg_temp.beat(0), 'unknown', 'a beat of nobody is told so: register again');
 
 select fixture.pass('30 seconds'), pg_temp.beat(:api1) \g /dev/null
 select is(pg_temp.state(:rt2), 'silent', 'after an outage, which makes all beats late, nobody is buried by whose own beat was late');

@@ -54,7 +54,7 @@ select ok(not has_function_privilege('kiln_server', 'kiln.made_later()', 'execut
 
 select is_empty($$ select name from function where nspname <> 'kiln' and not prosecdef $$, 'every function that programs call runs with its owner''s rights');
 select is_empty($$ select name from function where prosecdef and not is_extension and not coalesce('search_path=""' = any (proconfig), false) $$, 'and none of those can be led astray by a search_path');
-select bag_eq($$ select proname::text from function where nspname = 'kiln_api' and owner <> 'kiln_definer' $$, '{act_as,bus_head,bus_read,bus_replay,watch_replay,use_ticket,ready,metrics,register_instance,beat_instance,end_instance,prove_bus,answer_ping}'::text[],
+select bag_eq($$ select proname::text from function where nspname = 'kiln_api' and owner <> 'kiln_definer' $$, '{act_as,bus_head,bus_read,bus_replay,watch_replay,use_ticket,ready,metrics,register_instance,beat_instance,end_instance,tell_audience,prove_bus,answer_ping}'::text[],
               'of the API only what must see all accounts belongs to the owner of the tables');
 select is_empty($$ select name from function where not is_extension and owner not in ('kiln_owner', 'kiln_definer') $$, 'every function belongs to one of the two');
 select is_empty($$ select c.oid::regclass from pg_class c join ours o on o.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'S') and c.relowner <> 'kiln_owner'::regrole $$, 'every table, view and sequence belongs to kiln_owner');
@@ -103,7 +103,7 @@ select bag_eq($$ select proname::text from function where nspname = 'kiln_api' a
                 list_notifications,read_notifications,announce,
                 create_webhook_endpoint,list_webhook_endpoints,delete_webhook_endpoint,rotate_webhook_secret,enable_webhook_endpoint,list_deliveries,resend_delivery,
                 create_api_key,list_api_keys,delete_api_key,
-                watch_replay,open_watch,register_instance,beat_instance,end_instance,prove_bus,answer_ping,
+                watch_replay,open_watch,register_instance,beat_instance,end_instance,tell_audience,prove_bus,answer_ping,
                 create_nonce,sign_in,get_me,update_me,delete_me,sign_out_everywhere,list_identities,create_identity,delete_identity,
                 export_me,list_accounts,set_account_role,suspend_account,unsuspend_account,grant_account}'::text[], 'these are all routes there are: a new one wants its line here');
 
