@@ -41,6 +41,7 @@ struct poll {
 };
 
 static void ask(struct poll *poll);
+static void on_time(void *ctx);
 
 static struct server *server_of(const struct poll *poll)
 {
@@ -237,6 +238,10 @@ static void on_event(struct listener *listener, struct bus_event *event)
 
     if (!event->position) /* whispered */
         return;
+    if (strcmp(event->type, "session.ended") == 0) { /* who still may asks again */
+        on_time(poll);
+        return;
+    }
     poll->is_rung = true;
     if (poll->phase == WAITING)
         loop_defer(server_of(poll)->loop, &poll->later);

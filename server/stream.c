@@ -272,12 +272,12 @@ static void go_live(struct stream *stream)
     outq_free(&stream->held);
 }
 
-/* It has said ready and gets nothing until it asks, and then from here on. */
+/* It has said ready and gets nothing until it asks, and then from here on. It stays with the bus,
+ * which tells when its session ends. */
 static void be_quiet(struct stream *stream, const char *head)
 {
     stream->phase = STREAM_QUIET;
     stream->from  = strdup(head);
-    bus_leave(server_of(stream)->bus, &stream->listener); /* which may forget the head */
 }
 
 static void on_begin(struct listener *listener, const char *head)
@@ -311,6 +311,8 @@ static void on_event(struct listener *listener, struct bus_event *event)
         stream_end(stream, END_SESSION, 500); /* who still may comes back at once */
         return;
     }
+    if (stream->phase == STREAM_QUIET)
+        return;
     frame = stream->kind->frame_of ? stream->kind->frame_of(stream, event)
                                    : bus_event_frame(event, stream->kind->frame);
     if (!frame)
@@ -326,7 +328,9 @@ static void on_reset(struct listener *listener, const char *head)
 {
     struct stream *stream = (struct stream *)listener;
 
-    /* in the middle of a replay: the client comes back and is told then */
+    /* a quiet one is told when it asks; in the middle of a replay: when the client comes back */
+    if (stream->phase == STREAM_QUIET)
+        return;
     if (stream->phase != STREAM_LIVE)
         stream_end(stream, END_AGAIN, 1000);
     else

@@ -27,7 +27,7 @@ enum stream_phase {
     STREAM_HANDSHAKE,
     STREAM_TAKEN,   /* the socket is ours */
     STREAM_JOINING, /* waits for a head */
-    STREAM_QUIET,   /* has said ready, wants no events yet */
+    STREAM_QUIET,   /* has said ready, wants no events yet but the end of its session */
     STREAM_REPLAYING,
     STREAM_LIVE,
     STREAM_ENDING,   /* sends its last words */

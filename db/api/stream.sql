@@ -77,7 +77,7 @@ comment on function kiln.parse_position(text) is
 'A stream position taken apart: all that `snapshot` saw was sent, and of what `until` saw beyond it the events up to after_id. KN013: unknown or trimmed.';
 
 -- What a reader at one snapshot has yet to see, as another sees it.
-create or replace function kiln.events_between(p_account_id bigint, p_from pg_snapshot, p_until pg_snapshot, p_after_id bigint, p_limit int)
+create or replace function kiln.events_between(p_account_id bigint, p_from pg_snapshot, p_until pg_snapshot, p_after_id bigint, p_limit int, p_is_own boolean)
 returns table (event_id bigint, account_id bigint, job_id bigint, version int, type kiln.event_type, data jsonb, at timestamptz)
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
@@ -98,15 +98,15 @@ begin
           from (select * from kiln.event e where e.account_id = p_account_id and e.xid >= pg_snapshot_xmax(p_from) and e.xid < pg_snapshot_xmax(p_until)
                 union all
                 select * from kiln.event e where e.account_id = p_account_id and e.xid = any (array(select pg_snapshot_xip(p_from)))) e
-         where pg_visible_in_snapshot(e.xid, p_until) and e.event_id > p_after_id and e.type <> 'session.ended'
+         where pg_visible_in_snapshot(e.xid, p_until) and e.event_id > p_after_id and not (p_is_own and e.type = 'session.ended')
          order by e.event_id
          limit p_limit;
     end if;
 end
 $$;
-comment on function kiln.events_between(bigint, pg_snapshot, pg_snapshot, bigint, int) is
+comment on function kiln.events_between(bigint, pg_snapshot, pg_snapshot, bigint, int, boolean) is
 'Events that p_until sees and p_from did not, of one account or (null) of all, with ids above p_after_id, in order. An index seek, not a scan.
-An account''s own reader, who comes later, is not told of sessions that ended.';
+An account''s own reader (p_is_own), who comes later, is not told of sessions that ended.';
 
 create or replace function kiln.render_event(p_type kiln.event_type, p_job_id bigint, p_version int, p_data jsonb, p_at timestamptz)
 returns text
@@ -199,7 +199,7 @@ begin
            -- Who watches all accounts has seen all of them up to this event, and of nobody's batch more.
            case when p_is_watched then v_epoch || '.' || replace(v_from || '~' || v_now || '~' || e.event_id, ':', '_') end,
            case when p_is_watched then kiln.event_state(e.type) end
-      from kiln.events_between(null, v_from, v_now, 0, null) e
+      from kiln.events_between(null, v_from, v_now, 0, null, false) e
      order by e.event_id;
     return query
     select w.account_id, null::text, w.type, (jsonb_build_object('type', w.type, 'at', kiln.render_time(w.at)) || w.data)::text, null::text, null::text, null::text
@@ -229,7 +229,7 @@ begin
         return query
         select v_epoch || '.' || replace(v_from.snapshot || '~' || v_from.until || '~' || e.event_id, ':', '_'), e.type::text,
                kiln.render_event(e.type, e.job_id, e.version, e.data, e.at)
-          from kiln.events_between(p_account_id, v_from.snapshot, v_from.until, v_from.after_id, p_limit) e
+          from kiln.events_between(p_account_id, v_from.snapshot, v_from.until, v_from.after_id, p_limit, true) e
          order by e.event_id;
         get diagnostics v_sent = row_count;
         v_from.snapshot := v_from.until;
@@ -238,7 +238,7 @@ begin
         return query
         select v_epoch || '.' || replace(v_from.snapshot || '~' || v_upto || '~' || e.event_id, ':', '_'), e.type::text,
                kiln.render_event(e.type, e.job_id, e.version, e.data, e.at)
-          from kiln.events_between(p_account_id, v_from.snapshot, v_upto, 0, p_limit - v_sent) e
+          from kiln.events_between(p_account_id, v_from.snapshot, v_upto, 0, p_limit - v_sent, true) e
          order by e.event_id;
     end if;
 end
@@ -267,7 +267,7 @@ begin
     for v_until in select u from unnest(array[v_from.until, v_upto]) as u where u is not null
     loop
         for v_event in
-            select * from kiln.events_between(p_account_id, v_from.snapshot, v_until, coalesce(v_from.after_id, 0), p_limit - v_seen) e order by e.event_id
+            select * from kiln.events_between(p_account_id, v_from.snapshot, v_until, coalesce(v_from.after_id, 0), p_limit - v_seen, false) e order by e.event_id
         loop
             v_seen := v_seen + 1;
             "position" := v_epoch || '.' || replace(v_from.snapshot || '~' || v_until || '~' || v_event.event_id, ':', '_');

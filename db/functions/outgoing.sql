@@ -24,7 +24,7 @@ begin
     v_until := coalesce(v_place.until_snapshot, v_now);
     perform set_config('synchronous_commit', 'on', true);
     with new as materialized (
-        select * from kiln.events_between(null, v_place.from_snapshot, v_until, v_place.after_id, p_limit)),
+        select * from kiln.events_between(null, v_place.from_snapshot, v_until, v_place.after_id, p_limit, false)),
     wanted as (
         select n.*, e.webhook_endpoint_id
           from new n

@@ -199,7 +199,7 @@ describe('the bus, as a property', { timeout: 3600000 }, () => {
 
     test('a reader of `id > last` loses some, and the test sees it', async t => {
         const { rows: [{ source }] } = await links[0].query(`select pg_get_functiondef('kiln.events_between'::regproc) as source`);
-        await kiln.psql(`create or replace function kiln.events_between(p_account_id bigint, p_from pg_snapshot, p_until pg_snapshot, p_after_id bigint, p_limit int)
+        await kiln.psql(`create or replace function kiln.events_between(p_account_id bigint, p_from pg_snapshot, p_until pg_snapshot, p_after_id bigint, p_limit int, p_is_own boolean)
             returns table (event_id bigint, account_id bigint, job_id bigint, version int, type kiln.event_type, data jsonb, at timestamptz)
             language plpgsql stable set search_path = '' as $$
             declare v_last bigint := (select max(e.event_id) from kiln.event e where pg_visible_in_snapshot(e.xid, p_from));

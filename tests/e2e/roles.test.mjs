@@ -146,6 +146,27 @@ describe('two api and two realtime', () => {
         for (const stream of [first, filtered, ...streams]) stream.close();
     });
 
+    test('the end of a session is told live and in a replay, of one account as of all; the account itself is told neither', async () => {
+        const ann = user('ann', apis[0]);
+        const account = await ann.account();
+        const [all, one] = await Promise.all([watch().opened(), watch(`?account=${account}`).opened()]);
+        const own = await ann.stream({ base: realtimes[0].url }).opened();
+        const begun = [all, one, own].map(stream => stream.events[0].id);
+        await kiln.psql(`select kiln.end_sessions(${account}, 'for a test')`);
+        const [job] = await enqueue(account);
+        const ended = stream => stream.events.filter(e => e.event === 'session.ended').map(e => `${e.data.account_id} ${e.data.reason}`);
+        const again = [watch('', { last: begun[0] }), watch(`?account=${account}`, { last: begun[1] }), watch('?kind=session.ended', { last: begun[0] })];
+        for (const stream of [all, one, ...again]) {
+            await stream.sees('the end', e => e.event === 'session.ended');
+            assert.deepEqual(ended(stream), [`${account} for a test`]);
+        }
+        await until('its own stream to end', () => own.is_over);
+        const back = await ann.stream({ base: realtimes[1].url, last: begun[2] }).opened();
+        await back.sees('what came behind it', e => e.data.job_id === job);
+        assert.deepEqual([...ended(own), ...ended(back)], []);
+        for (const stream of [all, one, ...again, back]) stream.close();
+    });
+
     test('a long way back, of which the filter leaves two, is brought page by page; what cannot be a position is answered by reset', async () => {
         const ann = await user('ann', apis[0]).account();
         const { id } = (await watch().opened()).events[0];

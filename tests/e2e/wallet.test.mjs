@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ethers } from 'ethers';
+import WebSocket from 'ws';
 import { begin, in_seconds, make_token, request, Stream, User, until } from './lib.mjs';
 
 let kiln;
@@ -25,6 +26,13 @@ async function enter(wallet) {
     user.token = answer.json.token;
     user.id = answer.json.account.id;
     return user;
+}
+/** A WebSocket that says nothing, once it was told ready; `closed` is the code of its end. */
+async function quiet_socket(user) {
+    const socket = new WebSocket(`${kiln.url.replace('http', 'ws')}/api/v1/ws`, { headers: { Authorization: `Bearer ${user.token}` } });
+    const closed = new Promise(resolve => socket.on('close', resolve));
+    await new Promise((resolve, reject) => socket.on('message', resolve).on('error', reject));
+    return { closed };
 }
 const claims_of = token => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
 
@@ -128,8 +136,14 @@ test('signing out everywhere ends streams and tokens at once, and a new login go
     for (const stream of streams) await stream.opened();
     const bob = await enter(ethers.Wallet.createRandom());
     const bobs = await bob.stream().opened();
+    const socket = await quiet_socket(ann);
+    const { json: { position } } = await ann.call('GET', '/events/poll');
+    const waiting = ann.call('GET', `/events/poll?after=${encodeURIComponent(position)}&timeout=50`);
+    await until('the poll to wait', async () => await kiln.value('select sum(poll) from kiln.instance') === '1');
     assert.equal((await ann.call('POST', '/me/sign-out-everywhere', {})).status, 200);
     await until('both streams to end', () => streams.every(s => s.is_over));
+    assert.equal(await socket.closed, 1013, 'a WebSocket that never subscribed is closed too');
+    assert.deepEqual((await waiting).json.events, [], 'and who polls is answered at once');
     assert.equal((await ann.call('GET', '/me')).status, 401);
     const late = new Stream(kiln, { ticket });
     await until('the ticket to be refused', () => late.status === 403);
