@@ -21,6 +21,7 @@
 #include "instance.h"
 #include "log.h"
 #include "metrics.h"
+#include "routes.h"
 #include "server.h"
 #include "poll.h"
 #include "stream.h"
@@ -35,7 +36,7 @@ struct options {
     unsigned roles;
     int64_t  port; /* 0: not given */
     char    *bind;
-    bool     is_check;
+    bool     is_check, is_routes;
 };
 
 struct program {
@@ -48,13 +49,15 @@ struct program {
 
 static void print_help(void)
 {
-    puts("kiln-server: the HTTP interface and the event streams of Kiln\n\n"
-         "  --role api|realtime|both   which routes this process has (both)\n"
-         "  --port N                   instead of KILN_PORT\n"
-         "  --bind ADDRESS             instead of KILN_BIND\n"
-         "  --check                    connect, prepare every statement, print one line, end\n"
-         "  --version, --help\n\n"
-         "Environment:");
+    puts(
+        "kiln-server: the HTTP interface and the event streams of Kiln\n\n"
+        "  --role api|realtime|both   which routes this process has (both)\n"
+        "  --port N                   instead of KILN_PORT\n"
+        "  --bind ADDRESS             instead of KILN_BIND\n"
+        "  --check                    connect, prepare every statement, print one line, end\n"
+        "  --routes                   print the routes of the role, JSON a line; asks for nothing\n"
+        "  --version, --help\n\n"
+        "Environment:");
     cfg_help(stdout);
 }
 
@@ -70,14 +73,13 @@ static bool parse_role(const char *word, unsigned *roles)
 /* -1: go on; else the exit code. */
 static int parse_flags(int argc, char **argv, struct options *opt)
 {
-    static const struct option flags[] = { { "role", required_argument, NULL, 'r' },
-                                           { "port", required_argument, NULL, 'p' },
-                                           { "bind", required_argument, NULL, 'b' },
-                                           { "check", no_argument, NULL, 'c' },
-                                           { "help", no_argument, NULL, 'h' },
-                                           { "version", no_argument, NULL, 'v' },
-                                           { NULL, 0, NULL, 0 } };
-    int                        flag;
+    static const struct option flags[] = {
+        { "role", required_argument, NULL, 'r' }, { "port", required_argument, NULL, 'p' },
+        { "bind", required_argument, NULL, 'b' }, { "check", no_argument, NULL, 'c' },
+        { "routes", no_argument, NULL, 'R' },     { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'v' },    { NULL, 0, NULL, 0 }
+    };
+    int flag;
 
     while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
         bool ok = true;
@@ -86,6 +88,7 @@ static int parse_flags(int argc, char **argv, struct options *opt)
         case 'p': ok = cfg_parse_int(optarg, 1, 65535, &opt->port); break;
         case 'b': opt->bind = optarg; break;
         case 'c': opt->is_check = true; break;
+        case 'R': opt->is_routes = true; break;
         case 'h': print_help(); return EXIT_OK;
         case 'v': puts(PROGRAM " " KILN_VERSION); return EXIT_OK;
         default: return EXIT_USAGE; /* getopt has said why */
@@ -287,6 +290,10 @@ int main(int argc, char **argv)
 
     if (code >= 0)
         return code;
+    if (opt.is_routes) {
+        routes_print(opt.roles, stdout);
+        return EXIT_OK;
+    }
     if (!cfg_load(&program.cfg, &err) || !check_cfg(&program, &err)) {
         log_fatal(PROGRAM, &err);
         return EXIT_CONFIG;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "call.h"
+#include "jbuf.h"
 #include "media.h"
 #include "metrics.h"
 #include "poll.h"
@@ -213,6 +214,51 @@ size_t routes_statement(const char *function)
         if (routes[i].function && strcmp(routes[i].function, function) == 0)
             return i;
     abort(); /* our own mistake, found by the first test that asks for it */
+}
+
+static const char *auth_name(enum auth_kind auth)
+{
+    switch (auth) {
+    case AUTH_NONE: return "none";
+    case AUTH_USER: return "user";
+    case AUTH_ADMIN: return "admin";
+    case AUTH_SIGNED: return "signed";
+    case AUTH_STREAM: return "stream";
+    case AUTH_WATCH: return "watch";
+    }
+    abort();
+}
+
+static void write_route(struct jbuf *j, const struct route *route)
+{
+    jbuf_object(j);
+    jbuf_key(j, "method");
+    jbuf_str(j, route->method);
+    jbuf_key(j, "path");
+    jbuf_str(j, route->pattern);
+    jbuf_key(j, "auth");
+    jbuf_str(j, auth_name(route->auth));
+    jbuf_key(j, "function");
+    jbuf_str(j, route->function);
+    jbuf_key(j, "status");
+    jbuf_i64(j, route->status);
+    jbuf_key(j, "role");
+    jbuf_str(j, route->roles == ROLE_BOTH ? "both" : route->roles == ROLE_API ? "api" : "realtime");
+    jbuf_end(j);
+}
+
+void routes_print(unsigned roles, FILE *out)
+{
+    struct jbuf j = { 0 };
+
+    for (size_t i = 0; i < nroutes; i++) {
+        if (!(routes[i].roles & roles))
+            continue;
+        jbuf_reset(&j);
+        write_route(&j, &routes[i]);
+        fprintf(out, "%s\n", jbuf_text(&j));
+    }
+    jbuf_free(&j);
 }
 
 /* The pattern's text before its parameter is compared as it is; after {id} comes the end or a

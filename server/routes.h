@@ -4,6 +4,8 @@
 #ifndef KILN_ROUTES_H
 #define KILN_ROUTES_H
 
+#include <stdio.h>
+
 #include "base.h"
 
 struct request;
@@ -58,6 +60,9 @@ struct route_match {
 
 /* The statement of the route that has this function; there is one. */
 size_t routes_statement(const char *function);
+
+/* The rows of these roles as JSON, one a line, in reading order: for tests and generators. */
+void routes_print(unsigned roles, FILE *out);
 
 /* HEAD finds the row of GET, except for streams. */
 enum route_result routes_match(unsigned roles, const char *method, const char *path,

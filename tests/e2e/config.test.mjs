@@ -55,6 +55,19 @@ describe('starting', () => {
             assert.match(help.out, /KILN_PORT/);
             assert.match((await ends(program, ['--version'])).out, new RegExp(`^${program} \\d`));
         });
+        if (program === 'kiln-server') test('kiln-server --routes prints the table without a database or a secret; --role only its own rows', async () => {
+            const rows = async args => {
+                const { code, out, err } = await ends(program, args, { DATABASE_URL: undefined, KILN_JWT_SECRET: undefined });
+                assert.equal(code, 0, err);
+                return out.trim().split('\n').map(line => JSON.parse(line));
+            };
+            const all = await rows(['--routes']);
+            assert.deepEqual(all.find(row => row.path === '/api/v1/generate'),
+                { method: 'POST', path: '/api/v1/generate', auth: 'user', function: 'create_generation', status: 202, role: 'api' });
+            assert.deepEqual(all.find(row => row.path === '/api/v1/events'),
+                { method: 'GET', path: '/api/v1/events', auth: 'stream', function: null, status: 200, role: 'realtime' });
+            assert.deepEqual(await rows(['--role', 'realtime', '--routes']), all.filter(row => row.role !== 'api'));
+        });
         test(`${program} --check: 0 with one line; 69 where no database answers`, async () => {
             const good = await ends(program, ['--check']);
             assert.equal(good.code, 0, good.err);
