@@ -473,6 +473,24 @@ Object.assign(groups, {
         await second.stop();
     },
 
+    async doorbell() {
+        // What 64 writers get done with streams open and their pump awake or asleep, and with none.
+        kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'warn' } });
+        const one = file('one.sql', `select kiln.enqueue('single', '{}', ${account});\n`);
+        const rate = () => pgbench(['-c', '64', '-T', String(seconds), '-f', one]);
+        const server = await realtime(), users = Array.from({ length: 200 }, (_, i) => kiln.user(`hearer-${i}`));
+        const without = [], with_streams = [];
+        for (let i = 0; i < runs; i++) {
+            without.push(await rate());
+            const reader = await listeners([server.port], 1000, users.map(listener_line), 'event: ready', 'event: job.queued');
+            with_streams.push(await rate());
+            await reader.end();
+            await pause(500);
+        }
+        figure('doorbell', 'commits of 64 writers with 1,000 streams open / with none', median(with_streams) / median(without), { target: 0.8, note: `${median(with_streams).toFixed(0)} and ${median(without).toFixed(0)} enqueues/s` });
+        await server.stop();
+    },
+
     async replay() {
         // A million events of one account and another million of others between them; who was away for the last hundred comes back.
         kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'warn' } });
@@ -508,24 +526,6 @@ Object.assign(groups, {
         figure('replay', 'the same, the slowest', Math.max(...waits), { unit: 'ms', target: 50, at_most: true });
         await server.stop();
         await kiln.psql(`delete from kiln.event where account_id in (${whose}, 0)`);
-    },
-
-    async doorbell() {
-        // What 64 writers get done with streams open and their pump awake or asleep, and with none.
-        kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'warn' } });
-        const one = file('one.sql', `select kiln.enqueue('single', '{}', ${account});\n`);
-        const rate = () => pgbench(['-c', '64', '-T', String(seconds), '-f', one]);
-        const server = await realtime(), users = Array.from({ length: 200 }, (_, i) => kiln.user(`hearer-${i}`));
-        const without = [], with_streams = [];
-        for (let i = 0; i < runs; i++) {
-            without.push(await rate());
-            const reader = await listeners([server.port], 1000, users.map(listener_line), 'event: ready', 'event: job.queued');
-            with_streams.push(await rate());
-            await reader.end();
-            await pause(500);
-        }
-        figure('doorbell', 'commits of 64 writers with 1,000 streams open / with none', median(with_streams) / median(without), { target: 0.8, note: `${median(with_streams).toFixed(0)} and ${median(without).toFixed(0)} enqueues/s` });
-        await server.stop();
     },
 });
 

@@ -9,8 +9,8 @@
  *
  * Pauses: 5 ms while events come and for 50 ms after; then reads that mark this process asleep (so
  * that writers ring) after 3, 30 and 300 ms, then each second: a trigger cannot close the race
- * between the last look and falling asleep, these looks do. Without a listener nothing is read, and
- * the head is forgotten.
+ * between the last look and falling asleep, these looks do. Without a listener nothing is read, the
+ * head is forgotten, and the mark is taken back: a bell costs writers half of their commits.
  */
 #include "bus.h"
 
@@ -49,6 +49,7 @@ struct bus {
     bool              is_in_flight; /* a head or a read is under way */
     bool              is_rung;      /* while one was */
     bool              is_resetting; /* the next head is a new beginning */
+    bool              is_marked;    /* writers ring for this process */
     char              head[POSITION_BYTES];
     uint64_t          busy_until_ms;
     size_t            idle_looks;
@@ -156,11 +157,17 @@ static void pause_after_read(struct bus *bus, size_t events)
     }
 }
 
+static void ask_head(struct bus *bus);
+
+/* Who asks for the head is awake: on_head() comes back here without the mark. */
 static void fall_asleep(struct bus *bus)
 {
     loop_timer_stop(bus->server->loop, &bus->timer);
-    bus->state   = ASLEEP;
     bus->head[0] = '\0';
+    if (bus->is_marked)
+        ask_head(bus);
+    else
+        bus->state = ASLEEP;
 }
 
 /* ---- the head ---- */
@@ -207,7 +214,8 @@ static void ask_head(struct bus *bus)
 
     if (bus->is_in_flight || !db_can_send(bus->link))
         return; /* on_up comes back here */
-    bus->state = HEADING;
+    bus->state     = HEADING;
+    bus->is_marked = false;
     wait_for_answer(bus);
     FAILPOINT("server.bus.head.asking");
     bus->is_in_flight = db_send(bus->link, STATEMENT_HEAD, NULL, on_head, bus, &err);
@@ -304,8 +312,9 @@ static void read_log(struct bus *bus)
 
     if (bus->is_in_flight || !db_can_send(bus->link))
         return;
-    bus->is_rung = false;
-    bus->state   = READING;
+    bus->is_rung   = false;
+    bus->is_marked = is_idle;
+    bus->state     = READING;
     wait_for_answer(bus);
     FAILPOINT("server.bus.read.asking");
     bus->is_in_flight = db_send(bus->link, STATEMENT_READ, params, on_read, bus, &err);

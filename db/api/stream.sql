@@ -38,11 +38,14 @@ as $$
 declare
     v_now pg_snapshot := pg_current_snapshot();
 begin
+    if exists (select from kiln.sleeper) then
+        perform kiln.wake('bus:' || pg_backend_pid());
+    end if;
     perform kiln.make_position_durable();
     return kiln.epoch() || '.' || replace(v_now::text, ':', '_');
 end
 $$;
-comment on function kiln_api.bus_head() is 'The position of a reader who has seen everything that is committed now.';
+comment on function kiln_api.bus_head() is 'The position of a reader who has seen everything that is committed now. Takes this backend''s mark of bus_read() back: who has no listener any more asks once, too.';
 
 create or replace function kiln.parse_position(p_position text, out snapshot pg_snapshot, out until pg_snapshot, out after_id bigint)
 language plpgsql stable

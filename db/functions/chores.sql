@@ -97,7 +97,6 @@ begin
     delete from kiln.runner r where r.ended_at < kiln.now() - interval '7 days';
     perform kiln.bury_instances(array(select i.instance_id from kiln.instance i where i.ended_at is null and i.beat_at < kiln.now() - interval '1 minute' for update skip locked));
     delete from kiln.instance i where i.ended_at < kiln.now() - interval '7 days';
-    delete from kiln.sleeper s where s.wants_bus and not exists (select from pg_catalog.pg_stat_activity a where 'bus:' || a.pid = s.name);
 end
 $$;
 comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, checks of uploads that ended a week ago, deliveries of a month ago, runners and servers that ended a week ago, stray webhooks.';

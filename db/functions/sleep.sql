@@ -22,3 +22,15 @@ begin
 end
 $$;
 comment on function kiln.wake(text) is 'No bell is needed any more.';
+
+-- A mark costs: every commit with an event rings, and rings wait for each other (half of all commits). So it does not outlive its backend.
+create or replace function kiln.wake_the_gone()
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    delete from kiln.sleeper s where s.wants_bus and not exists (select from pg_catalog.pg_stat_activity a where 'bus:' || a.pid = s.name);
+end
+$$;
+comment on function kiln.wake_the_gone() is 'Takes back the marks of realtime processes whose backend is gone. Those of runners go with their lease.';

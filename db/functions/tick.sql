@@ -29,6 +29,7 @@ begin
             when 'rescue'     then perform kiln.rescue_below_floor(1000);
             when 'leaving'    then perform kiln.clear_accounts(10);
             when 'forget'     then perform kiln.forget();
+            when 'sleepers'   then perform kiln.wake_the_gone();
             when 'models'     then perform kiln.measure_models();
             when 'whispers'   then perform kiln.forget_whispers();
         end case;

@@ -49,6 +49,14 @@ describe('the stream', () => {
         for (const stream of [mine, mine_too, theirs]) stream.close();
     });
 
+    test('costs writers no bell once the last one is gone', async () => {
+        const asleep = () => kiln.value('select count(*) from kiln.sleeper where wants_bus').then(Number);
+        const stream = await ann.stream().opened();
+        await until('the process to sleep and to want the bell', async () => await asleep() === 1);
+        stream.close();
+        await until('its mark to go', async () => await asleep() === 0);
+    });
+
     for (const how of ['last', 'last_query']) {
         test(`goes on where the client was (${how === 'last' ? 'Last-Event-ID' : 'last_event_id='}): what it missed, in order, once, then live`, async () => {
             const first = await ann.stream().opened();

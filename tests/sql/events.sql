@@ -162,6 +162,10 @@ select is(pg_temp.rung(), 1, 'the next event rings for a pump that sleeps');
 select fixture.run('bell', format('select count(*) from kiln_api.bus_read(%L, false)', kiln_api.bus_head())) \g /dev/null
 select pg_temp.enqueue('b', :ann) \g /dev/null
 select is(pg_temp.rung(), 0, 'and not for one that reads again');
+select fixture.run('bell', format('select count(*) from kiln_api.bus_read(%L, true)', kiln_api.bus_head())) \g /dev/null
+select fixture.run('bell', 'select kiln_api.bus_head()') \g /dev/null
+select pg_temp.enqueue('b', :ann) \g /dev/null
+select is(pg_temp.rung(), 0, 'nor for one that asked for the head last: it has no listener');
 
 select fixture.tidy('a', 'bus') \g /dev/null
 select finish();
