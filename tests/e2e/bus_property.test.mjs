@@ -7,12 +7,10 @@
 //
 //   make bus SEEDS=20              twenty random seeds of 10,000 events each;  SEEDS=7,11 these two
 import assert from 'node:assert/strict';
-import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
-import WebSocket from 'ws';
-import { check } from './events.mjs';
-import { begin, free_port, pause, Stream, until } from './lib.mjs';
+import { begin, free_port, pause, until } from './lib.mjs';
+import { Wanderer } from './wanderer.mjs';
 
 const asked = process.env.KILN_BUS_SEEDS;
 const seeds = asked === undefined ? [1] : /^\d+$/.test(asked) ? Array.from({ length: Number(asked) }, () => Math.floor(Math.random() * 1e9)) : asked.split(',').map(Number);
@@ -48,42 +46,8 @@ function faults_of(seen, log) {
     return wrong;
 }
 
-/** Comes back to either process, by server-sent events, WebSocket or long poll, each with the position that another one gave. */
-class Restless extends Stream {
-    connect() {
-        this.base = `http://127.0.0.1:${this.kiln.ports[Math.floor(Math.random() * this.kiln.ports.length)]}`;
-        const way = this.last ? Math.random() : 0;
-        if (way < 0.5) super.connect();
-        else if (way < 0.8) this.connect_socket();
-        else this.poll();
-    }
-    hear(data) {
-        if (data.position) this.last = data.position;
-        check(data);
-        this.events.push({ event: data.type, id: data.position, data, at: Date.now() });
-    }
-    connect_socket() {
-        const ws = new WebSocket(`${this.base.replace('http', 'ws')}/api/v1/ws?last_event_id=${encodeURIComponent(this.last)}`, { headers: { Authorization: `Bearer ${this.token}` } });
-        this.request = { destroy: () => ws.terminate() };
-        this.links++;
-        ws.on('message', bytes => this.hear(JSON.parse(bytes))).on('error', () => {}).on('close', () => this.on_gone());
-    }
-    poll() {
-        const request = http.get(`${this.base}/api/v1/events/poll?timeout=1&after=${encodeURIComponent(this.last)}`, { headers: { Authorization: `Bearer ${this.token}` }, agent: false });
-        this.request = request;
-        request.on('error', () => this.on_gone()).on('response', response => {
-            let text = '';
-            response.setEncoding('utf8').on('data', more => { text += more; }).on('error', () => {}).on('close', () => {
-                if (response.complete && response.statusCode === 200) {
-                    this.links++;
-                    const { events, position } = JSON.parse(text);
-                    for (const event of events) this.hear(event);
-                    this.last = position;
-                }
-                this.on_gone();
-            });
-        });
-    }
+/** Comes back to either process by any way. */
+class Restless extends Wanderer {
     get seen() { return this.events.filter(e => e.data.job_id).map(({ data }) => ({ ...data, label: data.progress?.label })); }
 }
 
@@ -113,7 +77,7 @@ describe('the bus, as a property', { timeout: 3600000 }, () => {
             const sub = `bus-${seed}-${total}-${i}-${kiln.realtimes.length}-${is_violent}`;
             people.push({ user: kiln.user(sub), id: await kiln.psql(`select kiln_api.act_as('{"sub": "${sub}"}')`), jobs: [] });
         }
-        for (const one of people) one.stream = new Restless(kiln, { token: one.user.token, resume: true, retry_ms: 10 + Math.floor(random() * 40) });
+        for (const one of people) one.stream = new Restless(kiln, { bases: () => kiln.ports.map(port => `http://127.0.0.1:${port}`), token: one.user.token, resume: true, retry_ms: 10 + Math.floor(random() * 40) });
         await Promise.all(people.map(one => one.stream.opened(30000)));
 
         let written = 0, errors = 0, labels = 0, kills = 0, is_over = false;

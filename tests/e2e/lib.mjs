@@ -519,8 +519,8 @@ export class User {
  * events: all that carried data, in order; comments: how many heartbeats; `ended` resolves when the (last) link ended.
  */
 export class Stream {
-    constructor(kiln, { token, ticket, last, last_query, base, resume = false, path: target = '/api/v1/events', retry_ms = 50, headers = {} } = {}) {
-        Object.assign(this, { more: headers, kiln, token, ticket, last, last_query, base, resume, target, retry_ms });
+    constructor(kiln, { token, ticket, last, last_query, base, resume = false, path: target = '/api/v1/events', retry_ms = 50, headers = {}, ...own } = {}) {
+        Object.assign(this, own, { more: headers, kiln, token, ticket, last, last_query, base, resume, target, retry_ms });
         this.events = [];
         this.comments = [];
         this.links = 0;
