@@ -23,11 +23,6 @@
 struct store {
     int        dir_fd; /* of a bucket: where files without a name are made */
     struct s3 *s3;     /* NULL: a folder */
-
-    /* Of a bucket: where the last list of it ended, since one cannot leave out the first n. */
-    unsigned listed_folder;
-    size_t   listed;
-    char     listed_key[STORE_KEY_CHARS + 1];
 };
 
 struct store_writer {
@@ -481,42 +476,36 @@ bool store_unlink(struct store *store, const char *key, struct err *err)
 }
 
 struct listing {
-    struct store  *store;
+    char          *after;
     store_file_fn *on_file;
     void          *ctx;
     size_t         told;
 };
 
+/* What others have put into the bucket is counted, and passed over. */
 static void on_object(void *ctx, const char *key, int64_t age_s, uint64_t bytes)
 {
     struct listing *listing = ctx;
 
     (void)bytes;
-    if (!store_key_is_valid(key))
-        return;
-    snprintf(listing->store->listed_key, sizeof(listing->store->listed_key), "%.33s", key);
-    listing->on_file(listing->ctx, key, age_s);
+    snprintf(listing->after, STORE_AFTER_BYTES, "%s", key);
     listing->told++;
+    if (store_key_is_valid(key))
+        listing->on_file(listing->ctx, key, age_s);
 }
 
-/* Goes on behind the last key that was told of this folder; whoever begins in the middle of another begins anew. */
-static size_t list_bucket(struct store *store, unsigned folder, size_t skip, size_t most,
-                          store_file_fn *on_file, void *ctx)
+bool store_list_after(struct store *store, char after[STORE_AFTER_BYTES], size_t most,
+                      store_file_fn *on_file, void *ctx, size_t *told)
 {
-    struct listing listing = { store, on_file, ctx, 0 };
+    struct listing listing = { after, on_file, ctx, 0 };
     struct err     ignored;
-    char           prefix[4];
-    bool           goes_on = skip > 0 && store->listed_folder == folder && store->listed == skip;
-    char           after[STORE_KEY_CHARS + 1];
+    char           from[STORE_AFTER_BYTES];
+    bool           ok;
 
-    snprintf(prefix, sizeof(prefix), "%02x/", folder & 0xffu);
-    snprintf(after, sizeof(after), "%s", store->listed_key);
-    if (!s3_list(store->s3, prefix, goes_on ? after : NULL, most < 1000 ? most : 1000, on_object,
-                 &listing, &ignored))
-        return 0;
-    store->listed_folder = folder;
-    store->listed        = (goes_on ? skip : 0) + listing.told;
-    return listing.told;
+    snprintf(from, sizeof(from), "%s", after);
+    ok    = s3_list(store->s3, "", from[0] ? from : NULL, most, on_object, &listing, &ignored);
+    *told = listing.told;
+    return ok;
 }
 
 size_t store_list(struct store *store, unsigned folder, size_t skip, size_t most,
@@ -529,8 +518,6 @@ size_t store_list(struct store *store, unsigned folder, size_t skip, size_t most
     struct stat    st;
     size_t         told = 0;
 
-    if (store->s3)
-        return list_bucket(store, folder, skip, most, on_file, ctx);
     snprintf(name, sizeof name, "%02x", folder & 0xffu);
     fd  = openat(store->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     dir = fd >= 0 ? fdopendir(fd) : NULL;

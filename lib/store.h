@@ -68,11 +68,17 @@ MUST_CHECK bool store_head(struct store *store, const char *key, uint64_t *bytes
 MUST_CHECK bool store_put_as(struct store *store, const char *key, int fd, const char *sha256,
                              struct err *err);
 
-/* One of the 256 folders, 0 to 255: each file's key and age in seconds, `skip` of them left out, at most `most` told; how many
- * were told. The folder need not exist. */
+/* Of a folder: one of its 256 folders, 0 to 255: each file's key and age in seconds, `skip` of them left out, at most `most` told; how
+ * many were told. The folder need not exist. */
 typedef void store_file_fn(void *ctx, const char *key, int64_t age_s);
 size_t       store_list(struct store *store, unsigned folder, size_t skip, size_t most,
                         store_file_fn *on_file, void *ctx);
+
+/* Of a bucket: what lies behind `after` in the order of keys ("": from the first), at most `most` and 1,000; after becomes the last of
+ * them. One request, which is waited for. False: it could not be asked. */
+#define STORE_AFTER_BYTES 257
+MUST_CHECK bool store_list_after(struct store *store, char after[STORE_AFTER_BYTES], size_t most,
+                                 store_file_fn *on_file, void *ctx, size_t *told);
 
 /* A file that is gone already is fine. */
 MUST_CHECK bool store_unlink(struct store *store, const char *key, struct err *err);

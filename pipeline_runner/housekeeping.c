@@ -10,6 +10,7 @@
  */
 #include "housekeeping.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "failpoint.h"
@@ -23,7 +24,7 @@
 #define AT_ONCE_N   100
 #define FOLDERS     256
 #define LOOK_AT     2000 /* names of the store in one question */
-#define ASK_AT_ONCE 2    /* folders of a bucket, where each is a request that is waited for */
+#define PAGE        1000 /* of a bucket's list, in one request */
 
 struct housekeeping {
     struct runner    *runner;
@@ -32,6 +33,7 @@ struct housekeeping {
 
     unsigned       folder; /* of the store, where the next look begins */
     size_t         skip;   /* names of it that were looked at */
+    char           after[STORE_AFTER_BYTES]; /* of a bucket: the last that was looked at */
     struct literal keys, ages;
 };
 
@@ -100,16 +102,11 @@ static void add_file(void *ctx, const char *key, int64_t age_s)
     literal_add_i64(&h->ages, age_s);
 }
 
-/* Goes on where the last look ended; a small store is seen whole each time. */
-static void ask_strays(struct housekeeping *h)
+static size_t look_at_folders(struct housekeeping *h)
 {
-    const char *params[2];
-    size_t      told = 0;
-    unsigned    most = store_is_remote(h->runner->store) ? ASK_AT_ONCE : FOLDERS;
+    size_t told = 0;
 
-    literal_begin(&h->keys);
-    literal_begin(&h->ages);
-    for (unsigned folders = 0; folders < most && told < LOOK_AT; folders++) {
+    for (unsigned folders = 0; folders < FOLDERS && told < LOOK_AT; folders++) {
         size_t more = store_list(h->runner->store, h->folder, h->skip, LOOK_AT - told, add_file, h);
 
         told += more;
@@ -119,6 +116,33 @@ static void ask_strays(struct housekeeping *h)
         h->folder = (h->folder + 1) % FOLDERS;
         h->skip   = 0;
     }
+    return told;
+}
+
+/* One page, and where that was the end one from the beginning. */
+static size_t look_at_bucket(struct housekeeping *h)
+{
+    size_t told = 0, more = 0;
+
+    if (!store_list_after(h->runner->store, h->after, PAGE, add_file, h, &told))
+        return 0;
+    if (told == PAGE)
+        return told;
+    h->after[0] = '\0';
+    if (!store_list_after(h->runner->store, h->after, PAGE - told, add_file, h, &more))
+        h->after[0] = '\0';
+    return told + more;
+}
+
+/* Goes on where the last look ended; a small store is seen whole each time. */
+static void ask_strays(struct housekeeping *h)
+{
+    const char *params[2];
+    size_t      told;
+
+    literal_begin(&h->keys);
+    literal_begin(&h->ages);
+    told = store_is_remote(h->runner->store) ? look_at_bucket(h) : look_at_folders(h);
     params[0] = literal_end(&h->keys);
     params[1] = literal_end(&h->ages);
     if (told == 0)
@@ -165,6 +189,7 @@ struct housekeeping *housekeeping_open(struct runner *runner)
         abort();
     base_random_hex(start, 2); /* anywhere, else one that starts often sees the same again */
     h->folder = (unsigned)strtoul(start, NULL, 16);
+    snprintf(h->after, sizeof(h->after), "%s", start);
     h->runner = runner;
     h->timer  = (struct loop_timer) { .on_time = on_time, .ctx = h };
     again(h, FIRST_MS);

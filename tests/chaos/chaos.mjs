@@ -79,7 +79,9 @@ function victims_of({ name, program }) {
 const is_paid = name => /^guest|^runner\.(call|http|step|answer|poll|fetch|begin|send|submit|webhook)/.test(name);
 
 /** What comes once in the life of a program or a stream: not waited for. */
-const is_rare = /^db\.(connecting|starting|listening)|register|instance|trash|strays|store\.unlinking|bus\.head|replaying|^runner\.(secrets|keys)/;
+const is_rare = /^db\.(connecting|starting|listening)|register|instance|trash|strays|store\.unlinking|bus\.head|replaying|^runner\.(secrets|keys|deliver)/;
+/** What only a world with a bucket comes by. */
+const is_of_bucket = ({ name }) => /^store\.bucket|^server\.upload\.signed/.test(name);
 /** How a point is reached that the usual bustle does not reach by itself. */
 const provoke = [
     [/^runner\.keys/, world => world.kiln.psql(`update kiln.webhook_key set fetched_at = '-infinity'`).catch(() => {})],
@@ -87,7 +89,13 @@ const provoke = [
     [/^runner\.unregister/, world => { world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
     [/^runner\.(trash|strays)|^store\.unlinking/, async world => { await world.remove().catch(() => {}); world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
     [/^runner\.(report|reported)/, async world => { await world.kiln.psql(`select kiln.enqueue('fickle', '{}', ${world.account})`).catch(() => {}); }],
-    [/^server\.(bus|stream)/, world => { world.stream.request?.destroy(); }],
+    [/^server\.(bus|stream)/, world => { for (const one of Object.values(world.streams)) one.request?.destroy(); }],
+    [/^server\.websocket/, world => { world.streams.socket.ping(); }],
+    [/^server\.instance/, world => { if (world.random() < 0.5) world.server.program.signal('SIGTERM'); }],
+    [/^runner\.deliver/, async world => {        // what the dead have taken would hold up all others for forty seconds
+        await world.kiln.psql(`do $$ begin for i in 1..8 loop perform kiln.cancel_job(kiln.enqueue('short', '{}', ${world.account}, p_run_at => kiln.now() + interval '1 hour')); end loop; end $$;
+            update kiln.delivery set due_at = kiln.now(), taken_until = null where state = 'due'; update kiln.webhook_endpoint set failures = 0`).catch(() => {});
+    }],
     [/^server\.upload|^store/, world => { world.send_file().catch(() => {}); }],
 ];
 
@@ -107,16 +115,19 @@ function make_plan(random, has_guests) {
         for (const [name, victim] of is_money ? short_money : short_form) if (points.some(point => point.name === name)) add(points.find(point => point.name === name), victim);
         return [cases];
     }
-    for (const point of chosen_points) {
-        for (const victim of victims_of(point)) for (let i = 0; i < (is_essential(victim, point) ? rounds : Math.ceil(rounds / 3)); i++) add(point, victim);
-    }
+    const every = list => { for (const point of list) for (const victim of victims_of(point)) for (let i = 0; i < (is_essential(victim, point) ? rounds : Math.ceil(rounds / 3)); i++) add(point, victim); };
+    every(chosen_points.filter(point => !is_of_bucket(point)));
     const steady = chosen_points.filter(point => /^runner\.(claimed|cycle|worked|put_media|file|report|beat|call|http|polls)/.test(point.name));
     for (let i = 0; i < Number(process.env.KILN_CHAOS_SLOW ?? 10) && steady.length; i++) for (const victim of ['freeze', 'clock']) add(random.one(steady), victim);
-    random.shuffle(cases);
     const storms = [];
-    while (cases.length) storms.push(cases.splice(0, 60));
+    const cut = () => { random.shuffle(cases); while (cases.length) storms.push(cases.splice(0, 60)); };
+    cut();
+    every(chosen_points.filter(is_of_bucket));
+    cut();
     return storms;
 }
+/** Cases of a bucket are never in one storm with others. */
+const wants_bucket = storm => is_of_bucket({ name: storm[0].point });
 const is_often = name => /^db\.(sending|sent|answered)|^runner\.(cycle|tick)|^server\.(bus\.read|stream\.writing)/.test(name);
 // About 25 kills that have the most to lose; a fixed seed.
 const short_form = [
@@ -135,7 +146,7 @@ const short_money = [
 
 // --- a storm ---------------------------------------------------------------------------------------------------------------
 
-const wait_ms = name => /^runner\.keys/.test(name) ? 4500 : 2000;
+const wait_ms = name => /^runner\.(keys|deliver)/.test(name) ? 4500 : 2000;
 
 async function strike(world, { point, victim, nth }, tally, left = 8) {
     const started = Date.now();
@@ -193,11 +204,11 @@ const sum_of = list => list.reduce((all, one) => { for (const [what, n] of Objec
 const has_money = !process.argv.includes('--short') && (!option('strikes') || /guest|provider|lost|mute/.test(option('strikes')));
 
 /** A world in this process: { storm(index, cases), end() }. */
-async function world_here(number) {
+async function world_here(number, has_bucket) {
     const world = new World(random_of(seed * 7919 + (only_storm ?? number)));
     world.port = 20000 + number * 1200 + Math.floor(Math.random() * 1200);
     const log = process.env.KILN_CHAOS_LOG ? text => console.log(text) : () => {};
-    await world.begin({ has_money, log }).catch(async error => { await world.end(); throw error; });
+    await world.begin({ has_money: has_money && !has_bucket, has_bucket, log }).catch(async error => { await world.end(); throw error; });
     if (mutant) await mutants[mutant](world);
     return {
         storm: (index, cases) => { world.random = random_of(seed * 7919 + index); return storm(world, cases, `${seed}:${index}`); },
@@ -206,8 +217,8 @@ async function world_here(number) {
 }
 
 /** The same in a process of its own. */
-async function world_there(number) {
-    const child = fork(fileURLToPath(import.meta.url), [...process.argv.slice(2), '--world', String(number)], { env: { ...process.env, KILN_CHAOS_SEED: seed_text } });
+async function world_there(number, has_bucket) {
+    const child = fork(fileURLToPath(import.meta.url), [...process.argv.slice(2), '--world', String(number), ...has_bucket ? ['--bucket'] : []], { env: { ...process.env, KILN_CHAOS_SEED: seed_text } });
     const answer = () => new Promise((resolve, reject) => {
         const on_end = () => reject(new Error(`world ${number} ended by itself`));
         child.once('exit', on_end).once('message', message => { child.off('exit', on_end); resolve(message); });
@@ -220,7 +231,7 @@ async function world_there(number) {
 }
 
 async function serve() {
-    const world = await world_here(slot);
+    const world = await world_here(slot, process.argv.includes('--bucket'));
     process.send('ready');
     for (;;) {
         const { index, cases } = await new Promise(resolve => { process.once('message', resolve); process.once('disconnect', () => resolve({})); });
@@ -238,11 +249,13 @@ async function lead() {
     const table = new Map(), latest = [];
     const wanted = plan.flat().reduce((map, { point, victim }) => map.set(`${point} ${victim}`, (map.get(`${point} ${victim}`) ?? 0) + 1), new Map());
     const state = { failed: 0, storms: 0 };
-    const worlds = await Promise.all(Array.from({ length: world_count }, (_, number) => world_count === 1 ? world_here(0) : world_there(number)));
-    let next = only_storm ?? 0;
-    const take = () => state.failed || next >= (only_storm === undefined ? plan.length : only_storm + 1) ? undefined : next++;
+    // One more world has a bucket, where there is something for it to do.
+    const kinds = is_one ? [wants_bucket(plan[only_storm ?? 0])] : [...Array.from({ length: plan.some(storm => !wants_bucket(storm)) ? world_count : 0 }, () => false), ...plan.some(wants_bucket) ? [true] : []];
+    const worlds = await Promise.all(kinds.map((has_bucket, number) => is_one ? world_here(number, has_bucket) : world_there(number, has_bucket)));
+    const left = only_storm === undefined ? plan.map((_, index) => index) : [only_storm];
+    const take = has_bucket => { const at = state.failed ? -1 : left.findIndex(index => wants_bucket(plan[index]) === has_bucket); return at < 0 ? undefined : left.splice(at, 1)[0]; };
     const work = async (world, number) => {
-        for (let index; (index = take()) !== undefined;) {
+        for (let index; (index = take(kinds[number])) !== undefined;) {
             const end = await world.storm(index, plan[index]);
             for (const [point, victim, what] of end.cells) { const key = `${point} ${victim}`, cell = table.get(key) ?? { done: 0, missed: 0 }; cell[what]++; table.set(key, cell); }
             latest[number] = end;
@@ -264,7 +277,7 @@ async function lead() {
     const page = () => {
         if (!process.env.KILN_CHAOS_DOC) return;
         const of = name => told(sum_of(latest.filter(Boolean).map(end => end[name])));
-        write_page(process.env.KILN_CHAOS_DOC, { seed, rounds, table, columns: columns(), hits: hits(), ...sums(), worlds: world_count, storms: { size: plan[0].length, count: state.storms, complaints: state.failed },
+        write_page(process.env.KILN_CHAOS_DOC, { seed, rounds, table, columns: columns(), hits: hits(), ...sums(), worlds: worlds.length, storms: { size: plan[0].length, count: state.storms, complaints: state.failed },
             jobs: of('jobs'), held: of('held'), bill: of('bill'), minutes: Math.ceil((Date.now() - started) / 60000) });
     };
     try {
@@ -275,7 +288,9 @@ async function lead() {
             random_of(seed + pass + 1).shuffle(again);
             console.log(`${again.length} strikes were missed; once more`);
             const size = Math.max(10, Math.min(60, Math.ceil(again.length / world_count)));
-            while (again.length) plan.push(again.splice(0, size));
+            for (const list of [again.filter(one => !is_of_bucket({ name: one.point })), again.filter(one => is_of_bucket({ name: one.point }))]) {
+                while (list.length) { left.push(plan.length); plan.push(list.splice(0, size)); }
+            }
             await Promise.all(worlds.map(work));
         }
         const { kills, strikes } = sums(), all_hits = hits();

@@ -31,7 +31,7 @@ export class Paid {
         kiln.fake = this.fake = await new FakeProvider({ state: path.join(kiln.folder, 'provider'), base }).start();
         this.wire.target = { host: '127.0.0.1', port: this.fake.port };
         await kiln.point_to(base);
-        Object.assign(kiln.env, this.fake.keys, this.has_engine ? { KILN_TRUSTED_HOSTS: `127.0.0.1:${this.wire.port}` } : {});
+        Object.assign(kiln.env, this.fake.keys, this.has_engine ? { KILN_TRUSTED_HOSTS: `${kiln.env.KILN_TRUSTED_HOSTS},127.0.0.1:${this.wire.port}` } : {});
         await kiln.psql(`update kiln.config set public_url = '${kiln.url}'`);
         await kiln.psql(`update kiln.provider set reply_timeout = '4 s', poll = poll || '{"every_ms": 60, "max_every_ms": 300}' where name = 'fal'`);
         // kiln-runner's engine, and a client of the same functions that is not ours.

@@ -3,9 +3,12 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alive, Kiln, pause, Program, request, until } from '../e2e/lib.mjs';
+import { radosgw } from '../e2e/radosgw.mjs';
+import { Wanderer } from '../e2e/wanderer.mjs';
 import { Failpoints } from './failpoints.mjs';
 import { plain_png } from '../fakes/media.mjs';
 import { Paid } from './paid.mjs';
@@ -50,7 +53,8 @@ class Kept {
 export class World {
     constructor(random) { this.random = random; this.clock_s = 0; this.clocks = [0]; this.is_ending = false; this.counts = {}; this.strikes = []; }
 
-    async begin({ log = () => {}, has_money = true } = {}) {
+    /** `has_bucket`: the store is a bucket of radosgw, in place of a folder. */
+    async begin({ log = () => {}, has_money = true, has_bucket = false } = {}) {
         this.log = log;
         const kiln = this.kiln = new Kiln();
         await kiln.start_database(['--fast', '--set', 'synchronous_commit=on', '--set', 'restart_after_crash=on', '--set', 'log_min_messages=fatal']);
@@ -62,6 +66,11 @@ export class World {
         fs.mkdirSync(this.marks);
         await this.make_pipelines();
         kiln.url = `http://127.0.0.1:${this.port}`;
+        if (has_bucket) {
+            this.bucket = await radosgw(kiln.folder);
+            Object.assign(kiln.env, this.bucket.keys, { KILN_MEDIA: this.bucket.media });
+        }
+        await this.open_receiver();
         if (has_money) {
             this.paid = new Paid(this);
             await this.paid.begin();
@@ -75,10 +84,34 @@ export class World {
         await until('the server to be ready', async () => (await request(kiln.url, 'GET', '/readyz', { ms: 1000 }).catch(() => ({}))).status === 200, 15000);
         this.ann = kiln.user('ann');
         this.account = await this.ann.account();
-        this.stream = await this.ann.stream({ resume: true }).opened();
+        const { token } = this.ann;
+        this.streams = {
+            stream: this.ann.stream({ resume: true }),
+            socket: new Wanderer(kiln, { token, resume: true, ways: ['ws'] }),
+            poller: new Wanderer(kiln, { token, resume: true, ways: ['poll'] }),
+        };
+        for (const one of Object.values(this.streams)) await one.opened();
+        for (const name of ['socket', 'poller']) this.streams[name].request.destroy();     // it comes back in its own way
+        const endpoint = await this.ann.call('POST', '/webhook-endpoints', { url: `${this.receiver.url}/hook`, types: ['job.cancelled', 'media.ready'] });
+        if (endpoint.status !== 201) throw new Error(`no webhook endpoint: ${endpoint.text}`);
         this.keys = new Map();          // idempotency key → the job it made
         this.uploads = new Map();       // media id → sha256
         return this;
+    }
+
+    /** Who is told of some events, by outgoing webhooks: now and then it answers late or not well. */
+    async open_receiver() {
+        const posts = new Map();        // webhook id → how often it was taken
+        const server = http.createServer((req, res) => {
+            req.resume().on('end', () => {
+                const is_well = this.random() < 0.9, id = req.headers['webhook-id'];
+                if (is_well) posts.set(id, (posts.get(id) ?? 0) + 1);
+                res.writeHead(is_well ? 200 : 503).end();
+            }).on('error', () => {});
+        });
+        await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
+        this.receiver = { posts, server, url: `http://127.0.0.1:${server.address().port}` };
+        this.kiln.env.KILN_TRUSTED_HOSTS = `127.0.0.1:${server.address().port}`;
     }
 
     guest(name) {
@@ -176,7 +209,7 @@ export class World {
                 await pause(ms / 2 + this.random() * ms);
             }
         };
-        this.loops = [loop(250, () => this.feed()), loop(900, () => this.wish()), loop(700, () => this.send_file()), loop(600, () => this.remove()), loop(350, () => this.look())];
+        this.loops = [loop(250, () => this.feed()), loop(900, () => this.wish()), loop(700, () => this.send_file()), loop(600, () => this.remove()), loop(350, () => this.look()), loop(200, () => this.streams.socket.ping())];
     }
     async rest() { this.is_busy = false; await Promise.all(this.loops ?? []); this.loops = []; }
     count(what) { this.counts[what] = (this.counts[what] ?? 0) + 1; }
@@ -209,10 +242,13 @@ export class World {
         const bytes = plain_png(Buffer.from(String(this.random())));
         const place = await this.ann.call('POST', '/uploads/presign', { filename: 'dot.png', content_type: 'image/png', bytes: bytes.length }, { ms: 4000 });
         if (place.status !== 201) return;
-        const sent = await request(this.kiln.url, place.json.method, place.json.url, { headers: { ...place.json.headers, 'Content-Length': bytes.length }, body: bytes, ms: 4000 });
+        const { method, url, headers, media_id } = place.json;
+        const sent = await request(this.bucket?.url ?? this.kiln.url, method, url, { headers: { ...headers, 'Content-Length': bytes.length }, body: bytes, ms: 4000 });
         if (sent.status !== 200) return;
-        this.uploads.set(sent.json.id, createHash('sha256').update(bytes).digest('hex'));
-        await this.ann.call('POST', `/uploads/${sent.json.id}/complete`, undefined, { ms: 4000 });
+        const acknowledged = () => this.uploads.set(media_id, createHash('sha256').update(bytes).digest('hex'));
+        if (!this.bucket) acknowledged();       // past the server nobody has said so before it is complete
+        const { status } = await this.ann.call('POST', `/uploads/${media_id}/complete`, undefined, { ms: 4000 });
+        if (status === 202) acknowledged();
     }
     async remove() {
         const ended = (await this.ann.call('GET', '/generations?state=completed&limit=10&type=image', undefined, { ms: 4000 })).json?.items ?? [];
@@ -263,7 +299,7 @@ export class World {
         const found = (this.complaints ?? []).splice(0);
         const invariants = fs.readFileSync(new URL('invariants.sql', import.meta.url), 'utf8').replace(/;\s*$/, '');
         for (const row of await this.rows(invariants)) found.push(`${row.what} ${row.id} ${row.complaint}`);
-        found.push(...await this.check_keys(), ...await this.check_files(), ...await this.check_marks(), ...await this.check_stream(), ...await this.paid?.check(this.strikes) ?? []);
+        found.push(...await this.check_keys(), ...await this.check_files(), ...await this.check_marks(), ...await this.check_streams(), ...await this.check_deliveries(), ...await this.paid?.check(this.strikes) ?? []);
         for (const program of kiln.programs) {
             if (program.has_crashed) found.push(`${program.name} crashed (${program.ended?.signal}): ${program.output.slice(-600)}`);
             if (program.ended) kiln.programs.delete(program);
@@ -277,24 +313,30 @@ export class World {
         return [...prompts.map(row => `wish "${row.prompt}" became ${row.times} jobs`),
             ...[...this.keys].filter(([key, id]) => id && by_key[key]?.job_id !== id).map(([key, id]) => `key ${key}: the client was told job ${id}, the database has ${by_key[key]?.job_id}`)];
     }
+    /** The names of what is in the store. */
+    async files() {
+        if (this.bucket) return this.bucket.objects();
+        return fs.readdirSync(this.kiln.media, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile()).map(entry => path.relative(this.kiln.media, path.join(entry.parentPath ?? entry.path, entry.name)));
+    }
+    async bytes_of(key) {
+        return this.bucket ? (await this.bucket.signed('GET', `/${this.bucket.bucket}/${key}`)).bytes : fs.readFileSync(path.join(this.kiln.media, key));
+    }
     async check_files() {
-        const { kiln } = this, found = [];
-        const rows = await this.rows(`select media_id, coalesce(storage_key, incoming_key) as storage_key, thumbnail_key, incoming_key, bytes, encode(sha256, 'hex') as sha256 from kiln.media where coalesce(storage_key, incoming_key) is not null`);
+        const found = [];
+        const rows = await this.rows(`select media_id, state, coalesce(storage_key, incoming_key) as storage_key, thumbnail_key, incoming_key, bytes, encode(sha256, 'hex') as sha256 from kiln.media where coalesce(storage_key, incoming_key) is not null`);
         const trash = new Set((await this.rows('select storage_key from kiln.trash')).map(row => row.storage_key));
-        const known = new Set(trash);
+        const known = new Set(trash), files = await this.files(), there = new Set(files);
         for (const row of rows) {
             for (const key of [row.storage_key, row.thumbnail_key, row.incoming_key]) if (key) {
                 known.add(key);
-                if (!fs.existsSync(path.join(kiln.media, key))) found.push(`media ${row.media_id} has no file ${key}`);
+                if (!there.has(key) && !(this.bucket && row.state === 'uploading')) found.push(`media ${row.media_id} has no file ${key}`);
             }
-            const file = path.join(kiln.media, row.storage_key);
-            if (fs.existsSync(file) && createHash('sha256').update(fs.readFileSync(file)).digest('hex') !== row.sha256) found.push(`media ${row.media_id}: its file is not what its row says`);
+            if (there.has(row.storage_key) && row.sha256 && createHash('sha256').update(await this.bytes_of(row.storage_key)).digest('hex') !== row.sha256) found.push(`media ${row.media_id}: its file is not what its row says`);
         }
         for (const [id, sha256] of this.uploads) {
             const row = rows.find(one => String(one.media_id) === id);
             if (!row || row.sha256 !== sha256) found.push(`upload ${id} was acknowledged and is ${row ? 'another file' : await this.ask(`select coalesce((select format('%s: %s', state, reason) from kiln.media where media_id = ${id}), 'gone')`)}`);
         }
-        const files = fs.readdirSync(kiln.media, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile()).map(entry => path.relative(kiln.media, path.join(entry.parentPath ?? entry.path, entry.name)));
         this.orphans = files.filter(file => !file.startsWith('tmp/') && !known.has(file));
         return found;
     }
@@ -316,20 +358,42 @@ export class World {
         }
         return found;
     }
-    async check_stream() {
-        const log = await this.kiln.log(this.account);
-        let missing = [];
-        await until('the stream to have the log', () => {
-            const seen = new Map();
-            for (const line of this.stream.log()) seen.set(line, (seen.get(line) ?? 0) + 1);
-            missing = log.filter(line => { const n = seen.get(line) ?? 0; seen.set(line, n - 1); return n <= 0; });
-            this.surplus = [...seen].filter(([, n]) => n > 0).map(([line]) => line);
-            return missing.length === 0 || this.stream.events.some(event => event.event === 'reset');
-        }, 10000).catch(() => {});
-        const found = [];
-        if (this.stream.events.some(event => event.event === 'reset')) found.push('the stream was reset');
-        if (missing.length) found.push(`the stream lost ${missing.length} events: ${missing.slice(0, 3)}`);
-        if (this.surplus.length) found.push(`the stream repeated ${this.surplus.length} events: ${this.surplus.slice(0, 3)}`);
+    /** Each way of listening tells the log, once. */
+    async check_streams() {
+        const log = await this.kiln.log(this.account), found = [];
+        for (const [name, stream] of Object.entries(this.streams)) {
+            let missing = [], surplus = [];
+            await until(`the ${name} to have the log`, () => {
+                const seen = new Map();
+                for (const line of stream.log()) seen.set(line, (seen.get(line) ?? 0) + 1);
+                missing = log.filter(line => { const n = seen.get(line) ?? 0; seen.set(line, n - 1); return n <= 0; });
+                surplus = [...seen].filter(([, n]) => n > 0).map(([line]) => line);
+                return missing.length === 0 || stream.events.some(event => event.event === 'reset');
+            }, 10000).catch(() => {});
+            if (stream.events.some(event => event.event === 'reset')) found.push(`the ${name} was reset`);
+            if (missing.length) found.push(`the ${name} lost ${missing.length} events: ${missing.slice(0, 3)}`);
+            if (surplus.length) found.push(`the ${name} repeated ${surplus.length} events: ${surplus.slice(0, 3)}`);
+        }
+        return found;
+    }
+    /** Who wants to be told of some events was told of each of them, and of nothing else. (Twice under one id is what is promised, where a runner died.) */
+    async check_deliveries() {
+        const { posts } = this.receiver, found = [];
+        const untold = () => this.rows(`select d.message_id, d.state from kiln.delivery d where d.state <> 'sent'`);
+        const unmade = () => this.rows(`select e.event_id, e.type from kiln.event e where e.account_id = ${this.account} and e.type in ('job.cancelled', 'media.ready')
+            and not exists (select from kiln.delivery d where d.event_id = e.event_id)`);
+        // What a runner took with it into death would be due again after forty seconds.
+        const hurry = `update kiln.delivery set due_at = kiln.now(), taken_until = null where state = 'due'`;
+        for (let tries = 0; tries < 20; tries++) {
+            if (!(await unmade()).length && !(await untold()).length) break;
+            await this.ask(hurry);
+            await pause(1500);
+        }
+        for (const row of await unmade()) found.push(`event ${row.event_id} (${row.type}) has no delivery`);
+        for (const row of await untold()) found.push(`delivery ${row.message_id} is ${row.state}`);
+        const ids = (await this.rows('select message_id from kiln.delivery')).map(row => row.message_id), known = new Set(ids);
+        for (const id of ids) if (!posts.has(id)) found.push(`delivery ${id} is said to be sent, and nobody has it`);
+        for (const id of posts.keys()) if (!known.has(id)) found.push(`somebody was sent ${id}, which is no delivery`);
         return found;
     }
 
@@ -339,6 +403,9 @@ export class World {
         this.failpoints?.end();
         for (const one of this.kept ?? []) { one.wire?.end(); one.program?.signal('SIGCONT'); }
         await this.paid?.end();
+        this.receiver?.server.closeAllConnections();
+        this.receiver?.server.close();
+        await this.bucket?.end();
         if (this.has_disk) for (const program of this.kiln.programs) program.signal('SIGKILL');
         if (this.has_disk) await Promise.all([...this.kiln.programs].map(program => program.exit));
         if (this.has_disk) spawnSync('umount', ['-l', this.kiln.media]);

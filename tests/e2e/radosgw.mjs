@@ -107,6 +107,14 @@ export async function radosgw(folder, { bucket = 'kiln-media', origin = 'http://
         if (answer.status !== 200) throw new Error(`radosgw: PUT ${target}: ${answer.status} ${answer.text}`);
     }
     /** The keys in the bucket. */
-    s3.objects = async () => [...(await s3.signed('GET', `/${bucket}?list-type=2`)).text.matchAll(/<Key>(.*?)<\/Key>/g)].map(match => match[1]);
+    s3.objects = async () => {
+        const keys = [];
+        for (let more = ''; more !== undefined;) {
+            const { text } = await s3.signed('GET', `/${bucket}?list-type=2${more && `&start-after=${encodeURIComponent(more)}`}`);
+            keys.push(...[...text.matchAll(/<Key>(.*?)<\/Key>/g)].map(match => match[1]));
+            more = /<IsTruncated>true/.test(text) ? keys.at(-1) : undefined;
+        }
+        return keys;
+    };
     return s3;
 }
