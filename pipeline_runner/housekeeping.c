@@ -17,22 +17,22 @@
 #include "literal.h"
 #include "log.h"
 
-#define FIRST_MS    1000 /* what a runner that died left is not left for long */
-#define EVERY_MS    10000
-#define MORE_MS     200
-#define AT_ONCE     "100"
-#define AT_ONCE_N   100
-#define FOLDERS     256
-#define LOOK_AT     2000 /* names of the store in one question */
-#define PAGE        1000 /* of a bucket's list, in one request */
+#define FIRST_MS  1000 /* what a runner that died left is not left for long */
+#define EVERY_MS  10000
+#define MORE_MS   200
+#define AT_ONCE   "100"
+#define AT_ONCE_N 100
+#define FOLDERS   256
+#define LOOK_AT   2000 /* names of the store in one question */
+#define PAGE      1000 /* of a bucket's list, in one request */
 
 struct housekeeping {
     struct runner    *runner;
     struct loop_timer timer;
     struct literal    gone;
 
-    unsigned       folder; /* of the store, where the next look begins */
-    size_t         skip;   /* names of it that were looked at */
+    unsigned       folder;                   /* of the store, where the next look begins */
+    size_t         skip;                     /* names of it that were looked at */
     char           after[STORE_AFTER_BYTES]; /* of a bucket: the last that was looked at */
     struct literal keys, ages;
 };
@@ -142,7 +142,7 @@ static void ask_strays(struct housekeeping *h)
 
     literal_begin(&h->keys);
     literal_begin(&h->ages);
-    told = store_is_remote(h->runner->store) ? look_at_bucket(h) : look_at_folders(h);
+    told      = store_is_remote(h->runner->store) ? look_at_bucket(h) : look_at_folders(h);
     params[0] = literal_end(&h->keys);
     params[1] = literal_end(&h->ages);
     if (told == 0)

@@ -7,7 +7,7 @@
 //   tests/chaos/run [--points REGEXP] [--victims a,b]  that part of the matrix
 //   KILN_CHAOS_SEED=7      another order, other hits; printed always
 //   KILN_CHAOS_SEED=7:3    only storm 3 of seed 7: what a failure prints
-//   KILN_CHAOS_ROUNDS=10   how often each point meets the death of its program, of a runner, a server, a backend and the postmaster; all else a third of that
+//   KILN_CHAOS_ROUNDS=10   how often each point meets the death of its program, of a runner, a server, a backend and the postmaster; all else a fifth of that
 //   KILN_CHAOS_WORLDS=6    so many worlds, each with a PostgreSQL of its own, share the storms of the long form
 //   KILN_CHAOS_MUTANT=no_fence|no_intent   with a function that lacks what protects us: the run has to fail
 //   KILN_CHAOS_DOC=docs/chaos.md           writes the table there
@@ -115,7 +115,7 @@ function make_plan(random, has_guests) {
         for (const [name, victim] of is_money ? short_money : short_form) if (points.some(point => point.name === name)) add(points.find(point => point.name === name), victim);
         return [cases];
     }
-    const every = list => { for (const point of list) for (const victim of victims_of(point)) for (let i = 0; i < (is_essential(victim, point) ? rounds : Math.ceil(rounds / 3)); i++) add(point, victim); };
+    const every = list => { for (const point of list) for (const victim of victims_of(point)) for (let i = 0; i < (is_essential(victim, point) ? rounds : Math.ceil(rounds / 5)); i++) add(point, victim); };
     every(chosen_points.filter(point => !is_of_bucket(point)));
     const steady = chosen_points.filter(point => /^runner\.(claimed|cycle|worked|put_media|file|report|beat|call|http|polls)/.test(point.name));
     for (let i = 0; i < Number(process.env.KILN_CHAOS_SLOW ?? 10) && steady.length; i++) for (const victim of ['freeze', 'clock']) add(random.one(steady), victim);
