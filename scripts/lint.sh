@@ -39,6 +39,13 @@ lint_tidy() {
     local system
     ((${#c_files[@]})) || return 0
     mapfile -t system < <(system_flags)
+    # A file that was well is not looked at again before it, a header it reads, the flags or .clang-tidy change: what stands for it is the hash
+    # of all that the compiler reads. Kept beside git's own things, so that a second checkout has it too; a fresh clone begins with none.
+    local passed
+    passed=$(realpath "$(git rev-parse --git-common-dir)")/kiln-tidy || return
+    mkdir -p "$passed"
+    find "$passed" -type f -mtime +14 -delete
+    export passed
     # One process a core; their output comes by file, whole.
     # shellcheck disable=SC2016  # the inner shell expands it
     printf '%s\0' "${c_files[@]}" | xargs -0 -P "$(nproc)" -I{} bash -c '
@@ -49,7 +56,11 @@ lint_tidy() {
             server/* | tests/c/server/*) own=(-Iserver) ;;
             *) own=(-Iserver -Ipipeline_runner -Ipipeline_runner/media) ;;
         esac
-        out=$(clang-tidy --quiet "$file" -- "$@" "${own[@]}" 2>&1) || { grep -vE "warnings? generated|Suppressed|non-user code" <<<"$out"; exit 1; }
+        hash=$({ clang-tidy --version; cat .clang-tidy "$file"; printf "%s " "$@" "${own[@]}"; gcc -E "$file" "$@" "${own[@]}"; } 2>&1 | sha256sum | cut -c1-64)
+        [[ -e $passed/$hash ]] && exit 0
+        out=$(clang-tidy --quiet "$file" -- "$@" "${own[@]}" 2>&1) && { : >"$passed/$hash"; exit 0; }
+        grep -vE "warnings? generated|Suppressed|non-user code" <<<"$out"
+        exit 1
     ' - {} "${cflags[@]}" "${system[@]}"
 }
 
