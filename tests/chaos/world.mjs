@@ -384,7 +384,7 @@ export class World {
             and not exists (select from kiln.delivery d where d.event_id = e.event_id)`);
         // What a runner took with it into death would be due again after forty seconds.
         this.receiver.is_moody = false;
-        const hurry = `update kiln.delivery set due_at = kiln.now(), taken_until = null where state = 'due'; update kiln.webhook_endpoint set failures = 0`;
+        const hurry = `update kiln.delivery set due_at = kiln.now(), taken_until = null where state = 'due'; update kiln.webhook_endpoint set failures = 0, failing_since = null`;
         for (let tries = 0; tries < 60; tries++) {
             if (!(await unmade()).length && !(await untold()).length) break;
             await this.ask(hurry);
