@@ -35,7 +35,7 @@ enum { STATEMENT_HEAD, STATEMENT_READ };
 static const struct db_statement statements[] = {
     { "bus_head", "select kiln_api.bus_head()", 0 },
     { "bus_read",
-      "select account_id, position, type, data, head, place, state "
+      "select account_id, position, type, data, head, place, state, latest "
       "from kiln_api.bus_read($1::text, $2::boolean, $3::boolean)",
       3 },
 };
@@ -246,6 +246,7 @@ static void deliver(struct bus *bus, const PGresult *result, int row)
     event->data     = PQgetvalue(result, row, 3);
     event->place    = PQgetisnull(result, row, 5) ? NULL : PQgetvalue(result, row, 5);
     event->state    = PQgetisnull(result, row, 6) ? NULL : PQgetvalue(result, row, 6);
+    event->latest = PQgetisnull(result, row, 7) ? 0 : strtoll(PQgetvalue(result, row, 7), NULL, 10);
     memset(event->is_made, 0, sizeof(event->is_made));
     for (struct listener *l = *bucket(bus, event->account); l; l = next) {
         next = l->next;

@@ -21,10 +21,11 @@ struct server;
 
 /* What was read, for as long as it is handed out. */
 struct bus_event {
-    int64_t      account;
-    const char  *position; /* NULL: it has none, it is not in the log or too long to name */
-    const char  *type, *data;
-    const char  *place, *state;       /* for who wants all: its position, the job's state or NULL */
+    int64_t     account;
+    const char *position; /* NULL: it has none, it is not in the log or too long to name */
+    const char *type, *data;
+    const char *place, *state; /* for who wants all: its position, the job's state or NULL */
+    int64_t latest; /* not 0: of those with the same number that still wait, the latest will do */
     struct frame frames[FRAME_KINDS]; /* made when the first listener of the kind wants it */
     bool         is_made[FRAME_KINDS];
 };

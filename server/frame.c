@@ -152,9 +152,17 @@ bool frame_id_is_sane(const char *id)
     return true;
 }
 
+/* ---- the queue ---- */
+
+struct outq_mark {
+    int64_t key;
+    size_t  at, bytes; /* from the front of the queue */
+};
+
 void outq_free(struct outq *q)
 {
     free(q->data);
+    free(q->marks);
     *q = (struct outq) { 0 };
 }
 
@@ -179,8 +187,67 @@ bool outq_add(struct outq *q, const char *data, size_t bytes, size_t max)
     return true;
 }
 
+static void forget_mark(struct outq *q, size_t i)
+{
+    memmove(q->marks + i, q->marks + i + 1, (--q->nmarks - i) * sizeof(*q->marks));
+}
+
+static void cut_marked(struct outq *q, size_t i)
+{
+    struct outq_mark mark = q->marks[i];
+    char            *from = q->data + q->start + mark.at;
+
+    memmove(from, from + mark.bytes, q->bytes - mark.at - mark.bytes);
+    q->bytes -= mark.bytes;
+    forget_mark(q, i);
+    for (; i < q->nmarks; i++)
+        q->marks[i].at -= mark.bytes;
+}
+
+static void mark_last(struct outq *q, size_t bytes, int64_t key)
+{
+    if (!q->marks)
+        q->marks = malloc(OUTQ_MARKS * sizeof(*q->marks));
+    if (!q->marks)
+        abort();
+    if (q->nmarks == OUTQ_MARKS)
+        forget_mark(q, 0);
+    q->marks[q->nmarks++] =
+        (struct outq_mark) { .key = key, .at = q->bytes - bytes, .bytes = bytes };
+}
+
+/* The old one goes first, since the new one may need its room; where it finds none all the same,
+ * the stream is at its end. */
+bool outq_add_latest(struct outq *q, const char *data, size_t bytes, size_t max, int64_t key)
+{
+    for (size_t i = 0; i < q->nmarks; i++)
+        if (q->marks[i].key == key) {
+            cut_marked(q, i);
+            break;
+        }
+    if (!outq_add(q, data, bytes, max))
+        return false;
+    mark_last(q, bytes, key);
+    return true;
+}
+
+/* What was begun to be sent can be replaced no more. */
+static void take_marks(struct outq *q, size_t bytes)
+{
+    size_t gone = 0;
+
+    while (gone < q->nmarks && q->marks[gone].at < bytes)
+        gone++;
+    q->nmarks -= gone;
+    if (q->nmarks)
+        memmove(q->marks, q->marks + gone, q->nmarks * sizeof(*q->marks));
+    for (size_t i = 0; i < q->nmarks; i++)
+        q->marks[i].at -= bytes;
+}
+
 void outq_take(struct outq *q, size_t bytes)
 {
+    take_marks(q, bytes);
     q->start += bytes;
     q->bytes -= bytes;
     if (q->bytes == 0)

@@ -40,8 +40,10 @@ bool frame_id_is_sane(const char *id);
 
 /* ---- a queue of bytes ---- */
 struct outq {
-    char  *data;
-    size_t start, bytes, size;
+    char             *data;
+    size_t            start, bytes, size;
+    struct outq_mark *marks; /* of what may be replaced, in the order of the bytes */
+    size_t            nmarks;
 };
 
 void outq_free(struct outq *q);
@@ -49,5 +51,12 @@ void outq_free(struct outq *q);
 /* False, and nothing added, where it would pass max. */
 MUST_CHECK bool outq_add(struct outq *q, const char *data, size_t bytes, size_t max);
 void            outq_take(struct outq *q, size_t bytes); /* bytes from the front were sent */
+
+/* The same, in place of what was added under this key before, unless a byte of that was taken. It
+ * goes to the end: what stands between the two keeps its order and is before it still. Keys of
+ * which this is remembered at a time: OUTQ_MARKS, the latest. */
+#define OUTQ_MARKS 64
+MUST_CHECK bool outq_add_latest(struct outq *q, const char *data, size_t bytes, size_t max,
+                                int64_t key);
 
 #endif

@@ -166,6 +166,30 @@ static void put_bounded(struct stream *stream, const char *data, size_t bytes, s
         cut_slow(stream);
 }
 
+/* latest as in struct bus_event: a reader who is behind need not read how far a job was before. */
+static bool hold(struct outq *q, const struct frame *frame, int64_t latest)
+{
+    return latest ? outq_add_latest(q, frame->text, frame->bytes, QUEUE_BYTES, latest)
+                  : outq_add(q, frame->text, frame->bytes, QUEUE_BYTES);
+}
+
+static void put_event(struct stream *stream, const struct frame *frame, int64_t latest)
+{
+    size_t sent    = 0;
+    bool   is_held = true;
+
+    if (stream->out.bytes == 0 && !send_some(stream, frame->text, frame->bytes, &sent)) {
+        stream_finish(stream);
+        return;
+    }
+    if (sent == 0)
+        is_held = hold(&stream->out, frame, latest);
+    else if (sent < frame->bytes)
+        is_held = outq_add(&stream->out, frame->text + sent, frame->bytes - sent, QUEUE_BYTES);
+    if (!is_held)
+        cut_slow(stream);
+}
+
 void stream_put(struct stream *stream, const char *data, size_t bytes)
 {
     put_bounded(stream, data, bytes, QUEUE_BYTES);
@@ -319,8 +343,8 @@ static void on_event(struct listener *listener, struct bus_event *event)
         return;
     metrics_events_sent(server_of(stream)->metrics, 1);
     if (stream->phase == STREAM_LIVE)
-        stream_put(stream, frame->text, frame->bytes);
-    else if (!outq_add(&stream->held, frame->text, frame->bytes, QUEUE_BYTES))
+        put_event(stream, frame, event->latest);
+    else if (!hold(&stream->held, frame, event->latest))
         cut_slow(stream);
 }
 

@@ -7,8 +7,8 @@
  * suspended connections at each event, no buffers held for idle streams, one frame for all of them.
  *
  * Bounds: KILN_MAX_STREAMS; 32 KiB of the kernel's memory and 64 KiB of ours a stream, then the
- *         reader is cut and resumes by its position. While replaying: 1 MiB, and the next page is
- *         asked for when all of it was sent.
+ *         reader is cut and resumes by its position; of how far a job is only the latest waits.
+ *         While replaying: 1 MiB, and the next page is asked for when all of it was sent.
  */
 #ifndef KILN_STREAM_H
 #define KILN_STREAM_H

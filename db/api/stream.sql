@@ -170,7 +170,7 @@ return case p_type when 'job.started' then 'running' when 'job.progress' then 'r
 comment on function kiln.event_state(kiln.event_type) is 'The state of the job after an event of this type; null where it is about no job.';
 
 create or replace function kiln_api.bus_read(p_from text, p_is_idle boolean default false, p_is_watched boolean default false)
-returns table (account_id bigint, "position" text, type text, data text, head text, place text, state text)
+returns table (account_id bigint, "position" text, type text, data text, head text, place text, state text, latest text)
 language plpgsql volatile security definer
 set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
@@ -201,11 +201,12 @@ begin
            null::text,
            -- Who watches all accounts has seen all of them up to this event, and of nobody's batch more.
            case when p_is_watched then v_epoch || '.' || replace(v_from || '~' || v_now || '~' || e.event_id, ':', '_') end,
-           case when p_is_watched then kiln.event_state(e.type) end
+           case when p_is_watched then kiln.event_state(e.type) end,
+           case when e.type = 'job.progress' then e.job_id::text end
       from kiln.events_between(null, v_from, v_now, 0, null, false) e
      order by e.event_id;
     return query
-    select w.account_id, null::text, w.type, (jsonb_build_object('type', w.type, 'at', kiln.render_time(w.at)) || w.data)::text, null::text, null::text, null::text
+    select w.account_id, null::text, w.type, (jsonb_build_object('type', w.type, 'at', kiln.render_time(w.at)) || w.data)::text, null::text, null::text, null::text, null::text
       from kiln.whispers_between(v_from, v_now) w;
 end
 $$;
@@ -213,7 +214,7 @@ comment on function kiln_api.bus_read(text, boolean, boolean) is
 'The events since a position, of all accounts, in order; first a row with only `head`, the position to go on from;
 last what is only whispered, without a position. p_is_idle: marks
 this backend asleep, so that the next event rings kiln_event. p_is_watched: with what a reader of all accounts needs too, its position (place)
-and the job''s state. KN013: unknown or trimmed position.';
+and the job''s state. latest: of events with the same word here only the latest matters, as long as none of them has left. KN013: unknown or trimmed position.';
 
 create or replace function kiln_api.bus_replay(p_account_id bigint, p_from text, p_upto text, p_limit int)
 returns table ("position" text, type text, data text)

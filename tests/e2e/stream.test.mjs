@@ -235,6 +235,44 @@ describe('the stream', () => {
         back.close();
     });
 
+    test('how far a job is does not fill the queue of a slow reader: it gets the latest, then the end, and is not cut', { timeout: 60000 }, async () => {
+        const erin = kiln.user('erin');
+        const whose = await erin.account();
+        const quick = await erin.stream({ resume: true }).opened();
+        const [job, other] = (await kiln.psql(`select kiln.enqueue('log', '{}', ${whose}) from generate_series(1, 2)`)).split('\n');
+        const socket = net.connect({ port: kiln.main.port, host: '127.0.0.1', highWaterMark: 1024 });
+        socket.write(`GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${erin.token}\r\n\r\n`);
+        let text = '', is_closed = false;
+        socket.on('data', bytes => { text += bytes; }).on('close', () => { is_closed = true; }).on('error', () => {});
+        await until('ready', () => /event: ready[\s\S]*\n\n/.test(text));
+        socket.pause();
+        const cut = async () => Number(/kiln_slow_readers_cut_total (\d+)/.exec((await request(kiln.url, 'GET', '/metrics')).text)[1]);
+        const was = await cut();
+        const label = 'a'.repeat(900);
+        const rounds = 20, each = 1000;             // 20 MiB: more than the kernel takes for who does not read
+        for (let round = 1; round <= rounds; round++) {
+            await kiln.psql(`insert into kiln.event (account_id, job_id, version, type, data)
+                select ${whose}, case n % 2 when 0 then ${job} else ${other} end, 2, 'job.progress', jsonb_build_object('stage', 1, 'fraction', 0.5, 'label', '${round} ${label}') from generate_series(1, ${each}) n;
+                select kiln.ring(null)`);
+            await until('the quick one to be so far', () => quick.events.at(-1)?.data.progress?.label.startsWith(`${round} `), 15000);
+        }
+        await kiln.psql(`select kiln.cancel_job(${job})`);
+        await quick.sees('the end', e => e.event === 'job.cancelled');
+        assert.equal(await cut(), was, 'nobody was cut');
+        assert.equal(is_closed, false);
+        socket.resume();
+        await until('the end', () => /event: job\.cancelled[\s\S]*\n\n/.test(text));
+        const events = text.replace(/\r\n([0-9a-f]+\r\n)?/g, '').split('\n\n').filter(block => block.includes('data: {')).map(block => JSON.parse(/^data: (.*)$/m.exec(block)[1]));
+        const own = events.filter(event => event.job_id === job);
+        assert.deepEqual(own.slice(-2).map(event => event.progress?.label.split(' ')[0] ?? event.type), [String(rounds), 'job.cancelled'], 'the latest, then the end');
+        assert.equal(events.filter(event => event.job_id === other).at(-1).progress.label.split(' ')[0], String(rounds), 'of each job');
+        assert.ok(own.length < rounds * each / 2, `${own.length} of ${rounds * each / 2}`);
+        const order = own.filter(event => event.progress).map(event => Number(event.progress.label.split(' ')[0]));
+        assert.deepEqual(order, order.toSorted((a, b) => a - b));
+        socket.destroy();
+        quick.close();
+    });
+
     test('HTTP/1.0 is told that it needs another version, not shown lengths as text', async () => {
         const text = await new Promise((resolve, reject) => {
             const socket = net.connect(kiln.main.port, '127.0.0.1');

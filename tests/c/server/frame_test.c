@@ -123,6 +123,74 @@ static void a_queue_that_is_never_empty_does_not_grow_for_ever(void **state)
     outq_free(&q);
 }
 
+static void holds(const struct outq *q, const char *wanted)
+{
+    assert_int_equal(q->bytes, strlen(wanted));
+    assert_memory_equal(q->data + q->start, wanted, q->bytes);
+}
+
+static void what_waits_under_a_key_is_replaced_and_goes_to_the_end(void **state)
+{
+    struct outq q = { 0 };
+
+    (void)state;
+    assert_true(outq_add(&q, "ab", 2, 100));
+    assert_true(outq_add_latest(&q, "7:one ", 6, 100, 7));
+    assert_true(outq_add(&q, "cd", 2, 100));
+    assert_true(outq_add_latest(&q, "8:one ", 6, 100, 8));
+    assert_true(outq_add_latest(&q, "7:second ", 9, 100, 7));
+    holds(&q, "abcd8:one 7:second ");
+    assert_true(outq_add_latest(&q, "8:two", 5, 100, 8));
+    assert_true(outq_add_latest(&q, "7:3 ", 4, 100, 7));
+    holds(&q, "abcd8:two7:3 ");
+    outq_free(&q);
+}
+
+static void what_was_begun_to_be_sent_stays_as_it_is(void **state)
+{
+    struct outq q = { 0 };
+
+    (void)state;
+    assert_true(outq_add_latest(&q, "7:one ", 6, 100, 7));
+    assert_true(outq_add_latest(&q, "8:one ", 6, 100, 8));
+    outq_take(&q, 1);
+    assert_true(outq_add_latest(&q, "7:two ", 6, 100, 7));
+    holds(&q, ":one 8:one 7:two ");
+    assert_true(outq_add_latest(&q, "8:two ", 6, 100, 8));
+    holds(&q, ":one 7:two 8:two ");
+    outq_take(&q, 5); /* exactly to the next */
+    assert_true(outq_add_latest(&q, "7:three", 7, 100, 7));
+    holds(&q, "8:two 7:three");
+    outq_take(&q, q.bytes);
+    assert_null(q.marks);
+}
+
+static void of_one_key_any_number_fits(void **state)
+{
+    struct outq q = { 0 };
+
+    (void)state;
+    assert_true(outq_add(&q, "x", 1, 8));
+    for (int i = 0; i < 1000; i++)
+        assert_true(outq_add_latest(&q, "1234567", 7, 8, 7));
+    assert_false(outq_add_latest(&q, "12345678", 8, 8, 7));
+    outq_free(&q);
+}
+
+static void of_many_keys_the_latest_are_known(void **state)
+{
+    struct outq q = { 0 };
+
+    (void)state;
+    for (int64_t key = 1; key <= OUTQ_MARKS + 1; key++)
+        assert_true(outq_add_latest(&q, "x", 1, 1000, key));
+    assert_true(outq_add_latest(&q, "y", 1, 1000, 1)); /* forgotten: one more */
+    assert_int_equal(q.bytes, OUTQ_MARKS + 2);
+    assert_true(outq_add_latest(&q, "y", 1, 1000, OUTQ_MARKS));
+    assert_int_equal(q.bytes, OUTQ_MARKS + 2);
+    outq_free(&q);
+}
+
 static void a_message_has_the_position_as_its_first_member(void **state)
 {
     struct frame frame = { 0 };
@@ -182,6 +250,10 @@ int main(void)
         cmocka_unit_test(lengths_are_in_their_shortest_form),
         cmocka_unit_test(a_queue_keeps_order_and_its_bound),
         cmocka_unit_test(a_queue_that_is_never_empty_does_not_grow_for_ever),
+        cmocka_unit_test(what_waits_under_a_key_is_replaced_and_goes_to_the_end),
+        cmocka_unit_test(what_was_begun_to_be_sent_stays_as_it_is),
+        cmocka_unit_test(of_one_key_any_number_fits),
+        cmocka_unit_test(of_many_keys_the_latest_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
