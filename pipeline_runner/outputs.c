@@ -28,7 +28,8 @@
 /* What the storing child writes to its stdout. */
 struct receipt {
     struct stored file;
-    struct stored thumbnail; /* key empty = none */
+    struct stored thumbnail; /* key empty = none, as below */
+    struct stored clean;     /* the same without its label */
 };
 
 struct outputs {
@@ -105,6 +106,8 @@ static void unstore(struct outputs *o)
     if (o->receipt.thumbnail.key[0] && !store_unlink(store, o->receipt.thumbnail.key, NULL))
         log_warn("an unused file stays in the store", "storage_key", o->receipt.thumbnail.key,
                  NULL);
+    if (o->receipt.clean.key[0] && !store_unlink(store, o->receipt.clean.key, NULL))
+        log_warn("an unused file stays in the store", "storage_key", o->receipt.clean.key, NULL);
 }
 
 static void refused(struct outputs *o, const struct err *err)
@@ -178,6 +181,7 @@ static void write_fact(struct outputs *o)
     jbuf_object(j);
     pair(j, "storage_key", receipt->file.key);
     pair(j, "thumbnail_key", receipt->thumbnail.key[0] ? receipt->thumbnail.key : NULL);
+    pair(j, "clean_key", receipt->clean.key[0] ? receipt->clean.key : NULL);
     pair(j, "role", o->reply->files[o->at].role);
     pair(j, "media_type", o->probe.media_type);
     pair(j, "content_type", o->probe.content_type);
@@ -218,8 +222,8 @@ static bool store_one(const struct outputs *o, const char *path, struct stored *
     return ok;
 }
 
-/* Runs in the child. */
-static int store_both(void *ctx, int stdout_fd)
+/* Runs in the child: the file and what belongs to it. */
+static int store_all(void *ctx, int stdout_fd)
 {
     const struct outputs *o       = ctx;
     struct receipt        receipt = { 0 };
@@ -231,6 +235,9 @@ static int store_both(void *ctx, int stdout_fd)
     if (faccessat(o->folder->fd, o->thumbnail, F_OK, AT_SYMLINK_NOFOLLOW) == 0
         && !store_one(o, o->thumbnail, &receipt.thumbnail, &err))
         return complain(&err, EX_TEMPFAIL);
+    if (o->reply->files[o->at].clean
+        && !store_one(o, o->reply->files[o->at].clean, &receipt.clean, &err))
+        return complain(&err, err_is(&err, "22023") ? EX_DATAERR : EX_TEMPFAIL);
     return write(stdout_fd, &receipt, sizeof receipt) == (ssize_t)sizeof receipt ? 0 : EX_TEMPFAIL;
 }
 
@@ -264,7 +271,7 @@ static void store_file(struct outputs *o)
 {
     struct err          err = { 0 };
     struct proc_options opt = {
-        .spawn       = { .run = store_both, .ctx = o },
+        .spawn       = { .run = store_all, .ctx = o },
         .timeout_ms  = STORE_MS, /* not the task's limit: the work is done, only the disk is slow */
         .stdout_most = sizeof(struct receipt),
         .on_end      = stored,

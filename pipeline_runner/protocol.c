@@ -267,10 +267,12 @@ static bool read_file(struct arena *arena, const json_t *item, struct protocol_f
 {
     const char *role;
 
-    file->file = text_of(arena, item, "file");
-    file->role = text_of(arena, item, "role");
-    role       = file->role ? file->role : "";
-    if (!file->file || !protocol_path_ok(file->file))
+    file->file  = text_of(arena, item, "file");
+    file->role  = text_of(arena, item, "role");
+    role        = file->role ? file->role : "";
+    file->clean = text_of(arena, item, "clean");
+    if (!file->file || !protocol_path_ok(file->file)
+        || (file->clean && !protocol_path_ok(file->clean)))
         return bad(err, "the tool named a file that is not below out/");
     if (strcmp(role, "output") != 0 && strcmp(role, "work") != 0)
         return bad(err, "the tool gave a file a role that is neither output nor work");

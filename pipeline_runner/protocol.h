@@ -68,8 +68,9 @@ void protocol_request(struct jbuf *out, const struct protocol_task *task,
 
 /* One file the tool says it made. */
 struct protocol_file {
-    const char *file; /* checked by protocol_path_ok() */
-    const char *role; /* "output" or "work" */
+    const char *file;  /* checked by protocol_path_ok() */
+    const char *role;  /* "output" or "work" */
+    const char *clean; /* the same without its label, checked as well; or NULL */
 };
 
 struct protocol_reply {

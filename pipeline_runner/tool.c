@@ -511,7 +511,8 @@ static const char *exec_config(struct tool *tool, const json_t *config)
 
 static const char *media_config(struct tool *tool, const json_t *config)
 {
-    static const char *const ops[] = { "check", "prepare", "draw", "film", "speak", "finish" };
+    static const char *const ops[] = { "check", "prepare", "draw",    "film",
+                                       "speak", "finish",  "furnish", "disclose" };
     const char              *op    = json_string_value(json_object_get(config, "op"));
 
     if (!read_memory(tool, config))
@@ -525,7 +526,7 @@ static const char *media_config(struct tool *tool, const json_t *config)
             tool->argv[1] = arena_strdup(tool->arena, op);
     return tool->argv[1]
                ? NULL
-               : "the stage's \"op\" is none of check, prepare, draw, film, speak, finish";
+               : "the stage's \"op\" is none of check, prepare, draw, film, speak, finish, furnish, disclose";
 }
 
 static void start_with(struct task *task, const char *(*read_config)(struct tool *, const json_t *))

@@ -101,7 +101,7 @@ declare
     v_ticks record;
 begin
     if p_message.media <> '{}' then
-        select coalesce(jsonb_agg(kiln.render_media(m) order by u.turn), '[]') into v_media
+        select coalesce(jsonb_agg(kiln.render_media(m) - 'clean_url' order by u.turn), '[]') into v_media
           from unnest(p_message.media) with ordinality as u (media_id, turn)
           join kiln.media m on m.media_id = u.media_id and m.account_id = p_message.account_id;
     end if;

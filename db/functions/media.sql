@@ -39,17 +39,17 @@ begin
     if found then
         return v_media_id;      -- the answer to an earlier call was lost with its link
     end if;
-    insert into kiln.media (account_id, job_id, role, state, media_type, content_type, bytes, sha256, width, height, duration_ms, storage_key, thumbnail_key)
+    insert into kiln.media (account_id, job_id, role, state, media_type, content_type, bytes, sha256, width, height, duration_ms, storage_key, thumbnail_key, clean_key)
     select v_account_id, v_job_id, coalesce(m.role, 'work'), 'ready', m.media_type, m.content_type, m.bytes, decode(m.sha256, 'hex'),
-           m.width, m.height, m.duration_ms, m.storage_key, m.thumbnail_key
+           m.width, m.height, m.duration_ms, m.storage_key, m.thumbnail_key, m.clean_key
       from jsonb_to_record(p_media) as m (role kiln.media_role, media_type kiln.media_type, content_type text, bytes bigint, sha256 text,
-                                          width int, height int, duration_ms bigint, storage_key text, thumbnail_key text)
+                                          width int, height int, duration_ms bigint, storage_key text, thumbnail_key text, clean_key text)
     returning media_id into v_media_id;
     return v_media_id;
 end
 $$;
 comment on function kiln_runner.put_media(bigint, bigint, jsonb) is
-'Records a file that a task made and that is durable in the store already: {"storage_key", "thumbnail_key", "role" (work|output),
+'Records a file that a task made and that is durable in the store already: {"storage_key", "thumbnail_key", "clean_key" (the same without its label), "role" (work|output),
 "media_type", "content_type", "bytes", "sha256" (hex), "width", "height", "duration_ms"}. Returns its id; the
 same file again returns the same id. KN010: no longer this runner''s.';
 
@@ -166,6 +166,7 @@ begin
        and not exists (select from kiln.media m where m.storage_key = f.storage_key)
        and not exists (select from kiln.media m where m.thumbnail_key = f.storage_key)
        and not exists (select from kiln.media m where m.incoming_key = f.storage_key)
+       and not exists (select from kiln.media m where m.clean_key = f.storage_key)
        and not exists (select from kiln.trash t where t.storage_key = f.storage_key);
 end
 $$;

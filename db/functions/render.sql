@@ -26,7 +26,7 @@ begin
 end
 $$;
 comment on function kiln.media_link(bigint, text) is
-'A signed path to a stored file or (variant thumbnail) to its small picture. Its expiry is rounded up to the hour, so that a browser''s cache can keep it.';
+'A signed path to a stored file or (variant thumbnail) to its small picture or (clean) to the same without its label. Its expiry is rounded up to the hour, so that a browser''s cache can keep it.';
 
 create or replace function kiln.check_link(p_media_id bigint, p_variant text, p_query jsonb)
 returns void
@@ -64,10 +64,11 @@ begin
         'duration_ms', p_media.duration_ms,
         'url', case when p_media.state = 'ready' then kiln.media_link(p_media.media_id) end,
         'thumbnail_url', case when p_media.thumbnail_key is not null then kiln.media_link(p_media.media_id, 'thumbnail') end)
+        || case when p_media.clean_key is null then '{}' else jsonb_build_object('clean_url', kiln.media_link(p_media.media_id, 'clean')) end
         || case when p_media.reason is null then '{}' else jsonb_build_object('reason', p_media.reason) end;
 end
 $$;
-comment on function kiln.render_media(kiln.media) is 'Media, as clients see it; reason only where they were rejected.';
+comment on function kiln.render_media(kiln.media) is 'Media, as their owner sees them; reason only where they were rejected, clean_url only where there is the same without its label.';
 
 create or replace function kiln.render_media_list(p_account_id bigint, p_ids jsonb)
 returns jsonb

@@ -19,6 +19,7 @@ create table kiln.media (
     duration_ms   bigint,
     storage_key   text unique,
     thumbnail_key text unique,
+    clean_key     text unique,
     incoming_key  text unique,
     is_direct     boolean          not null default false,
     md5           bytea,
@@ -34,6 +35,7 @@ create table kiln.media (
     constraint media_sha256_check check (octet_length(sha256) = 32),
     constraint media_bytes_check check (bytes >= 0),
     constraint media_storage_key_check check (storage_key ~ '^[0-9a-f]{2}/[0-9a-f]{30}$'),
+    constraint media_clean_key_check check (clean_key ~ '^[0-9a-f]{2}/[0-9a-f]{30}$'),
     constraint media_thumbnail_key_check check (thumbnail_key ~ '^[0-9a-f]{2}/[0-9a-f]{30}$')
 );
 create index media_account_id_idx on kiln.media (account_id, media_id) include (bytes);
@@ -54,6 +56,7 @@ comment on column kiln.media.height is 'Pixels, as shown.';
 comment on column kiln.media.duration_ms is 'Milliseconds, of video and audio.';
 comment on column kiln.media.storage_key is 'Where the store keeps it.';
 comment on column kiln.media.thumbnail_key is 'Where the store keeps its small picture.';
+comment on column kiln.media.clean_key is 'Where the store keeps the same picture without the label that was burnt in (variant clean; of the same content type); null: there is no label.';
 comment on column kiln.media.incoming_key is 'Where the store keeps the bytes as they were sent, until they are checked: nothing uses them but the check.';
 comment on column kiln.media.is_direct is 'Whether the bytes are sent to the store itself (S3), past the server.';
 comment on column kiln.media.md5 is 'What the sender said of the bytes; who takes them compares.';

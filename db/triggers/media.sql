@@ -8,7 +8,7 @@ begin
     insert into kiln.trash (storage_key)
     select k.storage_key
       from old_rows o
-      cross join lateral (values (o.storage_key), (o.thumbnail_key), (o.incoming_key)) as k (storage_key)
+      cross join lateral (values (o.storage_key), (o.thumbnail_key), (o.incoming_key), (o.clean_key)) as k (storage_key)
      where k.storage_key is not null
     on conflict do nothing;
     return null;

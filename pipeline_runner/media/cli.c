@@ -11,7 +11,7 @@
 #include "probe.h"
 
 static const char usage[] =
-    "usage: kiln-media check|prepare|draw|film|speak|finish   (request on stdin, files in in/ and out/ of this folder)\n"
+    "usage: kiln-media check|prepare|draw|film|speak|finish|furnish|disclose   (request on stdin, files in in/ and out/ of this folder)\n"
     "       kiln-media probe FILE [--thumbnail OUT]\n"
     "       kiln-media --help | --version\n"
     "Makes local sample media with libvips, ffmpeg and espeak-ng, and tells the facts of media files.\n"
@@ -21,8 +21,9 @@ static const struct op {
     const char *name;
     json_t *(*run)(struct request *request, struct fault *fault);
 } ops[] = {
-    { "check", op_check }, { "prepare", op_prepare }, { "draw", op_draw },
-    { "film", op_film },   { "speak", op_speak },     { "finish", op_finish },
+    { "check", op_check },     { "prepare", op_prepare },   { "draw", op_draw },
+    { "film", op_film },       { "speak", op_speak },       { "finish", op_finish },
+    { "furnish", op_furnish }, { "disclose", op_disclose },
 };
 
 /* What libvips warns of also comes back as an error, and the protocol wants one line. */

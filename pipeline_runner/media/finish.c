@@ -4,37 +4,10 @@
  */
 #include <string.h>
 
+#include "mark.h"
 #include "ops.h"
 #include "probe.h"
 #include "program.h"
-
-static const char mark_title[] = "Kiln local sample";
-static const char mark_text[] =
-    "Local sample made by Kiln on this machine (kiln-media), for trying and testing.";
-
-/* PNG: tEXt; every format: EXIF ImageDescription and XMP. */
-static VipsImage *marked(VipsImage *image)
-{
-    static const char xmp[] =
-        "<?xpacket begin=\"\xef\xbb\xbf\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>"
-        "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">"
-        "<rdf:Description rdf:about=\"\" xmlns:dc=\"http://purl.org/dc/elements/1.1/\""
-        " xmlns:xmp=\"http://ns.adobe.com/xap/1.0/\" xmp:CreatorTool=\"Kiln kiln-media\">"
-        "<dc:description><rdf:Alt><rdf:li xml:lang=\"x-default\">"
-        "Local sample made by Kiln on this machine (kiln-media), for trying and testing."
-        "</rdf:li></rdf:Alt></dc:description></rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end=\"r\"?>";
-    VipsImage *copy = NULL;
-
-    if (vips_copy(image, &copy, NULL) != 0)
-        return NULL;
-    vips_image_set_string(copy, "png-comment-0-Title", mark_title);
-    vips_image_set_string(copy, "png-comment-1-Description", mark_text);
-    vips_image_set_string(copy, "png-comment-2-Software", "Kiln kiln-media");
-    vips_image_set_string(copy, "exif-ifd0-ImageDescription", mark_text);
-    vips_image_set_string(copy, "exif-ifd0-Software", "Kiln kiln-media");
-    vips_image_set_blob_copy(copy, VIPS_META_XMP_NAME, xmp, sizeof xmp - 1);
-    return copy;
-}
 
 static const char *finish_picture(const struct request *request, const char *file,
                                   struct fault *fault)
@@ -48,7 +21,7 @@ static const char *finish_picture(const struct request *request, const char *fil
         return NULL;
     image = picture_load(file, PICTURE_SIDE, fault);
     if (image != NULL)
-        copy = marked(image);
+        copy = mark_picture(image, MARK_LOCAL_TITLE, MARK_LOCAL_TEXT, NULL);
     if (copy != NULL && strcmp(params.format, "jpeg") == 0)
         ok = picture_save_jpeg(copy, path = "out/image.jpg", params.quality, fault);
     else if (copy != NULL && strcmp(params.format, "webp") == 0)
@@ -66,9 +39,9 @@ static const char *finish_picture(const struct request *request, const char *fil
 static const char *convert(const char *file, enum format format, const char *const *codec,
                            const char *path, struct fault *fault)
 {
-    char  *in = g_strconcat("file:", file, NULL), *title = g_strconcat("title=", mark_title, NULL);
-    char  *comment = g_strconcat("comment=", mark_text, NULL), *out = NULL;
-    size_t bytes;
+    char       *in = g_strconcat("file:", file, NULL), *title = g_strdup("title=" MARK_LOCAL_TITLE);
+    char       *comment = g_strdup("comment=" MARK_LOCAL_TEXT), *out = NULL;
+    size_t      bytes;
     const char *argv[48] = { "ffmpeg",    "-nostdin",  "-hide_banner",
                              "-v",        "error",     "-y",
                              "-threads",  "1",         "-protocol_whitelist",
@@ -152,6 +125,6 @@ json_t *op_finish(struct request *request, struct fault *fault)
     }
     findings = probe_json(&final);
     json_object_set_new(findings, "sample", json_string("local"));
-    json_object_set_new(findings, "comment", json_string(mark_text));
+    json_object_set_new(findings, "comment", json_string(MARK_LOCAL_TEXT));
     return request_answer(request, "finish", findings, path, "output");
 }

@@ -1,5 +1,5 @@
 /*
- * ops: the six ops of the tool protocol. Each reads a request and gives the answer for stdout, or NULL with *fault.
+ * ops: the ops of the tool protocol. Each reads a request and gives the answer for stdout, or NULL with *fault.
  */
 #ifndef MEDIA_OPS_H
 #define MEDIA_OPS_H
@@ -16,6 +16,8 @@ json_t *op_draw(struct request *request, struct fault *fault);
 json_t *op_film(struct request *request, struct fault *fault);
 json_t *op_speak(struct request *request, struct fault *fault);
 json_t *op_finish(struct request *request, struct fault *fault);
+json_t *op_furnish(struct request *request, struct fault *fault);
+json_t *op_disclose(struct request *request, struct fault *fault);
 
 /* The request's pictures, in order, at most PICTURES_MOST; each is g_object_unref'd by pictures_free. */
 enum { PICTURES_MOST = 12, PICTURE_SIDE = 2048 };

@@ -323,11 +323,11 @@ export class World {
     }
     async check_files() {
         const found = [];
-        const rows = await this.rows(`select media_id, state, coalesce(storage_key, incoming_key) as storage_key, thumbnail_key, incoming_key, bytes, encode(sha256, 'hex') as sha256 from kiln.media where coalesce(storage_key, incoming_key) is not null`);
+        const rows = await this.rows(`select media_id, state, coalesce(storage_key, incoming_key) as storage_key, thumbnail_key, clean_key, incoming_key, bytes, encode(sha256, 'hex') as sha256 from kiln.media where coalesce(storage_key, incoming_key) is not null`);
         const trash = new Set((await this.rows('select storage_key from kiln.trash')).map(row => row.storage_key));
         const known = new Set(trash), files = await this.files(), there = new Set(files);
         for (const row of rows) {
-            for (const key of [row.storage_key, row.thumbnail_key, row.incoming_key]) if (key) {
+            for (const key of [row.storage_key, row.thumbnail_key, row.clean_key, row.incoming_key]) if (key) {
                 known.add(key);
                 if (!there.has(key) && !(this.bucket && row.state === 'uploading')) found.push(`media ${row.media_id} has no file ${key}`);
             }

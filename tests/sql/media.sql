@@ -30,6 +30,22 @@ select is(job ->> 'result_url', job -> 'outputs' -> 0 ->> 'url', 'the first is t
 select is((job -> 'outputs' -> 0) - 'url' - 'thumbnail_url', jsonb_build_object('id', media_id::text, 'media_type', 'image', 'state', 'ready', 'content_type', 'image/png', 'bytes', 1234,
           'sha256', encode(sha256('result'), 'hex'), 'width', 64, 'height', 48, 'duration_ms', null), 'with its facts') from seen, m;
 
+-- A picture with a label burnt in, and the same without it ------------------------------------------------------------------
+
+create temporary table labelled as select fixture.job_in('running', p_pipeline => 'test/one') as job_id;
+create temporary table label_media as select pg_temp.put(job_id, pg_temp.file('label', '{"clean_key": "aa/000000000000000000000000000001"}')) as media_id from labelled;
+select fixture.complete(job_id, jsonb_build_object('media', jsonb_build_array(media_id::text))::text) from labelled, label_media \g /dev/null
+create temporary table clean as
+select substring(o.url from 'exp=([0-9]+)') as exp, substring(o.url from 'sig=([0-9a-f]+)') as sig, o.url
+  from (select fixture.call('ann', 'get_generation', jsonb_build_object('id', job_id::text)) -> 'outputs' -> 0 ->> 'clean_url' as url from labelled) o;
+select matches(url, 'variant=clean&', 'its owner is shown the way to the clean one') from clean;
+select is(fixture.call(null, 'open_media', jsonb_build_object('id', media_id), jsonb_build_object('exp', exp, 'sig', sig, 'variant', 'clean')) ->> 'storage_key',
+          'aa/000000000000000000000000000001', 'which opens that file') from clean, label_media;
+select is(fixture.refusal(format($$ select fixture.call(null, 'open_media', '{"id": "%s"}', '{"exp": "%s", "sig": "%s"}') $$, media_id, exp, sig)) ->> 'code', 'KN008',
+          'and no other variant') from clean, label_media;
+delete from kiln.media m using label_media l where m.media_id = l.media_id;
+select ok(exists (select from kiln.trash where storage_key = 'aa/000000000000000000000000000001'), 'both go together');
+
 -- Signed links -------------------------------------------------------------------------------------------------------------
 
 create temporary table link as
@@ -44,6 +60,7 @@ select is(to_timestamp(exp::bigint), '2030-01-01 14:00:00Z', 'it lives for at le
 select is(pg_temp.open(id, pg_temp.q(exp, sig)), jsonb_build_object('storage_key', pg_temp.file('result') ->> 'storage_key', 'content_type', 'image/png', 'bytes', 1234, 'sha256', encode(sha256('result'), 'hex')),
           'it opens the file without any token') from link;
 select is(pg_temp.open(id, pg_temp.q(thumb_exp, thumb_sig, 'thumbnail')) ->> 'storage_key', 'aa/000000000000000000000000000000', 'the link of the small picture opens that') from link;
+select is(fixture.refusal(format('select pg_temp.open(%L, %L)', id, pg_temp.q(exp, kiln.sign_link(id::bigint, 'clean', exp::bigint), 'clean'))) ->> 'code', 'KN002', 'there is no clean one of what bears no label') from link;
 create function pg_temp.code(p_id text, p_query jsonb) returns text language sql as $$ select fixture.refusal(format('select pg_temp.open(%L, %L)', p_id, p_query)) ->> 'code' $$;
 select is(pg_temp.code(id, pg_temp.q(exp, repeat('0', 64))), 'KN008', 'a forged signature opens nothing') from link;
 select is(pg_temp.code(id, pg_temp.q(exp, sig, 'thumbnail')), 'KN008', 'nor does one of another variant') from link;

@@ -196,6 +196,8 @@ static void malformed_stdout_is_refused_with_a_sentence(void **state)
         "{\"output\":{},\"media\":[{\"file\":\"out/a\"}]}",
         "{\"output\":{},\"media\":[{\"file\":\"out/a\",\"role\":\"input\"}]}",
         "{\"output\":{},\"media\":[{\"file\":\"../a\",\"role\":\"output\"}]}",
+        "{\"output\":{},\"media\":[{\"file\":\"out/a\",\"clean\":\"in/a\",\"role\":\"output\"}]}",
+        "{\"output\":{},\"media\":[{\"file\":\"out/a\",\"clean\":\"out/../a\",\"role\":\"output\"}]}",
     };
     struct protocol_reply reply;
     struct err            err;
