@@ -95,7 +95,7 @@ fuzzers  := $(patsubst tests/fuzz/%.c,$(B)/bin/%,$(fuzz_src))
 archives := $(B)/libserver.a $(B)/librunner.a $(B)/libmedia.a $(B)/libkiln.a
 
 $(B)/libkiln.a:   $(call object,$(lib_src))
-$(B)/libserver.a: $(call object,$(filter-out server/main.c,$(server_src)))
+$(B)/libserver.a: $(call object,$(filter-out server/main.c,$(server_src))) $(B)/obj/docs/openapi.json.o
 $(B)/librunner.a: $(call object,$(filter-out pipeline_runner/main.c,$(runner_src)))
 $(B)/libmedia.a:  $(call object,$(filter-out pipeline_runner/media/main.c,$(media_src)))
 
@@ -109,6 +109,13 @@ $(B)/obj/%.o: %.c Makefile
 	$(note) CC $<
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
+
+# A file that is part of a program: server/docs.c has its ends.
+$(B)/obj/docs/%.o: docs/% Makefile
+	$(note) EMBED $<
+	$(Q)mkdir -p $(@D)
+	$(Q)ld -r -b binary -z noexecstack -o $@ $<
+	$(Q)objcopy --rename-section .data=.rodata,alloc,load,readonly,data,contents $@
 
 $(B)/lib%.a:
 	$(Q)mkdir -p $(@D)
@@ -212,7 +219,7 @@ live: programs ## one image, one video, one recording at a real provider: make l
 docs: ## write again the pages of docs/ that are made from the database and the code
 	@scripts/docs.sh
 
-types: tests/node_modules/.installed ## make clients/ts/events.ts and the list in docs/events.md from docs/events.schema.json
+types: tests/node_modules/.installed ## make clients/ts/events.ts, the list in docs/events.md and the events in docs/openapi.json from docs/events.schema.json
 	@scripts/types.mjs
 
 compose-test: ## start compose.yml for real, with Debian's docker.io where no Docker runs (root; else it skips)

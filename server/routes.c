@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "call.h"
+#include "docs.h"
 #include "jbuf.h"
 #include "media.h"
 #include "metrics.h"
@@ -200,6 +201,10 @@ const struct route routes[] = {
       ROLE_API },
     { "PUT", V1 "/admin/categories/{name}", AUTH_ADMIN, &call_sql, "put_category", 200, POOL_WRITE,
       ROLE_API },
+
+    /* This table, described */
+    { "GET", V1 "/openapi.json", AUTH_NONE, &docs_description, NULL, 200, POOL_NONE, ROLE_BOTH },
+    { "GET", "/openapi.json", AUTH_NONE, &docs_description, NULL, 200, POOL_NONE, ROLE_BOTH },
 
     /* For those who run it */
     { "GET", "/healthz", AUTH_NONE, &metrics_health, NULL, 200, POOL_NONE, ROLE_BOTH },

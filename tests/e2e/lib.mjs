@@ -16,7 +16,8 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { check, fail_if_wrong } from './events.mjs';
+import * as description from './description.mjs';
+import * as events from './events.mjs';
 import { FakeProvider } from '../fakes/client.mjs';
 import { Runner } from '../fakes/runner.mjs';
 import { Links } from './links.mjs';
@@ -32,8 +33,16 @@ export const has_engine = fs.existsSync(path.join(built, 'kiln-runner')) && fs.r
 // Whoever runs this has settings of their own; they must not reach into the tests, a provider's real key least of all.
 const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(KILN_|PG|DATABASE_URL$|NODE_|FLAVOUR$)|_(KEY|TOKEN|SECRET)$/.test(name)));
 
-// Every event that a test receives is held against docs/events.schema.json; the test in which one is wrong fails.
-if (process.env.NODE_TEST_CONTEXT) (await import('node:test')).afterEach(fail_if_wrong);
+// Every answer and every event that a test receives is held against docs/openapi.json and docs/events.schema.json; the test in which
+// one is wrong fails.
+const is_test = Boolean(process.env.NODE_TEST_CONTEXT);
+const { check } = events;
+function fail_if_wrong() {
+    events.fail_if_wrong();
+    description.fail_if_wrong();
+}
+if (is_test) (await import('node:test')).afterEach(fail_if_wrong);
+const ours = new Set();         // ports of kiln-server
 
 /** Looks until `look` gives something true; `what` completes "waited in vain for". */
 export async function until(what, look, ms = 10000) {
@@ -241,6 +250,7 @@ export class Kiln {
         const server = this.program('kiln-server', args, { KILN_PORT: String(port), ...env });
         server.port = port;
         server.url = `http://127.0.0.1:${port}`;
+        ours.add(String(port));
         this.url ??= server.url;
         if (ready) {
             await until(`kiln-server to be ready (it says: ${server.output.slice(-400)})`, async () => {
@@ -424,7 +434,8 @@ export async function begin({ server = true, runners = 0, settings, provider, ..
 
 // --- HTTP ----------------------------------------------------------------------------------------------------------------
 
-export function request(base, method, target, { headers = {}, body, agent, ms = 20000 } = {}) {
+/** `undescribed`: the test provokes an answer that docs/openapi.json does not promise. */
+export function request(base, method, target, { headers = {}, body, agent, ms = 20000, undescribed = false } = {}) {
     return new Promise((resolve, reject) => {
         const url = new URL(target, base);
         const req = http.request({ host: url.hostname, port: url.port, path: target.startsWith('http') ? url.pathname + url.search : target, method, headers, agent });
@@ -437,9 +448,12 @@ export function request(base, method, target, { headers = {}, body, agent, ms = 
             response.on('end', () => {
                 const bytes = Buffer.concat(parts);
                 const answer = { status: response.statusCode, headers: response.headers, bytes, text: bytes.toString() };
-                if (/json/.test(response.headers['content-type'] ?? '')) answer.json = JSON.parse(answer.text);
-                if (target.includes('/events/poll')) for (const event of answer.json?.events ?? []) check(event);
-                resolve(answer);
+                try {
+                    if (/json/.test(response.headers['content-type'] ?? '') && answer.text) answer.json = JSON.parse(answer.text);
+                    if (is_test && process.env.TEST_API_CHECK && ours.has(url.port) && !undescribed) description.check(method, target, answer);
+                    if (target.includes('/events/poll')) for (const event of answer.json?.events ?? []) check(event);
+                    resolve(answer);
+                } catch (error) { reject(error); }
             });
         });
         req.end(body);
@@ -544,6 +558,7 @@ export class Stream {
             this.status = response.statusCode;
             this.headers = response.headers;
             this.links++;
+            if (is_test && process.env.TEST_API_CHECK && ours.has(url.port) && response.statusCode === 200) description.check('GET', this.target, { status: 200, headers: response.headers, is_stream: true });
             let text = '';
             response.setEncoding('utf8');
             response.on('data', more => {

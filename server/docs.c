@@ -1,0 +1,29 @@
+/*
+ * docs: docs/openapi.json as it was when the program was built (the linker's -b binary made an
+ * object of the file, and named its ends).
+ */
+#include "docs.h"
+
+#include "http.h"
+
+extern const char _binary_docs_openapi_json_start[], _binary_docs_openapi_json_end[];
+
+static void answer(struct request *r, const char *start, const char *end, const char *content_type)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        (size_t)(end - start), (void *)(uintptr_t)start, MHD_RESPMEM_PERSISTENT);
+
+    if (response) {
+        MHD_add_response_header(response, "Content-Type", content_type);
+        MHD_add_response_header(response, "Cache-Control", "no-cache");
+        MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    }
+    request_answer(r, 200, response);
+}
+
+static void description(struct request *r)
+{
+    answer(r, _binary_docs_openapi_json_start, _binary_docs_openapi_json_end, "application/json");
+}
+
+const struct handler docs_description = { .finish = description };

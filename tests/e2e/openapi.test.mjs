@@ -1,0 +1,161 @@
+// docs/openapi.json: it has every route and no other, each schema says all that it allows, and a change of one word is noticed.
+import { after, before, describe, test } from 'node:test';
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { begin, request, root, run } from './lib.mjs';
+import { api, description, Description, resolve } from './description.mjs';
+
+let kiln, routes;
+before(async () => {
+    kiln = await begin();
+    const listed = await run(path.join(kiln.bin, 'kiln-server'), ['--routes']);
+    assert.equal(listed.code, 0, listed.err);
+    routes = listed.out.trim().split('\n').map(line => JSON.parse(line)).map(route => ({ ...route, template: route.path.replace('...}', '}'), has_slashes: route.path.includes('...}') }));
+});
+after(() => kiln?.end());
+
+const how_to = 'In docs/openapi.json each row of server/routes.c has an operation below paths, in the same order: tags, operationId (the function), summary, security, '
+    + 'parameters, requestBody, and every status that it may answer; schemas of bodies stand below components.schemas. Then: make types docs.';
+
+describe('the description and the route table', () => {
+    test('have the same routes, in the same order', () => {
+        const described = description.operations.map(({ method, template }) => `${method} ${template}`);
+        const served = routes.map(route => `${route.method} ${route.template}`);
+        assert.deepEqual(served.filter(one => !described.includes(one)), [], `these routes are not described. ${how_to}`);
+        assert.deepEqual(described.filter(one => !served.includes(one)), [], `these are described and not served. ${how_to}`);
+        const paths = [...new Set(routes.map(route => route.template))];
+        assert.deepEqual(Object.keys(api.paths), paths, 'the paths stand in the order of server/routes.c');
+    });
+
+    test('agree on who may call, the status of success and the parameters of the path', () => {
+        const kinds = { none: [], user: ['bearer', 'key'], admin: ['bearer', 'key'], watch: ['bearer', 'key'], signed: ['link'], stream: ['bearer', 'key', 'ticket'] };
+        for (const route of routes) {
+            const { operation, parameters } = description.operations.find(one => one.method === route.method && one.template === route.template);
+            const name = `${route.method} ${route.template}`;
+            assert.deepEqual(operation.security.flatMap(Object.keys), kinds[route.auth], `${name}: security`);
+            assert.ok(operation.responses[route.status], `${name} succeeds with ${route.status}`);
+            const in_path = parameters.filter(parameter => parameter.in === 'path');
+            assert.deepEqual(in_path.map(parameter => `{${parameter.name}}`), route.template.match(/\{\w+\}/g) ?? [], `${name}: parameters of the path`);
+            assert.equal(in_path.some(parameter => parameter['x-kiln-slashes']), route.has_slashes, `${name}: x-kiln-slashes`);
+            if (route.function && !['finish_upload', 'open_media', 'sign_in', 'create_identity'].includes(route.function)) assert.equal(operation.operationId, route.function, `${name}: operationId`);
+            assert.equal(operation.responses[500], undefined, `${name}: a 500 is a mistake, not an answer`);
+        }
+        const ids = description.operations.map(({ operation }) => operation.operationId);
+        assert.equal(new Set(ids).size, ids.length, 'each operationId is there once');
+    });
+
+    test('is served as it is in the repository, to anyone', async () => {
+        const file = fs.readFileSync(path.join(root, 'docs/openapi.json'), 'utf8');
+        for (const target of ['/openapi.json', '/api/v1/openapi.json']) {
+            const answer = await request(kiln.url, 'GET', target);
+            assert.equal(answer.status, 200);
+            assert.equal(answer.headers['content-type'], 'application/json');
+            assert.ok(answer.text === file, `${target} is docs/openapi.json`);
+        }
+        assert.equal((await request(kiln.url, 'HEAD', '/openapi.json')).status, 200);
+        assert.equal((await request(kiln.url, 'POST', '/openapi.json')).status, 405);
+    });
+});
+
+// Things that are objects of others' making: parameters of models, what handlers need.
+const free_form = /^(params|params_schema|example|rule|config)$/;
+
+/** Every schema below one, with its path. */
+function* schemas_below(schema, at, done = new Set()) {
+    if (schema.$ref) {
+        if (done.has(schema.$ref)) return;
+        done.add(schema.$ref);
+        yield* schemas_below(resolve(api, schema), schema.$ref, done);
+    }
+    yield [at, schema];
+    for (const [key, below] of Object.entries(schema.properties ?? {})) yield* schemas_below(below, `${at}/${key}`, done);
+    for (const key of ['anyOf', 'oneOf', 'allOf']) for (const [index, below] of (schema[key] ?? []).entries()) yield* schemas_below(below, `${at}/${key}/${index}`, done);
+    if (schema.items) yield* schemas_below(schema.items, `${at}/items`, done);
+    if (typeof schema.additionalProperties === 'object') yield* schemas_below(schema.additionalProperties, `${at}/*`, done);
+}
+
+describe('the schemas', () => {
+    test('of answers name what is required and allow nothing else', () => {
+        const done = new Set();
+        for (const { method, template, operation } of description.operations) {
+            for (const [status, said] of Object.entries(operation.responses)) {
+                for (const [type, { schema }] of Object.entries(resolve(api, said).content ?? {})) {
+                    if (!/json$/.test(type) || operation.operationId.startsWith('get_description')) continue;
+                    for (const [at, each] of schemas_below(schema, `${method} ${template} ${status}`, done)) {
+                        const is_object = each.type === 'object' || Array.isArray(each.type) && each.type.includes('object');
+                        if (!is_object || each.$ref) continue;
+                        if (free_form.test(at.split('/').at(-1))) continue;
+                        if (!each.properties && typeof each.additionalProperties === 'object') continue;       // a map
+                        assert.equal(each.additionalProperties, false, `${at}: additionalProperties: false`);
+                        if (!/\/(sections|links)$/.test(at)) assert.ok(each.required?.length, `${at}: required`);
+                        for (const key of each.required ?? []) assert.ok(each.properties[key], `${at}: ${key} is required and not described`);
+                    }
+                }
+            }
+        }
+    });
+
+    test('can all be compiled, and each is used', () => {
+        const text = JSON.stringify(api);
+        for (const [kind, things] of Object.entries(api.components)) {
+            if (kind === 'securitySchemes') continue;
+            for (const name of Object.keys(things)) {
+                if (kind === 'schemas') assert.equal(typeof description.validator('components', 'schemas', name), 'function', name);
+                assert.ok(text.includes(`"#/components/${kind}/${name}"`) || name === 'NoMethod', `components.${kind}.${name} is used`);
+            }
+        }
+    });
+
+    test('have a sentence for each field', () => {
+        for (const [name, schema] of Object.entries(api.components.schemas)) {
+            assert.ok(schema.description, `${name} has no description`);
+            for (const [key, field] of Object.entries(schema.properties ?? {})) assert.ok((field.description ?? resolve(api, field).description), `${name}.${key} has no description`);
+        }
+    });
+});
+
+describe('one changed word', () => {
+    let answers;
+    before(async () => {
+        const ann = kiln.user('ann');
+        const job = await ann.make({ type: 'image', prompt: 'a hill' });
+        answers = [];
+        for (const [method, target, body] of [['GET', '/me'], ['GET', '/generations'], ['GET', `/generations/${job.id}`], ['GET', '/models'], ['GET', '/notifications'], ['POST', '/generate', { type: 'none' }], ['GET', '/generations/1x']]) {
+            answers.push([method, `/api/v1${target}`, await ann.call(method, target, body)]);
+        }
+        for (const [method, target, answer] of answers) assert.equal(description.faults(method, target, answer), undefined);
+    });
+    const refuses = changed => answers.some(([method, target, answer]) => new Description(changed).faults(method, target, answer));
+    const described = ['Account', 'Job', 'JobPage', 'JobAdvance', 'JobLinks', 'Cost', 'Model', 'Price', 'Problem', 'FieldError', 'NoticePage'];
+
+    test('a renamed field is noticed, whichever', () => {
+        for (const name of described) {
+            for (const key of Object.keys(api.components.schemas[name].properties)) {
+                const changed = structuredClone(api);
+                const schema = changed.components.schemas[name];
+                schema.properties = Object.fromEntries(Object.entries(schema.properties).map(([each, value]) => [each === key ? `${each}_x` : each, value]));
+                schema.required = schema.required.map(each => (each === key ? `${each}_x` : each));
+                assert.ok(refuses(changed), `${name}.${key} under another name`);
+            }
+        }
+    });
+
+    test('a renamed value of an enum is noticed', () => {
+        for (const [name, value] of [['JobState', 'queued'], ['MediaType', 'image'], ['Role', 'user'], ['ProblemCode', 'invalid_field'], ['ProblemCode', 'not_found']]) {
+            const changed = structuredClone(api);
+            const schema = changed.components.schemas[name];
+            schema.enum = schema.enum.map(each => (each === value ? `${each}_x` : each));
+            assert.ok(refuses(changed), `${name}: ${value} under another name`);
+        }
+    });
+
+    test('a status or a route that is taken away is noticed', () => {
+        const without_status = structuredClone(api);
+        delete without_status.paths['/api/v1/generate'].post.responses[422];
+        assert.match(new Description(without_status).faults(...answers[5]), /POST \/api\/v1\/generate: 422, which docs\/openapi.json does not describe/);
+        const without_route = structuredClone(api);
+        delete without_route.paths['/api/v1/me'];
+        assert.match(new Description(without_route).faults(...answers[0]), /no such route/);
+    });
+});
