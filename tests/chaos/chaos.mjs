@@ -249,6 +249,7 @@ async function lead() {
     const table = new Map(), latest = [];
     const wanted = plan.flat().reduce((map, { point, victim }) => map.set(`${point} ${victim}`, (map.get(`${point} ${victim}`) ?? 0) + 1), new Map());
     const state = { failed: 0, storms: 0 };
+    let is_whole = true;
     // One more world has a bucket, where there is something for it to do.
     const kinds = is_one ? [wants_bucket(plan[only_storm ?? 0])] : [...Array.from({ length: plan.some(storm => !wants_bucket(storm)) ? world_count : 0 }, () => false), ...plan.some(wants_bucket) ? [true] : []];
     const worlds = await Promise.all(kinds.map((has_bucket, number) => is_one ? world_here(number, has_bucket) : world_there(number, has_bucket)));
@@ -297,11 +298,15 @@ async function lead() {
         if (!is_short || process.env.KILN_CHAOS_LOG) print_table(table, columns(), all_hits);
         const unreached = points.filter(point => !all_hits[point.name]).map(point => point.name);
         if (unreached.length) console.log(`never reached: ${unreached.join(', ')}`);
+        // The whole matrix is whole: each point reached, and met by each death as often as was asked for.
+        const too_few = is_one ? [] : [...wanted].filter(([key, n]) => { const [name, victim] = key.split(' '); return is_essential(victim, points.find(point => point.name === name)) && (table.get(key)?.done ?? 0) < n; });
+        if (too_few.length) console.log(`not as often as asked for: ${too_few.map(([key, n]) => `${key} ${table.get(key)?.done ?? 0} of ${n}`).join(', ')}`);
+        is_whole = is_one || !too_few.length && (option('points') !== undefined || !unreached.length);
         console.log(state.failed ? `${state.failed} complaints after ${kills} kills` : `${kills} kills, ${strikes} strikes, no complaint`);
     } finally {
         await Promise.all(worlds.map(world => world.end()));
     }
-    process.exitCode = state.failed ? 1 : 0;
+    process.exitCode = state.failed || !is_whole ? 1 : 0;
 }
 
 function print_table(table, columns, hits) {
