@@ -152,7 +152,7 @@ begin
      where d.delivery_id = any (v_ids);
     insert into kiln.delivery_attempt (delivery_id, attempt, runner_id)
     select d.delivery_id, d.attempts, p_runner_id from kiln.delivery d where d.delivery_id = any (v_ids);
-    return json_build_object('wait_ms', case when v_is_more or cardinality(v_ids) >= p_limit then 0 else 200 end,
+    return json_build_object('wait_ms', case when v_is_more or cardinality(v_ids) >= p_limit then 0 else 50 end,
         'deliveries', (select json_agg(jsonb_build_object('delivery_id', d.delivery_id::text, 'attempt', d.attempts)
                                        || case when d.webhook_endpoint_id is null then kiln.mail_request(d, p_mail_from) else kiln.webhook_request(d) end)
                          from kiln.delivery d where d.delivery_id = any (v_ids)));

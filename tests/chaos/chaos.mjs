@@ -246,18 +246,19 @@ async function serve() {
 async function lead() {
     const started = Date.now(), plan = make_plan(random_of(seed), has_money);
     console.log(`seed ${seed}${only_storm === undefined ? '' : `, storm ${only_storm} only`}: ${plan.flat().length} strikes in ${plan.length} storms${world_count > 1 ? `, ${world_count} worlds, ${rounds} rounds` : ''}${mutant ? `; mutant ${mutant}` : ''}`);
-    const table = new Map(), latest = [];
+    const table = new Map(), latest = [];      // by world; behind them those of worlds that were given up
     const wanted = plan.flat().reduce((map, { point, victim }) => map.set(`${point} ${victim}`, (map.get(`${point} ${victim}`) ?? 0) + 1), new Map());
     const state = { failed: 0, storms: 0 };
     let is_whole = true;
     // One more world has a bucket, where there is something for it to do.
     const kinds = is_one ? [wants_bucket(plan[only_storm ?? 0])] : [...Array.from({ length: plan.some(storm => !wants_bucket(storm)) ? world_count : 0 }, () => false), ...plan.some(wants_bucket) ? [true] : []];
     const worlds = await Promise.all(kinds.map((has_bucket, number) => is_one ? world_here(number, has_bucket) : world_there(number, has_bucket)));
+    latest.length = kinds.length;
     const left = only_storm === undefined ? plan.map((_, index) => index) : [only_storm];
-    const take = has_bucket => { const at = state.failed ? -1 : left.findIndex(index => wants_bucket(plan[index]) === has_bucket); return at < 0 ? undefined : left.splice(at, 1)[0]; };
-    const work = async (world, number) => {
+    const take = has_bucket => { const at = left.findIndex(index => wants_bucket(plan[index]) === has_bucket); return at < 0 ? undefined : left.splice(at, 1)[0]; };
+    const work = async (_, number) => {
         for (let index; (index = take(kinds[number])) !== undefined;) {
-            const end = await world.storm(index, plan[index]);
+            const end = await worlds[number].storm(index, plan[index]);
             for (const [point, victim, what] of end.cells) { const key = `${point} ${victim}`, cell = table.get(key) ?? { done: 0, missed: 0 }; cell[what]++; table.set(key, cell); }
             latest[number] = end;
             state.storms++;
@@ -266,6 +267,11 @@ async function lead() {
             if (!end.found.length) continue;
             console.log(`NOT WELL, KILN_CHAOS_SEED=${seed}:${index}${world_count > 1 ? ` KILN_CHAOS_ROUNDS=${rounds}` : ''}`);
             for (const complaint of end.found.slice(0, 30)) console.log(`  ${complaint}`);
+            if (is_one) continue;
+            await worlds[number].end();         // what is wrong in it would be told again after each storm
+            latest.push(end);
+            latest[number] = undefined;
+            worlds[number] = await world_there(number, kinds[number]);
         }
     };
     const columns = () => Object.keys(victims).filter(victim => [...table.keys()].some(key => key.endsWith(` ${victim}`)));
@@ -283,7 +289,7 @@ async function lead() {
     };
     try {
         await Promise.all(worlds.map(work));
-        for (let pass = 0; pass < 3 && !is_one && !state.failed; pass++) {
+        for (let pass = 0; pass < 3 && !is_one; pass++) {
             const again = [...wanted].flatMap(([key, n]) => Array.from({ length: Math.max(0, n - (table.get(key)?.done ?? 0)) }, () => { const [point, victim] = key.split(' '); return { point, victim, nth: 1 }; }));
             if (!again.length) break;
             random_of(seed + pass + 1).shuffle(again);
