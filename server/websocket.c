@@ -22,6 +22,7 @@
 #include "stream.h"
 
 #define MESSAGE_BYTES 65536
+#define HEAD_BYTES    14
 #define FRAGMENTS_MAX 256
 #define CALLS_MAX     8
 #define SILENT_MS     45000
@@ -41,6 +42,9 @@ struct websocket {
     uint64_t         heard_ms;
     const uint8_t   *in; /* what was read and wslay has not taken */
     size_t           in_bytes;
+    uint8_t          head[HEAD_BYTES]; /* of the frame that wslay is being given */
+    size_t           head_have;
+    uint64_t         payload_left;
     uint8_t         *left; /* what came while it was paused; what came with the handshake */
     size_t           left_bytes;
     struct loop_task more; /* there may be bytes to read yet */
@@ -354,19 +358,61 @@ static void on_frame(wslay_event_context_ptr                           ctx,
         close_with(ws, WSLAY_CODE_POLICY_VIOLATION, "too many fragments");
 }
 
+/* How long the head of a frame is, as far as its bytes tell (RFC 6455, 5.2). */
+static size_t head_bytes(const struct websocket *ws)
+{
+    unsigned size = ws->head[1] & 127U;
+
+    if (ws->head_have < 2)
+        return 2;
+    return 2 + (size == 126 ? 2U : size == 127 ? 8U : 0U) + (ws->head[1] & 128U ? 4U : 0U);
+}
+
+static uint64_t payload_bytes(const struct websocket *ws)
+{
+    uint64_t size  = ws->head[1] & 127U;
+    size_t   width = size == 126 ? 2 : size == 127 ? 8 : 0;
+
+    if (width)
+        size = 0;
+    for (size_t i = 0; i < width; i++)
+        size = size << 8 | ws->head[2 + i];
+    return size;
+}
+
+static void follow_frame(struct websocket *ws, const uint8_t *bytes, size_t count)
+{
+    if (ws->payload_left) {
+        ws->payload_left -= count;
+        return;
+    }
+    memcpy(ws->head + ws->head_have, bytes, count);
+    ws->head_have += count;
+    if (ws->head_have < head_bytes(ws))
+        return;
+    ws->payload_left = payload_bytes(ws);
+    ws->head_have    = 0;
+}
+
+/* Never beyond the end of a frame: wslay would read on, and whole messages would wait in its buffer
+ * for nobody, or be carried out all at once, however many calls are under way. */
 static ssize_t give_bytes(wslay_event_context_ptr ctx, uint8_t *buffer, size_t bytes, int flags,
                           void *user_data)
 {
     struct websocket *ws = user_data;
     size_t            n  = ws->in_bytes < bytes ? ws->in_bytes : bytes;
+    uint64_t          to = ws->payload_left ? ws->payload_left : head_bytes(ws) - ws->head_have;
 
     (void)flags;
+    if (n > to)
+        n = (size_t)to;
     if (n == 0 || ws->is_closing || ws->stream.phase >= STREAM_ENDING
         || ws->stream.calls >= CALLS_MAX) {
         wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
         return -1;
     }
     memcpy(buffer, ws->in, n);
+    follow_frame(ws, ws->in, n);
     ws->in += n;
     ws->in_bytes -= n;
     return (ssize_t)n;
@@ -388,11 +434,16 @@ static void end_if_closed(struct websocket *ws)
 /* False: it is over, or ending. */
 static bool feed(struct websocket *ws)
 {
-    if (wslay_event_recv(ws->frames) != 0) {
-        close_broken(ws);
-        stream_end(&ws->stream, END_AGAIN, 0);
-        return false;
-    }
+    size_t before;
+
+    do {
+        before = ws->in_bytes;
+        if (wslay_event_recv(ws->frames) != 0) {
+            close_broken(ws);
+            stream_end(&ws->stream, END_AGAIN, 0);
+            return false;
+        }
+    } while (ws->in_bytes && ws->in_bytes < before);
     if (wslay_event_want_write(ws->frames))
         wslay_event_send(ws->frames);
     end_if_closed(ws);

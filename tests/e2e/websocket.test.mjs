@@ -323,6 +323,22 @@ describe('WebSocket', () => {
         await socket.close();
     });
 
+    // The library that reads frames reads ahead: all that fitted into its 4 KiB was carried out at once, eighty calls of one connection.
+    test('of forty that come in one piece eight are under way, and the rest wait for those', async () => {
+        const raw = await new Raw(kiln, ann.token).open();
+        const lock = kiln.session();
+        await lock.say(`begin; select from kiln.conversation where conversation_id = ${pair} for update;`);
+        const waiting = async () => Number(/kiln_calls_waiting (\d+)/.exec((await request(kiln.url, 'GET', '/metrics')).text)[1]);
+        raw.write(Buffer.concat(Array.from({ length: 40 }, (_, i) => frame(1, `{"type":"message.send","id":"f${i}","conversation_id":"${pair}","text":"x"}`))));
+        const locked = async () => Number(await kiln.value(`select count(*) from pg_stat_activity where usename = 'kiln_server' and wait_event_type = 'Lock'`));
+        await until('eight to wait for the lock', async () => await locked() === 8);
+        assert.equal(await waiting(), 0);
+        await lock.say('rollback;');
+        await lock.end();
+        await until('all answers', () => raw.texts().filter(one => one.status === 201).length === 40);
+        raw.socket.destroy();
+    });
+
     test('who reads nothing is cut, delays nobody, and goes on later without a hole', { timeout: 60000 }, async () => {
         const stuck = await new Raw(kiln, ann.token).open();
         stuck.write(frame(1, '{"type":"subscribe"}'));
