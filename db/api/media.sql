@@ -305,16 +305,20 @@ begin
 end
 $$;
 comment on function kiln_api.delete_upload(bigint, jsonb, jsonb, text) is
-'DELETE /uploads/{media_id}: the row, and (by a runner, within seconds) its files. KN001: a job that has not ended uses it.';
+'DELETE /uploads/{media_id}: the row, and (by a runner, within seconds) its files. KN001: a job that has not ended uses it, or a project has it.';
 
 create or replace function kiln.remove_upload(p_account_id bigint, p_media_id bigint)
 returns void
-language sql security definer
+language plpgsql security definer
 set search_path = ''
 as $$
-    delete from kiln.media m where m.media_id = p_media_id and m.account_id = p_account_id and m.job_id is null
+begin
+    delete from kiln.media m where m.media_id = p_media_id and m.account_id = p_account_id and m.job_id is null;
+exception when foreign_key_violation then
+    raise exception 'this upload is an original of a project' using errcode = 'KN001', hint = 'Take it out of the project first; that has no images of it then.';
+end
 $$;
-comment on function kiln.remove_upload(bigint, bigint) is 'Deletes an upload of this account.';
+comment on function kiln.remove_upload(bigint, bigint) is 'Deletes an upload of this account. KN001: a project has it as an original.';
 
 create or replace function kiln_api.open_media(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

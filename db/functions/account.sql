@@ -323,8 +323,11 @@ begin
             null;           -- apart from the cancel, which must hold
         end;
     end loop;
+    delete from kiln.project p where p.account_id = p_account_id and not exists (select from kiln.image i where i.project_id = p.project_id);
     delete from kiln.media m
-     where m.media_id in (select x.media_id from kiln.media x where x.account_id = p_account_id and x.job_id is null order by x.media_id limit p_limit);
+     where m.media_id in (select x.media_id from kiln.media x
+                           where x.account_id = p_account_id and x.job_id is null and not exists (select from kiln.picture c where c.media_id = x.media_id)
+                           order by x.media_id limit p_limit);
     delete from kiln.notification n where n.account_id = p_account_id;
     delete from kiln.api_key k where k.account_id = p_account_id;
     delete from kiln.block b where b.account_id = p_account_id or b.blocked_id = p_account_id;

@@ -36,11 +36,15 @@ begin
             v_input := v_input || jsonb_build_object('wish', p_prompt, 'prompt', btrim(v_category.prompt || ' ' || p_prompt));
         end if;
     end if;
-    select p.name into v_name
-      from kiln.pipeline p
-     where p.pipeline_id = coalesce(v_category.pipeline_id, (select v.pipeline_id from kiln.pipeline_version v where v.pipeline_version_id = v_job.pipeline_version_id));
-    v_new := kiln.enqueue(v_name, v_input, v_job.account_id, v_job.priority, null, v_job.kind, v_job.media_type, v_job.model_id, v_job.job_id,
-                          coalesce(v_category.price_micros, kiln.estimate(v_job.model_id, v_input)), v_category.pipeline_version);
+    if v_job.kind = 'staging' then
+        v_new := kiln.remake_image(v_job, v_input, p_prompt is not null);
+    else
+        select p.name into v_name
+          from kiln.pipeline p
+         where p.pipeline_id = coalesce(v_category.pipeline_id, (select v.pipeline_id from kiln.pipeline_version v where v.pipeline_version_id = v_job.pipeline_version_id));
+        v_new := kiln.enqueue(v_name, v_input, v_job.account_id, v_job.priority, null, v_job.kind, v_job.media_type, v_job.model_id, v_job.job_id,
+                              coalesce(v_category.price_micros, kiln.estimate(v_job.model_id, v_input)), v_category.pipeline_version);
+    end if;
     if btrim(p_reason) <> '' then
         -- What was said of its result stands at the end of the old job's story.
         select e.task_id, e.runner_id, e.stage, e.attempts into v_task
@@ -57,7 +61,7 @@ begin
 end
 $$;
 comment on function kiln.retry_job(bigint, text, text, text) is
-'Makes a new job from one that has ended, on its pipeline''s newest version (a try-on''s: as its category says now), and returns its id; parent_id names the old one.
+'Makes a new job from one that has ended, on its pipeline''s newest version (a try-on''s: as its category says now; an image''s: as its model does), and returns its id; parent_id names the old one.
 p_seed: same, new or a number; p_prompt: another prompt; p_reason goes into the new job''s input and to the end of the old one''s history (kiln.attempts). KN001: it has not ended.';
 
 create or replace function kiln.job_stage(p_job_id bigint)

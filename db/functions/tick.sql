@@ -27,7 +27,7 @@ begin
             when 'overdue'    then perform kiln.fail_overdue(100);
             when 'partitions' then perform kiln.keep_partitions();
             when 'rescue'     then perform kiln.rescue_below_floor(1000);
-            when 'leaving'    then perform kiln.clear_accounts(10);
+            when 'leaving'    then perform kiln.clear_accounts(10), kiln.clear_projects(10);
             when 'forget'     then perform kiln.forget();
             when 'sleepers'   then perform kiln.wake_the_gone();
             when 'models'     then perform kiln.measure_models();

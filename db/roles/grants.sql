@@ -52,6 +52,7 @@ grant execute on all functions in schema kiln_runner to kiln_worker;
 grant usage on schema kiln, kiln_api to kiln_definer;
 grant select on kiln.job, kiln.media, kiln.model, kiln.model_use, kiln.provider, kiln.config to kiln_definer;
 grant select on kiln.category to kiln_definer;
+grant select on kiln.project, kiln.picture, kiln.image, kiln.room_type, kiln.style, kiln.staging_model to kiln_definer;
 grant select (queue_id, name) on kiln.queue to kiln_definer;
 grant insert (account_id, role, state, media_type, content_type, bytes, filename, md5, is_direct, incoming_key) on kiln.media to kiln_definer;
 grant select on kiln.account, kiln.identity to kiln_definer;
@@ -67,6 +68,9 @@ grant execute on function
     kiln.find_model(jsonb), kiln.read_wish(bigint, jsonb, jsonb, kiln.model, text, int), kiln.read_variants(jsonb),
     kiln.read_generation(bigint, jsonb, kiln.model, jsonb, int), kiln.render_tryon(kiln.job), kiln.add_inputs(bigint, jsonb), kiln.forget_files(jsonb),
     kiln.pipeline_reason(smallint), kiln.render_category(text), kiln.write_category(text, jsonb), kiln.render_pipeline(text, int), kiln.write_pipeline(jsonb),
+    kiln.staging_options(), kiln.staging_reason(kiln.staging_model), kiln.read_staging(bigint, jsonb, jsonb), kiln.read_project(bigint, jsonb, boolean), kiln.is_original(bigint, text),
+    kiln.take_project(bigint, bigint), kiln.write_project(bigint, bigint, text, text, bigint[]), kiln.remove_project(bigint, bigint), kiln.stage_pictures(kiln.project, jsonb),
+    kiln.make_image(kiln.project, bigint, jsonb, bigint), kiln.render_project(kiln.project), kiln.render_image(kiln.job), kiln.image_page(bigint, bigint, text, bigint, int),
     kiln.render_queue(text), kiln.render_runners(), kiln.pause_queue(text), kiln.resume_queue(text),
     kiln.render_job(kiln.job), kiln.render_model(kiln.model), kiln.model_reason(kiln.model), kiln.estimate(int, jsonb), kiln.reply_number(jsonb), kiln.render_time(timestamptz), kiln.sign_link(bigint, text, bigint),
     kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint, int),
@@ -107,6 +111,8 @@ grant insert, update, delete on all tables in schema kiln to kiln_admin;
 revoke all on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret from kiln_admin;
 revoke insert, update, delete on kiln.job_move, kiln.task_move, kiln.call_move, kiln.handler, kiln.migration from kiln_admin;
 revoke update, delete on kiln.event, kiln.attempt, kiln.ledger, kiln.resolution, kiln.account_act from kiln_admin;    -- append-only: history, money
+revoke delete on kiln.style, kiln.room_type from kiln_admin;        -- a name once given is never taken away
+revoke update, delete on kiln.style_text, kiln.staging_prompt from kiln_admin;      -- versions: images name them
 revoke delete on kiln.task_ready, kiln.task_running, kiln.task_waiting, kiln.task_held, kiln.task_ended from kiln_admin;   -- kiln.task guards its rows
 grant usage on all sequences in schema kiln to kiln_admin;
 grant execute on all functions in schema kiln to kiln_admin;

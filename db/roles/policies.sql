@@ -143,3 +143,30 @@ comment on policy delivery_of_actor on kiln.delivery is 'The API sees the actor'
 drop policy if exists delivery_for_people on kiln.delivery;
 create policy delivery_for_people on kiln.delivery to kiln_reader using (true) with check (true);
 comment on policy delivery_for_people on kiln.delivery is 'People who were given the tables see all rows.';
+
+alter table kiln.project enable row level security;
+drop policy if exists project_of_actor on kiln.project;
+create policy project_of_actor on kiln.project for select to kiln_definer
+    using (account_id = (select kiln.acting_account()));
+comment on policy project_of_actor on kiln.project is 'The API sees the actor''s projects, an admin''s calls too.';
+drop policy if exists project_for_people on kiln.project;
+create policy project_for_people on kiln.project to kiln_reader using (true) with check (true);
+comment on policy project_for_people on kiln.project is 'People who were given the tables see all rows.';
+
+alter table kiln.picture enable row level security;
+drop policy if exists picture_of_actor on kiln.picture;
+create policy picture_of_actor on kiln.picture for select to kiln_definer
+    using (account_id = (select kiln.acting_account()));
+comment on policy picture_of_actor on kiln.picture is 'The API sees the actor''s originals, an admin''s calls too.';
+drop policy if exists picture_for_people on kiln.picture;
+create policy picture_for_people on kiln.picture to kiln_reader using (true) with check (true);
+comment on policy picture_for_people on kiln.picture is 'People who were given the tables see all rows.';
+
+alter table kiln.image enable row level security;
+drop policy if exists image_of_actor on kiln.image;
+create policy image_of_actor on kiln.image for select to kiln_definer
+    using (account_id = (select kiln.acting_account()));
+comment on policy image_of_actor on kiln.image is 'The API sees the actor''s images, an admin''s calls too.';
+drop policy if exists image_for_people on kiln.image;
+create policy image_for_people on kiln.image to kiln_reader using (true) with check (true);
+comment on policy image_for_people on kiln.image is 'People who were given the tables see all rows.';

@@ -173,3 +173,19 @@ comment on column kiln.tryons.pipeline is 'The pipeline and its version.';
 comment on column kiln.tryons.media is 'How many pictures and films went in.';
 comment on column kiln.tryons.retries is 'The job that it is to do better than.';
 comment on column kiln.tryons.about is 'Its error, its reason, or its prompt.';
+
+create or replace view kiln.images as
+select i.job_id as id, i.project_id as project, left(p.name, 14) as name, j.state, i.mode, i.room_type as room, left(i.style, 12) as style, i.variations as n
+  from kiln.image i
+  join kiln.job j using (job_id)
+  join kiln.project p using (project_id)
+ order by i.job_id desc;
+comment on view kiln.images is 'Virtual staging, newest first. Everything: select * from kiln.image join kiln.job using (job_id) where job_id = 42';
+comment on column kiln.images.id is 'job_id.';
+comment on column kiln.images.project is 'project_id.';
+comment on column kiln.images.name is 'The beginning of the project''s name.';
+comment on column kiln.images.state is 'kiln.job.state.';
+comment on column kiln.images.mode is 'stage, declutter or restyle.';
+comment on column kiln.images.room is 'The type of the room.';
+comment on column kiln.images.style is 'The style.';
+comment on column kiln.images.n is 'How many variations.';

@@ -97,6 +97,7 @@ select is(jsonb_array_length(fixture.call('bob', 'list_generations') -> 'items')
 select bag_eq($$ select proname::text from function where nspname = 'kiln_api' and proname <> 'careless' $$,
               '{act_as,create_generation,get_generation,list_generations,cancel_generation,retry_generation,delete_generation,list_models,get_model,create_upload,create_direct_upload,begin_upload,finish_upload,complete_upload,get_upload,delete_upload,open_media,
                 create_ticket,use_ticket,open_stream,bus_head,bus_read,bus_replay,ready,metrics,list_jobs,cancel_job,retry_job,list_providers,estimate_generation,begin_tryon,create_tryon,get_tryon,list_tryons,cancel_tryon,retry_tryon,list_pipelines,get_pipeline,put_pipeline,
+                get_staging_options,create_project,list_projects,get_project,update_project,delete_project,stage_project,list_project_images,create_image,list_images,get_image,delete_image,cancel_image,retry_image,
                 list_categories,put_category,list_queues,list_runners,pause_queue,resume_queue,receive_webhook,webhook_keys,resolve_job,
                 find_people,create_invite,list_invites,delete_invite,find_invite,accept_invite,create_conversation,list_conversations,get_conversation,list_members,add_member,remove_member,
                 create_message,list_messages,mark_delivered,mark_read,tell_typing,get_message,edit_message,delete_message,create_block,list_blocks,delete_block,

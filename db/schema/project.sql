@@ -1,0 +1,180 @@
+-- Virtual staging: a project holds pictures of rooms (the originals); an image is a job of kind `staging` on one of them. What may be
+-- asked for are rows: types of rooms, styles with their aliases, models; and the words they become, which are versioned and never changed.
+create type kiln.staging_mode as enum ('stage', 'declutter', 'restyle');
+comment on type kiln.staging_mode is 'stage: furniture is added; declutter: what stands about is removed; restyle: furniture is replaced.';
+
+create table kiln.room_type (
+    name     text     primary key,
+    title    text     not null,
+    words    text     not null,
+    position smallint not null unique,
+    constraint room_type_name_check check (name ~ '^[a-z][a-z0-9_]{0,39}$'),
+    constraint room_type_words_check check (words ~ '\S' and octet_length(words) <= 200)
+);
+comment on table kiln.room_type is 'Which rooms POST /images knows. Adding one is an INSERT.';
+comment on column kiln.room_type.name is 'As clients name it.';
+comment on column kiln.room_type.title is 'Its name for people.';
+comment on column kiln.room_type.words is 'What the prompt calls it.';
+comment on column kiln.room_type.position is 'Its place in lists.';
+
+-- A name that was once given is never taken away: it becomes an alias of another. An alias of an alias cannot be written.
+create table kiln.style (
+    name          text     primary key,
+    title         text     not null,
+    position      smallint not null unique,
+    alias_of      text,
+    is_deprecated boolean  not null default false,
+    is_alias      boolean  generated always as (alias_of is not null) stored,
+    is_of_alias   boolean  generated always as (case when alias_of is not null then false end) stored,
+    unique (name, is_alias),
+    foreign key (alias_of, is_of_alias) references kiln.style (name, is_alias),
+    constraint style_name_check check (name ~ '^[a-z][a-z0-9_-]{0,39}$'),
+    constraint style_deprecated_is_alias_check check (not is_deprecated or alias_of is not null)
+);
+comment on table kiln.style is 'Which styles POST /images knows. Adding one is an INSERT, with its words in kiln.style_text; none is ever deleted.';
+comment on column kiln.style.name is 'As clients name it.';
+comment on column kiln.style.title is 'Its name for people.';
+comment on column kiln.style.position is 'Its place in lists.';
+comment on column kiln.style.alias_of is 'The style that is meant by this name; null: itself.';
+comment on column kiln.style.is_deprecated is 'True: the name was a style of its own once. It is taken, as alias_of, and the answer says so; lists leave it out.';
+comment on column kiln.style.is_alias is 'Whether alias_of is set.';
+comment on column kiln.style.is_of_alias is 'False where alias_of is set: the foreign key thus leads to a style that is no alias.';
+
+create table kiln.style_text (
+    style      text        not null references kiln.style,
+    version    int         not null,
+    words      text        not null,
+    created_at timestamptz not null default kiln.now(),
+    primary key (style, version),
+    constraint style_text_version_check check (version >= 1),
+    constraint style_text_words_check check (words ~ '\S' and octet_length(words) <= 1000)
+);
+comment on table kiln.style_text is 'What a style adds to the prompt. The newest version counts; to change it, add one.';
+comment on column kiln.style_text.style is 'The style, which is no alias.';
+comment on column kiln.style_text.version is '1, 2, 3 …; kept with every image.';
+comment on column kiln.style_text.words is 'How the room is to look: goes where the prompt has {words}.';
+comment on column kiln.style_text.created_at is 'When it was written.';
+
+create table kiln.staging_prompt (
+    version    int         primary key,
+    stage      text        not null,
+    declutter  text        not null,
+    restyle    text        not null,
+    wish       text        not null,
+    preserve   text        not null,
+    created_at timestamptz not null default kiln.now(),
+    constraint staging_prompt_version_check check (version >= 1),
+    constraint staging_prompt_bytes_check check (octet_length(stage || declutter || restyle || wish || preserve) <= 3000),
+    constraint staging_prompt_wish_check check (position('{wish}' in wish) > 0)
+);
+comment on table kiln.staging_prompt is 'What a prompt is made of: the task by its mode, what the client said, and what must not change. The newest version counts; to change it, add one.';
+comment on column kiln.staging_prompt.version is '1, 2, 3 …; kept with every image.';
+comment on column kiln.staging_prompt.stage is 'The task of mode stage, with {room} and {words}.';
+comment on column kiln.staging_prompt.declutter is 'The task of mode declutter, with {room}.';
+comment on column kiln.staging_prompt.restyle is 'The task of mode restyle, with {room} and {words}.';
+comment on column kiln.staging_prompt.wish is 'How the words of a request are told, with {wish}.';
+comment on column kiln.staging_prompt.preserve is 'What must stay as it is; comes last.';
+comment on column kiln.staging_prompt.created_at is 'When it was written.';
+
+create table kiln.staging_model (
+    name           text     primary key,
+    title          text     not null,
+    description    text     not null default '',
+    pipeline_id    smallint not null references kiln.pipeline,
+    price_micros   bigint   not null default 0,
+    max_variations smallint not null default 4,
+    is_default     boolean  not null default false,
+    is_enabled     boolean  not null default true,
+    constraint staging_model_name_check check (name ~ '^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+$'),
+    constraint staging_model_price_check check (price_micros >= 0),
+    constraint staging_model_variations_check check (max_variations between 1 and 4)
+);
+create unique index staging_model_default_idx on kiln.staging_model (is_default) where is_default;
+comment on table kiln.staging_model is 'Who stages: a pipeline and its price. Adding one is an INSERT.';
+comment on column kiln.staging_model.name is 'As clients name it.';
+comment on column kiln.staging_model.title is 'Its name for people.';
+comment on column kiln.staging_model.description is 'What it does, in a sentence.';
+comment on column kiln.staging_model.pipeline_id is 'How its images are made; new ones take the newest version.';
+comment on column kiln.staging_model.price_micros is 'What one variation is estimated to cost, in millionths of the currency.';
+comment on column kiln.staging_model.max_variations is 'How many it makes of one picture at most.';
+comment on column kiln.staging_model.is_default is 'Taken where a request names none; one at most.';
+comment on column kiln.staging_model.is_enabled is 'False: no new images.';
+
+create table kiln.project (
+    project_id  bigint generated always as identity primary key,
+    account_id  bigint      not null references kiln.account,
+    name        text        not null,
+    description text        not null default '',
+    created_at  timestamptz not null default kiln.now(),
+    updated_at  timestamptz not null default kiln.now(),
+    deleted_at  timestamptz,
+    constraint project_name_check check (length(name) between 1 and 200 and name ~ '\S'),
+    constraint project_description_check check (length(description) <= 4000)
+);
+create index project_account_id_idx on kiln.project (account_id, project_id);
+create index project_deleted_idx on kiln.project (project_id) where deleted_at is not null;
+comment on table kiln.project is 'Pictures that belong together, a flat for instance, and what was made of them.';
+comment on column kiln.project.project_id is 'The key; sent to clients as a decimal string.';
+comment on column kiln.project.account_id is 'Whose it is.';
+comment on column kiln.project.name is 'Its name for people.';
+comment on column kiln.project.description is 'What its owner says of it.';
+comment on column kiln.project.created_at is 'When it was made.';
+comment on column kiln.project.updated_at is 'When its name, description or pictures last changed.';
+comment on column kiln.project.deleted_at is 'Since when it is gone for its owner; the row goes when its last image has ended (kiln.clear_project).';
+
+-- An original is kept as long as a project has it: the foreign key refuses to delete the upload.
+create table kiln.picture (
+    picture_id bigint generated always as identity primary key,
+    project_id bigint not null references kiln.project on delete cascade,
+    media_id   bigint not null references kiln.media,
+    account_id bigint not null,
+    unique (project_id, media_id)
+);
+create index picture_media_id_idx on kiln.picture (media_id);
+comment on table kiln.picture is 'The originals of a project: uploads, as they came. While a row is here, its upload cannot be deleted.';
+comment on column kiln.picture.picture_id is 'The key; pictures are shown in this order.';
+comment on column kiln.picture.project_id is 'The project.';
+comment on column kiln.picture.media_id is 'The upload.';
+comment on column kiln.picture.account_id is 'As its project''s.';
+
+-- No foreign keys to style, room_type and staging_model: each would lock a row that every image shares. They are never deleted.
+create table kiln.image (
+    job_id         bigint            primary key references kiln.job on delete cascade,
+    project_id     bigint            not null,
+    media_id       bigint            not null,
+    account_id     bigint            not null,
+    batch_id       bigint,
+    mode           kiln.staging_mode not null,
+    room_type      text              not null,
+    style          text,
+    style_asked    text,
+    style_version  int,
+    prompt_version int               not null,
+    model          text              not null,
+    variations     smallint          not null,
+    disclosure     text,
+    foreign key (project_id, media_id) references kiln.picture (project_id, media_id),
+    constraint image_style_check check (mode = 'declutter' or style is not null),
+    constraint image_style_version_check check ((style is null) = (style_version is null)),
+    constraint image_variations_check check (variations between 1 and 4),
+    constraint image_disclosure_check check (length(disclosure) between 1 and 200)
+);
+create index image_account_id_idx on kiln.image (account_id, job_id);
+create index image_project_id_idx on kiln.image (project_id, job_id);
+create index image_original_idx on kiln.image (project_id, media_id);
+create index image_batch_id_idx on kiln.image (batch_id) where batch_id is not null;
+comment on table kiln.image is 'What a job of kind staging was asked for; goes with its job. The whole prompt and the seed stand in kiln.job.input, the results in its output.';
+comment on column kiln.image.job_id is 'The job, whose id is the image''s.';
+comment on column kiln.image.project_id is 'The project.';
+comment on column kiln.image.media_id is 'The original.';
+comment on column kiln.image.account_id is 'As its job''s.';
+comment on column kiln.image.batch_id is 'The first job of those that were made together, POST /projects/{id}/stage; null: made by itself.';
+comment on column kiln.image.mode is 'What was to be done.';
+comment on column kiln.image.room_type is 'kiln.room_type.name.';
+comment on column kiln.image.style is 'The style that was taken, kiln.style.name, never an alias; null where mode declutter was asked for without one.';
+comment on column kiln.image.style_asked is 'The name that was asked for.';
+comment on column kiln.image.style_version is 'Of its words, kiln.style_text.';
+comment on column kiln.image.prompt_version is 'Of the prompt''s parts, kiln.staging_prompt.';
+comment on column kiln.image.model is 'kiln.staging_model.name.';
+comment on column kiln.image.variations is 'How many results were asked for.';
+comment on column kiln.image.disclosure is 'What the label on the results says; null: the usual words.';
