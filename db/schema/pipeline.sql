@@ -70,7 +70,7 @@ comment on column kiln.handler.required is 'Keys that a stage''s config must hav
 insert into kiln.handler (name, description, required) values
     ('log',   'Logs its input and hands it on: the first thing one tries.', '{}'),
     ('exec',  'Runs a command of the operator''s tools in a private folder: {"command": ["name", "arg"], "network": false, "memory_mb": 2048}.', '{command}'),
-    ('media', 'Runs an operation of kiln-media in a private folder: {"op": "prepare|draw|film|speak|finish"}.', '{op}'),
+    ('media', 'Runs an operation of kiln-media in a private folder: {"op": "prepare|draw|film|speak|finish|furnish|disclose"}.', '{op}'),
     ('http',  'Asks a provider: {"provider": "fal", "endpoint": "fal-ai/flux/dev", "body": {"prompt": "{prompt}"}, "outputs": [{"pointer": "/images/*/url", "as": "url", "media_type": "image"}]}. docs/providers.md', '{provider,outputs}');
 
 create table kiln.pipeline (

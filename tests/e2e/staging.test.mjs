@@ -29,14 +29,18 @@ describe('virtual staging', () => {
     const files = () => fs.readdirSync(kiln.media, { recursive: true }).filter(name => /\/[0-9a-f]{30}$/.test(name)).length;
 
     test('from the original to the staged picture', async () => {
-        const answer = await stage({ seed: 7, prompt: 'with a blue sofa' });
+        const answer = await stage({ seed: 7, prompt: 'with a blue sofa', variations: 2, disclosure: 'Digitally furnished' });
         assert.equal(answer.status, 202, answer.text);
         assert.deepEqual([answer.json.kind, answer.json.project_id, answer.json.media_id, answer.json.style, answer.json.links.self], ['staging', project.id, originals[0], 'scandinavian', `/api/v1/images/${answer.json.id}`]);
         const done = await ended(answer.json.id);
-        assert.deepEqual([done.state, done.seed, done.outputs[0]?.media_type], ['completed', '7', 'image'], done.error?.message);
+        assert.deepEqual([done.state, done.seed, done.outputs.map(media => media.media_type)], ['completed', '7', ['image', 'image']], done.error?.message);
+        assert.notEqual(done.outputs[0].sha256, done.outputs[1].sha256, 'two variations');
         assert.deepEqual([done.outputs[0].width, done.outputs[0].height], [320, 240], 'as large as the original');
         assert.notEqual(done.outputs[0].sha256, done.media[0].sha256);
         assert.match(done.prompt, /^Furnish this living room in Scandinavian style.*blue sofa.*Keep everything else exactly as it is/);
+        const [labelled, clean] = await Promise.all([bytes(done.outputs[0].url), bytes(done.outputs[0].clean_url)]);
+        assert.notDeepEqual(labelled, clean, 'the label stands on the one and not on the other');
+        assert.match(labelled.toString('latin1') + clean.toString('latin1'), /Digitally furnished[^]*Digitally furnished/, 'and both say it in their notes');
         assert.equal((await ann.get(`/images?project=${project.id}&state=completed`)).items[0].id, done.id);
     });
 
