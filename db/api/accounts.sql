@@ -24,9 +24,11 @@ $$;
 comment on function kiln_api.sign_in(bigint, jsonb, jsonb, text) is
 'POST /auth/siwe: the server has checked message and signature and sends {address, nonce}; of the answer it makes {token, expires_at, account}.';
 
+-- Not stable, as little as the others that show an account to itself: a first call makes the account in the same statement, and a
+-- stable function would not see it.
 create or replace function kiln_api.get_me(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
-language plpgsql stable security definer
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
@@ -82,7 +84,7 @@ comment on function kiln_api.sign_out_everywhere(bigint, jsonb, jsonb, text) is 
 
 create or replace function kiln_api.list_identities(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
-language plpgsql stable security definer
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
@@ -96,21 +98,35 @@ comment on function kiln_api.list_identities(bigint, jsonb, jsonb, text) is 'GET
 create or replace function kiln_api.create_identity(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_body jsonb := kiln.parse_body(p_body);
+    v_body     jsonb := kiln.parse_body(p_body);
+    v_id       bigint;
+    v_identity kiln.identity;
 begin
     perform kiln.require_actor(p_actor);
+    v_id := kiln.begin_once(p_actor, 'create_identity', p_body);
+    if v_id is not null then
+        select i.* into v_identity from kiln.identity i where i.identity_id = v_id and i.account_id = p_actor;
+        if not found then
+            raise exception 'the identity that this Idempotency-Key linked is not linked any more' using errcode = 'KN002';
+        end if;
+        return kiln.render_identity(v_identity);
+    end if;
     if v_body ? 'address' then
         perform kiln.take_nonce(v_body ->> 'nonce');
-        return kiln.render_identity(kiln.link_identity(p_actor, 'urn:kiln:wallet', v_body ->> 'address'));
+        v_identity := kiln.link_identity(p_actor, 'urn:kiln:wallet', v_body ->> 'address');
+    else
+        v_identity := kiln.link_identity(p_actor, coalesce(v_body ->> 'iss', ''), v_body ->> 'sub', coalesce((v_body ->> 'iat')::bigint, 0));
     end if;
-    return kiln.render_identity(kiln.link_identity(p_actor, coalesce(v_body ->> 'iss', ''), v_body ->> 'sub', coalesce((v_body ->> 'iat')::bigint, 0)));
+    perform kiln.end_once(p_actor, 'create_identity', v_identity.identity_id);
+    return kiln.render_identity(v_identity);
 end
 $$;
 comment on function kiln_api.create_identity(bigint, jsonb, jsonb, text) is
-'POST /me/identities: {message, signature} or {token}, which the server has checked; it sends {address, nonce} or {iss, sub, iat}. KN001: it leads to another account.';
+'POST /me/identities: {message, signature} or {token}, which the server has checked; it sends {address, nonce} or {iss, sub, iat}. KN001: it leads to another account.
+A repeat with the same Idempotency-Key is answered alike, although its nonce is used up.';
 
 create or replace function kiln_api.delete_identity(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -128,7 +144,7 @@ comment on function kiln_api.delete_identity(bigint, jsonb, jsonb, text) is 'DEL
 -- A section at a time, so that an answer has a bound however much there is; without ?section= the first page of each.
 create or replace function kiln_api.export_me(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
-language plpgsql stable security definer
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare

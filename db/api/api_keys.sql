@@ -135,7 +135,7 @@ as $$
 begin
     perform kiln.require_actor(p_actor);
     if not kiln.revoke_api_key(p_actor, kiln.parse_id(p_path ->> 'id')) then
-        raise exception 'there is no API key %', p_path ->> 'id' using errcode = 'KN002';
+        raise exception 'there is no such API key' using errcode = 'KN002';
     end if;
     return null;
 end

@@ -536,8 +536,12 @@ begin
         perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{account_id}') || kiln.field_error('/account_id', 'must be somebody else''s account'));
     end if;
     perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{account_id}'));
-    v_id := (v_body ->> 'account_id')::bigint;
-    perform kiln.set_block(p_actor, v_id, true);
+    v_id := kiln.begin_once(p_actor, 'create_block', p_body);
+    if v_id is null then
+        v_id := (v_body ->> 'account_id')::bigint;
+        perform kiln.set_block(p_actor, v_id, true);
+        perform kiln.end_once(p_actor, 'create_block', v_id);
+    end if;
     return json_build_object('account_id', v_id::text);
 end
 $$;

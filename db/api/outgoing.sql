@@ -65,7 +65,7 @@ as $$
 begin
     perform kiln.require_actor(p_actor);
     if not kiln.delete_endpoint(p_actor, kiln.parse_id(p_path ->> 'id')) then
-        raise exception 'there is no webhook endpoint %', p_path ->> 'id' using errcode = 'KN002';
+        raise exception 'there is no such webhook endpoint' using errcode = 'KN002';
     end if;
     return null;
 end
@@ -83,7 +83,7 @@ begin
     perform kiln.require_actor(p_actor);
     v_secret := kiln.rotate_endpoint_secret(p_actor, kiln.parse_id(p_path ->> 'id'));
     if v_secret is null then
-        raise exception 'there is no webhook endpoint %', p_path ->> 'id' using errcode = 'KN002';
+        raise exception 'there is no such webhook endpoint' using errcode = 'KN002';
     end if;
     return json_build_object('secret', v_secret);
 end
@@ -99,7 +99,7 @@ as $$
 begin
     perform kiln.require_actor(p_actor);
     if not kiln.enable_endpoint(p_actor, kiln.parse_id(p_path ->> 'id')) then
-        raise exception 'there is no webhook endpoint %', p_path ->> 'id' using errcode = 'KN002';
+        raise exception 'there is no such webhook endpoint' using errcode = 'KN002';
     end if;
     return (select kiln.render_endpoint(e)::json from kiln.webhook_endpoint e where e.webhook_endpoint_id = kiln.parse_id(p_path ->> 'id'));
 end
@@ -118,7 +118,7 @@ declare
 begin
     perform kiln.require_actor(p_actor);
     if not exists (select from kiln.webhook_endpoint e where e.account_id = p_actor and e.webhook_endpoint_id = v_id) then
-        raise exception 'there is no webhook endpoint %', p_path ->> 'id' using errcode = 'KN002';
+        raise exception 'there is no such webhook endpoint' using errcode = 'KN002';
     end if;
     v_page := kiln.parse_page(p_query);
     v_rows := array(select d.delivery_id from kiln.delivery d

@@ -427,7 +427,7 @@ declare
 begin
     select * into v_delivery from kiln.delivery d where d.delivery_id = p_delivery_id and d.account_id = p_account_id and d.webhook_endpoint_id is not null for no key update;
     if not found then
-        raise exception 'there is no delivery %', p_delivery_id using errcode = 'KN002';
+        raise exception 'there is no such delivery' using errcode = 'KN002';
     elsif exists (select from kiln.webhook_endpoint e where e.webhook_endpoint_id = v_delivery.webhook_endpoint_id and e.disabled_at is not null) then
         raise exception 'the endpoint of delivery % is disabled', p_delivery_id using errcode = 'KN001';
     elsif v_delivery.taken_until > kiln.now() then

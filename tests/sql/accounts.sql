@@ -37,11 +37,22 @@ create function pg_temp.wallet(p_digit text, p_iat bigint default null) returns 
     select jsonb_build_object('iss', 'urn:kiln:wallet', 'sub', '0x' || repeat(p_digit, 40), 'iat', coalesce(p_iat, floor(extract(epoch from kiln.now()))))
 $$;
 select is(pg_temp.me(pg_temp.wallet('a'), 'get_me') ->> 'id', answer -> 'account' ->> 'id', 'the token is the account''s') from e;
+-- A stable function did not see the account that its own statement had made: the very first GET /me was a profile of nulls.
+select isnt(pg_temp.me('{"sub": "first call"}', 'get_me') ->> 'id', null, 'who calls for the first time is told who it is');
+select is(jsonb_array_length(pg_temp.me('{"sub": "first call, another"}', 'list_identities') -> 'items'), 1, 'and how it came');
+select isnt(pg_temp.me('{"sub": "first call, a third"}', 'export_me') -> 'account' ->> 'id', null, 'and what there is of it');
 select is(pg_temp.me(pg_temp.wallet('a'), 'delete_identity', jsonb_build_object('id', pg_temp.me(pg_temp.wallet('a'), 'list_identities') -> 'items' -> 0 ->> 'id')) ->> 'refused', 'KN001', 'the last way in stays');
 select is(pg_temp.me(pg_temp.wallet('a'), 'create_identity', p_body => '{"iss": null, "sub": "ann", "iat": 1}') ->> 'refused', 'KN001', 'an identity of another account is not taken over');
 select is(pg_temp.me(pg_temp.wallet('a'), 'create_identity', p_body => '{"iss": null, "sub": "new one", "iat": 1}') ->> 'kind', 'token', 'one that has none is linked');
 select is(pg_temp.me(pg_temp.wallet('a'), 'create_identity', p_body => '{"iss": null, "sub": "new one", "iat": 1}') ->> 'subject', 'new one', 'again is no harm');
 select is(jsonb_array_length(pg_temp.me('{"sub": "new one", "iat": 1}', 'list_identities') -> 'items'), 2, 'and leads to it');
+create temporary table link as select json_build_object('address', '0x' || repeat('f', 40), 'nonce', fixture.call(null, 'create_nonce') ->> 'nonce')::text as body;
+create function pg_temp.link_once() returns jsonb language sql as $$
+    select pg_temp.me('{"sub": "bob", "idempotency_key": "once"}', 'create_identity', p_body => body) from link $$;
+select is(pg_temp.link_once() ->> 'kind', 'wallet', 'a wallet is linked');
+select is(pg_temp.link_once() ->> 'subject', '0x' || repeat('f', 40), 'a repeat under its Idempotency-Key is answered alike, though the nonce is used up');
+select is(pg_temp.me('{"sub": "bob"}', 'delete_identity', jsonb_build_object('id', (select identity_id::text from kiln.identity where subject = '0x' || repeat('f', 40)))), null, 'unlinked again,');
+select is(pg_temp.link_once() ->> 'refused', 'KN002', 'the repeat does not pretend that it still is');
 select is(pg_temp.me('{"sub": "ann"}', 'delete_identity', jsonb_build_object('id', (select identity_id::text from kiln.identity where subject = 'new one'))) ->> 'refused', 'KN002', 'nobody unlinks another''s');
 select is(pg_temp.me(pg_temp.wallet('a'), 'delete_identity', jsonb_build_object('id', (select identity_id::text from kiln.identity where subject = 'new one'))), null, 'its owner does');
 select is(pg_temp.me('{"sub": "new one", "iat": 1}', 'get_me') ->> 'refused', 'KN009', 'whose old tokens then open nothing, and make no account');
