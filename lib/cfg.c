@@ -52,7 +52,8 @@ static const struct variable variables[] = {
     { "KILN_JWT_ISSUER", TEXT, AT(jwt_issuer), "", 0, 0, "iss must equal it; empty: not checked" },
     { "KILN_JWT_AUDIENCE", TEXT, AT(jwt_audience), "", 0, 0,
       "aud must contain it; empty: not checked" },
-    { "KILN_JWKS_URL", TEXT, AT(jwks_url), "", 0, 0, "RS256 keys of an identity provider" },
+    { "KILN_JWKS_URL", TEXT, AT(jwks_url), "", 0, 0,
+      "where the issuer publishes its RS256 keys; needs issuer and audience; empty: HS256 only" },
     { "KILN_ADMIN_KEY", SECRET, AT(admin_key), "", 32, 4096,
       "X-API-Key of administration, at least 32 bytes; empty: none" },
 

@@ -28,6 +28,8 @@ struct verified {
     unsigned char digest[SHA256_DIGEST_LENGTH];
     char         *identity; /* NULL: empty place */
     int64_t       expires_at, not_before;
+
+    const struct jwks_key *key; /* NULL: the secret */
 };
 
 struct auth {
@@ -35,7 +37,12 @@ struct auth {
     bool              has_admin_key;
     unsigned char     admin_key[SHA256_DIGEST_LENGTH]; /* its digest */
     uint64_t          verifications;
-    struct verified   cache[CACHE_SIZE];
+    struct jwks      *jwks;
+
+    auth_unknown_key_fn *on_unknown_key;
+    void                *unknown_key_ctx;
+
+    struct verified cache[CACHE_SIZE];
 };
 
 static void digest_of(const char *text, unsigned char digest[SHA256_DIGEST_LENGTH])
@@ -67,7 +74,33 @@ void auth_close(struct auth *auth)
         return;
     for (size_t i = 0; i < CACHE_SIZE; i++)
         free(auth->cache[i].identity);
+    jwks_free(auth->jwks);
     free(auth);
+}
+
+void auth_expect_jwks(struct auth *auth, auth_unknown_key_fn *on_unknown_key, void *ctx)
+{
+    auth->keys.has_issuer_keys = true;
+    auth->on_unknown_key       = on_unknown_key;
+    auth->unknown_key_ctx      = ctx;
+}
+
+/* What a key verified that the new set has no more is forgotten; the rest moves to the new set. */
+void auth_set_jwks(struct auth *auth, struct jwks *jwks)
+{
+    for (size_t i = 0; i < CACHE_SIZE; i++) {
+        struct verified *place = &auth->cache[i];
+        if (!place->identity || !place->key)
+            continue;
+        place->key = jwks_find_same(jwks, place->key);
+        if (place->key)
+            continue;
+        free(place->identity);
+        place->identity = NULL;
+    }
+    jwks_free(auth->jwks);
+    auth->jwks      = jwks;
+    auth->keys.jwks = jwks;
 }
 
 uint64_t auth_verifications(const struct auth *auth)
@@ -111,18 +144,33 @@ static char *write_identity(const struct token_claims *claims)
     return text;
 }
 
+/* The issuer is asked for its keys; what it did not have just now it does not have. */
+static void ask_for_key(struct auth *auth, struct err *err)
+{
+    unsigned seconds = auth->on_unknown_key ? auth->on_unknown_key(auth->unknown_key_ctx) : 0;
+
+    if (seconds == 0)
+        err_set(err, "KN009", "the token was signed by a key that its issuer does not have");
+    else
+        snprintf(err->detail, sizeof(err->detail), "{\"retry_after\":%u}", seconds);
+}
+
 static bool verify_into(struct auth *auth, const char *token, int64_t now, struct verified *place,
                         struct err *err)
 {
     struct token_claims claims;
 
     auth->verifications++;
-    if (!token_verify(&auth->keys, token, now, &claims, err))
+    if (!token_verify(&auth->keys, token, now, &claims, err)) {
+        if (err_is(err, "HJ001"))
+            ask_for_key(auth, err);
         return false;
+    }
     free(place->identity);
     place->identity   = write_identity(&claims);
     place->expires_at = claims.expires_at;
     place->not_before = claims.not_before;
+    place->key        = claims.key;
     return true;
 }
 

@@ -19,6 +19,7 @@
 #include "http.h"
 #include "limit.h"
 #include "instance.h"
+#include "issuer.h"
 #include "log.h"
 #include "metrics.h"
 #include "routes.h"
@@ -105,6 +106,27 @@ static int parse_flags(int argc, char **argv, struct options *opt)
     return EXIT_USAGE;
 }
 
+/* Names of our own making: the wallet's, the operator's key. */
+static bool is_our_issuer(const char *issuer)
+{
+    return strncmp(issuer, "urn:kiln:", 9) == 0;
+}
+
+static bool check_jwks(const struct cfg *cfg, struct err *err)
+{
+    if (!cfg->jwks_url[0])
+        return true;
+    if (!cfg->jwt_issuer[0] || !cfg->jwt_audience[0])
+        err_set(err, "F0000",
+                "KILN_JWKS_URL needs KILN_JWT_ISSUER and KILN_JWT_AUDIENCE: without them the "
+                "issuer's tokens for anybody else would open this server");
+    else if (is_our_issuer(cfg->jwt_issuer))
+        err_set(err, "F0000", "KILN_JWT_ISSUER: urn:kiln:… are names of this server's own");
+    else
+        return issuer_check_url(cfg->jwks_url, cfg->trusted_hosts, err);
+    return false;
+}
+
 static bool check_cfg(struct program *program, struct err *err)
 {
     const struct cfg *cfg = &program->cfg;
@@ -114,10 +136,8 @@ static bool check_cfg(struct program *program, struct err *err)
                 "DATABASE_URL is empty (./kiln up sets it for the embedded database)");
     else if (!cfg->jwt_secret[0])
         err_set(err, "F0000", "KILN_JWT_SECRET is empty (./kiln up makes one)");
-    else if (cfg->jwks_url[0])
-        err_set(err, "F0000", "KILN_JWKS_URL: RS256 by JWKS is not built yet; leave it empty");
     else
-        return true;
+        return check_jwks(cfg, err);
     return false;
 }
 
@@ -197,14 +217,46 @@ static void on_stop(void *ctx, int signo)
 
 /* ---- opening and closing ---- */
 
+static void on_issuer_keys(void *ctx, struct jwks *keys)
+{
+    struct server *server = ctx;
+
+    auth_set_jwks(server->auth, keys);
+}
+
+static unsigned on_unknown_key(void *ctx)
+{
+    struct server *server = ctx;
+
+    return issuer_wait_s(server->issuer);
+}
+
+static bool open_auth(struct program *program, struct err *err)
+{
+    const struct cfg *cfg    = &program->cfg;
+    struct server    *server = &program->server;
+    struct token_keys keys   = { .secret          = cfg->jwt_secret,
+                                 .secret_previous = cfg->jwt_secret_previous,
+                                 .issuer          = cfg->jwt_issuer,
+                                 .audience        = cfg->jwt_audience };
+
+    server->auth = auth_open(&keys, cfg->admin_key);
+    if (!cfg->jwks_url[0])
+        return true;
+    server->issuer = issuer_open(server->loop, cfg->jwks_url, on_issuer_keys, server, err);
+    if (!server->issuer)
+        return false;
+    auth_expect_jwks(server->auth, on_unknown_key, server);
+    return true;
+}
+
 static bool open_parts(struct program *program, const struct options *opt, struct err *err)
 {
-    struct server    *server = &program->server;
-    int               port   = opt->port ? (int)opt->port : program->cfg.port;
-    struct token_keys keys   = { program->cfg.jwt_secret, program->cfg.jwt_secret_previous,
-                                 program->cfg.jwt_issuer, program->cfg.jwt_audience };
+    struct server *server = &program->server;
+    int            port   = opt->port ? (int)opt->port : program->cfg.port;
 
-    server->auth     = auth_open(&keys, program->cfg.admin_key);
+    if (!open_auth(program, err))
+        return false;
     server->metrics  = metrics_open();
     server->webhooks = webhooks_open();
     server->limits   = limits_open(&program->cfg, err);
@@ -238,6 +290,7 @@ static void close_parts(struct server *server)
     limits_close(server->limits);
     webhooks_close(server->webhooks);
     metrics_close(server->metrics);
+    issuer_close(server->issuer);
     auth_close(server->auth);
     loop_close(server->loop);
 }

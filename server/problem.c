@@ -47,6 +47,7 @@ static const struct problem problems[] = {
     { "HW002", 401, "webhook_timestamp_old", "The time of the signature is too far from now", true,
       0 },
     { "HW003", 401, "webhook_key_unknown", "There is no key to check the signature with", true, 0 },
+    { "HJ001", 503, "unavailable", "Try again", true, 2 }, /* the keys of a token's issuer */
     { "H0404", 404, "not_found", "Not found", true, 0 },
     { "H0405", 405, "method_not_allowed", "Method not allowed", true, 0 },
     { "H0410", 410, "gone", "Gone", true, 0 }, /* a media row without its file */
@@ -76,7 +77,7 @@ unsigned problem_retry_after(const struct problem *problem, const struct err *er
     json_t *detail;
     double  seconds;
 
-    if (!err_is(err, "KN007"))
+    if (!err_is(err, "KN007") && !err_is(err, "HJ001"))
         return problem->retry_after_seconds;
     detail  = load_detail(err);
     seconds = json_number_value(json_object_get(detail, "retry_after"));

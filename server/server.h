@@ -18,6 +18,7 @@ struct server {
     struct http      *http;
     struct calls     *calls;
     struct auth      *auth;
+    struct issuer    *issuer;  /* NULL without KILN_JWKS_URL */
     struct store     *store;   /* NULL without ROLE_API */
     struct streams   *streams; /* NULL without ROLE_REALTIME */
     struct bus       *bus;     /* NULL without ROLE_REALTIME */

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base64url.h"
+
 static bool refuse(struct err *err, const char *sentence)
 {
     err_set(err, "KN009", "%s", sentence);
@@ -25,38 +27,6 @@ struct parts {
     const char *text[3];
     size_t      bytes[3];
 };
-
-static int sextet(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* Strict: no padding, no other characters, unused low bits zero, so that a token has one spelling
- * only. */
-static bool decode_base64url(const char *text, size_t bytes, char *out, size_t *len)
-{
-    unsigned bits = 0, held = 0;
-
-    *len = 0;
-    for (size_t i = 0; i < bytes; i++) {
-        int value = sextet(text[i]);
-        if (value < 0)
-            return false;
-        bits = (bits << 6 | (unsigned)value) & 0xffff;
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            out[(*len)++] = (char)(bits >> held & 0xff);
-        }
-    }
-    return bytes % 4 != 1 && (bits & ((1u << held) - 1)) == 0;
-}
 
 static bool split(const char *token, struct parts *parts)
 {
@@ -79,7 +49,7 @@ static json_t *load_part(const struct parts *parts, int which)
     size_t  len;
     json_t *json;
 
-    if (!decode_base64url(parts->text[which], parts->bytes[which], buffer, &len))
+    if (!base64url_read(parts->text[which], parts->bytes[which], buffer, &len))
         return NULL;
     json = json_loadb(buffer, len, JSON_REJECT_DUPLICATES, NULL);
     if (json_is_object(json))
@@ -90,22 +60,35 @@ static json_t *load_part(const struct parts *parts, int which)
 
 /* ---- header: the key decides the algorithm, the token has to agree ---- */
 
-static bool header_is_ours(const struct parts *parts, struct err *err)
-{
-    json_t     *header = load_part(parts, 0);
-    const char *alg    = json_string_value(json_object_get(header, "alg"));
-    bool        ok     = alg && strcmp(alg, "HS256") == 0;
-    bool        knows  = !json_object_get(header, "crit"); /* extensions we must understand: none */
+struct header {
+    bool is_rs256; /* else HS256 */
+    char kid[JWKS_KID_MAX + 1];
+};
 
-    json_decref(header);
-    if (!ok)
-        return refuse(err, "the token's algorithm is not HS256");
-    return knows || refuse(err, "the token needs extensions that are not known here");
+static bool read_header(const struct parts *parts, bool may_be_rs256, struct header *header,
+                        struct err *err)
+{
+    json_t       *json     = load_part(parts, 0);
+    const char   *alg      = json_string_value(json_object_get(json, "alg"));
+    const json_t *kid      = json_object_get(json, "kid");
+    bool          is_hs256 = alg && strcmp(alg, "HS256") == 0;
+    bool          has_kid  = json_string_length(kid) > 0 && json_string_length(kid) <= JWKS_KID_MAX;
+    bool          knows    = !json_object_get(json, "crit"); /* what we must understand: nothing */
+
+    header->is_rs256 = alg && strcmp(alg, "RS256") == 0;
+    snprintf(header->kid, sizeof(header->kid), "%s", has_kid ? json_string_value(kid) : "");
+    json_decref(json);
+    if (!is_hs256 && !(header->is_rs256 && may_be_rs256))
+        return refuse(err, may_be_rs256 ? "the token's algorithm is neither HS256 nor RS256"
+                                        : "the token's algorithm is not HS256");
+    if (!knows)
+        return refuse(err, "the token needs extensions that are not known here");
+    return is_hs256 || has_kid || refuse(err, "the token does not say which key signed it");
 }
 
 /* ---- signature ---- */
 
-static bool signature_holds(const char *token, const char *secret)
+static bool secret_signed(const char *token, const char *secret)
 {
     jwt_t *jwt  = NULL;
     bool   ok   = false;
@@ -117,6 +100,33 @@ static bool signature_holds(const char *token, const char *secret)
          && jwt_get_alg(jwt) == JWT_ALG_HS256;
     jwt_free(jwt);
     return ok;
+}
+
+static bool key_signed(const struct parts *parts, const struct jwks_key *key)
+{
+    char   signature[TOKEN_BYTES_MAX];
+    size_t bytes;
+
+    return base64url_read(parts->text[2], parts->bytes[2], signature, &bytes)
+           && jwks_key_signed(key, parts->text[0], parts->bytes[0] + 1 + parts->bytes[1], signature,
+                              bytes);
+}
+
+static bool signature_holds(const struct token_keys *keys, const struct parts *parts,
+                            const struct header *header, const struct jwks_key **key,
+                            struct err *err)
+{
+    const char *token = parts->text[0];
+
+    *key = NULL;
+    if (!header->is_rs256)
+        return secret_signed(token, keys->secret) || secret_signed(token, keys->secret_previous)
+               || refuse(err, "the token's signature is wrong");
+    *key = jwks_find(keys->jwks, header->kid);
+    if (*key)
+        return key_signed(parts, *key) || refuse(err, "the token's signature is wrong");
+    err_set(err, "HJ001", "The key that the token names is not known here yet.");
+    return false;
 }
 
 /* ---- claims ---- */
@@ -183,6 +193,18 @@ static bool copy_claim(const json_t *payload, const char *name, char *to, size_t
     return text && (size_t)snprintf(to, size, "%s", text) < size;
 }
 
+/* Who may sign for whom: see token.h. */
+static bool issuer_holds(const struct token_keys *keys, const struct token_claims *claims)
+{
+    bool is_issuer = strcmp(claims->iss, keys->issuer) == 0;
+
+    if (claims->key)
+        return is_issuer && strcmp(claims->iss, TOKEN_WALLET_ISSUER) != 0;
+    if (strcmp(claims->iss, TOKEN_WALLET_ISSUER) == 0)
+        return true;
+    return keys->has_issuer_keys ? claims->iss[0] == '\0' : is_issuer || !keys->issuer[0];
+}
+
 static bool claims_hold(const struct token_keys *keys, const json_t *payload, int64_t now,
                         struct token_claims *claims, struct err *err)
 {
@@ -195,31 +217,31 @@ static bool claims_hold(const struct token_keys *keys, const json_t *payload, in
         return refuse(err, "the token has no usable sub");
     if (!copy_claim(payload, "iss", claims->iss, sizeof(claims->iss)))
         return refuse(err, "the token has no usable iss");
-    if (keys->issuer[0] && strcmp(claims->iss, keys->issuer) != 0
-        && strcmp(claims->iss, TOKEN_WALLET_ISSUER) != 0)
+    if (!issuer_holds(keys, claims))
         return refuse(err, "the token is of another issuer");
     if (keys->audience[0] && !audience_holds(payload, keys->audience))
         return refuse(err, "the token is meant for another audience");
     if (!copy_claim(payload, "scope", claims->scope, sizeof(claims->scope)))
         return refuse(err, "the token has no usable scope");
-    claims->has_role = named != NULL;
-    claims->is_admin = role && strcmp(role, "admin") == 0;
+    /* what somebody else's token calls a role is not what we call one */
+    claims->has_role = !claims->key && named != NULL;
+    claims->is_admin = claims->has_role && role && strcmp(role, "admin") == 0;
     return true;
 }
 
 bool token_verify(const struct token_keys *keys, const char *token, int64_t now,
                   struct token_claims *claims, struct err *err)
 {
-    struct parts parts;
-    json_t      *payload;
-    bool         ok;
+    struct parts  parts;
+    struct header header;
+    json_t       *payload;
+    bool          ok;
 
     if (strlen(token) >= TOKEN_BYTES_MAX || !split(token, &parts))
         return refuse(err, "this is not a JSON Web Token");
-    if (!header_is_ours(&parts, err))
+    if (!read_header(&parts, keys->has_issuer_keys, &header, err)
+        || !signature_holds(keys, &parts, &header, &claims->key, err))
         return false;
-    if (!signature_holds(token, keys->secret) && !signature_holds(token, keys->secret_previous))
-        return refuse(err, "the token's signature is wrong");
     payload = load_part(&parts, 1);
     ok      = payload ? claims_hold(keys, payload, now, claims, err)
                       : refuse(err, "the token's payload is not a JSON object");
@@ -228,24 +250,6 @@ bool token_verify(const struct token_keys *keys, const char *token, int64_t now,
 }
 
 /* ---- signing ---- */
-
-static char *write_base64url(char *out, const void *data, size_t bytes)
-{
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    const unsigned char *in   = data;
-    unsigned             bits = 0, held = 0;
-
-    for (size_t i = 0; i < bytes; i++) {
-        bits = (bits << 8 | in[i]) & 0xffff;
-        for (held += 8; held >= 6; held -= 6)
-            *out++ = letters[bits >> (held - 6) & 63];
-    }
-    if (held)
-        *out++ = letters[bits << (6 - held) & 63];
-    *out = '\0';
-    return out;
-}
 
 char *token_sign(const struct token_keys *keys, const char *claims)
 {
@@ -258,13 +262,13 @@ char *token_sign(const struct token_keys *keys, const char *claims)
 
     if (!token || !keys->secret[0])
         abort();
-    end    = write_base64url(token, header, sizeof(header) - 1);
+    end    = base64url_write(token, header, sizeof(header) - 1);
     *end++ = '.';
-    end    = write_base64url(end, claims, bytes);
+    end    = base64url_write(end, claims, bytes);
     if (!HMAC(EVP_sha256(), keys->secret, (int)strlen(keys->secret), (unsigned char *)token,
               (size_t)(end - token), mac, &mac_bytes))
         abort();
     *end++ = '.';
-    write_base64url(end, mac, mac_bytes);
+    base64url_write(end, mac, mac_bytes);
     return token;
 }

@@ -77,11 +77,17 @@ describe('starting', () => {
         });
     }
 
-    test('the server ends without a token secret, or with RS256 keys that it cannot use yet', async () => {
+    test('the server ends without a token secret, or with RS256 keys that it could not trust', async () => {
         const none = await ends('kiln-server', [], { KILN_JWT_SECRET: undefined });
         assert.deepEqual([none.code, /KILN_JWT_SECRET/.test(none.err)], [78, true], none.err);
-        const jwks = await ends('kiln-server', [], { KILN_JWKS_URL: 'https://id.example/jwks.json' });
-        assert.deepEqual([jwks.code, /KILN_JWKS_URL/.test(jwks.err)], [78, true], jwks.err);
+        const named = { KILN_JWT_ISSUER: 'https://id.example/', KILN_JWT_AUDIENCE: 'api' };
+        for (const [url, more, says] of [['https://id.example/jwks.json', {}, /KILN_JWT_ISSUER and KILN_JWT_AUDIENCE/], ['https://id.example/jwks.json', { ...named, KILN_JWT_AUDIENCE: '' }, /KILN_JWT_AUDIENCE/],
+            ['https://id.example/jwks.json', { ...named, KILN_JWT_ISSUER: 'urn:kiln:wallet' }, /KILN_JWT_ISSUER/], ['http://id.example/jwks.json', named, /KILN_JWKS_URL must be https/],
+            ['id.example', named, /KILN_JWKS_URL/], ['https://user:word@id.example/', named, /KILN_JWKS_URL/]]) {
+            const { code, err } = await ends('kiln-server', [], { KILN_JWKS_URL: url, ...more });
+            assert.deepEqual([code, says.test(err), err.split('\n').length], [78, true, 1], err);
+            assert.ok(!err.includes('word'), err);
+        }
     });
 
     test('a port that is taken ends the server with a sentence that names it', async () => {

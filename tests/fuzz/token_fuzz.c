@@ -10,11 +10,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
-    static const struct token_keys keys = { "kept from the fuzzer, long enough", "and this one", "",
-                                            "" };
-    struct token_claims            claims;
-    struct err                     err  = { 0 };
-    char                          *text = malloc(count + 1);
+    static const struct token_keys keys = {
+        "kept from the fuzzer, long enough", "and this one", "", "", false, NULL
+    };
+    struct token_claims claims;
+    struct err          err  = { 0 };
+    char               *text = malloc(count + 1);
 
     memcpy(text, bytes, count);
     text[count] = '\0';

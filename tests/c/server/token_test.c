@@ -70,7 +70,7 @@ static const char public_pem[] =
 #define HS256 "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
 #define NOW   2000000000
 
-static const struct token_keys plain_keys = { SECRET, "", "", "" };
+static const struct token_keys plain_keys = { SECRET, "", "", "", false, NULL };
 
 static void base64url(const unsigned char *from, size_t bytes, char *to)
 {
@@ -145,7 +145,7 @@ static void a_good_token_gives_its_claims(void **state)
 
 static void the_previous_secret_is_still_accepted_and_no_other(void **state)
 {
-    struct token_keys rotating = { SECRET, PREVIOUS, "", "" };
+    struct token_keys rotating = { SECRET, PREVIOUS, "", "", false, NULL };
     const char       *payload  = "{\"sub\":\"x\",\"exp\":2000000001}";
 
     (void)state;
@@ -157,7 +157,7 @@ static void the_previous_secret_is_still_accepted_and_no_other(void **state)
 
 static void an_empty_secret_verifies_nothing(void **state)
 {
-    struct token_keys none = { "", "", "", "" };
+    struct token_keys none = { "", "", "", "", false, NULL };
 
     (void)state;
     assert_false(verify(&none, sign("", HS256, "{\"sub\":\"x\",\"exp\":2000000001}"), NULL));
@@ -185,7 +185,7 @@ static void alg_none_is_refused_in_every_spelling(void **state)
 
 static void an_rs256_token_is_refused_also_where_its_public_key_is_the_secret(void **state)
 {
-    struct token_keys confused = { public_pem, "", "", "" };
+    struct token_keys confused = { public_pem, "", "", "", false, NULL };
 
     (void)state;
     assert_false(verify(&plain_keys, RS256_TOKEN, NULL));
@@ -203,9 +203,9 @@ static void the_confused_token_is_refused(void **state)
 
 static void an_expired_token_is_refused_though_its_signature_holds(void **state)
 {
-    struct token_keys jwt_io = { "your-256-bit-secret", "", "", "" };
+    struct token_keys jwt_io = { "your-256-bit-secret", "", "", "", false, NULL };
     unsigned char     key[96];
-    struct token_keys rfc = { (const char *)key, "", "", "" };
+    struct token_keys rfc = { (const char *)key, "", "", "", false, NULL };
 
     (void)state;
     assert_false(verify(&jwt_io, JWT_IO, NULL)); /* no exp at all */
@@ -221,7 +221,7 @@ static void an_expired_token_is_refused_though_its_signature_holds(void **state)
 static void the_rfc_token_fails_for_its_claims_and_not_for_its_signature(void **state)
 {
     unsigned char       key[96] = { 0 };
-    struct token_keys   rfc     = { (const char *)key, "", "", "" };
+    struct token_keys   rfc     = { (const char *)key, "", "", "", false, NULL };
     struct token_claims claims;
     struct err          err;
 
@@ -272,8 +272,9 @@ static void sub_is_required_and_bounded(void **state)
 
 static void issuer_and_audience_count_where_they_are_configured(void **state)
 {
-    struct token_keys keys = { SECRET, "", "https://tenant.example.com/",
-                               "https://api.example.com" };
+    struct token_keys keys = {
+        SECRET, "", "https://tenant.example.com/", "https://api.example.com", false, NULL
+    };
     static const struct {
         const char *claims;
         bool        passes;
