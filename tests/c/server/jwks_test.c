@@ -183,7 +183,7 @@ static void more_keys_than_there_are_places_are_no_set(void **state)
     (void)state;
     for (int i = 0; i <= JWKS_KEYS_MAX; i++)
         len += (size_t)sprintf(text + len, "%s{\"kty\":\"EC\"}", i ? "," : "");
-    strcpy(text + len, "]}");
+    memcpy(text + len, "]}", 3);
     assert_null(parse(text));
     free(text);
 }

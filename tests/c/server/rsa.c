@@ -46,18 +46,18 @@ char *rsa_jwk(const EVP_PKEY *key, const char *kid, const char *more)
 
 char *rsa_jwks(const char *const jwk[], size_t count)
 {
-    size_t bytes = 20;
-    char  *jwks;
+    char  *jwks  = NULL;
+    size_t bytes = 0;
+    FILE  *out   = open_memstream(&jwks, &bytes);
 
-    for (size_t i = 0; i < count; i++)
-        bytes += strlen(jwk[i]) + 1;
-    jwks = malloc(bytes);
-    if (!jwks)
+    if (!out)
         abort();
-    strcpy(jwks, "{\"keys\":[");
+    fputs("{\"keys\":[", out);
     for (size_t i = 0; i < count; i++)
-        strcat(strcat(jwks, i ? "," : ""), jwk[i]);
-    return strcat(jwks, "]}");
+        fprintf(out, "%s%s", i ? "," : "", jwk[i]);
+    fputs("]}", out);
+    fclose(out);
+    return jwks;
 }
 
 const char *rsa_sign(EVP_PKEY *key, const char *header, const char *payload)

@@ -321,7 +321,7 @@ static void a_huge_token_is_refused_before_it_is_read(void **state)
 
     (void)state;
     memset(payload + len, 'x', 7000);
-    strcpy(payload + len + 7000, "\"}");
+    memcpy(payload + len + 7000, "\"}", 3);
     assert_refused(rsa_sign(own_key, HEADER, payload), "this is not a JSON Web Token");
 }
 
