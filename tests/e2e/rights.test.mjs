@@ -73,9 +73,12 @@ const things = {
     },
     file: async cast => {
         const { id } = await things.sent(cast);
-        await kiln.psql(`update kiln.media set state = 'ready', storage_key = incoming_key, incoming_key = null where media_id = ${id}`);
+        await kiln.psql(`update kiln.media set state = 'ready', width = 64, height = 64, storage_key = incoming_key, incoming_key = null where media_id = ${id}`);
         return { id, link: (await good(cast.owner, 'GET', `/uploads/${id}`)).url.replace(V1, '') };
     },
+    project: async cast => good(cast.owner, 'POST', '/projects', { name: mark.slice(0, 60), media: [(await things.file(cast)).id] }),
+    image: async cast => good(cast.owner, 'POST', '/images', await staging(cast)),
+    staged: async cast => good(cast.owner, 'POST', `/images/${(await things.image(cast)).id}/cancel`),
     key: async ({ owner }) => good(owner, 'POST', '/api-keys', { name: mark, scopes: ['read'] }),
     endpoint: async ({ owner }) => good(owner, 'POST', '/webhook-endpoints', { url: `https://example.com/${mark}`, types: ['job.completed'] }),
     delivery: async cast => {
@@ -105,8 +108,13 @@ async function one_of_few(work) {
     reading++;
     return work().finally(() => { reading--; });
 }
-const looks = { job: '/generations/', ended: '/generations/', place: '/uploads/', sent: '/uploads/', group: '/conversations/', message: '/messages/' };
+const looks = { project: '/projects/', image: '/images/', staged: '/images/', job: '/generations/', ended: '/generations/', place: '/uploads/', sent: '/uploads/', group: '/conversations/', message: '/messages/' };
 const wish = () => ({ category: 'outfit', prompt: 'a coat', medias: [{ data: picture.toString('base64'), mimetype: 'image/png' }] });
+/** What POST /images wants, of whoever calls (with a key: the owner). */
+async function staging({ owner }) {
+    const { id, pictures } = await things.project({ owner });
+    return { project_id: id, media_id: pictures[0].id, room_type: 'living_room', style: 'modern' };
+}
 const generation = { type: 'image', prompt: mark };
 async function signed() {
     const wallet = ethers.Wallet.createRandom();
@@ -149,6 +157,21 @@ const rows = {
     'DELETE /api/v1/generations/{id}':             ['401 404 204 404 404 401 | 403 204 403 403 403', { thing: 'ended' }],
     'POST /api/v1/generations/{id}/cancel':        ['401 404 202 404 404 401 | 403 202 403 403 403', { thing: 'job' }],
     'POST /api/v1/generations/{id}/retry':         ['401 404 202 404 404 401 | 403 202 403 403 403', { thing: 'ended', body: { seed: 'new' }, once: 'same' }],
+
+    'POST /api/v1/projects':                       ['401 201 201 201 201 401 | 403 201 403 403 403', { body: { name: mark.slice(0, 60) }, once: 'same' }],
+    'GET /api/v1/projects':                        ['401 200 200 200 200 401 | 200 403 403 403 403'],
+    'GET /api/v1/projects/{id}':                   ['401 404 200 404 404 401 | 200 403 403 403 403', { thing: 'project' }],
+    'PUT /api/v1/projects/{id}':                   ['401 404 200 404 404 401 | 403 200 403 403 403', { thing: 'project', body: { name: 'another' } }],
+    'DELETE /api/v1/projects/{id}':                ['401 404 204 404 404 401 | 403 204 403 403 403', { thing: 'project' }],
+    'POST /api/v1/projects/{id}/stage':            ['401 404 202 404 404 401 | 403 202 403 403 403', { thing: 'project', body: { room_type: 'living_room', style: 'modern' }, once: 'same' }],
+    'GET /api/v1/projects/{id}/images':            ['401 404 200 404 404 401 | 200 403 403 403 403', { thing: 'project' }],
+    'POST /api/v1/images':                         ['401 202 202 202 202 401 | 403 202 403 403 403', { body: ({ cast, caller }) => staging({ owner: cast[caller] ?? cast.owner }), once: 'same' }],
+    'GET /api/v1/images':                          ['401 200 200 200 200 401 | 200 403 403 403 403'],
+    'GET /api/v1/images/options':                  ['200 200 200 200 200 200 | 200 200 200 200 200'],
+    'GET /api/v1/images/{id}':                     ['401 404 200 404 404 401 | 200 403 403 403 403', { thing: 'image' }],
+    'DELETE /api/v1/images/{id}':                  ['401 404 204 404 404 401 | 403 204 403 403 403', { thing: 'staged' }],
+    'POST /api/v1/images/{id}/cancel':             ['401 404 202 404 404 401 | 403 202 403 403 403', { thing: 'image' }],
+    'POST /api/v1/images/{id}/retry':              ['401 404 202 404 404 401 | 403 202 403 403 403', { thing: 'staged', body: { seed: 'new' }, once: 'same' }],
 
     'GET /api/v1/models':                          ['200 200 200 200 200 200 | 200 200 200 200 200'],
     'GET /api/v1/models/{id...}':                  ['200 404 200 200 200 200 | 200 200 200 200 200', { thing: 'model' }],
@@ -382,11 +405,15 @@ describe('who may do what', () => {
     test('what another owns is like nothing in a body too', async () => {
         const { owner, other } = await people();
         const cast = { owner };
-        const [file, group, job, message] = [await things.file(cast), await things.group(cast), await things.job(cast), await things.message(cast)];
-        const mine = await things.group({ owner: other });
+        const [file, group, job, message, project] = [await things.file(cast), await things.group(cast), await things.job(cast), await things.message(cast), await things.project(cast)];
+        const [mine, flat] = [await things.group({ owner: other }), await staging({ owner: other })];
         for (const [method, target, body, id] of [
             ['POST', '/generate', id => ({ ...generation, media: [id] }), file.id],
             ['POST', '/generate/estimate', id => ({ ...generation, media: [id] }), file.id],
+            ['POST', '/images', id => ({ ...flat, project_id: id }), project.id],
+            ['POST', '/images', id => ({ ...flat, media_id: id }), file.id],
+            ['POST', '/projects', id => ({ name: 'x', media: [id] }), file.id],
+            ['PUT', `/projects/${flat.project_id}`, id => ({ media: [id] }), file.id],
             ['POST', '/invites', id => ({ conversation_id: id }), group.id],
             ['POST', `/conversations/${mine.id}/messages`, id => ({ text: 'look', media: [id] }), file.id],
             ['POST', `/conversations/${mine.id}/messages`, id => ({ text: 'look', reply_to: id }), message.id],
@@ -396,10 +423,12 @@ describe('who may do what', () => {
             assert.deepEqual([theirs.status, without_id(theirs)], [none.status, without_id(none)], `${method} ${target}`);
             assert.ok(theirs.status >= 400 || target === '/notifications/read', `${method} ${target}: ${theirs.status}`);
         }
+        const [theirs, none] = [await other.call('GET', `/images?project=${project.id}`), await other.call('GET', `/images?project=${missing}`)];
+        assert.deepEqual([theirs.status, without_id(theirs)], [404, without_id(none)]);
     });
     test('every POST that makes something takes an Idempotency-Key: at once and later it is one thing, and another body is refused', async () => {
         const exempt = r => r.auth === 'none' || r.function === 'create_ticket';
-        const creating = routes.filter(r => r.method === 'POST' && (r.status === 201 || /^(create|retry|grant)_/.test(r.function ?? '')) && !exempt(r)).map(r => `${r.method} ${r.path}`);
+        const creating = routes.filter(r => r.method === 'POST' && (r.status === 201 || r.status === 202 && !/^(cancel|complete)_/.test(r.function) || /^grant_/.test(r.function ?? '')) && !exempt(r)).map(r => `${r.method} ${r.path}`);
         assert.ok(creating.length > 10);
         assert.deepEqual(creating.filter(route => !rows[route]?.[1]?.once), [], 'lines that do not say what a key does (once)');
         report(await in_turns(creating, 6, async route => {
@@ -411,12 +440,22 @@ describe('who may do what', () => {
             const send = text => ask(route, row, cast, caller, thing, { body: text, headers: { 'Idempotency-Key': 'once' } });
             const answers = [...await Promise.all(Array.from({ length: 5 }, () => send(body))), await send(body)];
             const made = answers.filter(a => a.status < 300), shown = answers.filter(a => a.json?.code === 'already_created');
-            const ids = new Set(made.map(a => a.json.id ?? a.json.media_id ?? a.json.account_id));
+            const ids = new Set(made.map(a => a.json.id ?? a.json.media_id ?? a.json.account_id ?? a.json.items.map(item => item.id).join()));
             assert.deepEqual([ids.size, made.length, shown.length], row.once === 'same' ? [1, 6, 0] : [1, 1, 5], `${route}: ${answers.map(a => a.text).join('\n')}`);
             if (row.counts) assert.equal(await row.counts({ cast, thing }), 1, `${route}: more than one was made`);
             const conflict = await send(other);
             assert.equal(cell(conflict), '409:idempotency_conflict', `${route} with another body: ${conflict.text}`);
         }));
+    });
+    test('50 identical POSTs with one key at once, of something that costs: one job, one hold', async () => {
+        await kiln.psql(`update kiln.model set price_micros = 1000, price = null`);
+        const payer = person(), body = { ...generation, prompt: 'fifty at once' };
+        const answers = await Promise.all(Array.from({ length: 50 }, () => payer.call('POST', '/generate', body, { agent, headers: { 'Idempotency-Key': 'fifty' } })));
+        assert.deepEqual([[...new Set(answers.map(a => a.status))], new Set(answers.map(a => a.json.id)).size], [[202], 1]);
+        const holds = await kiln.rows(`select job_id::text, amount_micros from kiln.ledger where account_id = ${await account(payer)}`);
+        assert.deepEqual(holds, [{ job_id: answers[0].json.id, amount_micros: -1000 }]);
+        assert.equal(await kiln.value(`select count(*) from kiln.job where account_id = ${await account(payer)}`), '1');
+        assert.equal(cell(await payer.call('POST', '/generate', { ...body, seed: 1 }, { headers: { 'Idempotency-Key': 'fifty' } })), '409:idempotency_conflict');
     });
     test('all that time a stranger\'s lists, counts and stream showed nothing of it', async () => {
         assert.deepEqual(await all_lists(), witnessed.lists);
