@@ -294,7 +294,7 @@ function knock(method, target, headers, body) {
         req.on('error', reject);
         req.on('upgrade', (response, socket) => { socket.destroy(); resolve({ status: response.statusCode, headers: response.headers, text: '' }); });
         req.on('response', response => {
-            const done = text => resolve({ status: response.statusCode, headers: response.headers, text, json: /json/.test(response.headers['content-type'] ?? '') ? JSON.parse(text) : undefined });
+            const done = text => resolve({ status: response.statusCode, headers: response.headers, text, json: text && /json/.test(response.headers['content-type'] ?? '') ? JSON.parse(text) : undefined });
             if (is_stream && response.statusCode === 200) { done(''); req.destroy(); return; }
             const parts = [];
             response.on('data', bytes => parts.push(bytes)).on('error', reject).on('end', () => done(Buffer.concat(parts).toString()));
@@ -346,6 +346,12 @@ async function check_row(route, [line, row = {}]) {
         assert.equal(without_id(answers.other), without_id(answers.user), `${route}: what is another's is told apart from what does not exist`);
         assert.deepEqual(head(answers.other), head(answers.user), `${route}: another's and nothing, by their headers`);
     }
+    if (row.thing && route.startsWith('GET ')) {
+        for (const caller of ['nobody', 'other', 'owner']) {
+            const answer = await ask(route.replace('GET', 'HEAD'), row, cast, caller, kept);
+            if (answer.status !== Number(wants(caller).slice(0, 3)) || answer.text) wrong.push(`${caller}: HEAD is ${answer.status} ${answer.text}`);
+        }
+    }
     // Those who end what they come with (sign out, leave) come last; the owner behind the keys.
     for (const caller of callers.filter(name => !refused(name)).sort((a, b) => (a === 'owner') - (b === 'owner'))) {
         const fresh = row.thing && (route.startsWith('GET ') ? kept : await things[row.thing](cast));
@@ -389,7 +395,7 @@ describe('who may do what', () => {
         for (const user of [mate, anyone]) await good(user, 'PATCH', '/me', { handle: user.sub });
         anyone.models = (await anyone.get('/models')).items.map(model => model.id);
         await account(witness);
-        witnessed = { lists: await all_lists(), stream: await witness.stream().opened() };
+        witnessed = { lists: await all_lists(), stream: await witness.stream().opened(), position: (await witness.get('/events/poll')).position };
     });
     after(() => { agent.destroy(); return kiln.end(); });
 
@@ -426,6 +432,24 @@ describe('who may do what', () => {
         const [theirs, none] = [await other.call('GET', `/images?project=${project.id}`), await other.call('GET', `/images?project=${missing}`)];
         assert.deepEqual([theirs.status, without_id(theirs)], [404, without_id(none)]);
     });
+    // The statement and its plan are the same for both; what differs is one row that is found by its key and left out. Printed, not
+    // asserted: on a machine that does other things too a few microseconds are nobody's claim.
+    test('how long another\'s takes beside none', async t => {
+        const { owner, other } = await people();
+        for (const [thing, target] of [['job', '/generations/'], ['place', '/uploads/'], ['project', '/projects/'], ['message', '/messages/']]) {
+            const { id } = await things[thing]({ owner });
+            const times = { [id]: [], [missing]: [] };
+            for (let i = 0; i < 60; i++) {
+                for (const each of i % 2 ? [id, missing] : [missing, id]) {
+                    const from = process.hrtime.bigint();
+                    assert.equal((await other.call('GET', target + each, undefined, { agent })).status, 404);
+                    times[each].push(Number(process.hrtime.bigint() - from) / 1000);
+                }
+            }
+            const [theirs, none] = [id, missing].map(each => Math.round(times[each].sort((a, b) => a - b)[30]));
+            t.diagnostic(`GET ${target}{id}: another's ${theirs} µs, none ${none} µs (medians of 60)`);
+        }
+    });
     test('every POST that makes something takes an Idempotency-Key: at once and later it is one thing, and another body is refused', async () => {
         const exempt = r => r.auth === 'none' || r.function === 'create_ticket';
         const creating = routes.filter(r => r.method === 'POST' && (r.status === 201 || r.status === 202 && !/^(cancel|complete)_/.test(r.function) || /^grant_/.test(r.function ?? '')) && !exempt(r)).map(r => `${r.method} ${r.path}`);
@@ -459,6 +483,7 @@ describe('who may do what', () => {
     });
     test('all that time a stranger\'s lists, counts and stream showed nothing of it', async () => {
         assert.deepEqual(await all_lists(), witnessed.lists);
+        assert.deepEqual((await witness.get(`/events/poll?after=${encodeURIComponent(witnessed.position)}&timeout=0`)).events, []);
         const jobs = await kiln.value(`select count(*) from kiln.event`);
         assert.ok(Number(jobs) > 100, 'and there was something to see');
         // What it is told itself comes behind all that was before: then nothing of the others' is still under way.
