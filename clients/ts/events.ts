@@ -518,6 +518,10 @@ export interface Media {
      */
     thumbnail_url: string | null;
     /**
+     * Signed path to the same without the label that was burnt in; expires. Only where there is one, and only for its owner.
+     */
+    clean_url?: string;
+    /**
      * Why it was rejected, as a sentence; only then.
      */
     reason?: string;
@@ -600,6 +604,10 @@ export interface Media1 {
      * Signed path to a small picture; expires. Null where there is none.
      */
     thumbnail_url: string | null;
+    /**
+     * Signed path to the same without the label that was burnt in; expires. Only where there is one, and only for its owner.
+     */
+    clean_url?: string;
     /**
      * Why it was rejected, as a sentence; only then.
      */
@@ -763,6 +771,10 @@ export interface Media2 {
      * Signed path to a small picture; expires. Null where there is none.
      */
     thumbnail_url: string | null;
+    /**
+     * Signed path to the same without the label that was burnt in; expires. Only where there is one, and only for its owner.
+     */
+    clean_url?: string;
     /**
      * Why it was rejected, as a sentence; only then.
      */
