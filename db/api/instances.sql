@@ -65,12 +65,12 @@ begin
     update kiln.presence p
        set seen_at = kiln.now(), due_at = case when p.is_online then kiln.now() + (select c.presence_grace from kiln.config c) else p.due_at end
      where p.account_id = any (p_went);
-    return kiln.settle_presence(200);
+    return kiln.settle_presence(100);
 end
 $$;
 comment on function kiln_api.tell_audience(bigint, bigint[], bigint[], boolean) is
 'Whose first stream was opened in this process and whose last was closed, since it told last; p_is_anew: it has told nothing before that counts. Then tells of
-those whose presence changed, up to 200 a call. True: there are more, call again. Null: it is not known to live; its next beat says what to do.';
+those whose presence changed, up to 100 a call. True: there are more, call again. Null: it is not known to live; its next beat says what to do.';
 
 create or replace function kiln_api.end_instance(p_instance_id bigint)
 returns void

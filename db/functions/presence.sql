@@ -26,7 +26,7 @@ end
 $$;
 comment on function kiln.is_listening(bigint) is 'Whether a process that lives has a stream of this account.';
 
--- Bounds: the 200 latest conversations, groups of at most 32. In larger ones nobody is told; their list of members says who is there.
+-- Bounds: the 200 latest conversations, groups of at most 32, 500 people. In larger groups nobody is told; their list of members says who is there.
 create or replace function kiln.contacts(p_account_id bigint)
 returns setof bigint
 language plpgsql stable
@@ -44,11 +44,12 @@ begin
      where m.until_number is null and m.account_id <> p_account_id and a.show_presence
        and (not c.is_group or (select count(*) from kiln.member o where o.conversation_id = c.conversation_id and o.until_number is null) <= 32)
        and not exists (select from kiln.block b where b.account_id = p_account_id and b.blocked_id = m.account_id)
-       and not exists (select from kiln.block b where b.account_id = m.account_id and b.blocked_id = p_account_id);
+       and not exists (select from kiln.block b where b.account_id = m.account_id and b.blocked_id = p_account_id)
+     limit 500;
 end
 $$;
 comment on function kiln.contacts(bigint) is
-'Who is told of this account''s presence, and it of theirs: who is in a conversation with it (the 200 latest; groups of at most 32), shows its own presence,
+'Who is told of this account''s presence, and it of theirs: who is in a conversation with it (the 200 latest; groups of at most 32; 500 people), shows its own presence,
 and is not blocked either way.';
 
 create or replace function kiln.render_state(p_is_online boolean, p_seen_at timestamptz)
