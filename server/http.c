@@ -391,6 +391,12 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
     return r;
 }
 
+/* The path as logs may have it: that of a public page is its key. */
+static const char *told_path(const struct request *r)
+{
+    return strncmp(r->path, "/s/", 3) == 0 ? "/s/{token}" : r->path;
+}
+
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
                          enum MHD_RequestTerminationCode code)
 {
@@ -405,8 +411,8 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     http->requests--;
     metrics_request(http->server->metrics, r->route, r->status, base_now_ns() - r->started_ns);
     if (log_wants(LOG_LEVEL_DEBUG)) /* the path only: the query may hold a ticket or a signature */
-        log_debug("request", "request_id", r->id, "method", r->method, "path", r->path, "status",
-                  LOG_I64(r->status), NULL);
+        log_debug("request", "request_id", r->id, "method", r->method, "path", told_path(r),
+                  "status", LOG_I64(r->status), NULL);
     if (r->answer && !r->is_queued) /* the client left while we were asking for it */
         MHD_destroy_response(r->answer);
     if (r->data_free)

@@ -15,6 +15,7 @@
 #include "metrics.h"
 #include "poll.h"
 #include "server.h"
+#include "share.h"
 #include "sse.h"
 #include "tryon.h"
 #include "wallet.h"
@@ -127,6 +128,13 @@ const struct route routes[] = {
     { "DELETE", V1 "/uploads/{id}", AUTH_USER, &call_sql, "delete_upload", 204, POOL_WRITE,
       ROLE_API },
     { "GET", V1 "/media/{id}", AUTH_SIGNED, &media_get, "open_media", 200, POOL_READ, ROLE_API },
+
+    /* Public pages */
+    { "POST", V1 "/shares", AUTH_USER, &call_sql, "create_share", 201, POOL_WRITE, ROLE_API },
+    { "GET", V1 "/shares", AUTH_USER, &call_sql, "list_shares", 200, POOL_READ, ROLE_API },
+    { "DELETE", V1 "/shares/{id}", AUTH_USER, &call_sql, "delete_share", 204, POOL_WRITE,
+      ROLE_API },
+    { "GET", "/s/{token}", AUTH_NONE, &share_open, "open_share", 200, POOL_READ, ROLE_API },
 
     /* People and chat */
     { "GET", V1 "/people", AUTH_USER, &call_sql, "find_people", 200, POOL_READ, ROLE_API },

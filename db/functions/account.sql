@@ -332,6 +332,7 @@ begin
     delete from kiln.api_key k where k.account_id = p_account_id;
     delete from kiln.block b where b.account_id = p_account_id or b.blocked_id = p_account_id;
     delete from kiln.invite i where i.account_id = p_account_id;
+    delete from kiln.share s where s.account_id = p_account_id;
     delete from kiln.idempotency i where i.account_id = p_account_id;
     delete from kiln.job_ends_read r where r.account_id = p_account_id;
     delete from kiln.account_rate r where r.account_id = p_account_id;

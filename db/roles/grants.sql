@@ -60,6 +60,7 @@ grant select (pipeline_id, name) on kiln.pipeline to kiln_definer;
 grant select on kiln.api_key, kiln.webhook_endpoint, kiln.delivery to kiln_definer;
 grant select on kiln.conversation, kiln.member, kiln.message, kiln.block, kiln.notification, kiln.announcement to kiln_definer;
 grant select (invite_id, account_id, conversation_id, expires_at, revoked_at, created_at) on kiln.invite to kiln_definer;
+grant select (share_id, account_id, job_id, originals, disclosure, expires_at, revoked_at, created_at) on kiln.share to kiln_definer;
 grant execute on all functions in schema kiln_api to kiln_definer;
 grant execute on function
     kiln.now(), kiln.acting_account(), kiln.acts_as_admin(), kiln.require_actor(bigint), kiln.require_admin(bigint), kiln.begin_once(bigint, text, text),
@@ -78,7 +79,7 @@ grant execute on function
     kiln.retry_as_asked(bigint, text, bigint, text), kiln.render_job_for_admin(kiln.job), kiln.held_job_ids(bigint, int), kiln.render_weather(smallint),
     kiln.find_upload(jsonb, jsonb), kiln.store_upload(bigint, jsonb), kiln.promise_upload(bigint, text, boolean), kiln.upload_headers(kiln.media), kiln.random_key(), kiln.require_room(bigint, bigint),
     kiln.check_upload(bigint), kiln.render_upload(bigint), kiln.remove_upload(bigint, bigint), kiln.find_media(bigint, text, jsonb),
-    kiln.make_ticket(bigint, timestamptz),
+    kiln.make_ticket(bigint, timestamptz), kiln.make_share(bigint, bigint, timestamptz), kiln.revoke_share(bigint, bigint), kiln.render_share(kiln.share), kiln.find_share(text),
     kiln.render_person(bigint), kiln.visible_until(bigint), kiln.find_people(bigint, text, int), kiln.may_meet(bigint, bigint), kiln.account_of(jsonb, bigint),
     kiln.render_message(kiln.message), kiln.render_conversation(kiln.conversation, bigint), kiln.see_conversation(jsonb), kiln.see_message(jsonb),
     kiln.enter_conversation(bigint, bigint), kiln.open_pair(bigint, bigint), kiln.make_group(bigint, text, bigint[]),

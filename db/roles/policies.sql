@@ -126,6 +126,15 @@ drop policy if exists api_key_for_people on kiln.api_key;
 create policy api_key_for_people on kiln.api_key to kiln_reader using (true) with check (true);
 comment on policy api_key_for_people on kiln.api_key is 'People who were given the tables see all rows.';
 
+alter table kiln.share enable row level security;
+drop policy if exists share_of_actor on kiln.share;
+create policy share_of_actor on kiln.share for select to kiln_definer
+    using (account_id = (select kiln.acting_account()));
+comment on policy share_of_actor on kiln.share is 'The API sees the actor''s shares, an admin''s calls too; who opens one goes by its token.';
+drop policy if exists share_for_people on kiln.share;
+create policy share_for_people on kiln.share to kiln_reader using (true) with check (true);
+comment on policy share_for_people on kiln.share is 'People who were given the tables see all rows.';
+
 alter table kiln.webhook_endpoint enable row level security;
 drop policy if exists webhook_endpoint_of_actor on kiln.webhook_endpoint;
 create policy webhook_endpoint_of_actor on kiln.webhook_endpoint for select to kiln_definer

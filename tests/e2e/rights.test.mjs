@@ -79,6 +79,17 @@ const things = {
     project: async cast => good(cast.owner, 'POST', '/projects', { name: mark.slice(0, 60), media: [(await things.file(cast)).id] }),
     image: async cast => good(cast.owner, 'POST', '/images', await staging(cast)),
     staged: async cast => good(cast.owner, 'POST', `/images/${(await things.image(cast)).id}/cancel`),
+    made: async ({ owner }) => {
+        const [key, id] = [randomBytes(16).toString('hex'), await account(owner)];
+        return { id: await kiln.value(`insert into kiln.job (account_id, pipeline_version_id, stages, kind, media_type, state, started_at, finished_at, input)
+                select ${id}, p.pipeline_version_id, p.stages, 'generation', 'image', 'completed', kiln.now(), kiln.now(), '{"prompt": "${mark}"}' from kiln.pipeline p where p.name = 'log';
+            insert into kiln.media (account_id, job_id, role, state, media_type, content_type, bytes, sha256, storage_key)
+            values (${id}, currval(pg_get_serial_sequence('kiln.job', 'job_id')), 'output', 'ready', 'image', 'image/png', 1, sha256('x'), '${key.slice(0, 2)}/${key.slice(2)}');
+            update kiln.job j set output = jsonb_build_object('media', jsonb_build_array(m.media_id::text))
+              from kiln.media m where m.job_id = j.job_id and j.job_id = currval(pg_get_serial_sequence('kiln.job', 'job_id')) returning j.job_id`) };
+    },
+    share: async cast => good(cast.owner, 'POST', '/shares', { job_id: (await things.made(cast)).id }),
+    shared: async cast => ({ id: (await things.share(cast)).url.split('/').at(-1) }),
     key: async ({ owner }) => good(owner, 'POST', '/api-keys', { name: mark, scopes: ['read'] }),
     endpoint: async ({ owner }) => good(owner, 'POST', '/webhook-endpoints', { url: `https://example.com/${mark}`, types: ['job.completed'] }),
     delivery: async cast => {
@@ -190,6 +201,11 @@ const rows = {
     'DELETE /api/v1/uploads/{id}':                 ['401 404 204 404 404 401 | 403 204 403 403 403', { thing: 'place' }],
     'GET /api/v1/media/{id}':                      ['403:link_expired 403:link_expired 200 403:link_expired 403:link_expired 403:link_expired | 403:link_expired 403:link_expired 403:link_expired 403:link_expired 403:link_expired',
                                                     { thing: 'file', target: link }],
+
+    'POST /api/v1/shares':                         ['401 201 201 201 201 401 | 403 201 403 403 403', { body: async ({ cast, caller }) => ({ job_id: (await things.made({ owner: cast[caller] ?? cast.owner })).id }), once: 'shown' }],
+    'GET /api/v1/shares':                          ['401 200 200 200 200 401 | 200 403 403 403 403'],
+    'DELETE /api/v1/shares/{id}':                  ['401 404 204 404 404 401 | 403 204 403 403 403', { thing: 'share' }],
+    'GET /s/{token}':                              ['200 404:undefined 200 200 200 200 | 200 200 200 200 200', { thing: 'shared' }],       // a page: no code
 
     'GET /api/v1/people':                          ['401 200 200 200 200 401 | 403 403 200 403 403', { query: '?handle=nobody' }],
     'POST /api/v1/invites':                        ['401 201 201 201 201 401 | 403 403 201 403 403', { body: {}, once: 'shown' }],
@@ -420,6 +436,7 @@ describe('who may do what', () => {
             ['POST', '/images', id => ({ ...flat, media_id: id }), file.id],
             ['POST', '/projects', id => ({ name: 'x', media: [id] }), file.id],
             ['PUT', `/projects/${flat.project_id}`, id => ({ media: [id] }), file.id],
+            ['POST', '/shares', id => ({ job_id: id }), (await things.made(cast)).id],
             ['POST', '/invites', id => ({ conversation_id: id }), group.id],
             ['POST', `/conversations/${mine.id}/messages`, id => ({ text: 'look', media: [id] }), file.id],
             ['POST', `/conversations/${mine.id}/messages`, id => ({ text: 'look', reply_to: id }), message.id],
