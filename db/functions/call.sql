@@ -423,7 +423,9 @@ begin
         update kiln.call c set judged_at = kiln.now() where c.call_id = p_call.call_id and c.judged_at is null;
         return kiln.nothing_after(p_task, kiln.fail_task(p_task, 'refused', format('Provider %s blocked the result.', p_provider.name)));
     end if;
-    v_output := coalesce(v_read -> 'keep', '{}');
+    select coalesce(jsonb_object_agg(c, j.input -> c), '{}') || coalesce(v_read -> 'keep', '{}') into v_output
+      from kiln.job j, jsonb_array_elements_text(coalesce(p_stage.config -> 'carry', '[]')) as c
+     where j.job_id = p_task.job_id and j.input ? c;
     select coalesce(jsonb_agg(f), '[]') into v_files from jsonb_array_elements(coalesce(v_read -> 'files', '[]')) as f where f ? 'url';
     if v_read ->> 'missing' is null and p_call.media = '{}'
        and exists (select from jsonb_array_elements(p_stage.config -> 'outputs') as o where o ->> 'as' <> 'url' and not coalesce((o ->> 'is_optional')::boolean, false)) then

@@ -70,7 +70,25 @@ declare
     c_furnish constant jsonb := '{"name": "furnish", "handler": "media", "queue": "image", "limit": "2 minutes", "config": {"op": "furnish"}}';
     -- The label is burnt in here and nowhere else, on this machine, whoever made the picture.
     c_label   constant jsonb := '{"name": "disclose", "handler": "media", "queue": "local", "limit": "2 minutes", "config": {"op": "disclose", "text": "Virtually staged"}}';
+    -- The words of the label are carried past the provider; the seed that it names is handed on.
+    c_edit    constant jsonb := '{"name": "furnish", "handler": "http", "queue": "image", "limit": "5 minutes", "config": {
+        "provider": "fal", "carry": ["disclosure"], "keep": {"seed": "/seed"}, "outputs": [{"pointer": "/images/*/url", "as": "url", "media_type": "image"}]}}';
+    v_model   record;
 begin
+    for v_model in select * from (values
+        ('staging/fal-kontext', 'fal-ai/flux-pro/kontext', '{"image_url": "{media.0}", "output_format": "png"}', true),
+        ('staging/fal-nano-banana', 'fal-ai/nano-banana/edit', '{"image_urls": "{media}", "output_format": "png"}', false),
+        ('staging/fal-seedream', 'fal-ai/bytedance/seedream/v4/edit', '{"image_urls": "{media}", "max_images": 1}', false),
+        ('staging/fal-apartment', 'fal-ai/flux-2-lora-gallery/apartment-staging', '{"image_urls": "{media}", "output_format": "png"}', true)
+      ) as v (name, endpoint, body, tells_blocked)
+    loop
+        perform pg_temp.pipeline(v_model.name, 'Looks at the picture, has ' || v_model.endpoint || ' edit it, and labels it.', jsonb_build_array(
+            c_prepare,
+            jsonb_set(c_edit, '{config}', c_edit -> 'config' || jsonb_build_object(
+                'endpoint', v_model.endpoint, 'body', '{"prompt": "{prompt}", "seed": "{seed}", "num_images": "{params.variations}"}'::jsonb || v_model.body::jsonb)
+                || case when v_model.tells_blocked then '{"blocked": ["/has_nsfw_concepts/*"]}' else '{}' end::jsonb),
+            c_label));
+    end loop;
     perform pg_temp.pipeline('staging', 'Looks at the picture, makes a sample of it on this machine, and labels it.', jsonb_build_array(c_prepare, c_furnish, c_label));
 end
 $$;
@@ -79,6 +97,10 @@ drop function pg_temp.pipeline;
 insert into kiln.staging_model (name, title, description, pipeline_id, price_micros, max_variations, is_default)
 select m.name, m.title, m.description, p.pipeline_id, m.price, m.variations, m.is_default
   from (values
-    ('local/furnish', 'Sample', 'A sample made on this machine: for trying and testing.', 'staging', 0, 4, true)
+    ('local/furnish', 'Sample', 'A sample made on this machine: for trying and testing.', 'staging', 0, 4, true),
+    ('fal/kontext', 'FLUX.1 Kontext', 'Changes the picture as the prompt says, and little else.', 'staging/fal-kontext', 40000, 4, false),
+    ('fal/nano-banana', 'Nano Banana', 'Furnishes, clears and restyles.', 'staging/fal-nano-banana', 39000, 4, false),
+    ('fal/seedream', 'Seedream 4', 'Furnishes, clears and restyles.', 'staging/fal-seedream', 30000, 4, false),
+    ('fal/apartment-staging', 'Apartment staging', 'A FLUX.2 model that learned to furnish empty rooms.', 'staging/fal-apartment', 30000, 4, false)
   ) as m (name, title, description, pipeline, price, variations, is_default)
   join kiln.pipeline p on p.name = m.pipeline;

@@ -299,7 +299,7 @@ declare
     v_problem text;
 begin
     select string_agg(k, ', ') into v_unknown from jsonb_object_keys(p_config) as k
-     where k not in ('provider', 'endpoint', 'body', 'outputs', 'blocked', 'keep', 'on_unknown', 'media_as', 'version', 'role');
+     where k not in ('provider', 'endpoint', 'body', 'outputs', 'blocked', 'keep', 'carry', 'on_unknown', 'media_as', 'version', 'role');
     if v_unknown is not null then
         v_problem := format('nobody reads %s', v_unknown);
     elsif not exists (select from kiln.provider p where p.name = p_config ->> 'provider' and not p.is_local) then
@@ -316,6 +316,8 @@ begin
         v_problem := format('nothing fills %s of its body', kiln.unknown_placeholders(p_config -> 'body'));
     elsif p_config ? 'keep' and jsonb_typeof(p_config -> 'keep') <> 'object' or p_config ? 'blocked' and jsonb_typeof(p_config -> 'blocked') <> 'array' then
         v_problem := 'keep is to be an object of JSON pointers, and blocked a list of them';
+    elsif p_config ? 'carry' and (jsonb_typeof(p_config -> 'carry') <> 'array' or jsonb_path_exists(p_config, '$.carry[*] ? (@.type() != "string")') or p_config -> 'carry' ? 'media') then
+        v_problem := 'carry is to be a list of keys of the job''s input, and media are what the stage makes';
     else
         for v_output in select jsonb_array_elements(p_config -> 'outputs')
         loop

@@ -87,6 +87,19 @@ describe('virtual staging', () => {
         assert.equal((await ann.get(`/projects/${project.id}`)).images.active, 0);
     });
 
+    test('by each of fal\'s models: as many results as were asked for, labelled with the words of the request', async () => {
+        const models = (await request(kiln.url, 'GET', '/api/v1/images/options')).json.models.filter(model => model.name.startsWith('fal/'));
+        assert.deepEqual(models.map(model => model.unavailable_reason), [null, null, null, null]);
+        const jobs = await Promise.all(models.map(model => stage({ model: model.name, variations: 2, seed: 11, disclosure: `Digitally altered by ${model.name}` })));
+        for (const [i, answer] of jobs.entries()) {
+            assert.deepEqual([answer.status, answer.json.model, answer.json.cost.estimated], [202, models[i].name, 2 * models[i].price], answer.text);
+            const done = await ended(answer.json.id);
+            assert.deepEqual([done.state, done.outputs.length], ['completed', 2], `${done.model}: ${done.error?.message}`);
+            assert.match((await bytes(done.outputs[1].url)).toString('latin1'), new RegExp(`Digitally altered by ${done.model}`), 'the words went past the provider');
+            assert.ok(done.outputs.every(media => media.clean_url));
+        }
+    });
+
     test('nobody sees another\'s: 404', async () => {
         const image = (await ann.get('/images')).items[0];
         for (const [method, target, body] of [['GET', `/projects/${project.id}`], ['PUT', `/projects/${project.id}`, { name: 'x' }], ['DELETE', `/projects/${project.id}`], ['POST', `/projects/${project.id}/stage`, { style: 'modern' }],

@@ -57,7 +57,7 @@ begin
     insert into kiln.stage (pipeline_version_id, position, name, handler, queue_id, config) values (v, 1, 'ask', 'http', fixture.queue('image'), '{"provider": "fal", "endpoint": "a/b", "outputs": [{"pointer": "/x", "as": "url", "media_type": "image"}]}'::jsonb || p_config);
 end $$;
 select is(fixture.refusal(format('select pg_temp.stage(%L)', wrong)) ->> 'code', 'KN003', 'a stage: ' || wrong) from unnest(array['{"provider": "none"}', '{"provider": "local"}', '{"provider": null}', '{"endpoint": "a b"}', '{"endpoint": "../x"}', '{"on_unknown": "pay"}', '{"media_as": "file"}', '{"outputs": {}}',
-    '{"outputs": [{"pointer": "x", "as": "url", "media_type": "image"}]}', '{"outputs": [{"pointer": "/x", "as": "link", "media_type": "image"}]}', '{"outputs": [{"pointer": "/x", "as": "url", "media_type": "text"}]}', '{"outputs": [7]}', '{"body": {"a": "{prompt.x}"}}', '{"keep": []}', '{"blocked": {}}', '{"boddy": {}}']) wrong;
+    '{"outputs": [{"pointer": "x", "as": "url", "media_type": "image"}]}', '{"outputs": [{"pointer": "/x", "as": "link", "media_type": "image"}]}', '{"outputs": [{"pointer": "/x", "as": "url", "media_type": "text"}]}', '{"outputs": [7]}', '{"body": {"a": "{prompt.x}"}}', '{"keep": []}', '{"carry": {}}', '{"carry": [7]}', '{"carry": ["media"]}', '{"blocked": {}}', '{"boddy": {}}']) wrong;
 select lives_ok($$ select pg_temp.stage('{"on_unknown": "retry", "media_as": "base64", "keep": {"seed": "/seed"}, "blocked": ["/nsfw"], "body": {"$merge": "{params}", "p": "{prompt}"}}') $$, 'a stage that is right is accepted');
 
 -- Prices.
