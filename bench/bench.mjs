@@ -7,7 +7,8 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
-import { begin, pause, root, run, until } from '../tests/e2e/lib.mjs';
+import { createSign, generateKeyPairSync } from 'node:crypto';
+import { begin, in_seconds, make_token, pause, request, root, run, until } from '../tests/e2e/lib.mjs';
 
 const is_quick = Boolean(process.env.KILN_BENCH_QUICK);
 const runs = is_quick ? 1 : 5;
@@ -283,6 +284,37 @@ const groups = {
             rates.push(rate);
         }
         figure('rest', 'GET /generations/{id}, 64 connections / the same function by pgbench', median(ratios), { target: 0.5, note: `${Math.round(median(rates))} requests/s` });
+    },
+
+    // The same request under a token of the secret and one of an issuer: what differs is the token alone, and that it is longer.
+    async tokens() {
+        const [iss, aud] = ['https://tenant.example.auth0.com/', 'https://api.example.com'];
+        const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+        const issuer = http.createServer((req, res) => res.end(JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'bench', use: 'sig', alg: 'RS256' }] })));
+        await new Promise(resolve => issuer.listen(0, '127.0.0.1', resolve));
+        const server = await kiln.server({ env: { KILN_LOG_LEVEL: 'warn', KILN_JWT_ISSUER: iss, KILN_JWT_AUDIENCE: aud, KILN_JWKS_URL: `http://127.0.0.1:${issuer.address().port}/jwks.json` } });
+        const b64 = value => Buffer.from(JSON.stringify(value)).toString('base64url');
+        const claims = { sub: 'auth0|64f0c0ffee0123456789abcd', aud, iat: in_seconds(-1), exp: in_seconds(3600), scope: 'openid profile' };
+        const text = `${b64({ alg: 'RS256', typ: 'JWT', kid: 'bench' })}.${b64({ iss, ...claims })}`;
+        const kinds = { hs256: make_token(claims, kiln.secret), rs256: `${text}.${createSign('RSA-SHA256').update(text).sign(privateKey).toString('base64url')}` };
+        const me = token => request(server.url, 'GET', '/api/v1/me', { headers: { Authorization: `Bearer ${token}` } });
+        for (const token of Object.values(kinds)) await until('the token to be known', async () => (await me(token)).status === 200);
+        const wrk = async token => {
+            const { out } = await run('wrk', ['-t1', '-c64', `-d${seconds}s`, '-H', `Authorization: Bearer ${token}`, `${server.url}/api/v1/me`]);
+            if (/Non-2xx/.test(out)) throw new Error(out);
+            return Number(/Requests\/sec:\s+([\d.]+)/.exec(out)[1]);
+        };
+        await wrk(kinds.hs256);                     // warms what both need
+        const ratios = [], rates = [];
+        for (let i = 0; i < runs; i++) {
+            const [hs256, rs256, again] = [await wrk(kinds.hs256), await wrk(kinds.rs256), await wrk(kinds.hs256)];
+            ratios.push((hs256 + again) / 2 / rs256);
+            rates.push(rs256);
+        }
+        figure('tokens', 'cost of GET /me with an RS256 token / with an HS256 one, both remembered', median(ratios), { target: 1.2, at_most: true, note: `${Math.round(median(rates))} requests/s` });
+        await server.stop();
+        issuer.closeAllConnections();
+        issuer.close();
     },
 
     async streams() {

@@ -168,7 +168,7 @@ static unsigned asked_for_keys(void *ctx)
 
 static struct jwks *set_of(EVP_PKEY *const of[], const char *const kids[], size_t count)
 {
-    char        *jwk[4], *text;
+    char        *jwk[4] = { NULL }, *text;
     struct jwks *jwks;
 
     for (size_t i = 0; i < count; i++)
