@@ -165,7 +165,8 @@ static void succeed(struct issuer *issuer, struct jwks *keys)
     uint64_t fresh = issuer_fresh_ms(issuer->cache_control[0] ? issuer->cache_control : NULL);
 
     if (!issuer->is_good)
-        log_info("the issuer's keys are here", "keys", LOG_I64(jwks_count(keys)), NULL);
+        log_info("the issuer's keys are here", "keys", LOG_I64(jwks_count(keys)), "next_s",
+                 LOG_I64(fresh / 5 * 4 / 1000), NULL);
     issuer->has_keys = issuer->is_good = true;
     issuer->confirmed_ms               = base_now_ms();
     issuer->retry_ms                   = RETRY_MS;
@@ -176,7 +177,7 @@ static void succeed(struct issuer *issuer, struct jwks *keys)
 static void fail(struct issuer *issuer, const char *why)
 {
     log_warn("the issuer's keys cannot be had", "error", why, "kept",
-             issuer->has_keys ? "yes" : "no", NULL);
+             issuer->has_keys ? "yes" : "no", "next_s", LOG_I64(issuer->retry_ms / 1000), NULL);
     issuer->is_good = false;
     loop_timer_set(issuer->loop, &issuer->due, issuer->retry_ms);
     issuer->retry_ms = issuer->retry_ms * 2 > RETRY_MS_MAX ? RETRY_MS_MAX : issuer->retry_ms * 2;

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { createSign, generateKeyPairSync, randomUUID } from 'node:crypto';
 import http from 'node:http';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { begin, free_port, in_seconds, make_token, request, until } from './lib.mjs';
+import { begin, free_port, in_seconds, make_token, request, root, run, until } from './lib.mjs';
 
 const audience = 'https://api.example.com';
 const issuer_name = 'https://tenant.example.auth0.com/';
@@ -78,6 +79,8 @@ describe('RS256 through JWKS', () => {
         const good = await until_status(200, one.sign({ sub: 'auth0|ann' }));
         assert.ok(good.json.id);
         assert.match(issuer.agent, /^kiln-server\//);
+        assert.equal(server.logged("the issuer's keys cannot be had")[0].next_s, '2');
+        assert.deepEqual(server.logged("the issuer's keys are here").map(line => [line.keys, line.next_s]), [['2', '720']], 'four fifths of max-age=900');
     });
 
     test('an account is (issuer, subject): the same subject of the secret is somebody else', async () => {
@@ -85,6 +88,13 @@ describe('RS256 through JWKS', () => {
         assert.equal(theirs.json.id, again.json.id);
         assert.notEqual(theirs.json.id, secrets.json.id);
         assert.equal(await kiln.value(`select issuer from kiln.identity where account_id = ${theirs.json.id} and subject = 'auth0|same'`), issuer_name);
+    });
+
+    test('./kiln token still makes tokens that hold: without the issuer\'s name, which is not its own any more', async () => {
+        const made = await run(path.join(root, 'kiln'), ['token', '--sub', 'tina', '--role', 'admin'], { env: { ...kiln.env, ...env } });
+        assert.equal(made.code, 0, made.err);
+        assert.equal((await get(made.out.trim(), { target: '/admin/jobs' })).status, 200);
+        assert.equal(await kiln.value(`select issuer from kiln.identity where subject = 'tina'`), null);
     });
 
     test('a claim role makes nobody an administrator; the account\'s own role does', async () => {
