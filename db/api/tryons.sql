@@ -54,14 +54,18 @@ begin
         'media', (v_input -> 'media') || kiln.add_inputs(p_actor, v_files));
     select p.name into v_name from kiln.pipeline p where p.pipeline_id = v_category.pipeline_id;
     v_job_id := kiln.enqueue(v_name, v_input, p_actor, p_kind => 'tryon', p_media_type => v_category.media_type,
-                             p_estimated_micros => v_category.price_micros, p_version => v_category.pipeline_version);
+                             p_estimated_micros => v_category.price_micros, p_version => v_category.pipeline_version,
+                             p_run_at => case when v_files <> '[]' then 'infinity'::timestamptz end);
+    if v_files <> '[]' then
+        perform kiln.await_media(v_job_id);
+    end if;
     perform kiln.end_once(p_actor, 'create_tryon', v_job_id);
     return kiln_api.get_tryon(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
 end
 $$;
 comment on function kiln_api.create_tryon(bigint, jsonb, jsonb, text) is
 'POST /tryons: {"body": {category, prompt?, seed?, media?: [id]}, "files": [{storage_key, bytes, sha256, content_type, filename}]}, put together by the server, which has
-written the bytes of the request to the store. Makes a job on the category''s pipeline. KN003: fields that are wrong; KN016: no room.';
+written the bytes of the request to the store. Makes a job on the category''s pipeline, which starts when its files are checked. KN003: fields that are wrong; KN016: no room.';
 
 create or replace function kiln.forget_files(p_files jsonb)
 returns void

@@ -80,6 +80,7 @@ begin
                                           duration_ms bigint, storage_key text, thumbnail_key text)
      where m.media_id = p_media_id;
     insert into kiln.event (account_id, type, data) values (v_media.account_id, 'media.ready', jsonb_build_object('media_id', p_media_id::text));
+    perform kiln.end_wait(p_media_id);
     perform kiln.ring(null);
     return p_media_id;
 end
@@ -105,11 +106,76 @@ begin
     if found then
         insert into kiln.event (account_id, type, data)
         values (v_account_id, 'media.rejected', jsonb_build_object('media_id', p_media_id::text, 'reason', coalesce(p_reason, 'The file could not be checked.')));
+        perform kiln.end_wait(p_media_id, coalesce(p_reason, 'The file could not be checked.'));
     end if;
 end
 $$;
 comment on function kiln.reject_upload(bigint, bigint, text) is
 'The end of a check that found a file bad, or could not be made: rejected, with the reason; the bytes go to the trash, and the log says so.';
+
+-- The job holds its inputs by their ids, and runners are told of those that are ready only: what it is given is what was checked.
+create or replace function kiln.await_media(p_job_id bigint)
+returns boolean
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+    v_waits boolean;
+begin
+    -- Locked, so that a check that ends at this moment is seen as ended, or finds that it is waited for.
+    insert into kiln.awaited (job_id, media_id)
+    select p_job_id, m.media_id
+      from kiln.job j
+     cross join lateral jsonb_array_elements_text(j.input -> 'media') as i
+      join kiln.media m on m.media_id = i::bigint
+     where j.job_id = p_job_id and m.state = 'checking'
+     order by m.media_id
+       for share of m;
+    v_waits := found;
+    if not v_waits then
+        perform kiln.start_waiting(p_job_id);
+    end if;
+    return v_waits;
+end
+$$;
+comment on function kiln.await_media(bigint) is
+'Has a job that was enqueued for infinity wait until all of its files are checked; where all are, it may start now. True: it waits.';
+
+create or replace function kiln.start_waiting(p_job_id bigint)
+returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+    update kiln.task t set state = 'ready' where t.state = 'waiting' and t.task_id = kiln.task_id(p_job_id, 1);
+    update kiln.job j set run_at = null where j.job_id = p_job_id;
+end
+$$;
+comment on function kiln.start_waiting(bigint) is 'A job that waited for its files may start.';
+
+create or replace function kiln.end_wait(p_media_id bigint, p_reason text default null)
+returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+    v_job_id bigint;
+begin
+    for v_job_id in select a.job_id from kiln.awaited a where a.media_id = p_media_id order by a.job_id
+    loop
+        -- Two checks that end at once meet at these rows, and the second sees that it is the last.
+        perform from kiln.awaited a where a.job_id = v_job_id order by a.media_id for update;
+        delete from kiln.awaited a where a.job_id = v_job_id and (a.media_id = p_media_id or p_reason is not null);
+        if p_reason is not null then
+            update kiln.job j set state = 'cancelled', error_code = 'invalid', error_message = 'A file of it was rejected: ' || p_reason
+             where j.job_id = v_job_id and j.state = 'queued';
+        elsif not exists (select from kiln.awaited a where a.job_id = v_job_id) then
+            perform kiln.start_waiting(v_job_id);
+        end if;
+    end loop;
+end
+$$;
+comment on function kiln.end_wait(bigint, text) is 'A file was checked: jobs that waited for it alone may start. p_reason: it was rejected, and they end with that.';
 
 create or replace function kiln.incoming_files(p_job_id bigint, p_media_id text)
 returns jsonb

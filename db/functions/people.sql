@@ -10,6 +10,7 @@ declare
     v_name     text;
     v_category kiln.category;
     v_new      bigint;
+    v_waits    boolean := false;
     v_task     record;
 begin
     select * into v_job from kiln.job j where j.job_id = p_job_id;
@@ -39,11 +40,21 @@ begin
     if v_job.kind = 'staging' then
         v_new := kiln.remake_image(v_job, v_input, p_prompt is not null);
     else
+        -- Files that came with it: refused, or not checked yet.
+        if v_job.kind = 'tryon' then
+            if exists (select from jsonb_array_elements_text(v_input -> 'media') as i join kiln.media m on m.media_id = i::bigint where m.state = 'rejected') then
+                raise exception 'a file of job % was rejected', p_job_id using errcode = 'KN001', hint = 'Send another one.';
+            end if;
+            v_waits := exists (select from jsonb_array_elements_text(v_input -> 'media') as i join kiln.media m on m.media_id = i::bigint where m.state = 'checking');
+        end if;
         select p.name into v_name
           from kiln.pipeline p
          where p.pipeline_id = coalesce(v_category.pipeline_id, (select v.pipeline_id from kiln.pipeline_version v where v.pipeline_version_id = v_job.pipeline_version_id));
-        v_new := kiln.enqueue(v_name, v_input, v_job.account_id, v_job.priority, null, v_job.kind, v_job.media_type, v_job.model_id, v_job.job_id,
-                              coalesce(v_category.price_micros, kiln.estimate(v_job.model_id, v_input)), v_category.pipeline_version);
+        v_new := kiln.enqueue(v_name, v_input, v_job.account_id, v_job.priority, case when v_waits then 'infinity'::timestamptz end, v_job.kind, v_job.media_type,
+                              v_job.model_id, v_job.job_id, coalesce(v_category.price_micros, kiln.estimate(v_job.model_id, v_input)), v_category.pipeline_version);
+        if v_waits then
+            perform kiln.await_media(v_new);
+        end if;
     end if;
     if btrim(p_reason) <> '' then
         -- What was said of its result stands at the end of the old job's story.

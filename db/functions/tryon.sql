@@ -91,22 +91,28 @@ comment on function kiln.write_category(text, jsonb) is 'Changes a category, or 
 
 create or replace function kiln.add_inputs(p_account_id bigint, p_files jsonb)
 returns jsonb
-language sql volatile security definer
+language plpgsql volatile security definer
 set search_path = ''
 as $$
+declare
+    v_ids bigint[];
+begin
     with added as (
-        insert into kiln.media (account_id, role, state, media_type, content_type, bytes, sha256, storage_key, filename)
-        select p_account_id, 'input', 'ready', split_part(f.content_type, '/', 1)::kiln.media_type, f.content_type, f.bytes, decode(f.sha256, 'hex'), f.storage_key, left(f.filename, 255)
+        insert into kiln.media (account_id, role, state, media_type, content_type, bytes, sha256, incoming_key, filename)
+        select p_account_id, 'input', 'uploading', split_part(f.content_type, '/', 1)::kiln.media_type, f.content_type, f.bytes, decode(f.sha256, 'hex'), f.storage_key, left(f.filename, 255)
           from jsonb_array_elements(p_files) with ordinality as e (file, turn)
          cross join lateral jsonb_to_record(e.file) as f (content_type text, bytes bigint, sha256 text, storage_key text, filename text)
          order by e.turn
         returning media_id
     )
-    select coalesce(jsonb_agg(a.media_id::text order by a.media_id), '[]') from added a
+    select coalesce(array_agg(a.media_id order by a.media_id), '{}') into v_ids from added a;
+    perform kiln.check_upload(i) from unnest(v_ids) as i;
+    return to_jsonb(v_ids::text[]);
+end
 $$;
 comment on function kiln.add_inputs(bigint, jsonb) is
 'Media for files that came in a body and are in the store: [{storage_key, bytes, sha256, content_type, filename}], as the server found them; returns the ids in that
-order. The first stage decodes them to their end before anything uses them.';
+order. They are uploads like others: a runner checks each, and what it finds good takes their place.';
 
 create or replace function kiln.render_tryon(p_job kiln.job)
 returns jsonb

@@ -73,6 +73,17 @@ comment on table kiln.trash is 'Files whose rows are gone: a runner removes them
 comment on column kiln.trash.storage_key is 'Where the store keeps it.';
 comment on column kiln.trash.since is 'Since when it is to go.';
 
+-- Jobs that wait for files to be checked: those of which the bytes came in the body of a request.
+create table kiln.awaited (
+    job_id   bigint not null,
+    media_id bigint not null references kiln.media on delete cascade,
+    primary key (job_id, media_id)
+);
+create index awaited_media_id_idx on kiln.awaited (media_id);
+comment on table kiln.awaited is 'Which jobs wait for which files to be checked: a job starts when none is left, and ends when one is rejected.';
+comment on column kiln.awaited.job_id is 'The job, queued, with a first task that is due at infinity.';
+comment on column kiln.awaited.media_id is 'One of its inputs, being checked.';
+
 create table kiln.stream_ticket (
     ticket_hash bytea       primary key,
     account_id  bigint      not null references kiln.account on delete cascade,

@@ -80,9 +80,10 @@ select 'call', c.call_id, 'is accepted, and nobody asks about it'
   join kiln.provider p using (provider_id)
  where c.state = 'accepted' and c.result_at is null and p.poll is not null and not exists (select from kiln.poll q where q.call_id = c.call_id)
 union all
-select 'task', t.task_id, 'waits without a time, and neither a gate nor a call will wake it'
+select 'task', t.task_id, 'waits without a time, and neither a gate nor a call nor the check of a file will wake it'
   from kiln.task_waiting t
  where t.due_at = 'infinity'
+   and not exists (select from kiln.awaited a join kiln.media m using (media_id) where a.job_id = t.job_id and m.state = 'checking')
    and not exists (select from kiln.parked k where k.task_id = t.task_id and k.woken_at is null)
    and not exists (select from kiln.call c where c.task_id = t.task_id and c.state <> 'settled' and c.result_at is null)
 union all

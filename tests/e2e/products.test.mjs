@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { make, png } from '../fakes/media.mjs';
+import { crc, make, png } from '../fakes/media.mjs';
 import { begin, until } from './lib.mjs';
 
 describe('products', () => {
@@ -74,6 +74,37 @@ describe('products', () => {
             const done = await ended(json.id);
             assert.deepEqual([category, done.state, done.outputs[0]?.media_type, done.progress.stages], [category, 'completed', type, stages], done.error?.message);
         }
+    });
+
+    // The first stage of our own pipelines takes the camera's notes off too; an administrator's may have none that does.
+    test('what the camera noted leaves for no provider, whatever the pipeline', async () => {
+        const { stages } = await root.get('/admin/pipelines/tryon%2Ffal');
+        const bare = await root.call('PUT', '/admin/pipelines', { name: 'tryon/bare', stages: stages.filter(stage => stage.handler === 'http') });
+        assert.equal(bare.status, 200, bare.text);
+        assert.equal((await root.call('PUT', '/admin/categories/bare', { pipeline: 'tryon/bare', media_type: 'image' })).status, 200);
+        const text = Buffer.from('tEXtComment\0taken at home, 52.52 N 13.40 E', 'latin1'), chunk = Buffer.alloc(text.length + 8);
+        chunk.writeUInt32BE(text.length - 4); text.copy(chunk, 4); chunk.writeUInt32BE(crc(text), text.length + 4);
+        const noted = Buffer.concat([pictures[0].subarray(0, 33), chunk, pictures[0].subarray(33)]);        // behind the header
+        const { status, json } = await root.call('POST', '/tryons', { category: 'bare', prompt: 'a bare road.', medias: [base64(noted, 'image/png'), base64(pictures[1], 'image/png')] });
+        assert.deepEqual([status, json.media.map(m => m.state)], [202, ['checking', 'checking']]);
+        const done = await ended(json.id);
+        assert.equal(done.state, 'completed', done.error?.message);
+        // The bill leaves files out; the provider's book has them.
+        const [asked] = (await kiln.fake.bill('a bare road.')).requests;
+        const book = fs.readFileSync(`${kiln.folder}/provider`, 'utf8').split('\n').filter(Boolean).map(line => JSON.parse(line));
+        const sent = JSON.parse(book.find(fact => fact.is === 'request' && fact.id === asked.id).text).image_urls.map(url => Buffer.from(url.replace(/^data:[^,]*,/, ''), 'base64'));
+        assert.deepEqual(sent.map(bytes => [bytes.subarray(1, 4).toString(), bytes.includes('home')]), [['PNG', false], ['PNG', false]]);
+        assert.ok(!(await (await fetch(`${kiln.url}${done.media[0].url}`)).text()).includes('home'), 'nor for whoever looks at it here');
+    });
+
+    test('a file that is none ends its try-on with the reason, and nothing is asked of a provider', async () => {
+        const broken = Buffer.concat([pictures[0].subarray(0, 60), Buffer.alloc(400, 7)]);
+        const { json } = await root.call('POST', '/tryons', { category: 'bare', prompt: 'a broken picture.', medias: [base64(pictures[1], 'image/png'), base64(broken, 'image/png')] });
+        const done = await ended(json.id);
+        assert.deepEqual([done.state, done.error.code, done.error.charged], ['cancelled', 'invalid', false], done.error?.message);
+        assert.match(done.error.message, /^A file of it was rejected: /);
+        assert.equal((await kiln.fake.bill('a broken picture.')).requests.length, 0);
+        assert.equal((await root.call('POST', `/tryons/${done.id}/retry`, { reason: 'again' })).status, 409);
     });
 
     test('one Idempotency-Key is one try-on, also for bodies with bytes', async () => {

@@ -16,7 +16,7 @@ function chunk(type, data) {
     return Buffer.concat([size, body, sum]);
 }
 const table = Uint32Array.from({ length: 256 }, (_, n) => { for (let k = 0; k < 8; k++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1; return n >>> 0; });
-function crc(bytes) {
+export function crc(bytes) {
     let c = 0xffffffff;
     for (const byte of bytes) c = table[(c ^ byte) & 255] ^ (c >>> 8);
     return (c ^ 0xffffffff) >>> 0;

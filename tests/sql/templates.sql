@@ -74,5 +74,23 @@ select is((r -> 'files' -> 0) - 'token', '{"media_id": "5", "storage_key": "ab/c
 select isnt((r ->> 'body')::jsonb ->> 'prompt', r -> 'files' -> 0 ->> 'token', 'a prompt cannot be one') from f;
 select is((select jsonb_object_agg(k, v) from jsonb_each_text(kiln.render_request(p, 'submit', '{"config": {"endpoint": "a/b", "outputs": []}, "prompt": "x"}') -> 'headers') h (k, v) where v ~ '[[:cntrl:]]'), null, 'no header breaks a line')
   from jsonb_populate_record(pg_temp.fal(), '{"submit": {"path": "/{endpoint}", "headers": {"X-Prompt": "a\r\nb"}}}') p;
+
+-- What the categories of try-ons ask fal for: one test a model, every byte of the input (docs/providers.md, "fal").
+create function pg_temp.tryon(p_category text, p_stage text) returns jsonb language sql as $$
+    select kiln.render_request(v, 'submit', jsonb_build_object('config', s.config, 'params', c.params) ||
+               '{"prompt": "the blue coat", "seed": 196619188014358660, "call_id": "9", "idempotency_key": "k",
+                 "media": [{"media_id": "5", "storage_key": "ab/cd", "content_type": "image/png"}, {"media_id": "6", "storage_key": "ab/ce", "content_type": "image/jpeg"}]}')
+      from kiln.category c join kiln.pipeline l using (pipeline_id) join kiln.stage s on s.pipeline_version_id = l.pipeline_version_id and s.name = p_stage
+      join kiln.provider v on v.name = s.config ->> 'provider'
+     where c.name = p_category $$;
+select is(jsonb_build_array(r -> 'method', r -> 'url', r -> 'auth', r -> 'headers', regexp_replace(replace(replace(r ->> 'body', r -> 'files' -> 0 ->> 'token', 'FILE0'), coalesce(r -> 'files' -> 1 ->> 'token', '?'), 'FILE1'), '\s', '', 'g'),
+                            (select jsonb_agg(f ->> 'media_id' order by n) from jsonb_array_elements(r -> 'files') with ordinality x (f, n))),
+          jsonb_build_array('POST', 'https://queue.fal.run/' || endpoint, '{"header": "Authorization", "prefix": "Key ", "env": "FAL_KEY"}'::jsonb, '{"Accept": "application/json", "Content-Type": "application/json"}'::jsonb,
+                            regexp_replace(body, '\s', '', 'g'), files::jsonb), category || ', ' || stage || ': the request to ' || endpoint)
+  from (values ('clothes', 'dress', 'fal-ai/nano-banana/edit', '{"seed": 196619188014358660, "prompt": "the blue coat", "image_urls": ["FILE0", "FILE1"], "num_images": 1, "output_format": "png"}', '["5", "6"]'),
+               ('clothes-film', 'dress', 'fal-ai/nano-banana/edit', '{"seed": 196619188014358660, "prompt": "the blue coat", "image_urls": ["FILE0", "FILE1"], "num_images": 1, "output_format": "png"}', '["5", "6"]'),
+               ('clothes-film', 'film', 'fal-ai/wan-i2v', '{"seed": 196619188014358660, "prompt": "the blue coat", "image_url": "FILE0", "resolution": "480p"}', '["5", "6"]'),
+               ('clothes-film-fine', 'film', 'fal-ai/veo3/image-to-video', '{"prompt": "the blue coat", "duration": "4s", "image_url": "FILE0", "generate_audio": false}', '["5", "6"]')) v (category, stage, endpoint, body, files),
+       pg_temp.tryon(category, stage) r;
 select finish();
 rollback;

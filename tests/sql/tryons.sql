@@ -13,6 +13,22 @@ create function pg_temp.post(p_body jsonb, p_files int default 0, p_sub text def
 $$;
 create function pg_temp.fields(p_body jsonb, p_files int default 0) returns text language sql as $$ select fixture.bad_fields(format('select pg_temp.post(%L, %s)', p_body, p_files)) $$;
 
+-- The check of one file of a try-on, as a runner ends it: the clean copy, or the reason why there is none.
+create function pg_temp.check_file(p_media_id bigint, p_reason text default null) returns void language plpgsql as $$
+declare t kiln_runner.claimed; h text := encode(sha256(convert_to('clean ' || p_media_id, 'UTF8')), 'hex');
+begin
+    t := fixture.start((select check_job_id from kiln.media where media_id = p_media_id));
+    if p_reason is not null then
+        perform kiln_runner.fail(t.task_id, t.fence, 'invalid', p_reason);
+        return;
+    end if;
+    perform kiln_runner.put_media(t.task_id, t.fence, jsonb_build_object('storage_key', substr(h, 1, 2) || '/' || substr(h, 3, 30), 'role', 'input', 'media_type', 'image', 'content_type', 'image/png',
+                                                                         'bytes', 8, 'sha256', h, 'width', 4, 'height', 4));
+    perform kiln_runner.complete(t.task_id, t.fence);
+end $$;
+create function pg_temp.inputs(p_job_id bigint) returns setof bigint language sql as $$ select i::bigint from kiln.job, jsonb_array_elements_text(input -> 'media') as i where job_id = p_job_id order by 1 $$;
+create function pg_temp.check_files(p_job_id bigint) returns void language sql as $$ select pg_temp.check_file(i) from pg_temp.inputs(p_job_id) i $$;
+
 create temporary table made as select pg_temp.post('{"category": "outfit", "prompt": "the blue coat", "seed": 7}', 3) as job;
 select is(jsonb_build_array(job -> 'kind', job -> 'state', job -> 'category', job -> 'media_type', job -> 'pipeline', job -> 'seed', job -> 'links' ->> 'self'),
           jsonb_build_array('tryon', 'queued', 'outfit', 'image', '{"name": "tryon", "version": 1}'::jsonb, '7', '/api/v1/tryons/' || (job ->> 'id')), 'a try-on is a job of its category''s pipeline') from made;
@@ -69,6 +85,7 @@ select is(fixture.bad_fields(format('select fixture.call(%L, %L, %L, p_body => %
 
 -- A bad result
 create temporary table bad as select (pg_temp.post('{"category": "outfit", "prompt": "x"}', 1) ->> 'id')::bigint as id;
+select pg_temp.check_files(id) from bad \g /dev/null
 select fixture.start(id) from bad \g /dev/null
 select fixture.complete(id) from bad \g /dev/null
 select fixture.start(id) from bad \g /dev/null
@@ -80,6 +97,35 @@ create temporary table better as select fixture.call('admin', 'retry_tryon', jso
 select is((job ->> 'parent_id', job ->> 'reason', job ->> 'kind', job ->> 'category')::text, (id::text, 'the sleeves are wrong', 'tryon', 'outfit')::text, 'it is asked for again with the reason') from better, bad;
 select is((select input ->> 'reason' from kiln.job where job_id = (job ->> 'id')::bigint), 'the sleeves are wrong', 'which the new job''s stages read') from better;
 select matches((select a.message from kiln.attempts a where a.job = id and a.outcome = 'rejected'), 'sleeves', 'and which ends the old job''s history') from bad;
+
+-- Bytes that come in the body are uploads: nothing of a job runs, whatever its pipeline, before each was checked; and it runs on what the check made.
+create temporary table raw as select (pg_temp.post('{"category": "outfit", "prompt": "x"}', 2) ->> 'id')::bigint as id;
+create temporary table input as select i as media_id, row_number() over (order by i) as n from raw, pg_temp.inputs(id) i;
+select is((select array_agg(m ->> 'state') from raw, jsonb_array_elements(fixture.call('admin', 'get_tryon', jsonb_build_object('id', id::text)) -> 'media') m), '{checking,checking}', 'files that came in a body are being checked');
+select is((select array_agg(m ->> 'url') from raw, jsonb_array_elements(fixture.call('admin', 'get_tryon', jsonb_build_object('id', id::text)) -> 'media') m), '{null,null}', 'and nobody gets them before');
+select is((select state::text from kiln.task, raw where job_id = id), 'waiting', 'meanwhile the job waits');
+select kiln_runner.tick() \g /dev/null
+select pg_temp.check_file(media_id) from input where n = 1 \g /dev/null
+select is((select state::text from kiln.task, raw where job_id = id), 'waiting', 'also for the second');
+select pg_temp.check_file(media_id) from input where n = 2 \g /dev/null
+select is((select state::text from kiln.task, raw where job_id = id), 'ready', 'then it may start');
+select is((select array_agg(m ->> 'storage_key' order by m ->> 'media_id') from raw, jsonb_array_elements((fixture.start(id)).media::jsonb) m), (select array_agg(m.storage_key order by m.media_id::text) from kiln.media m join input using (media_id)), 'its first stage is given what the checks made');
+select is((select count(*)::int from kiln.media m join input using (media_id) where m.incoming_key is not null), 0, 'of what was sent nothing is left');
+select is_empty('select from kiln.awaited join raw on id = job_id', 'and it waits for nothing more');
+
+create temporary table spoilt as select (pg_temp.post('{"category": "outfit", "prompt": "x"}', 2) ->> 'id')::bigint as id;
+create temporary table early as select (fixture.call('admin', 'retry_tryon', jsonb_build_object('id', fixture.call('admin', 'cancel_tryon', jsonb_build_object('id', x.id)) ->> 'id')) ->> 'id')::bigint as id, x.id::bigint as first
+  from (select pg_temp.post('{"category": "outfit", "prompt": "x"}', 1) ->> 'id' as id) x;
+select pg_temp.check_file(min(i), 'It holds no picture.') from spoilt, pg_temp.inputs(id) i \g /dev/null
+select is(jsonb_build_array(j -> 'state', j -> 'error'), '["cancelled", {"code": "invalid", "charged": false, "message": "A file of it was rejected: It holds no picture."}]', 'a file that is rejected ends its job, with the reason')
+  from spoilt, fixture.call('admin', 'get_tryon', jsonb_build_object('id', id::text)) j;
+select pg_temp.check_file(max(i)) from spoilt, pg_temp.inputs(id) i \g /dev/null
+select is((select state::text from kiln.job, spoilt where job_id = id), 'cancelled', 'whatever becomes of the others');
+select throws_ok(format('select fixture.call(%L, %L, %L)', 'admin', 'retry_tryon', (select jsonb_build_object('id', id::text) from spoilt)), 'KN001', null, 'it is not tried again without its file');
+select is((select state::text from kiln.task, early where job_id = id), 'waiting', 'a retry of one whose file is still being checked waits for that too');
+select pg_temp.check_files(id) from early \g /dev/null
+select is((select array_agg(j.state || ' ' || coalesce(t.state::text, '-') order by j.job_id) from early e join kiln.job j on j.job_id in (e.id, e.first) left join kiln.task t on t.job_id = j.job_id and t.state = 'ready'), '{cancelled -,queued ready}', 'and starts with it; what was cancelled stays so');
+select is_empty('select from kiln.awaited where job_id in (select id from early union select first from early union select id from spoilt)', 'none of them waits any more');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 
 -- Queues
