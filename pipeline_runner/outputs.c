@@ -96,11 +96,13 @@ static uint64_t at_most(const struct outputs *o, uint64_t ms)
 /* ---- put_media ---- */
 
 /* No row will ever name these files. Not called where the database may have taken the row after
- * all. */
+ * all. In a bucket, which would have to be waited for, they are left to the sweep of strays. */
 static void unstore(struct outputs *o)
 {
     struct store *store = o->task->runner->store;
 
+    if (store_is_remote(store))
+        return;
     if (o->receipt.file.key[0] && !store_unlink(store, o->receipt.file.key, NULL))
         log_warn("an unused file stays in the store", "storage_key", o->receipt.file.key, NULL);
     if (o->receipt.thumbnail.key[0] && !store_unlink(store, o->receipt.thumbnail.key, NULL))

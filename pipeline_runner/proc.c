@@ -301,3 +301,12 @@ void proc_kill(struct proc *proc)
 {
     end_by(proc, PROC_STOPPED, SIGKILL);
 }
+
+void proc_abandon(struct proc *proc)
+{
+    proc_kill(proc);
+    while (waitpid(proc->pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    proc->pid = 0;
+    proc_free(proc);
+}

@@ -60,4 +60,7 @@ void proc_stop(struct proc *proc);
 /* Ends the whole process group now. */
 void proc_kill(struct proc *proc);
 
+/* The same for who ends before it: waits for its end, and frees it without on_end(). */
+void proc_abandon(struct proc *proc);
+
 #endif
