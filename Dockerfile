@@ -9,7 +9,7 @@ WORKDIR /src
 COPY Makefile ./
 COPY lib lib
 COPY server server
-COPY docs/openapi.json docs/
+COPY docs/openapi.json docs/api.html docs/
 COPY pipeline_runner pipeline_runner
 RUN make -s -j 2 build && strip --strip-debug build/bin/*
 

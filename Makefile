@@ -95,7 +95,7 @@ fuzzers  := $(patsubst tests/fuzz/%.c,$(B)/bin/%,$(fuzz_src))
 archives := $(B)/libserver.a $(B)/librunner.a $(B)/libmedia.a $(B)/libkiln.a
 
 $(B)/libkiln.a:   $(call object,$(lib_src))
-$(B)/libserver.a: $(call object,$(filter-out server/main.c,$(server_src))) $(B)/obj/docs/openapi.json.o
+$(B)/libserver.a: $(call object,$(filter-out server/main.c,$(server_src))) $(B)/obj/docs/openapi.json.o $(B)/obj/docs/api.html.o
 $(B)/librunner.a: $(call object,$(filter-out pipeline_runner/main.c,$(runner_src)))
 $(B)/libmedia.a:  $(call object,$(filter-out pipeline_runner/media/main.c,$(media_src)))
 
@@ -216,8 +216,9 @@ bench: programs build/bench/listeners tests/node_modules/.installed bench-packag
 live: programs ## one image, one video, one recording at a real provider: make live PROVIDER=fal MAX_USD=0.50, with its key set
 	@scripts/live.mjs "$(PROVIDER)" "$(MAX_USD)"
 
-docs: ## write again the pages of docs/ that are made from the database and the code
+docs: tests/node_modules/.installed ## write again the pages of docs/ that are made from database, code and docs/openapi.json; build/docs is for publishing
 	@scripts/docs.sh
+	@scripts/openapi.mjs
 
 types: tests/node_modules/.installed ## make clients/ts/events.ts, the list in docs/events.md and the events in docs/openapi.json from docs/events.schema.json
 	@scripts/types.mjs

@@ -129,7 +129,7 @@ SQL
 }
 
 # The list of variables stands in one table in C; pages that repeat it must agree.
-lint_docs() { scripts/docs.sh --check; }
+lint_docs() { scripts/docs.sh --check && scripts/types.mjs --check && scripts/openapi.mjs --check; }
 
 if [[ ${1:-} == --fix ]]; then
     if ((${#c_files[@]})); then clang-format -i "${c_files[@]}" ${h_files[@]+"${h_files[@]}"}; fi

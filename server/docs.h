@@ -6,6 +6,6 @@
 
 #include "routes.h"
 
-extern const struct handler docs_description;
+extern const struct handler docs_page, docs_description;
 
 #endif

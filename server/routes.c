@@ -235,6 +235,7 @@ const struct route routes[] = {
       ROLE_API },
 
     /* This table, described */
+    { "GET", V1 "/docs", AUTH_NONE, &docs_page, NULL, 200, POOL_NONE, ROLE_BOTH },
     { "GET", V1 "/openapi.json", AUTH_NONE, &docs_description, NULL, 200, POOL_NONE, ROLE_BOTH },
     { "GET", "/openapi.json", AUTH_NONE, &docs_description, NULL, 200, POOL_NONE, ROLE_BOTH },
 

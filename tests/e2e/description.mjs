@@ -75,9 +75,10 @@ const seen = new Set();
 if (process.env.TEST_API_SEEN) process.on('exit', () => fs.writeFileSync(path.join(process.env.TEST_API_SEEN, String(process.pid)), [...seen, ''].join('\n')));
 
 /** Looks at an answer that a test got; what is wrong with it fails that test (lib.mjs: until(), after each test, Kiln.end()). */
-export function check(method, target, answer) {
+export function check(method, target, answer, has_all_routes = true) {
     const route = description.find(method, new URL(target, 'http://localhost').pathname);
     if (route && method !== 'HEAD') seen.add(`${route.method} ${route.template} ${answer.status}`);
+    if (!has_all_routes && answer.status === 404 && answer.json?.detail === 'There is nothing at this path.') return;
     const wrong = description.faults(method, target, answer);
     if (wrong && found.length < 20) found.push(wrong);
 }

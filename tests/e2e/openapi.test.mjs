@@ -1,6 +1,7 @@
 // docs/openapi.json: it has every route and no other, each schema says all that it allows, and a change of one word is noticed.
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { begin, request, root, run } from './lib.mjs';
@@ -56,6 +57,52 @@ describe('the description and the route table', () => {
         assert.equal((await request(kiln.url, 'HEAD', '/openapi.json')).status, 200);
         assert.equal((await request(kiln.url, 'POST', '/openapi.json')).status, 405);
     });
+});
+
+describe('the page', () => {
+    let page;
+    before(async () => { page = await request(kiln.url, 'GET', '/api/v1/docs'); });
+
+    test('shows every route and every schema', () => {
+        assert.equal(page.status, 200);
+        assert.match(page.headers['content-type'], /^text\/html/);
+        for (const { operation, template } of description.operations) {
+            assert.ok(page.text.includes(`<article id="${operation.operationId}">`), operation.operationId);
+            assert.ok(page.text.includes(`<code>${template}</code>`), template);
+        }
+        for (const name of Object.keys(api.components.schemas)) assert.ok(page.text.includes(`id="schema-${name}"`), name);
+    });
+
+    test('asks for nothing from anywhere, and could not', () => {
+        assert.doesNotMatch(page.text, /<(script|link|img|iframe|object|embed|form)\b|\son\w+=|\bstyle=|@import|url\(/i);
+        const policy = /Content-Security-Policy" content="([^"]+)"/.exec(page.text)[1];
+        const hash = createHash('sha256').update(/<style>([^]*?)<\/style>/.exec(page.text)[1]).digest('base64');
+        assert.equal(policy, `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'`);
+        assert.equal(page.headers['content-security-policy'], "frame-ancestors 'none'");
+    });
+
+    test('can be read by a screen reader: a language, landmarks, a way past the contents, links that lead somewhere', () => {
+        assert.match(page.text, /<html lang="en">/);
+        for (const part of ['<main id="routes">', '<nav aria-label=', 'class="skip" href="#routes"', '<h1>', '<title>', '<caption>', 'scope="col"']) assert.ok(page.text.includes(part), part);
+        const ids = [...page.text.matchAll(/\sid="([^"]+)"/g)].map(match => match[1]);
+        assert.equal(new Set(ids).size, ids.length, 'each id is there once');
+        for (const [, to] of page.text.matchAll(/href="#([^"]+)"/g)) assert.ok(ids.includes(to), `#${to}`);
+    });
+
+    test('and the description are as scripts/openapi.mjs wants them', async () => {
+        const checked = await run(path.join(root, 'scripts/openapi.mjs'), ['--check']);
+        assert.equal(checked.code, 0, checked.out + checked.err);
+    });
+});
+
+// The profile of a first call was all null: a stable function does not see the account that its own statement makes.
+test('who calls for the first time gets an answer as described', async () => {
+    for (const target of ['/me', '/me/export', '/me/identities', '/generations', '/conversations', '/notifications', '/api-keys', '/blocks', '/webhook-endpoints', '/invites']) {
+        const answer = await kiln.user(`new${target}`).call('GET', target);
+        assert.equal(answer.status, 200, target);
+        if (target === '/me/identities') assert.equal(answer.json.items.length, 1, 'the identity it came with');
+        if (target === '/me/export') assert.deepEqual([answer.json.identities.length, answer.json.account.role], [1, 'user']);
+    }
 });
 
 // Things that are objects of others' making: parameters of models, what handlers need.

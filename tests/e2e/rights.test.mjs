@@ -264,6 +264,7 @@ const rows = {
     'GET /api/v1/admin/categories':                ['401 403 403 403 200 200 | 403 403 403 403 200'],
     'PUT /api/v1/admin/categories/{name}':         ['401 403 403 403 200 200 | 403 403 403 403 200', { thing: 'category', body: { title: 'Outfit' }, makes: true }],
 
+    'GET /api/v1/docs':                            ['200 200 200 200 200 200 | 200 200 200 200 200'],
     'GET /api/v1/openapi.json':                    ['200 200 200 200 200 200 | 200 200 200 200 200'],
     'GET /openapi.json':                           ['200 200 200 200 200 200 | 200 200 200 200 200'],
 
