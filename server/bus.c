@@ -24,6 +24,7 @@
 #include "server.h"
 
 #define BUCKETS        8192 /* of accounts; a power of two */
+#define ENDED_KEPT     256  /* for the time that a handshake takes */
 #define BUSY_PAUSE_MS  5
 #define BUSY_MS        50
 #define ERROR_PAUSE_MS 200
@@ -42,6 +43,12 @@ static const struct db_statement statements[] = {
 
 static const uint64_t idle_pauses_ms[] = { 3, 30, 300, 1000 };
 
+/* An end of a session, which the pump read. */
+struct ended {
+    int64_t  account;
+    uint64_t seen_ns;
+};
+
 struct bus {
     struct server    *server;
     struct db        *link;
@@ -55,6 +62,8 @@ struct bus {
     size_t            idle_looks;
     struct loop_timer timer;
     struct bus_event  event;
+    struct ended      ended[ENDED_KEPT]; /* the latest, round and round */
+    size_t            next_ended;
     size_t            listeners;
     struct listener  *come, *waiting;
     struct listener  *watching; /* all accounts */
@@ -87,10 +96,31 @@ static struct listener **bucket(struct bus *bus, int64_t account)
     return &bus->buckets[((uint64_t)account * UINT64_C(0x9e3779b97f4a7c15)) >> 51];
 }
 
+static bool is_session(const struct bus_event *event)
+{
+    return strcmp(event->type, "session.ended") == 0;
+}
+
+static bool has_ended(const struct bus *bus, const struct listener *listener)
+{
+    for (size_t i = 0; i < ENDED_KEPT; i++)
+        if (bus->ended[i].account == listener->account
+            && bus->ended[i].seen_ns >= listener->since_ns)
+            return true;
+    return false;
+}
+
+/* Whose session ended after it was let in and before it is here was told of it by nobody. */
 static void admit(struct bus *bus, struct listener *listener)
 {
+    struct bus_event ended = {
+        .account = listener->account, .position = bus->head, .type = "session.ended", .data = "{}"
+    };
+
     link_in(listener->wants_all ? &bus->watching : bucket(bus, listener->account), listener);
     listener->ops->begin(listener, bus->head);
+    if (listener->at && has_ended(bus, listener))
+        listener->ops->event(listener, &ended);
 }
 
 static void admit_waiting(struct bus *bus)
@@ -248,6 +278,10 @@ static void deliver(struct bus *bus, const PGresult *result, int row)
     event->state    = PQgetisnull(result, row, 6) ? NULL : PQgetvalue(result, row, 6);
     event->latest = PQgetisnull(result, row, 7) ? 0 : strtoll(PQgetvalue(result, row, 7), NULL, 10);
     memset(event->is_made, 0, sizeof(event->is_made));
+    if (is_session(event)) {
+        bus->ended[bus->next_ended] = (struct ended) { event->account, base_now_ns() };
+        bus->next_ended             = (bus->next_ended + 1) % ENDED_KEPT;
+    }
     for (struct listener *l = *bucket(bus, event->account); l; l = next) {
         next = l->next;
         if (l->account == event->account)

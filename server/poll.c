@@ -323,11 +323,12 @@ static void on_open(struct request *r, int64_t account)
     if (!poll)
         abort();
     (void)wanted_seconds(r, &seconds);
-    poll->listener = (struct listener) { .ops = &ops, .account = account };
-    poll->request  = r;
-    poll->timer    = (struct loop_timer) { .on_time = on_time, .ctx = poll };
-    poll->later    = (struct loop_task) { .on_turn_end = on_turn_end, .ctx = poll };
-    poll->after    = wanted_position(r);
+    poll->listener =
+        (struct listener) { .ops = &ops, .account = account, .since_ns = r->started_ns };
+    poll->request = r;
+    poll->timer   = (struct loop_timer) { .on_time = on_time, .ctx = poll };
+    poll->later   = (struct loop_task) { .on_turn_end = on_turn_end, .ctx = poll };
+    poll->after   = wanted_position(r);
     snprintf(poll->account_text, sizeof(poll->account_text), "%lld", (long long)account);
     poll->next = server->polls;
     poll->at   = &server->polls;

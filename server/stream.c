@@ -552,9 +552,10 @@ void stream_init(struct stream *stream, const struct stream_kind *kind, struct r
     char            buffer[4096];
     const char     *from = last_event_id(r, buffer, sizeof(buffer));
 
-    stream->kind       = kind;
-    stream->streams    = streams;
-    stream->listener   = (struct listener) { .ops = &listener_ops, .account = account };
+    stream->kind    = kind;
+    stream->streams = streams;
+    stream->listener =
+        (struct listener) { .ops = &listener_ops, .account = account, .since_ns = r->started_ns };
     stream->expires_at = r->expires_at;
     stream->fd         = -1;
     stream->watch      = (struct loop_watch) { .on_event = on_socket, .ctx = stream, .fd = -1 };

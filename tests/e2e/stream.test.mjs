@@ -273,6 +273,22 @@ describe('the stream', () => {
         quick.close();
     });
 
+    test('who is suspended in the moment of opening a stream is refused or cut, whichever comes first', async () => {
+        const awake = await ann.stream().opened();
+        const people = Array.from({ length: 80 }, (_, i) => kiln.user(`racer-${i}`));
+        const ids = await Promise.all(people.map(person => person.account()));
+        const streams = [];
+        for (const [i, person] of people.entries()) {
+            const stream = person.stream();
+            streams.push(stream);
+            await pause(i % 8);
+            await kiln.psql(`select kiln.suspend(${ids[i]})`);
+        }
+        const open = () => streams.filter(stream => !stream.is_over).length;
+        await until('all to be refused or cut', () => open() === 0, 5000).catch(error => { throw new Error(`${open()} of ${streams.length} go on: ${error.message}`); });
+        awake.close();
+    });
+
     test('HTTP/1.0 is told that it needs another version, not shown lengths as text', async () => {
         const text = await new Promise((resolve, reject) => {
             const socket = net.connect(kiln.main.port, '127.0.0.1');
