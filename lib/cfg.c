@@ -93,6 +93,17 @@ static const struct variable variables[] = {
     { "KILN_TRUSTED_HOSTS", TEXT, AT(trusted_hosts), "", 0, 0,
       "host[:port],… that may be http or private" },
 
+    /* Mail */
+    { "KILN_SMTP_URL", TEXT, AT(smtp_url), "", 0, 1000,
+      "smtp://host[:587] or smtps://host[:465], by which runners send mail; empty: none" },
+    { "KILN_SMTP_USER", TEXT, AT(smtp_user), "", 0, 255, "who signs in there; empty: nobody" },
+    { "KILN_SMTP_PASSWORD", SECRET, AT(smtp_password), "", 0, 1000, "with what" },
+    { "KILN_SMTP_TLS", TEXT, AT(smtp_tls), "auto", 0, 8,
+      "of smtp://: on | off | auto (on, but for loopback)" },
+    { "KILN_SMTP_CA", TEXT, AT(smtp_ca), "", 0, 4000,
+      "PEM file of authorities for that server; empty: the system's" },
+    { "KILN_MAIL_FROM", TEXT, AT(mail_from), "", 0, 254, "address that mail comes from" },
+
     /* Outside */
     { "FAL_KEY", SECRET, AT(fal_key), "", 0, 0, "key of fal.ai; other providers likewise" },
     { "STRIPE_SECRET_KEY", SECRET, AT(stripe_secret_key), "", 0, 0,

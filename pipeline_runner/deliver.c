@@ -1,5 +1,5 @@
 /*
- * deliver: take_deliveries → requests → delivery_answers.
+ * deliver: take_deliveries → requests and mail → delivery_answers.
  */
 #include "deliver.h"
 
@@ -12,6 +12,7 @@
 #include "dispatch.h"
 #include "failpoint.h"
 #include "jbuf.h"
+#include "mail.h"
 #include "transfer.h"
 
 #define AT_ONCE    32
@@ -26,13 +27,15 @@
 struct delivery {
     struct deliver  *deliver;
     struct delivery *next, *before;
-    struct transfer *transfer;
+    struct transfer *transfer; /* or */
+    struct mail     *mail;
     char             id[24];
     json_int_t       attempt;
 };
 
 struct deliver {
     struct runner    *runner;
+    struct mailer    *mailer;
     struct delivery  *first;
     size_t            in_flight;
     bool              is_asking;
@@ -82,13 +85,13 @@ static void delivery_free(struct delivery *delivery)
 
 /* The beginning of a reply, if it is text: bytes that are no UTF-8 or that PostgreSQL's text cannot
  * hold become question marks, and a letter is not cut in half. */
-static json_t *reply_text(const struct transfer_end *end)
+static json_t *reply_text(const char *body, size_t body_bytes)
 {
     char   text[REPLY_KEPT + 1];
-    size_t bytes = end->body_bytes < REPLY_KEPT ? end->body_bytes : REPLY_KEPT;
+    size_t bytes = body_bytes < REPLY_KEPT ? body_bytes : REPLY_KEPT;
 
     for (size_t i = 0; i < bytes; i++) {
-        unsigned char c = (unsigned char)end->body[i];
+        unsigned char c = (unsigned char)body[i];
 
         text[i] = (char)(c >= 0x80 || c == '\n' || c == '\t' || (c >= ' ' && c != 0x7f) ? c : '?');
     }
@@ -105,20 +108,36 @@ static json_t *reply_text(const struct transfer_end *end)
     return json_stringn(text, bytes);
 }
 
-static void answered(void *ctx, const struct transfer_end *end)
+static void keep_answer(struct delivery *delivery, json_t *answer)
 {
-    struct delivery *delivery = ctx;
-    struct deliver  *deliver  = delivery->deliver;
+    struct deliver *deliver = delivery->deliver;
 
     FAILPOINT("runner.deliver.answered");
     if (json_array_size(deliver->answers) == 0)
         loop_timer_set(deliver->runner->loop, &deliver->tell, GATHER_MS);
-    json_array_append_new(deliver->answers,
-                          json_pack("{s:s, s:I, s:i, s:I, s:s?, s:o}", "delivery_id", delivery->id,
+    json_array_append_new(deliver->answers, answer);
+    delivery_free(delivery);
+}
+
+static void answered(void *ctx, const struct transfer_end *end)
+{
+    struct delivery *delivery = ctx;
+
+    keep_answer(delivery, json_pack("{s:s, s:I, s:i, s:I, s:s?, s:o}", "delivery_id", delivery->id,
                                     "attempt", delivery->attempt, "status", end->status,
                                     "elapsed_ms", (json_int_t)end->elapsed_ms, "error",
-                                    end->message, "reply", reply_text(end)));
-    delivery_free(delivery);
+                                    end->message, "reply", reply_text(end->body, end->body_bytes)));
+}
+
+static void mailed(void *ctx, const struct mail_end *end)
+{
+    struct delivery *delivery = ctx;
+
+    keep_answer(delivery,
+                json_pack("{s:s, s:I, s:i, s:I, s:s?, s:s, s:o}", "delivery_id", delivery->id,
+                          "attempt", delivery->attempt, "status", end->status, "elapsed_ms",
+                          (json_int_t)end->elapsed_ms, "error", end->message, "stage", end->stage,
+                          "reply", reply_text(end->reply, strlen(end->reply))));
 }
 
 /* ---- sending ---- */
@@ -141,7 +160,21 @@ static struct delivery *delivery_new(struct deliver *deliver, const json_t *row)
     return delivery;
 }
 
-static void start(struct deliver *deliver, const json_t *row)
+static void start_mail(struct deliver *deliver, const json_t *row)
+{
+    const char      *from    = json_string_value(json_object_get(row, "from"));
+    const char      *to      = json_string_value(json_object_get(row, "to"));
+    const char      *message = json_string_value(json_object_get(row, "message"));
+    struct delivery *delivery;
+
+    if (!from || !to || !message)
+        return;
+    delivery = delivery_new(deliver, row);
+    FAILPOINT("runner.deliver.sending");
+    delivery->mail = mail_start(deliver->mailer, from, to, message, mailed, delivery);
+}
+
+static void start_webhook(struct deliver *deliver, const json_t *row)
 {
     const char             *url  = json_string_value(json_object_get(row, "url"));
     const char             *body = json_string_value(json_object_get(row, "body"));
@@ -181,7 +214,13 @@ static void taken(void *ctx, PGresult *result, const struct err *err)
 
     FAILPOINT("runner.deliver.taken");
     deliver->is_asking = false;
-    json_array_foreach(json_object_get(answer, "deliveries"), i, row) start(deliver, row);
+    json_array_foreach(json_object_get(answer, "deliveries"), i, row)
+    {
+        if (json_object_get(row, "message"))
+            start_mail(deliver, row);
+        else
+            start_webhook(deliver, row);
+    }
     loop_timer_set(deliver->runner->loop, &deliver->ask,
                    json_is_integer(wait) ? (uint64_t)json_integer_value(wait) : AGAIN_MS);
     json_decref(answer);
@@ -196,7 +235,7 @@ static void ask(void *ctx)
     struct deliver        *deliver  = ctx;
     const struct dispatch *dispatch = deliver->runner->dispatch;
     char                   id[24], limit[24];
-    const char            *params[] = { id, limit, NULL };
+    const char            *params[] = { id, limit, mailer_from(deliver->mailer) };
 
     loop_timer_set(deliver->runner->loop, &deliver->ask, AGAIN_MS);
     if (deliver->is_asking || deliver->in_flight >= AT_ONCE || dispatch->runner_id == 0
@@ -211,12 +250,16 @@ static void ask(void *ctx)
         db_send(deliver->runner->work, ST_TAKE_DELIVERIES, params, taken, deliver, NULL);
 }
 
-struct deliver *deliver_open(struct runner *runner)
+struct deliver *deliver_open(struct runner *runner, struct err *err)
 {
-    struct deliver *deliver = calloc(1, sizeof *deliver);
+    struct mailer  *mailer  = mailer_open(runner->loop, runner->cfg, err);
+    struct deliver *deliver = mailer ? calloc(1, sizeof *deliver) : NULL;
 
+    if (!mailer)
+        return NULL;
     if (!deliver)
         abort();
+    deliver->mailer  = mailer;
     deliver->runner  = runner;
     deliver->answers = json_array();
     deliver->ask     = (struct loop_timer) { .on_time = ask, .ctx = deliver };
@@ -231,9 +274,13 @@ void deliver_close(struct deliver *deliver)
         return;
     for (struct delivery *delivery = deliver->first, *next; delivery; delivery = next) {
         next = delivery->next;
-        transfer_stop(delivery->transfer);
+        if (delivery->transfer)
+            transfer_stop(delivery->transfer);
+        if (delivery->mail)
+            mail_stop(delivery->mail);
         delivery_free(delivery);
     }
+    mailer_close(deliver->mailer);
     loop_timer_stop(deliver->runner->loop, &deliver->ask);
     loop_timer_stop(deliver->runner->loop, &deliver->tell);
     json_decref(deliver->answers);

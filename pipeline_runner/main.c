@@ -262,10 +262,12 @@ static bool open_all(struct runner *runner, struct err *err)
     if (!runner->transfers || !loop_on_signal(runner->loop, SIGTERM, on_signal, runner, err)
         || !loop_on_signal(runner->loop, SIGINT, on_signal, runner, err))
         return false;
+    runner->deliver = deliver_open(runner, err);
+    if (!runner->deliver)
+        return false;
     runner->dispatch     = dispatch_open(runner);
     runner->beat         = beat_open(runner);
     runner->polls        = polls_open(runner);
-    runner->deliver      = deliver_open(runner);
     runner->secrets      = secrets_open(runner);
     runner->keys         = keys_open(runner);
     runner->housekeeping = housekeeping_open(runner);

@@ -22,7 +22,7 @@ packages() {
             ;;
         test)
             say postgresql-15-pgtap libtap-parser-sourcehandler-pgtap-perl postgresql-15-plpgsql-check
-            say pgbouncer nginx
+            say pgbouncer nginx python3-aiosmtpd
             say libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck
             node_is_enough || say nodejs
             have npm || say npm

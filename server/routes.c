@@ -18,6 +18,7 @@
 #include "share.h"
 #include "sse.h"
 #include "tryon.h"
+#include "unsubscribe.h"
 #include "wallet.h"
 #include "watch.h"
 #include "webhook.h"
@@ -63,6 +64,12 @@ const struct route routes[] = {
       POOL_READ, ROLE_API },
     { "POST", V1 "/deliveries/{id}/resend", AUTH_USER, &call_sql, "resend_delivery", 200,
       POOL_WRITE, ROLE_API },
+
+    /* The way out of mail: the link is who one is */
+    { "GET", V1 "/unsubscribe/{token}", AUTH_NONE, &unsubscribe_ask, NULL, 200, POOL_NONE,
+      ROLE_API },
+    { "POST", V1 "/unsubscribe/{token}", AUTH_NONE, &unsubscribe_do, "unsubscribe", 200, POOL_WRITE,
+      ROLE_API },
 
     /* Generations */
     { "POST", V1 "/generate", AUTH_USER, &call_sql, "create_generation", 202, POOL_WRITE,

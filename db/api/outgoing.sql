@@ -1,4 +1,4 @@
--- Webhook endpoints over REST.
+-- Webhook endpoints over REST, and the way out of mail.
 create or replace function kiln_api.create_webhook_endpoint(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
@@ -144,3 +144,16 @@ end
 $$;
 comment on function kiln_api.resend_delivery(bigint, jsonb, jsonb, text) is
 'POST /deliveries/{id}/resend: once more, at once, under the same webhook-id. KN002: not there, or another''s. KN001: its endpoint is disabled.';
+
+create or replace function kiln_api.unsubscribe(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.unsubscribe(p_path ->> 'token');
+    return null;
+end
+$$;
+comment on function kiln_api.unsubscribe(bigint, jsonb, jsonb, text) is
+'POST /unsubscribe/{token}: without signing in, the account that the link in a mail is about gets no more mail (RFC 8058). KN008: a forged link, or one to another address.';

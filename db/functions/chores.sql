@@ -87,6 +87,8 @@ begin
     delete from kiln.idempotency i where i.created_at < kiln.now() - interval '24 hours';
     delete from kiln.stream_ticket t where t.expires_at < kiln.now();
     delete from kiln.delivery d where d.ended_at < kiln.now() - interval '30 days';
+    update kiln.delivery d set state = 'failed', ended_at = kiln.now(), taken_until = null, why = coalesce(d.why, 'No runner with KILN_SMTP_URL was there in three days.')
+     where d.target = 0 and d.state = 'due' and d.created_at < kiln.now() - interval '3 days' and coalesce(d.taken_until, '-infinity') < kiln.now();
     delete from kiln.nonce n where n.expires_at < kiln.now();
     delete from kiln.account_rate r where r.free_at < kiln.now() - interval '1 hour';
     delete from kiln.media m where m.state = 'uploading' and m.created_at < kiln.now() - (select c.upload_ttl from kiln.config c) - interval '1 hour';
@@ -99,7 +101,7 @@ begin
     delete from kiln.instance i where i.ended_at < kiln.now() - interval '7 days';
 end
 $$;
-comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, checks of uploads that ended a week ago, deliveries of a month ago, runners and servers that ended a week ago, stray webhooks.';
+comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, checks of uploads that ended a week ago, deliveries of a month ago, mail that nobody could send in three days, runners and servers that ended a week ago, stray webhooks.';
 
 -- By the key and so many: what it costs does not grow with the history.
 create or replace function kiln.measure_models()

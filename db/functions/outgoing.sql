@@ -33,8 +33,8 @@ begin
         select n.*, null
           from new n
           join kiln.mail_template m on m.type = n.type
-          join kiln.account a on a.account_id = n.account_id and a.notify_email
-         where v_place.is_mailing),
+          join kiln.account a on a.account_id = n.account_id
+         where v_place.mailing_at > kiln.now() - interval '1 day' and kiln.mail_address(a) is not null),
     made as (
         insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body)
         select w.account_id, w.webhook_endpoint_id, w.event_id, w.type, kiln.render_event(w.type, w.job_id, w.version, w.data, w.at)
@@ -107,15 +107,17 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
-    v_is_more boolean := false;
-    v_ids     bigint[];
+    v_is_more  boolean := false;
+    v_ids      bigint[];
+    v_requests jsonb[];
+    v_place    kiln.outgoing;
 begin
-    if not exists (select from kiln.outgoing o where o.from_snapshot is not null and (p_mail_from is null or o.is_mailing)) then
-        if p_mail_from is null then
-            return '{"wait_ms": 5000, "deliveries": []}';
-        end if;
+    select * into v_place from kiln.outgoing;
+    if p_mail_from is not null and (v_place.from_snapshot is null or v_place.mailing_at is null or v_place.mailing_at < kiln.now() - interval '10 minutes') then
         perform kiln.begin_deliveries();
-        update kiln.outgoing set is_mailing = true where not is_mailing;
+        update kiln.outgoing set mailing_at = kiln.now();
+    elsif v_place.from_snapshot is null then
+        return '{"wait_ms": 5000, "deliveries": []}';
     elsif pg_try_advisory_xact_lock(hashtext('kiln.outgoing')) then
         v_is_more := kiln.make_deliveries(500);
     end if;
@@ -152,15 +154,30 @@ begin
      where d.delivery_id = any (v_ids);
     insert into kiln.delivery_attempt (delivery_id, attempt, runner_id)
     select d.delivery_id, d.attempts, p_runner_id from kiln.delivery d where d.delivery_id = any (v_ids);
+    v_requests := array(select jsonb_build_object('delivery_id', d.delivery_id::text, 'attempt', d.attempts)
+                               || case when d.webhook_endpoint_id is null then kiln.mail_request(d, p_mail_from) else kiln.webhook_request(d) end
+                          from kiln.delivery d where d.delivery_id = any (v_ids));
+    perform kiln.refuse_delivery((r ->> 'delivery_id')::bigint, r ->> 'refusal') from unnest(v_requests) r where r ? 'refusal';
     return json_build_object('wait_ms', case when v_is_more or cardinality(v_ids) >= p_limit then 0 else 50 end,
-        'deliveries', (select json_agg(jsonb_build_object('delivery_id', d.delivery_id::text, 'attempt', d.attempts)
-                                       || case when d.webhook_endpoint_id is null then kiln.mail_request(d, p_mail_from) else kiln.webhook_request(d) end)
-                         from kiln.delivery d where d.delivery_id = any (v_ids)));
+        'deliveries', coalesce((select json_agg(r) from unnest(v_requests) r where not r ? 'refusal'), '[]'));
 end
 $$;
 comment on function kiln_runner.take_deliveries(bigint, int, text) is
 'Makes deliveries of new events and takes up to p_limit that are due: {"wait_ms": when to ask again, "deliveries": [{"delivery_id", "attempt", and for
 webhooks "url", "hosts", "headers", "body"; for mail "from", "to", "message"}]}. p_mail_from: the sender, from runners that can send mail; null from others.';
+
+create or replace function kiln.refuse_delivery(p_delivery_id bigint, p_why text)
+returns void
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    update kiln.delivery d set state = 'failed', ended_at = kiln.now(), taken_until = null, why = p_why where d.delivery_id = p_delivery_id;
+    update kiln.delivery_attempt a set elapsed_ms = 0, error = p_why
+     where a.delivery_id = p_delivery_id and a.attempt = (select d.attempts from kiln.delivery d where d.delivery_id = p_delivery_id);
+end
+$$;
+comment on function kiln.refuse_delivery(bigint, text) is 'Gives up what was just taken: there is nobody to send it to any more.';
 
 create or replace function kiln_runner.delivery_answers(p_answers json)
 returns void
@@ -173,14 +190,15 @@ begin
     for v_answer in select a.value from jsonb_array_elements(p_answers::jsonb) a order by (a.value ->> 'delivery_id')::bigint
     loop
         perform kiln.note_delivery((v_answer ->> 'delivery_id')::bigint, (v_answer ->> 'attempt')::int, (v_answer ->> 'status')::int,
-                                   (v_answer ->> 'elapsed_ms')::int, v_answer ->> 'error', v_answer ->> 'reply');
+                                   (v_answer ->> 'elapsed_ms')::int, v_answer ->> 'error', v_answer ->> 'reply', v_answer ->> 'stage');
     end loop;
 end
 $$;
 comment on function kiln_runner.delivery_answers(json) is
-'What came of deliveries: [{"delivery_id", "attempt", "status" (0: none), "elapsed_ms", "error" or null, "reply"}].';
+'What came of deliveries: [{"delivery_id", "attempt", "status" (0: none), "elapsed_ms", "error" or null, "reply", and for mail "stage": "session" before the
+server knew for whom it is, "message" from then on}].';
 
-create or replace function kiln.note_delivery(p_delivery_id bigint, p_attempt int, p_status int, p_elapsed_ms int, p_error text, p_reply text)
+create or replace function kiln.note_delivery(p_delivery_id bigint, p_attempt int, p_status int, p_elapsed_ms int, p_error text, p_reply text, p_stage text default null)
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -201,9 +219,10 @@ begin
     if v_delivery.state <> 'due' and not v_is_sent then
         return;
     end if;
-    v_error := coalesce(v_error, case when p_status between 300 and 399 then format('It answered %s: redirects are not followed.', p_status)
+    v_error := coalesce(v_error, case when v_delivery.webhook_endpoint_id is null then format('It answered: %s', left(coalesce(p_reply, p_status::text), 300))
+                                      when p_status between 300 and 399 then format('It answered %s: redirects are not followed.', p_status)
                                       else format('It answered %s.', p_status) end);
-    v_is_final := v_delivery.tries >= 11 or v_delivery.webhook_endpoint_id is null and p_status >= 500 or v_delivery.webhook_endpoint_id is not null and p_status = 410;
+    v_is_final := v_delivery.tries >= 11 or v_delivery.webhook_endpoint_id is null and p_status >= 500 and p_stage = 'message' or v_delivery.webhook_endpoint_id is not null and p_status = 410;
     update kiln.delivery d
        set state = case when v_is_sent then 'sent' when v_is_final then 'failed' else 'due' end::kiln.delivery_state,
            ended_at = case when v_is_sent or v_is_final then kiln.now() end,
@@ -218,7 +237,9 @@ begin
     end if;
 end
 $$;
-comment on function kiln.note_delivery(bigint, int, int, int, text, text) is 'One attempt''s outcome: sent, to be tried again, or given up (11 tries, about a day; 5xx of SMTP and 410 of HTTP at once).';
+comment on function kiln.note_delivery(bigint, int, int, int, text, text, text) is
+'One attempt''s outcome: sent, to be tried again, or given up (11 tries, about a day; at once 410 of HTTP, and 5xx of SMTP where it is about the message or
+for whom it is: what a mail server has against us, such as a wrong password, the operator will mend).';
 
 create or replace function kiln.note_endpoint(p_endpoint_id bigint, p_is_sent boolean, p_status int, p_error text)
 returns void
@@ -291,8 +312,8 @@ comment on function kiln.fill_words(text, jsonb, boolean) is 'A template with it
 create or replace function kiln.mail_base64(p_text text)
 returns text
 language sql immutable
-return replace(encode(convert_to(p_text, 'UTF8'), 'base64'), E'\n', E'\r\n');
-comment on function kiln.mail_base64(text) is 'A body of mail in base64: whatever is in it, no line of it is a header, a boundary or a lone dot.';
+return replace(encode(convert_to(regexp_replace(p_text, E'\r?\n', E'\r\n', 'g'), 'UTF8'), 'base64'), E'\n', E'\r\n');
+comment on function kiln.mail_base64(text) is 'A body of mail in base64, its lines ended as mail ends them: whatever is in it, no line of it is a header, a boundary or a lone dot.';
 
 -- RFC 2047: an encoded word has at most 75 characters and no half letters. Eleven letters are 44 bytes at most, which make 60 of base64.
 create or replace function kiln.mail_subject(p_text text)
@@ -301,6 +322,49 @@ language sql immutable
 return (select string_agg('=?UTF-8?B?' || translate(encode(convert_to(substr(c.line, i, 11), 'UTF8'), 'base64'), E'\n', '') || '?=', E'\r\n ' order by i)
           from (select left(regexp_replace(p_text, '[\x01-\x1f\x7f]+', ' ', 'g'), 150) as line) c, generate_series(1, greatest(length(c.line), 1), 11) i);
 comment on function kiln.mail_subject(text) is 'A subject as encoded words: no character of it can end the header.';
+
+create or replace function kiln.mail_address(p_account kiln.account)
+returns text
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+    return case when p_account.notify_email and not p_account.is_suspended
+                 and p_account.email ~ '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$' then p_account.email end;
+end
+$$;
+comment on function kiln.mail_address(kiln.account) is
+'Where an account is mailed to; null: it wants none, is suspended, or what it wrote is no address of ASCII letters that could not end a command or a header.';
+
+-- A key of its own, and the address in it: a link in old mail to another address turns nothing off.
+create or replace function kiln.sign_unsubscribe(p_account_id bigint, p_email text)
+returns text
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    return p_account_id || '-' || left(encode(kiln.hmac(convert_to(p_account_id || '|' || lower(p_email), 'UTF8'),
+                                                        (select s.value from kiln.secret s where s.name = 'mail'), 'sha256'), 'hex'), 40);
+end
+$$;
+comment on function kiln.sign_unsubscribe(bigint, text) is 'What stands in the link that turns off an account''s mail: its number and 160 bits of an HMAC over it and its address.';
+
+create or replace function kiln.unsubscribe(p_token text)
+returns void
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_account_id bigint := case when p_token ~ '^[0-9]{1,18}-[0-9a-f]{40}$' then split_part(p_token, '-', 1)::bigint end;
+    v_email      text := (select a.email from kiln.account a where a.account_id = v_account_id);
+begin
+    if v_email is null or sha256(convert_to(p_token, 'UTF8')) <> sha256(convert_to(kiln.sign_unsubscribe(v_account_id, v_email), 'UTF8')) then   -- hashed: see kiln.check_link()
+        raise exception 'this link does not turn off mail of any account' using errcode = 'KN008', hint = 'The profile has the same switch: notify_email.';
+    end if;
+    update kiln.account a set notify_email = false where a.account_id = v_account_id and a.notify_email;
+end
+$$;
+comment on function kiln.unsubscribe(text) is 'Turns off the mail of the account that a link of kiln.sign_unsubscribe() is about; again is fine. KN008: it is about none, or about an address of before.';
 
 create or replace function kiln.mail_request(p_delivery kiln.delivery, p_from text)
 returns jsonb
@@ -314,9 +378,10 @@ declare
     v_words    jsonb;
     v_link     text;
     v_border   text := 'kiln-' || substr(p_delivery.message_id, 5);
+    v_url      text := (select c.public_url from kiln.config c);
+    v_off      text;
 begin
-    select a.email into v_to from kiln.account a where a.account_id = p_delivery.account_id and a.notify_email
-       and a.email ~ '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$';
+    select kiln.mail_address(a) into v_to from kiln.account a where a.account_id = p_delivery.account_id;
     select * into v_template from kiln.mail_template m where m.type = p_delivery.type;
     if v_to is null or v_template.type is null then
         return jsonb_build_object('refusal', 'There is no address that mail can go to.');
@@ -326,18 +391,21 @@ begin
         'label', case when p_delivery.type = 'notification' then 'News from Kiln' else coalesce(v_event ->> 'media_type', 'job') end,
         'prompt', left(coalesce(v_event #>> '{notification,text}', (select j.input ->> 'prompt' from kiln.job j where j.job_id = (v_event ->> 'job_id')::bigint)), 1000),
         'reason', left(v_event #>> '{error,message}', 300),
-        'link', case when v_link like '/%' then coalesce((select c.public_url from kiln.config c), '') else '' end || v_link);
+        'link', case when v_link like '/%' then coalesce(v_url, '') else '' end || v_link);
+    v_off := v_url || '/api/v1/unsubscribe/' || kiln.sign_unsubscribe(p_delivery.account_id, v_to);
     return jsonb_build_object('from', p_from, 'to', v_to, 'message',
         array_to_string(array[
             'From: Kiln <' || p_from || '>', 'To: <' || v_to || '>',
             'Subject: ' || kiln.mail_subject(kiln.fill_words(v_template.subject, v_words, false)),
             'Date: ' || to_char(p_delivery.created_at at time zone 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS') || ' +0000',
             'Message-ID: <' || p_delivery.message_id || '@' || split_part(p_from, '@', 2) || '>',
-            'Auto-Submitted: auto-generated', 'MIME-Version: 1.0', 'Content-Type: multipart/alternative; boundary="' || v_border || '"', '',
+            'Auto-Submitted: auto-generated', 'List-Unsubscribe: <' || v_off || '>',
+            case when v_off like 'https://%' then 'List-Unsubscribe-Post: List-Unsubscribe=One-Click' end, 'MIME-Version: 1.0', 'Content-Type: multipart/alternative; boundary="' || v_border || '"', '',
             '--' || v_border, 'Content-Type: text/plain; charset=utf-8', 'Content-Transfer-Encoding: base64', '',
-            kiln.mail_base64(kiln.fill_words(v_template.text, v_words, false)),
+            kiln.mail_base64(kiln.fill_words(v_template.text, v_words, false) || E'\n-- \nYour account asks for this mail. To turn it off: ' || coalesce(v_off, 'notify_email in your profile') || E'\n'),
             '--' || v_border, 'Content-Type: text/html; charset=utf-8', 'Content-Transfer-Encoding: base64', '',
-            kiln.mail_base64(kiln.fill_words(v_template.html, v_words, true)),
+            kiln.mail_base64(kiln.fill_words(v_template.html, v_words, true) || '<hr><p>Your account asks for this mail. '
+                             || case when v_off is null then 'To turn it off: notify_email in your profile.' else kiln.fill_words('<a href="{{off}}">Turn it off</a>', jsonb_build_object('off', v_off), true) end || '</p>'),
             '--' || v_border || '--', ''], E'\r\n'));
 end
 $$;

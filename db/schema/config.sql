@@ -59,7 +59,7 @@ create table kiln.secret (
     name  text  primary key,
     value bytea not null default kiln.gen_random_bytes(32)
 );
-insert into kiln.secret (name) values ('link'), ('cursor');
+insert into kiln.secret (name) values ('link'), ('cursor'), ('mail');
 
 comment on table kiln.secret is 'Keys with which SQL signs links. Random per installation; no service role can read them.';
 comment on column kiln.secret.name is 'What the key signs.';

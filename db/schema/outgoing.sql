@@ -115,7 +115,7 @@ create table kiln.outgoing (
     from_snapshot  pg_snapshot,
     until_snapshot pg_snapshot,
     after_id     bigint  not null default 0,
-    is_mailing   boolean not null default false,
+    mailing_at   timestamptz,
     constraint outgoing_one_row_check check (only_row),
     constraint outgoing_whole_check check ((from_snapshot is null) = (cluster is null))
 );
@@ -126,7 +126,7 @@ comment on column kiln.outgoing.cluster is 'The cluster whose snapshots these ar
 comment on column kiln.outgoing.from_snapshot is 'Deliveries of all events that this snapshot saw were made.';
 comment on column kiln.outgoing.until_snapshot is 'In the middle of a batch: how far it goes.';
 comment on column kiln.outgoing.after_id is 'In the middle of a batch: its events up to this one are done.';
-comment on column kiln.outgoing.is_mailing is 'A runner with KILN_SMTP_URL was seen: mail is made from then on. Set it to false when mail is to end.';
+comment on column kiln.outgoing.mailing_at is 'When a runner with KILN_SMTP_URL last asked, to ten minutes: mail is made for a day after that. Null: none ever did.';
 
 create table kiln.mail_template (
     type    kiln.event_type primary key,

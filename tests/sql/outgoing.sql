@@ -11,9 +11,9 @@ create function pg_temp.take(p_limit int default 32, p_from text default null) r
 create function pg_temp.event(p_account bigint, p_type text default 'notification', p_data text default '{"hello": "world"}') returns void language sql as
 $$ insert into kiln.event (xid, account_id, type, data) values ('10', p_account, p_type::kiln.event_type, p_data::jsonb) $$;
 create function pg_temp.rewind() returns void language sql as $$ update kiln.outgoing set from_snapshot = '5:5:', until_snapshot = null, after_id = 0; update kiln.log_start set xid = 0 $$;
-create function pg_temp.answer(p_delivery jsonb, p_status int, p_error text default null) returns void language sql as
+create function pg_temp.answer(p_delivery jsonb, p_status int, p_error text default null, p_stage text default null) returns void language sql as
 $$ select kiln_runner.delivery_answers(json_build_array(json_build_object('delivery_id', p_delivery ->> 'delivery_id', 'attempt', (p_delivery ->> 'attempt')::int, 'status', p_status,
-                                                                          'elapsed_ms', 5, 'error', p_error, 'reply', 'said'))) $$;
+                                                                          'elapsed_ms', 5, 'error', p_error, 'reply', 'said', 'stage', p_stage))) $$;
 
 -- Off until somebody wants something --------------------------------------------------------------------------------------
 
@@ -130,23 +130,83 @@ select is(kiln.mail_subject(E'a\r\nBcc: eve@example.com'), '=?UTF-8?B?YSBCY2M6IG
 select is_empty($$ select line from regexp_split_to_table(kiln.mail_subject(repeat('ü😀', 300)), E'\r\n ') line where length(line) > 75 or line !~ '^=\?UTF-8\?B\?[A-Za-z0-9+/=]+\?=$' $$, 'encoded words are whole and short enough');
 select is(kiln.fill_words('{{a}} {{b}} {{c}}', '{"a": "{{b}}", "b": "<i>&\"''"}', true), '{{b}} &lt;i&gt;&amp;&quot;&#39; ', 'what is put in is escaped, and not looked at for words');
 select ok(not kiln.mail_base64(E'.\r\n--kiln-x\r\nBcc: x') ~ '(^|\n)(\.|--|Bcc)', 'a body holds no boundary, no lone dot');
+select is(kiln.mail_address(a), e, coalesce(v.email, 'null') || ': ' || why) from (values
+    ('ann@example.com', true, false, 'ann@example.com', 'is mailed to'), ('a.b+c@x.co.uk', true, false, 'a.b+c@x.co.uk', 'too'), ('ann@example.com', false, false, null, 'not where it wants none'),
+    ('ann@example.com', true, true, null, 'not while suspended'), ('a>b@example.com', true, false, null, 'could end the command'), ('ann@localhost', true, false, null, 'is in no domain'),
+    ('ann@ex..com', true, false, null, 'has an empty label'), ('"a b"@example.com', true, false, null, 'is quoted'), ('änn@example.com', true, false, null, 'is not of ASCII'),
+    (E'ann@example.com\nBcc: x', true, false, null, 'has a line break'), (null, true, false, null, 'is none')) v (email, wants, suspended, e, why)
+  cross join lateral jsonb_populate_record(null::kiln.account, jsonb_build_object('email', v.email, 'notify_email', v.wants, 'is_suspended', v.suspended)) a;
 update kiln.account set email = 'ann@example.com', notify_email = true where account_id = :ann;
 update kiln.account set email = 'a>b@example.com', notify_email = true where account_id = :bob;
+select fixture.act_as('cay'), fixture.act_as('dan') \g /dev/null
+select fixture.account('cay') as cay, fixture.account('dan') as dan \gset
+update kiln.account set email = 'cay@example.com' where account_id = :cay;
+update kiln.account set email = 'dan@example.com', notify_email = true, is_suspended = true where account_id = :dan;
+delete from kiln.webhook_endpoint;
 select fixture.set_now('2030-01-03 12:00:00Z') \g /dev/null
 select pg_temp.rewind() \g /dev/null
-select is((select count(*)::int from jsonb_array_elements(pg_temp.take(p_from => null) -> 'deliveries') d where d ? 'to'), 0, 'no mail is made while no runner can send any');
-delete from kiln.delivery;
+select pg_temp.take() \g /dev/null
+select is((select count(*)::int from kiln.delivery), 0, 'no mail is made while no runner can send any');
 select pg_temp.take(p_from => 'kiln@example.org') \g /dev/null
 select pg_temp.rewind() \g /dev/null
-select pg_temp.event(:ann, p_data => '{"notification": {"text": "Hi\r\nBcc: eve@example.com\r\n.\r\n"}}') \g /dev/null
-select d as mail from jsonb_array_elements(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries') d where d ->> 'to' = 'ann@example.com' order by (d ->> 'delivery_id')::bigint desc limit 1 \gset
-select is(:'mail'::jsonb ->> 'from', 'kiln@example.org', 'once one can, an account that wants it is told by mail');
-select ok(split_part(:'mail'::jsonb ->> 'message', E'\r\n\r\n', 1) ~ 'Message-ID: <msg_[0-9a-f]{32}@example.org>' and split_part(:'mail'::jsonb ->> 'message', E'\r\n\r\n', 1) !~ 'eve@', 'under an id of its own, with no header from what was written');
-select isnt_empty($$ select from kiln.delivery d, kiln.mail_request(d, 'kiln@example.org') m where d.account_id = fixture.account('bob') and d.webhook_endpoint_id is null and m ? 'refusal' $$, 'an address that could end the command is refused');
-select pg_temp.answer(:'mail', 450) \g /dev/null
-select is((select state::text from kiln.delivery where delivery_id = (:'mail'::jsonb ->> 'delivery_id')::bigint), 'due', '4xx of SMTP is tried again');
-update kiln.delivery_attempt set elapsed_ms = null where delivery_id = (:'mail'::jsonb ->> 'delivery_id')::bigint;
-select pg_temp.answer(:'mail', 550, 'no such user') \g /dev/null
-select is((select concat_ws(' ', state, why) from kiln.delivery where delivery_id = (:'mail'::jsonb ->> 'delivery_id')::bigint), 'failed no such user', '5xx is the end');
+delete from kiln.event;
+select pg_temp.event(a, p_data => '{"notification": {"text": "Hi\r\nBcc: eve@example.com\r\n.\r\n", "link": "/x"}}') from unnest(array[:ann, :bob, :cay, :dan]) a \g /dev/null
+select pg_temp.take() \g /dev/null
+select results_eq('select account_id from kiln.delivery', array[:ann::bigint], 'once one can, it is made: not for who wants none, is suspended, or has no address that mail could go to');
+select is(jsonb_array_length(pg_temp.take() -> 'deliveries'), 0, 'a runner that cannot send mail is given none');
+update kiln.config set public_url = 'https://kiln.example';
+select pg_temp.take(p_from => 'kiln@example.org') #> '{deliveries,0}' as mail \gset
+select :'mail'::jsonb ->> 'message' as message, split_part(:'mail'::jsonb ->> 'message', E'\r\n\r\n', 1) as head \gset
+select is(concat_ws(' ', :'mail'::jsonb ->> 'from', :'mail'::jsonb ->> 'to'), 'kiln@example.org ann@example.com', 'from whom the runner says, to the account');
+select ok(:'head'::text ~ 'Message-ID: <msg_[0-9a-f]{32}@example.org>' and :'message' !~ 'eve@', 'under an id of its own, with no header from what was written');
+select ok(:'head'::text ~ (E'(^|\r\n)' || h), 'it says ' || h) from unnest('{Auto-Submitted: auto-generated,Date: Thu\, 03 Jan 2030 12:00:00 [+]0000,From: Kiln <kiln@example.org>,To: <ann@example.com>,MIME-Version: 1.0,List-Unsubscribe-Post: List-Unsubscribe=One-Click}'::text[]) h;
+select is_empty(format('select line from regexp_split_to_table(%L, E''\r\n'') line where length(line) > 200 or line ~ E''[\r\n]''', :'message'), 'its lines are short, and end as mail ends them');
+select is_empty(format('select 1 where %L ~ %L', :'message', '[^\x01-\x7f]'), 'and are of ASCII');
+select matches(convert_from(decode(split_part(split_part(:'message', E'\r\n\r\n', 3), E'\r\n--', 1), 'base64'), 'UTF8'), E'Hi\r\nBcc: eve@example.com\r\n.\r\n', 'the text is there, whole');
+select fixture.set_now('2030-01-03 12:00:41Z') \g /dev/null
+select is((select pg_temp.take(p_from => 'kiln@example.org') #>> '{deliveries,0,message}'), :'message', 'at another attempt the message is the same');
+
+-- What the mail server says
+select pg_temp.answer(:'mail', 450, p_stage => 'message') \g /dev/null
+create function pg_temp.story(p_mail jsonb, p_status int, p_stage text, p_error text default null) returns text language plpgsql as $$
+begin
+    update kiln.delivery set state = 'due', ended_at = null where delivery_id = (p_mail ->> 'delivery_id')::bigint;
+    update kiln.delivery_attempt set elapsed_ms = null where delivery_id = (p_mail ->> 'delivery_id')::bigint;
+    perform pg_temp.answer(p_mail, p_status, p_error, p_stage);
+    return (select concat_ws(' ', d.state, d.why) from kiln.delivery d where d.delivery_id = (p_mail ->> 'delivery_id')::bigint);
+end $$;
+select is(pg_temp.story(:'mail', 450, 'message'), 'due It answered: said', '4xx of SMTP is tried again');
+select is(pg_temp.story(:'mail', 535, 'session'), 'due It answered: said', '5xx too, where it is about us: the operator will mend it');
+select is(pg_temp.story(:'mail', 0, 'session', 'mail.example: no answer in time'), 'due mail.example: no answer in time', 'and what never answered');
+select is(pg_temp.story(:'mail', 550, 'message'), 'failed It answered: said', '5xx about the message is the end');
+select is(pg_temp.story(:'mail', 250, 'message'), 'sent', '250 is too');
+
+-- Out of it
+select substring(:'head' from '<https://kiln.example/api/v1/unsubscribe/([^>]+)>') as token \gset
+select is(fixture.refusal(format('select kiln_api.unsubscribe(null, %L, null, null)', jsonb_build_object('token', t))) ->> 'code', 'KN008', 'no link: ' || coalesce(t, 'null'))
+  from unnest(array['', 'x', null, '1-' || repeat('0', 40), regexp_replace(:'token', '^\d+', :cay::text), :'token' || '0', upper(:'token'), '99999999999999999999-' || repeat('a', 40)]) t;
+select ok((select notify_email from kiln.account where account_id = :ann), 'and nothing was turned off');
+update kiln.delivery set state = 'due', ended_at = null, taken_until = null, due_at = kiln.now() where account_id = :ann;
+select is(kiln_api.unsubscribe(null, jsonb_build_object('token', :'token'), null, 'List-Unsubscribe=One-Click')::text, null, 'the link turns mail off, without signing in');
+select is((select notify_email from kiln.account where account_id = :ann), false, 'in the profile');
+select is(kiln_api.unsubscribe(null, jsonb_build_object('token', :'token'), null, null)::text, null, 'again is fine');
+select is(jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries'), 0, 'what was due to it is not sent any more');
+select is((select concat_ws(' ', state, why) from kiln.delivery where account_id = :ann), 'failed There is no address that mail can go to.', 'but given up');
+update kiln.account set email = 'ann@other.example', notify_email = true where account_id = :ann;
+select is(fixture.refusal(format('select kiln_api.unsubscribe(null, %L, null, null)', jsonb_build_object('token', :'token'))) ->> 'code', 'KN008', 'a link in mail to an address of before turns nothing off');
+update kiln.config set public_url = null;
+select ok(kiln.mail_request(d, 'kiln@example.org') ->> 'message' !~ 'Unsubscribe', 'where nobody knows the way here, no link is promised') from kiln.delivery d where d.account_id = :ann;
+
+-- Off again
+update kiln.delivery set state = 'due', ended_at = null, due_at = kiln.now() + interval '1 hour', why = null where account_id = :ann;
+select fixture.set_now('2030-01-04 13:00:00Z') \g /dev/null
+delete from kiln.event;
+select pg_temp.event(:ann) \g /dev/null
+select pg_temp.rewind() \g /dev/null
+select pg_temp.take() \g /dev/null
+select is((select count(*)::int from kiln.delivery), 1, 'a day after the last runner that could send mail, none is made any more');
+select fixture.set_now('2030-01-07 13:00:00Z') \g /dev/null
+select kiln.forget() \g /dev/null
+select is((select concat_ws(' ', state, why) from kiln.delivery where account_id = :ann), 'failed No runner with KILN_SMTP_URL was there in three days.', 'and what was made is given up after three');
 select finish();
 rollback;

@@ -1,0 +1,554 @@
+/*
+ * mail: settings → thread → libcurl → eventfd → loop.
+ */
+#include "mail.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "failpoint.h"
+#include "protocol.h"
+
+#define CONNECT_MS  15000L /* with greeting, TLS and signing in; some servers let strangers wait */
+#define TIMEOUT_MS  30000L
+#define ANSWER_S    25L
+#define ANSWERS_MAX ((size_t)16384)
+#define LINE_BYTES    512 /* RFC 5321: of a reply */
+#define HOST_MAX    255
+#define SOCKETS_MAX ((size_t)16) /* one, but where several addresses are tried */
+
+struct mailer {
+    struct loop      *loop;
+    const struct cfg *cfg;
+    bool              is_on, is_smtps, is_loopback, must_encrypt;
+    char              host[HOST_MAX + 1];
+    char              url[HOST_MAX + 32]; /* as it was read: scheme, host, port */
+    struct loop_watch watch;              /* an eventfd: a thread is done */
+    struct mail      *first;
+};
+
+struct mail {
+    struct mailer *mailer;
+    struct mail   *next, *before;
+    pthread_t      thread;
+    bool           is_thread; /* there is one to join */
+    atomic_bool    is_done, is_stopped;
+    uint64_t       started_ms;
+    mail_end_fn   *on_end;
+    void          *ctx;
+
+    char  *from, *to, *text;
+    size_t text_bytes, text_given;
+
+    CURL       *easy; /* the thread's, from here on */
+    int         sockets[SOCKETS_MAX];
+    size_t      nsockets;
+    size_t      answer_bytes;
+    int         answers; /* whole ones */
+    bool        offers_tls, is_addressed, is_given;
+    int         status;
+    const char *stage;
+    char        reply[LINE_BYTES];
+    char        message[LINE_BYTES]; /* empty: nothing went wrong */
+};
+
+/* ---- settings ---- */
+
+static bool refuse(struct err *err, const char *sentence)
+{
+    err_set(err, "F0000", "%s", sentence);
+    return false;
+}
+
+static bool has(CURLU *parts, CURLUPart part)
+{
+    char *text = NULL;
+    bool  has  = curl_url_get(parts, part, &text, 0) == CURLUE_OK && text[0];
+
+    curl_free(text);
+    return has;
+}
+
+static bool is_loopback_name(const char *host)
+{
+    struct in_addr v4;
+
+    return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0
+           || (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
+}
+
+static bool is_loopback_address(const struct sockaddr *address)
+{
+    const struct sockaddr_in  *v4 = (const struct sockaddr_in *)(const void *)address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+
+    return address->sa_family == AF_INET ? ntohl(v4->sin_addr.s_addr) >> 24 == 127
+                                         : address->sa_family == AF_INET6
+                                               && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+/* The URL's text is in no message: whoever put a password into it would find it in a log. */
+static bool read_parts(struct mailer *mailer, CURLU *parts, struct err *err)
+{
+    char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL;
+    bool  ok = curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK
+              && curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK
+              && strlen(host) <= HOST_MAX;
+    bool has_port = ok && curl_url_get(parts, CURLUPART_PORT, &port, 0) == CURLUE_OK;
+
+    if (ok) {
+        mailer->is_smtps = strcmp(scheme, "smtps") == 0;
+        ok               = mailer->is_smtps || strcmp(scheme, "smtp") == 0;
+        snprintf(mailer->host, sizeof mailer->host, "%s", host);
+        snprintf(mailer->url, sizeof mailer->url, "%s://%s:%.5s", scheme, host,
+                 has_port           ? port
+                 : mailer->is_smtps ? "465"
+                                    : "587");
+    }
+    ok = ok && curl_url_get(parts, CURLUPART_PATH, &path, 0) == CURLUE_OK
+         && strcmp(path, "/") == 0 && !has(parts, CURLUPART_QUERY)
+         && !has(parts, CURLUPART_FRAGMENT);
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(port);
+    curl_free(path);
+    return ok
+           || refuse(err, "KILN_SMTP_URL must be smtp://host[:port] or smtps://host[:port], and no "
+                          "more");
+}
+
+static bool read_url(struct mailer *mailer, struct err *err)
+{
+    CURLU *parts = curl_url();
+    bool   ok;
+
+    if (!parts)
+        abort();
+    if (curl_url_set(parts, CURLUPART_URL, mailer->cfg->smtp_url, 0) != CURLUE_OK)
+        ok = refuse(err, "KILN_SMTP_URL cannot be read as a URL: smtp://host[:port] or "
+                         "smtps://host[:port]");
+    else if (has(parts, CURLUPART_USER) || has(parts, CURLUPART_PASSWORD)
+             || has(parts, CURLUPART_OPTIONS))
+        ok = refuse(err, "KILN_SMTP_URL carries a name or a password: they belong into "
+                         "KILN_SMTP_USER and KILN_SMTP_PASSWORD");
+    else
+        ok = read_parts(mailer, parts, err);
+    curl_url_cleanup(parts);
+    return ok;
+}
+
+/* The same form that SQL asks of an account's address before it mails there: neither can end a
+ * command or a header. */
+static bool is_address(const char *text)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    const char       *at        = strchr(text, '@');
+    size_t            name      = at ? (size_t)(at - text) : 0;
+    char              allowed[128];
+
+    if (!at || name == 0 || name > 64 || !at[1] || strlen(text) > 254)
+        return false;
+    snprintf(allowed, sizeof allowed, "%s.!#$%%&'*+/=?^_`{|}~-", letters);
+    if (strspn(text, allowed) != name)
+        return false;
+    snprintf(allowed, sizeof allowed, "%s-.", letters);
+    return at[1 + strspn(at + 1, allowed)] == '\0' && at[1] != '.' && !strstr(at, "..")
+           && text[strlen(text) - 1] != '.';
+}
+
+static bool read_tls(struct mailer *mailer, struct err *err)
+{
+    const char *said   = mailer->cfg->smtp_tls;
+    bool        is_off = strcmp(said, "off") == 0, is_auto = strcmp(said, "auto") == 0;
+
+    if (!is_off && !is_auto && strcmp(said, "on") != 0)
+        return refuse(err, "KILN_SMTP_TLS must be one of on, off, auto");
+    mailer->is_loopback  = is_loopback_name(mailer->host);
+    mailer->must_encrypt = mailer->is_smtps || !(is_off || (is_auto && mailer->is_loopback));
+    if (!mailer->must_encrypt && !mailer->is_loopback && mailer->cfg->smtp_password[0])
+        return refuse(err, "KILN_SMTP_PASSWORD is not sent in the clear: KILN_SMTP_TLS=off goes "
+                           "without it, or with a server on loopback");
+    return true;
+}
+
+static bool read_settings(struct mailer *mailer, struct err *err)
+{
+    const struct cfg *cfg = mailer->cfg;
+
+    mailer->is_on = cfg->smtp_url[0] != '\0';
+    if (!mailer->is_on)
+        return !cfg->mail_from[0]
+               || refuse(err, "KILN_MAIL_FROM is set and KILN_SMTP_URL is not: mail needs both");
+    if (!cfg->mail_from[0])
+        return refuse(err, "KILN_SMTP_URL is set and KILN_MAIL_FROM is not: mail needs both");
+    if (!is_address(cfg->mail_from))
+        return refuse(err, "KILN_MAIL_FROM must be an address such as kiln@example.org, alone");
+    if ((cfg->smtp_user[0] == '\0') != (cfg->smtp_password[0] == '\0'))
+        return refuse(err, "KILN_SMTP_USER and KILN_SMTP_PASSWORD are set together or not at all");
+    if (cfg->smtp_ca[0] && access(cfg->smtp_ca, R_OK) != 0)
+        return refuse(err, "KILN_SMTP_CA names no file that can be read");
+    return read_url(mailer, err) && read_tls(mailer, err);
+}
+
+/* ---- in the thread: what libcurl asks ---- */
+
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct mail         *mail   = ctx;
+    const struct mailer *mailer = mail->mailer;
+    int                  fd;
+
+    (void)purpose;
+    if (!mailer->must_encrypt && mailer->is_loopback && !is_loopback_address(&address->addr)) {
+        snprintf(mail->message, sizeof mail->message,
+                 "%.255s: its address is not loopback, and nothing goes there in the clear",
+                 mailer->host);
+        return CURL_SOCKET_BAD;
+    }
+    if (mail->nsockets >= SOCKETS_MAX)
+        return CURL_SOCKET_BAD;
+    fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0)
+        mail->sockets[mail->nsockets++] = fd;
+    return fd;
+}
+
+static int close_socket(void *ctx, curl_socket_t fd)
+{
+    struct mail *mail = ctx;
+
+    for (size_t i = 0; i < mail->nsockets; i++) {
+        if (mail->sockets[i] == fd) {
+            mail->sockets[i] = mail->sockets[--mail->nsockets];
+            break;
+        }
+    }
+    return close(fd);
+}
+
+static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    struct mail *mail = ctx;
+
+    (void)a;
+    (void)b;
+    (void)c;
+    (void)d;
+    return atomic_load(&mail->is_stopped);
+}
+
+static size_t give_text(char *buffer, size_t one, size_t room, void *ctx)
+{
+    struct mail *mail = ctx;
+    size_t left = mail->text_bytes - mail->text_given, now = left < one * room ? left : one * room;
+
+    memcpy(buffer, mail->text + mail->text_given, now);
+    mail->text_given += now;
+    mail->is_given = mail->text_given == mail->text_bytes;
+    return now;
+}
+
+/* Only to know what was asked; what signs in passes by here too and is not looked at. */
+static int on_command(CURL *easy, curl_infotype type, char *data, size_t bytes, void *ctx)
+{
+    struct mail *mail = ctx;
+
+    (void)easy;
+    if (type == CURLINFO_HEADER_OUT && bytes > 5 && strncasecmp(data, "RCPT ", 5) == 0)
+        mail->is_addressed = true;
+    return 0;
+}
+
+/* Nothing that comes is read any more, so that libcurl's QUIT goes out and nobody waits for the
+ * answer to it: libcurl would, for two minutes. (Its own word on the socket, CURLINFO_ACTIVESOCKET, is
+ * not to be had at this time.) */
+static void hang_up(const struct mail *mail)
+{
+    for (size_t i = 0; i < mail->nsockets; i++)
+        shutdown(mail->sockets[i], SHUT_RD);
+}
+
+static void keep(struct mail *mail, int status, const char *line)
+{
+    mail->status = status;
+    mail->stage  = mail->is_addressed ? MAIL_STAGE_MESSAGE : MAIL_STAGE_SESSION;
+    snprintf(mail->reply, sizeof mail->reply, "%s", line);
+    mail->reply[strcspn(mail->reply, "\r\n")] = '\0';
+    protocol_clean(mail->reply);
+    hang_up(mail);
+}
+
+/* Lines of answers, one at a time; "250-…" goes on, "250 …" ends one. The first refusal is the
+ * verdict, for libcurl knows no other way on; the answer to a whole message is one too. */
+static size_t take_answer(char *data, size_t one, size_t bytes, void *ctx)
+{
+    struct mail *mail = ctx;
+    char         line[LINE_BYTES];
+    int          status;
+
+    (void)one;
+    mail->answer_bytes += bytes;
+    if (mail->answer_bytes > ANSWERS_MAX) {
+        snprintf(mail->message, sizeof mail->message, "%.255s: its answers are longer than allowed",
+                 mail->mailer->host);
+        hang_up(mail);
+        return 0;
+    }
+    snprintf(line, sizeof line, "%.*s", (int)(bytes < sizeof line ? bytes : sizeof line - 1), data);
+    if (mail->status != 0 || strspn(line, "0123456789") != 3)
+        return bytes;
+    mail->offers_tls = mail->offers_tls || strncasecmp(line + 4, "STARTTLS", 8) == 0;
+    if (line[3] == '-')
+        return bytes;
+    status = (int)strtol(line, NULL, 10);
+    mail->answers++;
+    if (status >= 400 || mail->is_given) {
+        keep(mail, status, line);
+    } else if (mail->answers == 2 && mail->mailer->must_encrypt && !mail->mailer->is_smtps
+               && !mail->offers_tls) {
+        snprintf(mail->message, sizeof mail->message,
+                 "%.255s: it offers no TLS (STARTTLS), and mail does not go there in the clear",
+                 mail->mailer->host);
+        hang_up(mail);
+    }
+    return bytes;
+}
+
+/* ---- in the thread: the exchange ---- */
+
+static void set_way(struct mail *mail)
+{
+    const struct mailer *mailer = mail->mailer;
+    const struct cfg    *cfg    = mailer->cfg;
+    CURL                *easy   = mail->easy;
+
+    curl_easy_setopt(easy, CURLOPT_URL, mailer->url);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_USE_SSL,
+                     (long)(mailer->must_encrypt ? CURLUSESSL_ALL : CURLUSESSL_NONE));
+    if (cfg->smtp_ca[0])
+        curl_easy_setopt(easy, CURLOPT_CAINFO, cfg->smtp_ca);
+    if (cfg->smtp_user[0]) {
+        curl_easy_setopt(easy, CURLOPT_USERNAME, cfg->smtp_user);
+        curl_easy_setopt(easy, CURLOPT_PASSWORD, cfg->smtp_password);
+    }
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, mail);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, mail);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
+    curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, ANSWER_S);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, mail);
+}
+
+static struct curl_slist *set_message(struct mail *mail)
+{
+    CURL              *easy = mail->easy;
+    struct curl_slist *to   = curl_slist_append(NULL, mail->to);
+
+    curl_easy_setopt(easy, CURLOPT_MAIL_FROM, mail->from);
+    curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, to);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)mail->text_bytes);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_text);
+    curl_easy_setopt(easy, CURLOPT_READDATA, mail);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_answer);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, mail);
+    curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+    curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_command);
+    curl_easy_setopt(easy, CURLOPT_DEBUGDATA, mail);
+    return to;
+}
+
+static void judge(struct mail *mail, CURLcode code)
+{
+    if (mail->message[0])
+        mail->status = 0;
+    else if (mail->status == 0)
+        snprintf(mail->message, sizeof mail->message, "%.255s: %.200s", mail->mailer->host,
+                 code == CURLE_OPERATION_TIMEDOUT ? "no answer in time"
+                 : code == CURLE_OK               ? "no answer to the message"
+                                                  : curl_easy_strerror(code));
+}
+
+static void *send_mail(void *ctx)
+{
+    struct mail       *mail = ctx;
+    struct curl_slist *to;
+    uint64_t           one = 1;
+    ssize_t            done;
+
+    mail->easy = curl_easy_init();
+    if (!mail->easy)
+        abort();
+    set_way(mail);
+    to = set_message(mail);
+    judge(mail, curl_easy_perform(mail->easy));
+    curl_easy_cleanup(mail->easy);
+    curl_slist_free_all(to);
+    atomic_store(&mail->is_done, true);
+    do
+        done = write(mail->mailer->watch.fd, &one, sizeof one);
+    while (done < 0 && errno == EINTR);
+    return NULL;
+}
+
+/* ---- in the loop ---- */
+
+static void mail_free(struct mail *mail)
+{
+    if (mail->is_thread)
+        pthread_join(mail->thread, NULL);
+    if (mail->before)
+        mail->before->next = mail->next;
+    else
+        mail->mailer->first = mail->next;
+    if (mail->next)
+        mail->next->before = mail->before;
+    free(mail->from);
+    free(mail->to);
+    free(mail->text);
+    free(mail);
+}
+
+void mail_stop(struct mail *mail)
+{
+    atomic_store(&mail->is_stopped, true);
+    mail_free(mail);
+}
+
+static void finish(struct mail *mail)
+{
+    struct mail_end end = { .status     = mail->status,
+                            .stage      = mail->stage ? mail->stage : MAIL_STAGE_SESSION,
+                            .reply      = mail->reply,
+                            .message    = mail->message[0] ? mail->message : NULL,
+                            .elapsed_ms = base_now_ms() - mail->started_ms };
+
+    FAILPOINT("runner.mail.answered");
+    mail->on_end(mail->ctx, &end);
+    mail_free(mail);
+}
+
+static void on_done(void *ctx, uint32_t events)
+{
+    struct mailer *mailer = ctx;
+    uint64_t       count;
+    struct mail   *mail;
+
+    (void)events;
+    (void)!read(mailer->watch.fd, &count, sizeof count);
+    do {
+        for (mail = mailer->first; mail && !atomic_load(&mail->is_done);)
+            mail = mail->next;
+        if (mail)
+            finish(mail); /* on_end() may have changed the list */
+    } while (mail);
+}
+
+static char *copy(const char *text)
+{
+    char *own = strdup(text);
+
+    if (!own)
+        abort();
+    return own;
+}
+
+struct mail *mail_start(struct mailer *mailer, const char *from, const char *to,
+                        const char *message, mail_end_fn *on_end, void *ctx)
+{
+    struct mail *mail = calloc(1, sizeof *mail);
+    uint64_t     one  = 1;
+    sigset_t     all, before;
+
+    if (!mail)
+        abort();
+    mail->mailer     = mailer;
+    mail->started_ms = base_now_ms();
+    mail->on_end     = on_end;
+    mail->ctx        = ctx;
+    mail->from       = copy(from);
+    mail->to         = copy(to);
+    mail->text       = copy(message);
+    mail->text_bytes = strlen(message);
+    mail->next       = mailer->first;
+    if (mail->next)
+        mail->next->before = mail;
+    mailer->first = mail;
+    FAILPOINT("runner.mail.sending");
+    sigfillset(&all); /* signals are the loop's: a thread that took one would lose it */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    mail->is_thread = pthread_create(&mail->thread, NULL, send_mail, mail) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!mail->is_thread) {
+        snprintf(mail->message, sizeof mail->message, "no thread can be started here");
+        atomic_store(&mail->is_done, true);
+        (void)!write(mailer->watch.fd, &one, sizeof one);
+    }
+    return mail;
+}
+
+const char *mailer_from(const struct mailer *mailer)
+{
+    return mailer->is_on ? mailer->cfg->mail_from : NULL;
+}
+
+struct mailer *mailer_open(struct loop *loop, const struct cfg *cfg, struct err *err)
+{
+    struct mailer *mailer = calloc(1, sizeof *mailer);
+    int            fd;
+
+    if (!mailer)
+        abort();
+    mailer->loop  = loop;
+    mailer->cfg   = cfg;
+    mailer->watch = (struct loop_watch) { .on_event = on_done, .ctx = mailer, .fd = -1 };
+    if (!read_settings(mailer, err)) {
+        mailer_close(mailer);
+        return NULL;
+    }
+    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        err_errno(err, "open", "an eventfd");
+    if (fd < 0 || !loop_add(loop, &mailer->watch, fd, EPOLLIN, err)) {
+        if (fd >= 0)
+            close(fd);
+        mailer_close(mailer);
+        return NULL;
+    }
+    return mailer;
+}
+
+void mailer_close(struct mailer *mailer)
+{
+    int fd;
+
+    if (!mailer)
+        return;
+    while (mailer->first)
+        mail_stop(mailer->first);
+    fd = mailer->watch.fd;
+    if (fd >= 0) {
+        loop_del(mailer->loop, &mailer->watch);
+        close(fd);
+    }
+    free(mailer);
+}
