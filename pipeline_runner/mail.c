@@ -25,7 +25,7 @@
 #define TIMEOUT_MS  30000L
 #define ANSWER_S    25L
 #define ANSWERS_MAX ((size_t)16384)
-#define LINE_BYTES    512 /* RFC 5321: of a reply */
+#define LINE_BYTES  512 /* RFC 5321: of a reply */
 #define HOST_MAX    255
 #define SOCKETS_MAX ((size_t)16) /* one, but where several addresses are tried */
 
@@ -94,9 +94,9 @@ static bool is_loopback_address(const struct sockaddr *address)
     const struct sockaddr_in  *v4 = (const struct sockaddr_in *)(const void *)address;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
 
-    return address->sa_family == AF_INET ? ntohl(v4->sin_addr.s_addr) >> 24 == 127
-                                         : address->sa_family == AF_INET6
-                                               && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+    return address->sa_family == AF_INET
+               ? ntohl(v4->sin_addr.s_addr) >> 24 == 127
+               : address->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
 /* The URL's text is in no message: whoever put a password into it would find it in a log. */
@@ -117,9 +117,8 @@ static bool read_parts(struct mailer *mailer, CURLU *parts, struct err *err)
                  : mailer->is_smtps ? "465"
                                     : "587");
     }
-    ok = ok && curl_url_get(parts, CURLUPART_PATH, &path, 0) == CURLUE_OK
-         && strcmp(path, "/") == 0 && !has(parts, CURLUPART_QUERY)
-         && !has(parts, CURLUPART_FRAGMENT);
+    ok = ok && curl_url_get(parts, CURLUPART_PATH, &path, 0) == CURLUE_OK && strcmp(path, "/") == 0
+         && !has(parts, CURLUPART_QUERY) && !has(parts, CURLUPART_FRAGMENT);
     curl_free(scheme);
     curl_free(host);
     curl_free(port);
@@ -451,16 +450,14 @@ static void on_done(void *ctx, uint32_t events)
 {
     struct mailer *mailer = ctx;
     uint64_t       count;
-    struct mail   *mail;
 
     (void)events;
     (void)!read(mailer->watch.fd, &count, sizeof count);
-    do {
-        for (mail = mailer->first; mail && !atomic_load(&mail->is_done);)
-            mail = mail->next;
-        if (mail)
-            finish(mail); /* on_end() may have changed the list */
-    } while (mail);
+    for (struct mail *mail = mailer->first, *next; mail; mail = next) {
+        next = mail->next;
+        if (atomic_load(&mail->is_done))
+            finish(mail);
+    }
 }
 
 static char *copy(const char *text)
@@ -543,8 +540,10 @@ void mailer_close(struct mailer *mailer)
 
     if (!mailer)
         return;
-    while (mailer->first)
-        mail_stop(mailer->first);
+    for (struct mail *mail = mailer->first, *next; mail; mail = next) {
+        next = mail->next;
+        mail_stop(mail);
+    }
     fd = mailer->watch.fd;
     if (fd >= 0) {
         loop_del(mailer->loop, &mailer->watch);

@@ -14,7 +14,7 @@
  * Bounds: 30 s and 16 KiB of answers a message; as many threads as messages were started.
  * Ownership: end mailer_open() with mailer_close(). mail_start() gives an object that lives until
  * on_end() has returned or mail_stop() was called; on_end() comes exactly once, from the loop, never
- * from within mail_start(), and not after mail_stop().
+ * from within mail_start(), and not after mail_stop(). It may stop no other mail.
  */
 #ifndef RUNNER_MAIL_H
 #define RUNNER_MAIL_H

@@ -7,9 +7,9 @@
 
 #include "http.h"
 
-#define PAGE(text)                                                          \
-    "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"           \
-    "<meta name=\"viewport\" content=\"width=device-width\">"               \
+#define PAGE(text)                                                            \
+    "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"             \
+    "<meta name=\"viewport\" content=\"width=device-width\">"                 \
     "<meta name=\"robots\" content=\"noindex\"><title>Mail from Kiln</title>" \
     "<body>" text "\n"
 

@@ -97,6 +97,10 @@ const things = {
         return { id: await kiln.value(`insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, state, ended_at)
             values (${await account(cast.owner)}, ${id}, 1, 'job.completed', '{"mark": "${mark}"}', 'failed', now()) returning delivery_id`) };
     },
+    way_out: async ({ owner }) => {
+        await good(owner, 'PATCH', '/me', { email: 'owner@example.com', notify_email: true });
+        return { id: await kiln.value(`select kiln.sign_unsubscribe(${await account(owner)}, 'owner@example.com')`) };
+    },
     invite: async ({ owner }) => good(owner, 'POST', '/invites', {}),
     group: async ({ owner }) => good(owner, 'POST', '/conversations', { members: [await account(mate)], title: mark.slice(0, 60) }),
     message: async cast => {
@@ -160,6 +164,9 @@ const rows = {
     'POST /api/v1/webhook-endpoints/{id}/enable':  ['401 404 200 404 404 401 | 403 403 403 200 403', { thing: 'endpoint' }],
     'GET /api/v1/webhook-endpoints/{id}/deliveries': ['401 404 200 404 404 401 | 403 403 403 200 403', { thing: 'endpoint' }],
     'POST /api/v1/deliveries/{id}/resend':         ['401 404 200 404 404 401 | 403 403 403 200 403', { thing: 'delivery' }],
+
+    'GET /api/v1/unsubscribe/{token}':             ['200 200 200 200 200 200 | 200 200 200 200 200', { thing: 'way_out' }],
+    'POST /api/v1/unsubscribe/{token}':            ['200 403:link_expired 200 200 200 200 | 200 200 200 200 200', { thing: 'way_out' }],
 
     'POST /api/v1/generate':                       ['401 202 202 202 202 401 | 403 202 403 403 403', { body: generation, once: 'same' }],
     'POST /api/v1/generate/estimate':              ['401 200 200 200 200 401 | 200 403 403 403 403', { body: generation }],
