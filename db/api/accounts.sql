@@ -157,12 +157,12 @@ declare
     v_ids     bigint[];
 begin
     perform kiln.require_actor(p_actor);
-    if v_wanted is not null and v_wanted not in ('generations', 'media', 'messages', 'notifications', 'ledger') then
-        raise exception 'section must be one of generations, media, messages, notifications, ledger' using errcode = 'KN006';
+    if v_wanted is not null and v_wanted not in ('generations', 'projects', 'media', 'messages', 'notifications', 'ledger') then
+        raise exception 'section must be one of generations, projects, media, messages, notifications, ledger' using errcode = 'KN006';
     elsif v_wanted is null and p_query ? 'cursor' then
         raise exception 'a cursor belongs to a section: say which' using errcode = 'KN006';
     end if;
-    foreach v_section in array case when v_wanted is null then '{generations,media,messages,notifications,ledger}' else array[v_wanted] end
+    foreach v_section in array case when v_wanted is null then '{generations,projects,media,messages,notifications,ledger}' else array[v_wanted] end
     loop
         if v_section = 'generations' then
             select array_agg(x.job_id order by x.job_id desc), jsonb_agg(x.item order by x.job_id desc) into v_ids, v_items
@@ -200,6 +200,14 @@ begin
                                             'job_id', l.job_id::text, 'note', l.note, 'at', kiln.render_time(l.at)) order by l.ledger_id desc)
           into ids, items
           from (select x.* from kiln.ledger x where x.account_id = p_account_id and x.ledger_id < p_before order by x.ledger_id desc limit p_limit) l, kiln.config c;
+    elsif p_section = 'projects' then
+        select array_agg(p.project_id order by p.project_id desc),
+               jsonb_agg(jsonb_build_object('id', p.project_id::text, 'name', p.name, 'description', p.description,
+                                            'media', (select coalesce(jsonb_agg(c.media_id::text order by c.picture_id), '[]') from kiln.picture c where c.project_id = p.project_id),
+                                            'images', (select coalesce(jsonb_agg(i.job_id::text order by i.job_id), '[]') from kiln.image i where i.project_id = p.project_id),
+                                            'created_at', kiln.render_time(p.created_at)) order by p.project_id desc)
+          into ids, items
+          from (select x.* from kiln.project x where x.account_id = p_account_id and x.project_id < p_before and x.deleted_at is null order by x.project_id desc limit p_limit) p;
     elsif p_section = 'media' then
         select array_agg(m.media_id order by m.media_id desc), jsonb_agg(kiln.render_media(m) order by m.media_id desc)
           into ids, items
@@ -214,7 +222,7 @@ begin
     end if;
 end
 $$;
-comment on function kiln.export_section(bigint, text, bigint, int) is 'A page of an account''s ledger, of its media, or of the messages it wrote, newest first.';
+comment on function kiln.export_section(bigint, text, bigint, int) is 'A page of an account''s ledger, of its projects, of its media, or of the messages it wrote, newest first.';
 
 -- Administration ---------------------------------------------------------------------------------------------------------
 

@@ -160,9 +160,9 @@ begin
         perform kiln.end_once(p_actor, v_route, v_batch);
     end if;
     return json_build_object(
-        'items', coalesce((select json_agg(kiln.render_image(j) order by j.job_id) from kiln.image i join kiln.job j using (job_id) where i.batch_id = v_batch and i.project_id = v_id), '[]'),
+        'items', coalesce((select json_agg(kiln.render_image(j) order by j.job_id) from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j where i.batch_id = v_batch and i.project_id = v_id), '[]'),
         'skipped', coalesce((select json_agg(json_build_object('media_id', i.media_id::text, 'image_id', i.job_id::text) order by i.job_id)
-                               from kiln.image i join kiln.job j using (job_id) where i.project_id = v_id and j.finished_at is null and i.batch_id is distinct from v_batch), '[]'));
+                               from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j where i.project_id = v_id and j.finished_at is null and i.batch_id is distinct from v_batch), '[]'));
 end
 $$;
 comment on function kiln_api.stage_project(bigint, jsonb, jsonb, text) is
@@ -185,7 +185,7 @@ begin
     for v_media_id in
         select c.media_id from kiln.picture c
          where c.project_id = p_project.project_id
-           and not exists (select from kiln.image i join kiln.job j using (job_id) where i.project_id = c.project_id and i.media_id = c.media_id and j.finished_at is null)
+           and not exists (select from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j where i.project_id = c.project_id and i.media_id = c.media_id and j.finished_at is null)
          order by c.picture_id
     loop
         v_job_id := kiln.make_image(p_project, v_media_id, p_wanted, coalesce(v_batch, 0));
@@ -239,7 +239,7 @@ declare
 begin
     perform kiln.require_actor(p_actor);
     select j.* into v_job
-      from kiln.image i join kiln.job j using (job_id) join kiln.project p using (project_id)
+      from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j join kiln.project p using (project_id)
      where i.job_id = kiln.parse_id(p_path ->> 'id') and i.account_id = p_actor and p.deleted_at is null;
     if not found then
         raise exception 'there is no such image' using errcode = 'KN002';

@@ -1,5 +1,6 @@
 -- Virtual staging: what a request means, the prompt it becomes, and the life of projects. Whoever writes takes the project's row first, so
--- that two requests to stage a whole project, or one and its end, come one after the other.
+-- that two requests to stage a whole project, or one and its end, come one after the other. Jobs are looked up by their keys, one after
+-- another (LIMIT keeps the planner from making a join of it): a plan for empty tables read all jobs by their index, and would have stayed.
 create or replace function kiln.staging_words(p_mode kiln.staging_mode, p_room_type text, p_style text, p_wish text, out prompt text, out prompt_version int, out style_version int)
 language plpgsql stable security definer
 set search_path = ''
@@ -268,7 +269,7 @@ begin
         'pictures', kiln.render_media_list(p_project.account_id, to_jsonb(v_media::text[])),
         'images', (select json_build_object('total', count(*), 'active', count(*) filter (where j.finished_at is null),
                                             'completed', count(*) filter (where j.state = 'completed'))
-                     from kiln.image i join kiln.job j using (job_id) where i.project_id = p_project.project_id),
+                     from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j where i.project_id = p_project.project_id),
         'created_at', kiln.render_time(p_project.created_at), 'updated_at', kiln.render_time(p_project.updated_at),
         'links', json_build_object('self', v_self, 'images', v_self || '/images', 'stage', v_self || '/stage', 'download', v_self || '/download'));
 end
@@ -327,7 +328,7 @@ begin
     if not found then
         return true;
     end if;
-    for v_id, v_state in select j.job_id, j.state from kiln.image i join kiln.job j using (job_id) where i.project_id = p_project_id order by i.job_id limit p_limit
+    for v_id, v_state in select j.job_id, j.state from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j where i.project_id = p_project_id order by i.job_id limit p_limit
     loop
         begin
             if v_state in ('queued', 'running', 'held') then

@@ -14,7 +14,7 @@ select l.state, p as text, regexp_replace(substring(p from 'Query Text:\s*(.*?)\
 select is_empty($$ select state, substring(text from 'ERROR: [^\n]*') from plan where text ~ 'ERROR: ' $$, 'the calls go through');
 select cmp_ok((select count(*)::int from plan where plan.state = s), '>', 50, s || ': the statements inside the functions were explained') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 select is_empty(format($$
-    select left(query, 100), m[1] from plan, regexp_matches(text, '(Seq Scan on kiln\.(?:task|job|event|attempt|media|call|poll|ledger|parked)(?:_\w+)?\y[^\n(]*)', 'g') m
+    select left(query, 100), m[1] from plan, regexp_matches(text, '(Seq Scan on kiln\.(?:task|job|event|attempt|media|call|poll|ledger|parked|image)(?:_\w+)?\y[^\n(]*)', 'g') m
      where state = %L and m[1] !~ 'job_move|task_move|call_move' $$, s), s || ': no table that grows is read from end to end') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 select isnt_empty(format($$ select from plan where state = %L and text ~ 'using task_ready_claim_idx on kiln\.task_ready' and text ~ 'LockRows' $$, s), s || ': a claim goes along the index that is its order')
   from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
@@ -24,7 +24,7 @@ select isnt_empty(format($$ select from plan where state = %L and text ~ 'using 
 create temporary view node as
 select state, query, n from plan, regexp_split_to_table(text, '\n *->  ') n;
 select is_empty(format($$ select left(query, 100), substring(n from '^[^\n(]*') from node
-                           where state = %L and n ~ '(Index|Bitmap Heap)( Only)? Scan .*on kiln\.(task|job|event|attempt|media|call|poll|ledger|parked)(_|\s)' and n !~ 'job_move|task_move|call_move' and n !~ '(Index|Recheck) Cond: '
+                           where state = %L and n ~ '(Index|Bitmap Heap)( Only)? Scan .*on kiln\.(task|job|event|attempt|media|call|poll|ledger|parked|image)(_|\s)' and n !~ 'job_move|task_move|call_move' and n !~ '(Index|Recheck) Cond: '
                              and query !~ 'c\.provider_id = new\.provider_id and c\.state = ''accepted''' $$, s),
                 s || ': nor by a whole index')
   from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
@@ -39,5 +39,6 @@ create temporary view search as select state, text from plan where query ~ 'posi
 select isnt_empty(format('select from search where state = %L', s), s || ': a search was explained') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 select is_empty(format($$ select text from search where state = %L and (text !~ 'Index Scan Backward using job_account_id_idx on kiln\.job' or text !~ 'Index Cond: [^\n]*account_id' or text ~ 'Sort Key') $$, s),
                 s || ': and goes along the account''s jobs') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
+select isnt_empty(format($$ select from node where state = %L and query ~ 'kiln.image i' and n ~ 'on kiln\.image' $$, s), s || ': images were explained') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 select finish();
 rollback;

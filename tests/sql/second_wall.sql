@@ -12,6 +12,9 @@ create temporary table key as select * from kiln.make_api_key(fixture.account('a
 insert into kiln.notification (account_id, kind, text) values (fixture.account('ann'), 'test', 'annsecret');
 select fixture.call('ann', 'create_conversation', '{}', '{}', json_build_object('members', json_build_array(fixture.account('admin')::text))::text) ->> 'id' as conversation \gset
 
+insert into kiln.project (account_id, name) values (fixture.account('ann'), 'annsecret') returning project_id as project \gset
+select fixture.call('ann', 'create_image', p_body => json_build_object('project_id', :'project', 'media_id', (select media::text from a), 'room_type', 'auto', 'style', 'modern', 'prompt', 'annsecret')::text) ->> 'id' as image \gset
+
 create temporary table f as
 select p.oid, p.proname::text as name, pg_get_functiondef(p.oid) as now, regexp_replace(pg_get_functiondef(p.oid), 'perform kiln\.require_(actor|admin)\([^;]*\);', '', 'g') as mutant
   from pg_proc p where p.pronamespace = 'kiln_api'::regnamespace and p.pronargs = 4 and p.proargnames[1] = 'p_actor';
@@ -36,7 +39,7 @@ end $$;
 create temporary table said as
 select f.name, w.who, i.id, pg_temp.without_check(f.mutant, f.name, w.context, i.id) as answer
   from f, (values ('bob', '{"sub":"bob","role":"user","request_id":"test"}'::jsonb), ('nobody', '{"request_id":"test"}')) w (who, context),
-       (select job::text as id from a union select media::text from a union select api_key_id::text from key union select :'conversation' union select fixture.account('ann')::text) i
+       (select job::text as id from a union select media::text from a union select api_key_id::text from key union select :'conversation' union select :'project' union select :'image' union select fixture.account('ann')::text) i
  where f.mutant <> f.now;
 
 select cmp_ok((select count(distinct name)::int from said), '>', 50, 'the check was taken out of every function that has one');

@@ -101,6 +101,8 @@ set local role kiln_definer;
 select is((select count(*)::int from kiln.project) + (select count(*)::int from kiln.picture) + (select count(*)::int from kiln.image), 0, 'behind the functions stands row-level security');
 reset role;
 
+select is(fixture.call('ann', 'export_me', p_query => '{"section": "projects"}') #> '{sections,projects,items}' -> 1 -> 'media', jsonb_build_array(:'one', :'three'), 'an export has the projects');
+
 -- A whole project
 select fixture.call('ann', 'create_project', p_body => format('{"name": "All", "media": ["%s", "%s"]}', :one, :three)) ->> 'id' as all \gset
 select set_config('test.all', :'all', true) \g /dev/null
