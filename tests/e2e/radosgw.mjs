@@ -116,5 +116,15 @@ export async function radosgw(folder, { bucket = 'kiln-media', origin = 'http://
         }
         return keys;
     };
+    /** All of them, page by page. */
+    s3.all_objects = async () => {
+        const keys = [];
+        for (let last = ''; ;) {
+            const page = [...(await s3.signed('GET', `/${bucket}?list-type=2${last && `&start-after=${encodeURIComponent(last)}`}`)).text.matchAll(/<Key>(.*?)<\/Key>/g)].map(match => match[1]);
+            keys.push(...page);
+            if (page.length < 1000) return keys;
+            last = page.at(-1);
+        }
+    };
     return s3;
 }

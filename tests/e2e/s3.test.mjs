@@ -1,5 +1,6 @@
 // Media in a bucket: Debian's radosgw, which checks every signature; a browser's upload past the server, and what is used of it.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -147,6 +148,63 @@ describe('media in a bucket', { skip }, () => {
         const dead = await copy(`file:${there}`, 's3://bucket?endpoint=http://127.0.0.1:9');
         assert.equal(dead.code, 74);
         assert.match(dead.err, /does not answer[^]*the same command goes on/);
+    });
+
+    test('./kiln media copy moves a whole store: killed in the middle it goes on, and back again every byte is there', { timeout: 120000 }, async () => {
+        const from = path.join(kiln.folder, 'whole'), back = path.join(kiln.folder, 'whole-back'), many = 240;
+        fs.mkdirSync(path.join(from, 'tmp'), { recursive: true });      // as every store has it: then it need only be readable
+        const files = Array.from({ length: many }, (_, i) => {
+            const bytes = Buffer.alloc(2000 + 37 * i, `whole ${i}`), sum = sha256(bytes), key = `${sum.slice(0, 2)}/${sum.slice(2, 32)}`;
+            fs.mkdirSync(path.join(from, key.slice(0, 2)), { recursive: true });
+            fs.writeFileSync(path.join(from, key), bytes);
+            return { key, sum, size: bytes.length };
+        });
+        const account = await ann.account();
+        // One row has a thumbnail as well: of those only the key is known.
+        await kiln.psql(`insert into kiln.media (account_id, role, state, media_type, content_type, bytes, sha256, storage_key, thumbnail_key) values
+            ${files.slice(1).map(({ key, sum, size }, i) => `(${account}, 'input', 'ready', 'image', 'image/png', ${size}, '\\x${sum}', '${key}', ${i === 0 ? `'${files[0].key}'` : 'null'})`).join()}`);
+        const env = { ...kiln.env, ...s3.keys, DATABASE_URL: `${kiln.env.DATABASE_URL} user=postgres` };
+        const there = async () => { const list = new Set(await s3.all_objects()); return files.filter(file => list.has(file.key)).length; };
+        const copy = (...stores) => run(path.join(root, 'kiln'), ['media', 'copy', ...stores], { env });
+
+        // In a group of its own, so that nothing of it lives on.
+        const first = spawn(path.join(root, 'kiln'), ['media', 'copy', `file:${from}`, s3.media], { env, cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+        const ended = new Promise(resolve => first.on('close', resolve));
+        let said = '';
+        for (const stream of [first.stdout, first.stderr]) stream.on('data', text => { said += text; });
+        await until('some files to be copied', async () => {
+            if (first.exitCode !== null) throw new Error(`it ended with ${first.exitCode}: ${said}`);
+            return await there() > 5;
+        }, 30000);
+        process.kill(-first.pid, 'SIGKILL');
+        await ended;
+        const half = await there();
+        assert.ok(half < many, `it was killed in the middle, not after all ${half}`);
+        const rest = await copy(`file:${from}`, s3.media);
+        assert.equal(rest.code, 0, rest.err);
+        assert.match(rest.out, /100 %/);
+        assert.ok(!rest.out.includes('\r'), 'plain lines where nobody watches a terminal');
+        const [, copied, passed] = /^(\d+) copied, (\d+) there already/m.exec(rest.out).map(Number);
+        // What other tests have in the bucket is on the list too, and there already or nowhere in the folder.
+        assert.ok(copied <= many - half && copied > 0 && passed >= half, rest.out);
+        assert.equal(await there(), many);
+
+        // Back, on a terminal: the bar is drawn over itself.
+        const quote = text => `'${text}'`;
+        const shown = await run('script', ['-qec', ['./kiln', 'media', 'copy', quote(s3.media), quote(`file:${back}`)].join(' '), '/dev/null'], { env, cwd: root });
+        assert.equal(shown.code, 0, shown.out);
+        assert.match(shown.out, /\r\[#+\.*\] +\d+ % /);
+        assert.match(shown.out, /100 %/);
+        for (const { key, sum } of files) assert.equal(sha256(fs.readFileSync(path.join(back, key))), sum);
+        if (process.getuid() === 0) assert.notEqual(fs.statSync(path.join(back, files[0].key)).uid, 0, 'a folder is written as the user that the programs run as');
+        const again = await copy(s3.media, `file:${back}`);
+        assert.match(again.out, new RegExp(`^0 copied, \\d+ there already`, 'm'));
+        await kiln.psql(`delete from kiln.media where account_id = ${account} and storage_key in (${files.map(file => `'${file.key}'`).join()})`);
+
+        const none = await copy(`file:${from}`);
+        assert.deepEqual([none.code, /usage: .\/kiln media copy FROM TO/.test(none.err)], [1, true]);
+        const lost = await run(path.join(root, 'kiln'), ['media', 'copy', `file:${from}`, s3.media], { env: { ...env, DATABASE_URL: `${env.DATABASE_URL} port=1` } });
+        assert.notEqual(lost.code, 0, 'without its list nothing is said to be done');
     });
 
     test('a film of 200 MB goes to the bucket in parts\' worth of time, and the server\'s memory stays flat', { timeout: 120000 }, async t => {
