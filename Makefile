@@ -159,7 +159,7 @@ fuzz-programs: $(fuzzers)
 
 # --- what people type -----------------------------------------------------------------------------------------------
 
-.PHONY: help demo build test test-unit test-integration chaos lint fix check coverage bench live bus docs types compose-test clean
+.PHONY: help demo build test test-unit test-integration chaos lint fix check coverage api-coverage contract bench live bus docs types compose-test clean
 
 demo: ## install what is missing, build, start, and make one image, one video and one recording
 	@scripts/demo.sh
@@ -185,7 +185,13 @@ chaos-programs:
 bus: programs tests/node_modules/.installed ## the property of the event log, 10,000 events a seed: make bus SEEDS=20 (random ones) or SEEDS=7,11 (these)
 	@KILN_BUS_SEEDS="$(or $(SEEDS),10)" nice node --test --test-reporter=spec tests/e2e/bus_property.test.mjs
 
-lint: test-deps ## clang-format, clang-tidy, cppcheck, shellcheck, plpgsql_check; changes nothing
+contract: programs tests/node_modules/.installed ## requests generated from docs/openapi.json, none a 500 or undescribed: make contract REQUESTS=10000 SEED=7
+	@TEST_CONTRACT_REQUESTS="$(or $(REQUESTS),10000)" TEST_CONTRACT_SEED="$(SEED)" nice node --test --test-reporter=spec tests/e2e/contract.test.mjs
+
+api-coverage: test-deps s3-deps programs chaos-programs ## run the end-to-end tests and write docs/api-coverage.md: which status of which route was seen
+	@FLAVOUR=$(FLAVOUR) TEST_API_DOC=docs/api-coverage.md tests/run integration
+
+lint: test-deps ## clang-format, clang-tidy, cppcheck, shellcheck, plpgsql_check, tsc; changes nothing
 	@CFLAGS="-std=gnu11 -D_GNU_SOURCE $(warnings) -I. -Ilib" scripts/lint.sh
 
 fix: test-deps ## let clang-format set the C files straight
@@ -220,7 +226,7 @@ docs: tests/node_modules/.installed ## write again the pages of docs/ that are m
 	@scripts/docs.sh
 	@scripts/openapi.mjs
 
-types: tests/node_modules/.installed ## make clients/ts/events.ts, the list in docs/events.md and the events in docs/openapi.json from docs/events.schema.json
+types: tests/node_modules/.installed ## make clients/ts, the list in docs/events.md and the events in docs/openapi.json from docs/events.schema.json and docs/openapi.json
 	@scripts/types.mjs
 
 compose-test: ## start compose.yml for real, with Debian's docker.io where no Docker runs (root; else it skips)

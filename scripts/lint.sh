@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # lint: reads, changes nothing, and says what to change. --fix lets clang-format set the C files straight instead.
 #
-#   scripts/lint.sh [--fix] [c] [tidy] [cpp] [shell] [sql] [docs]     without names: all
+#   scripts/lint.sh [--fix] [c] [tidy] [cpp] [shell] [sql] [docs] [types]     without names: all
 #
 # C's flags come from the Makefile (CFLAGS), so that clang sees what gcc sees.
 set -euo pipefail
@@ -130,6 +130,7 @@ SQL
 
 # The list of variables stands in one table in C; pages that repeat it must agree.
 lint_docs() { scripts/docs.sh --check && scripts/types.mjs --check && scripts/openapi.mjs --check; }
+lint_types() { tests/node_modules/.bin/tsc -p clients/ts; }
 
 if [[ ${1:-} == --fix ]]; then
     if ((${#c_files[@]})); then clang-format -i "${c_files[@]}" ${h_files[@]+"${h_files[@]}"}; fi
@@ -137,7 +138,7 @@ if [[ ${1:-} == --fix ]]; then
     exit 0
 fi
 wanted=("$@")
-((${#wanted[@]})) || wanted=(c tidy cpp shell sql docs)
+((${#wanted[@]})) || wanted=(c tidy cpp shell sql docs types)
 for one in "${wanted[@]}"; do
     case $one in
         c) check 'clang-format' lint_c ;;
@@ -146,7 +147,8 @@ for one in "${wanted[@]}"; do
         shell) check 'shellcheck' lint_shell ;;
         sql) check 'plpgsql_check' lint_sql ;;
         docs) check 'docs' lint_docs ;;
-        *) die "there is no check called $one: c, tidy, cpp, shell, sql and docs are" ;;
+        types) check 'tsc' lint_types ;;
+        *) die "there is no check called $one: c, tidy, cpp, shell, sql, docs and types are" ;;
     esac
 done
 ((${#failed[@]} == 0)) || die "lint: ${failed[*]} found something (above)"

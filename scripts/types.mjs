@@ -1,8 +1,9 @@
 #!/usr/bin/env node
-// types: what is made from docs/events.schema.json.
+// types: what is made from docs/events.schema.json and docs/openapi.json.
 //
 //   scripts/types.mjs            writes clients/ts/events.ts, the list of types in docs/events.md, and the events among the schemas
-//                                of docs/openapi.json, which is kept by hand otherwise and here only laid out anew
+//                                of docs/openapi.json, which is kept by hand otherwise and here only laid out anew; then from that
+//                                clients/ts/api.ts
 //   scripts/types.mjs --check    changes nothing; says which of them is stale
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
@@ -45,9 +46,56 @@ function description(text) {
     return layout(api);
 }
 
+/** clients/ts/api.ts: the schemas that are no events', and of each operation what it takes and gives. */
+async function client(text) {
+    const api = JSON.parse(text);
+    const title = ref => ref.split('/').at(-1);
+    const resolved = thing => (thing.$ref ? thing.$ref.slice(2).split('/').reduce((at, key) => at[key.replaceAll('~1', '/').replaceAll('~0', '~')], api) : thing);
+    const is_event = name => api.components.schemas[name]['x-kiln-event'];
+    const imported = new Set();
+    // An event's schema stands in events.ts: here it is a name.
+    const definitions = JSON.parse(JSON.stringify(Object.fromEntries(Object.entries(api.components.schemas).filter(([name]) => !is_event(name))), (key, value) => {
+        if (!value?.$ref) return value;
+        if (!is_event(title(value.$ref))) return { ...value, $ref: value.$ref.replace('#/components/schemas/', '#/$defs/') };
+        imported.add(title(value.$ref));
+        return { tsType: title(value.$ref), ...(value.description ? { description: value.description } : {}) };
+    }));
+    const types = (await compile({ title: 'Schemas', type: 'object', properties: {}, additionalProperties: false, $defs: definitions }, 'Schemas',
+        { bannerComment: '', unreachableDefinitions: true, additionalProperties: false, style: { singleQuote: true, tabWidth: 4, printWidth: 150 } }))
+        .replace(/export interface Schemas \{\}\n/, '').replace(/(?: \*\n)? \* This interface was referenced by `Schemas`'s JSON-Schema\n \* via the `definition` "\w+"\.\n/g, '').replaceAll('/**\n */\n', '');
+    const type_of = schema => {
+        if (schema === undefined || schema === true) return 'unknown';
+        if (schema.$ref) {
+            if (is_event(title(schema.$ref))) imported.add(title(schema.$ref));
+            return title(schema.$ref);
+        }
+        if (schema.anyOf) return schema.anyOf.map(type_of).join(' | ');
+        if (schema.enum) return schema.enum.map(value => `'${value}'`).join(' | ');
+        return { integer: 'number', number: 'number', string: 'string', boolean: 'boolean' }[schema.type] ?? 'unknown';
+    };
+    const operations = Object.entries(api.paths).flatMap(([route, item]) => Object.entries(item).map(([method, operation]) => {
+        const parameters = (operation.parameters ?? []).map(resolved);
+        const object = kind => parameters.filter(each => each.in === kind).map(each => `${each.name}${each.required ? '' : '?'}: ${type_of(each.schema)}`).join('; ');
+        const body = operation.requestBody?.content['application/json']?.schema;
+        const good = Object.entries(operation.responses).find(([status]) => status < '300')[1];
+        const content = resolved(good).content;
+        const answer = content?.['application/json'] ? type_of(content['application/json'].schema) : content ? 'Response' : 'undefined';
+        return { ...operation, method: method.toUpperCase(), route, takes: [['path', object('path')], ['query', object('query')]].filter(([, fields]) => fields)
+            .map(([key, fields]) => `${key}${key === 'query' && !parameters.some(each => each.in === 'query' && each.required) ? '?' : ''}: { ${fields} }`)
+            .concat(operation.requestBody ? [`body${operation.requestBody.required ? '' : '?'}: ${body ? type_of(body) : 'BodyInit'}`] : [], parameters.some(each => each.name === 'Idempotency-Key') ? ['once?: string'] : []), answer };
+    }));
+    const signatures = operations.map(each => `    /** ${each.method} ${each.route}: ${each.summary}. */\n    ${each.operationId}: { takes: { ${each.takes.join('; ')} }; gives: ${each.answer} };`).join('\n');
+    const routes = operations.map(each => `    ${each.operationId}: ['${each.method}', '${each.route}'],`).join('\n');
+    return `// Made by \`make types\` from docs/openapi.json; do not edit.\nimport type { ${[...imported].sort().join(', ')} } from './events.ts';\n${types}
+/** What each operation takes (once: the Idempotency-Key) and gives. */\nexport interface Operations {\n${signatures.replaceAll('{  }', '{}')}\n}\n
+/** Where each operation is. */\nexport const routes = {\n${routes}\n} as const satisfies Record<keyof Operations, readonly [string, string]>;\n`;
+}
+
+const api = description(fs.readFileSync(path.join(root, 'docs/openapi.json'), 'utf8'));
 const made = [
     ['clients/ts/events.ts', await typescript()],
-    ['docs/openapi.json', description(fs.readFileSync(path.join(root, 'docs/openapi.json'), 'utf8'))],
+    ['docs/openapi.json', api],
+    ['clients/ts/api.ts', await client(api)],
     ['docs/events.md', page(fs.readFileSync(path.join(root, 'docs/events.md'), 'utf8'))],
 ];
 const is_check = process.argv[2] === '--check';
@@ -55,7 +103,7 @@ for (const [name, text] of made) {
     const file = path.join(root, name);
     if (fs.existsSync(file) && fs.readFileSync(file, 'utf8') === text) continue;
     if (is_check) {
-        console.log(`${name} is not what docs/events.schema.json makes of it, or is laid out otherwise: make types`);
+        console.log(`${name} is not what docs/events.schema.json and docs/openapi.json make of it, or is laid out otherwise: make types`);
         process.exitCode = 1;
     } else {
         fs.mkdirSync(path.dirname(file), { recursive: true });

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import WebSocket from 'ws';
+import * as description from './description.mjs';
 import { check } from './events.mjs';
 import { begin, in_seconds, pause, request, until } from './lib.mjs';
 
@@ -23,6 +24,7 @@ class Socket {
         this.ws.on('message', (bytes, is_binary) => { assert.equal(is_binary, false); const said = JSON.parse(bytes); check_said(said); this.said.push({ ...said, heard: Date.now() }); });
         this.ws.on('ping', () => { this.pings = (this.pings ?? 0) + 1; });
         this.opened = new Promise((resolve, reject) => {
+            this.ws.on('upgrade', ({ headers }) => description.check('GET', '/api/v1/ws', { status: 101, headers }));
             this.ws.on('open', () => resolve(this)).on('error', error => { this.error = error; reject(error); });
             this.ws.on('unexpected-response', (_, response) => { let text = ''; response.setEncoding('utf8').on('data', more => { text += more; }).on('end', () => reject(Object.assign(new Error(`status ${response.statusCode}`), { status: response.statusCode, headers: response.headers, problem: JSON.parse(text) }))); });
         });

@@ -1,0 +1,156 @@
+// A client of the API, small and typed by docs/openapi.json (api.ts) and docs/events.schema.json (events.ts); pages and programs
+// import it from here by a path alias.
+//
+//   const kiln = new Kiln({ token: () => session.token });
+//   const job = await kiln.call('create_generation', { body: { type: 'image', prompt: 'a hill' }, once: crypto.randomUUID() });
+//   for await (const { event } of kiln.events({ signal })) if (event.type === 'job.completed') …
+//
+// What is not answered as hoped is thrown: a Problem with the server's code, or what fetch throws.
+import { routes } from './api.ts';
+import type { FieldError, Operations, ProblemCode } from './api.ts';
+import type { KilnEvent } from './events.ts';
+
+type Takes<K extends keyof Operations> = Operations[K]['takes'];
+/** Nothing need be given where all that an operation takes is optional. */
+type Arguments<K extends keyof Operations> = object extends Takes<K> ? [takes?: Takes<K> & Extra] : [takes: Takes<K> & Extra];
+interface Extra {
+    signal?: AbortSignal;
+}
+interface Wish extends Extra {
+    path?: Record<string, string>;
+    query?: Record<string, unknown>;
+    body?: unknown;
+    once?: string;
+}
+
+export interface Options {
+    /** Where the server is; absent: where the page came from. */
+    base?: string;
+    /** Sent as Authorization: Bearer; a function is asked each time, so that a new one is taken up. */
+    token?: string | (() => string | undefined);
+    /** Sent as X-API-Key. */
+    key?: string;
+    fetch?: typeof fetch;
+}
+
+/** An error that the server described. */
+export class Problem extends Error {
+    readonly status: number;
+    readonly code: ProblemCode | 'unknown';
+    readonly request_id: string | undefined;
+    /** The fields that are wrong. */
+    readonly errors: FieldError[];
+    /** Seconds after which it may work. */
+    readonly retry_after: number | undefined;
+
+    constructor(response: Response, said: { detail?: string; code?: ProblemCode; request_id?: string; errors?: FieldError[] }) {
+        super(said.detail ?? `the server answered ${response.status}`);
+        this.name = 'Problem';
+        this.status = response.status;
+        this.code = said.code ?? 'unknown';
+        this.request_id = said.request_id ?? response.headers.get('X-Request-Id') ?? undefined;
+        this.errors = said.errors ?? [];
+        const seconds = Number(response.headers.get('Retry-After') ?? NaN);
+        this.retry_after = seconds >= 0 ? seconds : undefined;
+    }
+}
+
+export class Kiln {
+    readonly #options: Options;
+    constructor(options: Options = {}) {
+        this.#options = options;
+    }
+
+    /** Carries out an operation, by its name in the description. */
+    async call<K extends keyof Operations>(name: K, ...[takes]: Arguments<K>): Promise<Operations[K]['gives']> {
+        const wish: Wish = takes ?? {};
+        const [method, route] = routes[name];
+        const headers: Record<string, string> = wish.once === undefined ? {} : { 'Idempotency-Key': wish.once };
+        // A form or a file names its own type.
+        const isJson = wish.body !== undefined && (typeof wish.body !== 'object' || wish.body === null || Object.getPrototypeOf(wish.body) === Object.prototype);
+        if (isJson) headers['Content-Type'] = 'application/json';
+        const response = await this.#send(`${filled(route, wish.path ?? {})}${query_of(wish.query ?? {})}`, {
+            method, headers, signal: wish.signal ?? null, body: isJson ? JSON.stringify(wish.body) : ((wish.body as BodyInit | undefined) ?? null),
+        });
+        const type = response.headers.get('Content-Type') ?? '';
+        const gives: unknown = response.status === 204 ? undefined : type.startsWith('application/json') ? await response.json() : response;
+        return gives as Operations[K]['gives'];
+    }
+
+    /**
+     * One's events as they happen, each with the position behind it. When the link ends it comes back by itself and goes on from
+     * there, so nothing is lost and nothing comes twice; `reset` says that what is shown has to be fetched anew. Ends with `signal`, and
+     * by throwing the Problem where the server will not have us (a token that has expired).
+     */
+    async *events({ after, signal }: { after?: string; signal?: AbortSignal } = {}): AsyncGenerator<{ event: KilnEvent; position: string | undefined }> {
+        let position = after;
+        let failures = 0;
+        while (!signal?.aborted) {
+            try {
+                const headers: Record<string, string> = { Accept: 'text/event-stream' };
+                if (position !== undefined) headers['Last-Event-ID'] = position;
+                const response = await this.#send('/api/v1/events', { headers, signal: signal ?? null });
+                for await (const { id, data } of messages(response)) {
+                    failures = 0;
+                    position = id ?? position;
+                    yield { event: JSON.parse(data) as KilnEvent, position };
+                }
+            } catch (error) {
+                if (signal?.aborted) return;
+                const isFinal = error instanceof Problem && error.status < 500 && error.status !== 429;
+                if (isFinal || !(error instanceof Problem || error instanceof TypeError)) throw error;
+            }
+            await pause(Math.random() * Math.min(30000, 250 * 2 ** failures++), signal);
+        }
+    }
+
+    async #send(target: string, init: RequestInit): Promise<Response> {
+        const { base = '', token, key, fetch: send = fetch } = this.#options;
+        const headers = new Headers(init.headers);
+        const bearer = typeof token === 'function' ? token() : token;
+        if (bearer) headers.set('Authorization', `Bearer ${bearer}`);
+        if (key) headers.set('X-API-Key', key);
+        const response = await send(`${base}${target}`, { ...init, headers });
+        if (response.ok) return response;
+        const is_described = response.headers.get('Content-Type')?.startsWith('application/problem+json');
+        throw new Problem(response, is_described ? ((await response.json()) as ConstructorParameters<typeof Problem>[1]) : {});
+    }
+}
+
+/** A route with its parameters; what may hold slashes (a model's name) is escaped too, which the server takes. */
+function filled(route: string, path: Record<string, string>): string {
+    return route.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(path[name] ?? ''));
+}
+
+function query_of(query: Record<string, unknown>): string {
+    const given = Object.entries(query).filter(([, value]) => value !== undefined).map(([key, value]): [string, string] => [key, String(value)]);
+    return given.length > 0 ? `?${new URLSearchParams(given)}` : '';
+}
+
+/** The messages of an event stream that have data; comments keep the link alive and say nothing. */
+async function* messages(response: Response): AsyncGenerator<{ id: string | undefined; data: string }> {
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    if (!reader) return;
+    try {
+        let text = '';
+        for (let read = await reader.read(); !read.done; read = await reader.read()) {
+            text += read.value;
+            for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+                const lines = text.slice(0, end).split('\n');
+                text = text.slice(end + 2);
+                const field = (name: string): string[] => lines.filter(line => line.startsWith(`${name}:`)).map(line => line.slice(name.length + 1).replace(/^ /, ''));
+                const data = field('data');
+                if (data.length > 0) yield { id: field('id').at(-1), data: data.join('\n') };
+            }
+        }
+    } finally {
+        await reader.cancel().catch(() => {});
+    }
+}
+
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise(resolve => {
+        const timer = setTimeout(resolve, ms);
+        signal?.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
+    });
+}
