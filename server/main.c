@@ -178,19 +178,26 @@ static void raise_open_files(struct cfg *cfg)
  * their deadline. MHD must not be stopped while a connection is suspended, so we wait for the last
  * one. */
 
+static bool is_drained(const struct server *server)
+{
+    size_t left = http_requests(server->http);
+
+    left += server->streams ? streams_count(server->streams) : 0;
+    return left == 0 && !instance_is_leaving(server->instance);
+}
+
 static void watch_drain(void *ctx)
 {
     struct program *program = ctx;
     struct server  *server  = &program->server;
-    size_t          left    = http_requests(server->http);
 
-    left += server->streams ? streams_count(server->streams) : 0;
-    if (left == 0 && !instance_is_leaving(server->instance)) {
+    if (is_drained(server)) {
         loop_stop(server->loop);
         return;
     }
     if (base_now_ms() > program->drain_until_ms) {
-        log_error("the drain took too long", "requests", LOG_I64(left), NULL);
+        log_error("the drain took too long", "requests", LOG_I64(http_requests(server->http)),
+                  NULL);
         exit(EXIT_INTERNAL);
     }
     loop_timer_set(server->loop, &program->drain_timer, 20);
@@ -311,7 +318,9 @@ static int serve(struct program *program, const struct options *opt)
         log_info("serving", "version", KILN_VERSION, "bind",
                  opt->bind ? opt->bind : program->cfg.bind, "port",
                  LOG_I64(opt->port ? opt->port : program->cfg.port), NULL);
-        loop_run(server->loop);
+        /* A kept connection may have brought another request in the turn that stopped the loop. */
+        for (loop_run(server->loop); !is_drained(server); loop_run(server->loop))
+            watch_drain(program);
         log_info("stopped", NULL);
     } else {
         log_fatal(PROGRAM, &err);

@@ -11,7 +11,9 @@
 //   KILN_CHAOS_WORLDS=6    so many worlds, each with a PostgreSQL of its own, share the storms of the long form
 //   KILN_CHAOS_MUTANT=no_fence|no_intent   with a function that lacks what protects us: the run has to fail
 //   KILN_CHAOS_DOC=docs/chaos.md           writes the table there
+//   KILN_CHAOS_KEPT=FILE   what was done is kept there after each storm, and only what is not yet there is done: a run that was broken off goes on
 import { fork } from 'node:child_process';
+import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { pause } from '../e2e/lib.mjs';
 import { points } from './failpoints.mjs';
@@ -27,6 +29,9 @@ const mutant = process.env.KILN_CHAOS_MUTANT;
 const rounds = Number(process.env.KILN_CHAOS_ROUNDS ?? 10);
 const is_one = is_short || !!option('strikes') || only_storm !== undefined || !!mutant;
 const world_count = is_one ? 1 : Number(process.env.KILN_CHAOS_WORLDS ?? 6);
+const kept_path = process.env.KILN_CHAOS_KEPT;
+/** { cells: { "point victim": how often }, storms, failed, minutes, ends: [{ hits, jobs, held, bill }] } of the runs before. */
+const kept = kept_path && fs.existsSync(kept_path) ? JSON.parse(fs.readFileSync(kept_path, 'utf8')) : { cells: {}, storms: 0, failed: 0, minutes: 0, ends: [] };
 /** Which world this process is; undefined: it has none of its own and leads those that have. */
 const slot = option('world') === undefined ? undefined : Number(option('world'));
 
@@ -105,8 +110,9 @@ const provoke = [
 function make_plan(random, has_guests) {
     const chosen_points = points.filter(point => (has_guests || point.program !== 'guest')).filter(point => !option('points') || new RegExp(option('points')).test(point.name));
     const wanted = option('victims')?.split(',');
-    const cases = [];
-    const add = (point, victim) => { if (victim === 'disk' && !process.env.KILN_CHAOS_DISK) return; if (!wanted || wanted.includes(victim)) cases.push({ point: point.name, victim, nth: 1 + (is_often(point.name) ? random.below(12) : 0) }); };
+    const cases = [], done = new Map(Object.entries(kept.cells));
+    const add = (point, victim) => { const key = `${point.name} ${victim}`, n = done.get(key) ?? 0; if (n > 0) done.set(key, n - 1); else add_new(point, victim); };
+    const add_new = (point, victim) => { if (victim === 'disk' && !process.env.KILN_CHAOS_DISK) return; if (!wanted || wanted.includes(victim)) cases.push({ point: point.name, victim, nth: 1 + (is_often(point.name) ? random.below(12) : 0) }); };
     if (option('strikes')) {
         for (const text of option('strikes').split(',')) { const [name, victim] = text.split(':'); add(points.find(point => point.name === name), victim); }
         return [cases];
@@ -247,13 +253,15 @@ async function lead() {
     const started = Date.now(), plan = make_plan(random_of(seed), has_money);
     console.log(`seed ${seed}${only_storm === undefined ? '' : `, storm ${only_storm} only`}: ${plan.flat().length} strikes in ${plan.length} storms${world_count > 1 ? `, ${world_count} worlds, ${rounds} rounds` : ''}${mutant ? `; mutant ${mutant}` : ''}`);
     const table = new Map(), latest = [];      // by world; behind them those of worlds that were given up
-    const wanted = plan.flat().reduce((map, { point, victim }) => map.set(`${point} ${victim}`, (map.get(`${point} ${victim}`) ?? 0) + 1), new Map());
-    const state = { failed: 0, storms: 0 };
+    const wanted = plan.flat().reduce((map, { point, victim }) => map.set(`${point} ${victim}`, (map.get(`${point} ${victim}`) ?? kept.cells[`${point} ${victim}`] ?? 0) + 1), new Map());
+    const state = { failed: kept.failed, storms: kept.storms };
+    for (const [key, n] of Object.entries(kept.cells)) table.set(key, { done: n, missed: 0 });
     let is_whole = true;
     // One more world has a bucket, where there is something for it to do.
     const kinds = is_one ? [wants_bucket(plan[only_storm ?? 0])] : [...Array.from({ length: plan.some(storm => !wants_bucket(storm)) ? world_count : 0 }, () => false), ...plan.some(wants_bucket) ? [true] : []];
     const worlds = await Promise.all(kinds.map((has_bucket, number) => is_one ? world_here(number, has_bucket) : world_there(number, has_bucket)));
     latest.length = kinds.length;
+    latest.push(...kept.ends);
     const left = only_storm === undefined ? plan.map((_, index) => index) : [only_storm];
     const take = has_bucket => { const at = left.findIndex(index => wants_bucket(plan[index]) === has_bucket); return at < 0 ? undefined : left.splice(at, 1)[0]; };
     const work = async (_, number) => {
@@ -279,13 +287,16 @@ async function lead() {
         kills: [...table].filter(([key]) => is_kill(key.split(' ')[1])).reduce((sum, [, one]) => sum + one.done, 0),
         strikes: [...table.values()].reduce((sum, one) => sum + one.done, 0),
     });
+    const minutes = () => kept.minutes + Math.ceil((Date.now() - started) / 60000);
     const hits = () => sum_of(latest.filter(Boolean).map(end => end.hits));
     /** Written after each storm, so that a run that is ended early has its page too. */
     const page = () => {
+        if (kept_path) fs.writeFileSync(kept_path, JSON.stringify({ cells: Object.fromEntries([...table].map(([key, cell]) => [key, cell.done])), storms: state.storms, failed: state.failed,
+            minutes: minutes(), ends: [['hits', 'jobs', 'held', 'bill']].map(names => Object.fromEntries(names.map(name => [name, sum_of(latest.filter(Boolean).map(end => end[name]))]))) }));
         if (!process.env.KILN_CHAOS_DOC) return;
         const of = name => told(sum_of(latest.filter(Boolean).map(end => end[name])));
-        write_page(process.env.KILN_CHAOS_DOC, { seed, rounds, table, columns: columns(), hits: hits(), ...sums(), worlds: worlds.length, storms: { size: plan[0].length, count: state.storms, complaints: state.failed },
-            jobs: of('jobs'), held: of('held'), bill: of('bill'), minutes: Math.ceil((Date.now() - started) / 60000) });
+        write_page(process.env.KILN_CHAOS_DOC, { seed, rounds, table, columns: columns(), hits: hits(), ...sums(), worlds: worlds.length, storms: { size: 60, count: state.storms, complaints: state.failed },
+            jobs: of('jobs'), held: of('held'), bill: of('bill'), minutes: minutes() });
     };
     try {
         await Promise.all(worlds.map(work));
