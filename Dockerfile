@@ -3,7 +3,7 @@
 
 FROM debian:bookworm-slim AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        gcc libc6-dev make pkg-config libpq-dev libmicrohttpd-dev libwslay-dev libjwt-dev libjansson-dev libcurl4-openssl-dev libssl-dev libvips-dev nettle-dev libsecp256k1-dev \
+        gcc libc6-dev make pkg-config libpq-dev libmicrohttpd-dev libwslay-dev libjwt-dev libjansson-dev libcurl4-openssl-dev libssl-dev libvips-dev nettle-dev libsecp256k1-dev libarchive-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Makefile ./
@@ -16,7 +16,7 @@ RUN make -s -j 2 build && strip --strip-debug build/bin/*
 # kiln-server, role api or realtime.
 FROM debian:bookworm-slim AS server
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        libpq5 libmicrohttpd12 libwslay1 libjwt0 libjansson4 libcurl4 libssl3 libnettle8 libsecp256k1-1 curl ca-certificates \
+        libpq5 libmicrohttpd12 libwslay1 libjwt0 libjansson4 libcurl4 libssl3 libnettle8 libsecp256k1-1 libarchive13 curl ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --home-dir /var/lib/kiln kiln \
     && install -d -o kiln -g kiln /var/lib/kiln /var/lib/kiln/media

@@ -126,7 +126,7 @@ link = $(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.
 
 $(B)/bin/kiln-server: $(call object,server/main.c) $(B)/libserver.a $(B)/libkiln.a
 	$(note) LD $@
-	$(call link,$(pkg_libs) -lwslay)
+	$(call link,$(pkg_libs) -lwslay -larchive)
 $(B)/bin/kiln-runner: $(call object,pipeline_runner/main.c) $(B)/librunner.a $(B)/libkiln.a
 	$(note) LD $@
 	$(call link,$(pkg_libs))
@@ -141,13 +141,13 @@ $(B)/tests/c/$(1)/%_test: $(B)/obj/tests/c/$(1)/%_test.o $(call object,$(filter 
 	$$(call link,-lcmocka $$(pkg_libs) $(3))
 endef
 $(eval $(call test_rule,lib,,))
-$(eval $(call test_rule,server,$(B)/libserver.a,-lwslay))
+$(eval $(call test_rule,server,$(B)/libserver.a,-lwslay -larchive))
 $(eval $(call test_rule,runner,$(B)/librunner.a,))
 $(eval $(call test_rule,media,$(B)/libmedia.a,$$(vips_libs)))
 
 $(B)/bin/%_fuzz: $(B)/obj/tests/fuzz/%_fuzz.o $(archives)
 	$(note) LD $@
-	$(call link,$(pkg_libs) $(vips_libs) -lwslay)
+	$(call link,$(pkg_libs) $(vips_libs) -lwslay -larchive)
 
 .SECONDARY:
 -include $(patsubst %.o,%.d,$(call object,$(lib_src) $(server_src) $(runner_src) $(media_src) $(test_src) $(support_src) $(fuzz_src)))

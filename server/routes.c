@@ -23,6 +23,7 @@
 #include "watch.h"
 #include "webhook.h"
 #include "websocket.h"
+#include "zip.h"
 
 #define V1 "/api/v1"
 
@@ -110,6 +111,8 @@ const struct route routes[] = {
       ROLE_API },
     { "POST", V1 "/projects/{id}/stage", AUTH_USER, &call_sql, "stage_project", 202, POOL_WRITE,
       ROLE_API },
+    { "GET", V1 "/projects/{id}/download", AUTH_USER, &zip_project, "download_project", 200,
+      POOL_READ, ROLE_API },
     { "GET", V1 "/projects/{id}/images", AUTH_USER, &call_sql, "list_project_images", 200,
       POOL_READ, ROLE_API },
     { "POST", V1 "/images", AUTH_USER, &call_sql, "create_image", 202, POOL_WRITE, ROLE_API },

@@ -129,7 +129,7 @@ begin
     return case
         when p_function = any ('{get_generation,list_generations,estimate_generation,get_upload,open_stream,list_models,get_model,get_me,
                                  list_projects,get_project,list_project_images,list_images,get_image,get_staging_options,
-                                 list_conversations,get_conversation,list_members,list_messages,get_message,list_notifications,list_shares}') then 'read'
+                                 list_conversations,get_conversation,list_members,list_messages,get_message,list_notifications,list_shares,download_project}') then 'read'
         when p_function = any ('{create_generation,cancel_generation,retry_generation,delete_generation,
                                  create_project,update_project,delete_project,stage_project,create_image,cancel_image,retry_image,delete_image,
                                  create_upload,create_direct_upload,complete_upload,delete_upload,create_share,delete_share}') then 'generate'

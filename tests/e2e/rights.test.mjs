@@ -182,6 +182,7 @@ const rows = {
     'PUT /api/v1/projects/{id}':                   ['401 404 200 404 404 401 | 403 200 403 403 403', { thing: 'project', body: { name: 'another' } }],
     'DELETE /api/v1/projects/{id}':                ['401 404 204 404 404 401 | 403 204 403 403 403', { thing: 'project' }],
     'POST /api/v1/projects/{id}/stage':            ['401 404 202 404 404 401 | 403 202 403 403 403', { thing: 'project', body: { room_type: 'living_room', style: 'modern' }, once: 'same' }],
+    'GET /api/v1/projects/{id}/download':          ['401 404 200 404 404 401 | 200 403 403 403 403', { thing: 'project' }],
     'GET /api/v1/projects/{id}/images':            ['401 404 200 404 404 401 | 200 403 403 403 403', { thing: 'project' }],
     'POST /api/v1/images':                         ['401 202 202 202 202 401 | 403 202 403 403 403', { body: ({ cast, caller }) => staging({ owner: cast[caller] ?? cast.owner }), once: 'same' }],
     'GET /api/v1/images':                          ['401 200 200 200 200 401 | 200 403 403 403 403'],

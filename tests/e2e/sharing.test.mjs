@@ -1,9 +1,12 @@
 // Public pages end to end: labelled by the real tool, opened by real HTTP without a token, and gone when they are taken back.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { png } from '../fakes/media.mjs';
-import { begin, request } from './lib.mjs';
+import { begin, request, tool, until } from './lib.mjs';
 
 describe('sharing', () => {
     const hostile = `<script>alert(1)</script>"'&amp;`;
@@ -117,5 +120,81 @@ describe('sharing', () => {
         assert.ok(!kiln.main.output.includes(token), 'without its address');
         const listed = await ann.get('/shares?limit=1');
         assert.deepEqual([listed.items[0].id, listed.items[0].is_open, 'url' in listed.items[0]], [first.json.id, true, false]);
+    });
+
+    // --- a project as a ZIP
+
+    /** What python's zipfile, which checks every CRC, makes of a ZIP: [[name, bytes], …]. */
+    const listed = async bytes => {
+        const file = path.join(kiln.folder, 'project.zip');
+        fs.writeFileSync(file, bytes);
+        return JSON.parse((await tool('python3', ['-c', 'import json, sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; print(json.dumps([[i.filename, i.file_size, z.read(i)[:100000].decode("latin1")] for i in z.infolist()]))', file])).out);
+    };
+    const file_of = async media_id => path.join(kiln.media, await kiln.value(`select storage_key from kiln.media where media_id = ${media_id}`));
+    let project, image;
+
+    test('a whole project is one ZIP, with its originals and a README', async () => {
+        const pictures = await Promise.all(['hall', '../../etc/passwd'].map(name => ann.upload(`${name}.png`, 'image/png', png(name, 160, 120))));
+        project = (await ann.call('POST', '/projects', { name: `Flat "2" ${hostile}`, media: pictures })).json;
+        const made = await ann.call('POST', '/images', { project_id: project.id, media_id: pictures[0], room_type: 'living_room', style: 'boho', variations: 2 });
+        assert.equal(made.status, 202, made.text);
+        image = made.json;
+        await kiln.job_state(image.id, 'completed', 30000);
+        const zip = await ann.call('GET', `/projects/${project.id}/download`);
+        assert.deepEqual([zip.status, zip.headers['content-type'], zip.headers['content-disposition']], [200, 'application/zip', 'attachment; filename="flat-2-script-alert-1-script-amp.zip"']);
+        const files = await listed(zip.bytes), folder = 'flat-2-script-alert-1-script-amp';
+        assert.deepEqual(files.map(([name]) => name), ['living-room-1-bohemian-2.jpg', 'living-room-1-bohemian.jpg', 'originals/1-hall.png', 'originals/2-etc-passwd.png', 'README.txt'].map(name => `${folder}/${name}`));
+        const [, , original_there] = files.find(([name]) => name.endsWith('1-hall.png'));
+        assert.equal(original_there, fs.readFileSync(await file_of(pictures[0])).toString('latin1'), 'the original, byte for byte');
+        assert.match(files.at(-1)[2], /digitally altered[^]*living-room-1-bohemian\.jpg\n {4}altered on \d{4}-\d\d-\d\d from originals\/1-hall\.png; label: Virtually staged/);
+        assert.equal((await bob.call('GET', `/projects/${project.id}/download`)).status, 404);
+        assert.equal((await request(kiln.url, 'GET', `/api/v1/projects/${project.id}/download`)).status, 401);
+    });
+
+    test('a file that is missing is named in the README, and the ZIP is whole', async () => {
+        const file = await file_of(image.media_id);
+        fs.renameSync(file, `${file}-away`);
+        try {
+            const files = await listed((await ann.call('GET', `/projects/${project.id}/download`)).bytes);
+            assert.ok(!files.some(([name]) => name.endsWith('originals/1-hall.png')));
+            assert.match(files.at(-1)[2], /These files are missing[^]*originals\/1-hall\.png\n$/);
+            assert.equal(files.length, 4);
+        } finally { fs.renameSync(`${file}-away`, file); }
+    });
+
+    test('a file that breaks off in the middle is named too, and the ZIP is whole', async () => {
+        const file = await file_of(image.media_id), whole = fs.readFileSync(file), parts = [];
+        fs.truncateSync(file, 64 << 20);
+        try {
+            const response = await new Promise((resolve, reject) => http.get(`${kiln.url}/api/v1/projects/${project.id}/download`, { headers: { Authorization: `Bearer ${ann.token}` } }, resolve).on('error', reject));
+            await new Promise(resolve => response.once('data', piece => { parts.push(piece); response.pause(); resolve(); }));
+            fs.truncateSync(file, whole.length);        // the socket's buffers hold some megabytes and no more
+            await new Promise((resolve, reject) => response.on('data', piece => parts.push(piece)).on('end', resolve).on('error', reject).resume());
+        } finally { fs.writeFileSync(file, whole); }
+        const files = await listed(Buffer.concat(parts));
+        assert.equal(files.find(([name]) => name.endsWith('1-hall.png'))[1], 64 << 20);
+        assert.match(files.at(-1)[2], /originals\/1-hall\.png\n {4}damaged: it ends in zeros/);
+    });
+
+    test('a large one takes no memory and keeps nobody waiting, and who goes away in the middle is forgotten', async () => {
+        const file = await file_of(image.media_id), size = fs.statSync(file).size, large = 256 << 20;
+        const memory = () => Number(fs.readFileSync(`/proc/${kiln.main.pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) << 10;
+        const open_files = () => fs.readdirSync(`/proc/${kiln.main.pid}/fd`).length;
+        fs.truncateSync(file, large);
+        try {
+            const [before, descriptors] = [memory(), open_files()];
+            let most = 0, bytes = 0;
+            await new Promise((resolve, reject) => http.get(`${kiln.url}/api/v1/projects/${project.id}/download`, { headers: { Authorization: `Bearer ${ann.token}` } }, response => {
+                response.on('data', piece => { bytes += piece.length; most = Math.max(most, memory()); }).on('end', resolve).on('error', reject);
+            }).on('error', reject));
+            assert.ok(bytes > large, `${bytes} bytes came`);
+            assert.ok(most - before < 16 << 20, `the server grew by ${(most - before) >> 10} KiB`);
+            const held = await new Promise((resolve, reject) => http.get(`${kiln.url}/api/v1/projects/${project.id}/download`, { headers: { Authorization: `Bearer ${ann.token}` } }, response => {
+                response.once('data', () => { response.pause(); resolve(response); });
+            }).on('error', reject));
+            for (let i = 0; i < 20; i++) assert.equal((await ann.call('GET', '/shares?limit=1')).status, 200, 'others are answered meanwhile');
+            held.destroy();
+            await until('the file to be closed', () => open_files() <= descriptors + 1);
+        } finally { fs.truncateSync(file, size); }
     });
 });

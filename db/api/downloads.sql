@@ -1,0 +1,97 @@
+-- A whole project as one file: which files, under which names, and what the README says of them. The server reads and packs them.
+create or replace function kiln.file_word(p_text text, p_otherwise text)
+returns text
+language sql immutable
+set search_path = ''
+return coalesce(nullif(btrim(left(btrim(regexp_replace(translate(lower(p_text), '_', '-'), '[^a-z0-9]+', '-', 'g'), '-'), 60), '-'), ''), p_otherwise);
+comment on function kiln.file_word(text, text) is
+'A text as a part of a file''s name that is safe everywhere: at most 60 of a-z, 0-9 and single hyphens within; p_otherwise where nothing of it is left.';
+
+create or replace function kiln.file_ending(p_content_type text)
+returns text
+language sql immutable
+set search_path = ''
+return case p_content_type when 'image/jpeg' then 'jpg' when 'image/png' then 'png' when 'image/webp' then 'webp' when 'image/gif' then 'gif'
+                           when 'video/mp4' then 'mp4' else 'bin' end;
+comment on function kiln.file_ending(text) is 'What the name of a file of this type ends with.';
+
+create or replace function kiln.project_files(p_project kiln.project)
+returns table (name text, storage_key text, content_type text, at timestamptz, says text)
+language plpgsql stable
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    return query
+    with original as (
+        select c.media_id, row_number() over (order by c.picture_id) as number, m.storage_key, m.content_type, m.created_at, m.sha256,
+               format('originals/%s-%s.%s', row_number() over (order by c.picture_id), kiln.file_word(regexp_replace(m.filename, '\.[A-Za-z0-9]{1,5}$', ''), 'picture'),
+                      kiln.file_ending(m.content_type)) as name
+          from kiln.picture c join kiln.media m using (media_id)
+         where c.project_id = p_project.project_id and m.state = 'ready'
+    ), result as (
+        select o.name as of_original, r.storage_key, r.content_type, j.finished_at, j.output, i.disclosure,
+               format('%s-%s-%s', kiln.file_word(nullif(i.room_type, 'auto'), 'room'), o.number, kiln.file_word(i.style, i.mode::text)) as stem,
+               row_number() over (partition by o.number, i.room_type, i.style, case when i.style is null then i.mode end order by j.job_id, r.media_id) as turn
+          from kiln.image i
+          join original o on o.media_id = i.media_id
+          join kiln.job j using (job_id)
+         cross join lateral kiln.job_results(j) r
+         where i.project_id = p_project.project_id and j.state = 'completed'
+         order by i.job_id, r.media_id
+         limit 5000
+    )
+    select r.stem || case when r.turn > 1 then '-' || r.turn else '' end || '.' || kiln.file_ending(r.content_type), r.storage_key, r.content_type, r.finished_at,
+           format('altered on %s from %s; label: %s%s', to_char(r.finished_at at time zone 'UTC', 'YYYY-MM-DD'), r.of_original,
+                  coalesce(r.output #>> '{disclose,text}', r.disclosure, 'Virtually staged'),
+                  case when coalesce((r.output #>> '{disclose,local_sample}')::boolean, false) then ' (a local sample made by Kiln, for trying and testing)' else '' end)
+      from result r
+    union all
+    select o.name, o.storage_key, o.content_type, o.created_at, 'original, unaltered; SHA-256 ' || encode(o.sha256, 'hex') from original o;
+end
+$$;
+comment on function kiln.project_files(kiln.project) is
+'What a project''s download holds, under names of their own: the labelled results (never the clean ones; 5,000 at most) and the originals. A result''s number is that of its original.';
+
+create or replace function kiln.render_download(p_project kiln.project)
+returns json
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_folder  text := kiln.file_word(p_project.name, 'project-' || p_project.project_id);
+    v_entries json;
+    v_list    text;
+begin
+    select json_agg(json_build_object('name', v_folder || '/' || f.name, 'storage_key', f.storage_key, 'content_type', f.content_type,
+                                      'at', extract(epoch from f.at)::bigint) order by f.name),
+           string_agg(f.name || E'\n    ' || f.says || E'\n', '' order by f.name)
+      into v_entries, v_list
+      from kiln.project_files(p_project) f;
+    return json_build_object(
+        'folder', v_folder, 'entries', coalesce(v_entries, '[]'),
+        'readme', regexp_replace(p_project.name, '[\x01-\x1f\x7f]+', ' ', 'g') || E'\n\n'
+            || E'The pictures beside this file were digitally altered, and each bears a label that says so. The unaltered\n'
+            || E'originals are in the folder originals; the number in a picture''s name is that of its original. Who shows an\n'
+            || E'altered picture should show its original with it, keep the label, and say that the picture was altered.\n\n'
+            || coalesce(v_list, E'There is nothing in this project yet.\n'));
+end
+$$;
+comment on function kiln.render_download(kiln.project) is 'A project''s download as the server packs it: {folder, entries: [{name, storage_key, content_type, at}], readme}. The caller has checked whose it is.';
+
+create or replace function kiln_api.download_project(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_project kiln.project;
+begin
+    perform kiln.require_actor(p_actor);
+    select p.* into v_project from kiln.project p where p.project_id = kiln.parse_id(p_path ->> 'id') and p.account_id = p_actor and p.deleted_at is null;
+    if not found then
+        raise exception 'there is no such project' using errcode = 'KN002';
+    end if;
+    return kiln.render_download(v_project);
+end
+$$;
+comment on function kiln_api.download_project(bigint, jsonb, jsonb, text) is 'GET /projects/{id}/download: what the ZIP holds; the server makes it. KN002: not there, or not theirs.';
