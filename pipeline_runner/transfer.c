@@ -23,6 +23,7 @@
 
 #define KEPT_OPEN       64L
 #define SLOW_BYTES      1024L
+#define SOCKETS_MAX     ((size_t)16)    /* one, but where several addresses are tried */
 #define ERROR_BYTES     ((size_t)65536) /* of what is not the file that was asked for */
 #define LOOK_AGAIN_MS   50
 #define LINE_BYTES      16384
@@ -60,6 +61,8 @@ struct transfer {
     bool        was_sent;
     bool        is_refused; /* an address was; none was allowed */
     bool        is_opened;
+    int         sockets[SOCKETS_MAX]; /* open ones, of what is sent once */
+    size_t      nsockets;
     const char *code; /* what we ended it for ourselves */
     char        message[512];
 
@@ -219,15 +222,14 @@ void transfer_stop(struct transfer *t)
 
 /* ---- what may no longer leave ---- */
 
-/* The connection goes with a reset, so that what the kernel still holds is not delivered later. */
-static void reset_connection(struct transfer *t)
+/* The connection goes with a reset, so that what the kernel still holds is not delivered later. The
+ * sockets are our own list: CURLINFO_ACTIVESOCKET knows none before a transfer has ended (7.88). */
+static void reset_connection(const struct transfer *t)
 {
     struct linger none = { .l_onoff = 1, .l_linger = 0 };
-    curl_socket_t fd   = CURL_SOCKET_BAD;
 
-    curl_easy_getinfo(t->easy, CURLINFO_ACTIVESOCKET, &fd);
-    if (fd != CURL_SOCKET_BAD)
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    for (size_t i = 0; i < t->nsockets; i++)
+        setsockopt(t->sockets[i], SOL_SOCKET, SO_LINGER, &none, sizeof none);
 }
 
 /* libcurl asks for the body only when the socket takes more, and holds 64 KiB of it by then: so whoever
@@ -352,14 +354,34 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, void
 static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct transfer *t = ctx;
+    int              fd;
 
     (void)purpose;
     if (!t->url.is_trusted && !guard_address_is_public(&address->addr)) {
         t->is_refused = true;
         return CURL_SOCKET_BAD;
     }
+    if (t->nsockets >= SOCKETS_MAX)
+        return CURL_SOCKET_BAD;
     t->is_opened = true;
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    fd           = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0 && t->is_once)
+        t->sockets[t->nsockets++] = fd;
+    return fd;
+}
+
+/* Of what is sent once alone: its connection ends before it does, others are kept and outlive theirs. */
+static int close_socket(void *ctx, curl_socket_t fd)
+{
+    struct transfer *t = ctx;
+
+    for (size_t i = 0; i < t->nsockets; i++) {
+        if (t->sockets[i] == fd) {
+            t->sockets[i] = t->sockets[--t->nsockets];
+            break;
+        }
+    }
+    return close(fd);
 }
 
 /* Called when the connection stands, TLS and all, before the first byte of the request. */
@@ -621,6 +643,10 @@ static void set_way(struct transfer *t)
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
+    if (t->is_once) {
+        curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+        curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, t);
+    }
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, t->is_once ? 1L : 0L);

@@ -5,6 +5,7 @@
 #include "transfer.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -470,6 +471,48 @@ static struct seen refused(const char *trusted, const char *url, const char *aut
     return seen;
 }
 
+/* CURLINFO_ACTIVESOCKET named no socket while the body went out, so none was ever reset: the kernel went
+ * on delivering what it held, to a provider that may take it for an order. */
+static void what_the_kernel_holds_is_not_delivered_after_the_cut(void **state)
+{
+    struct sockaddr_in at  = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t          len = sizeof at;
+    int                listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), few = 4096, fd;
+    char               url[80], host[40], buffer[65536];
+    json_t            *hosts = json_array();
+    struct transfer_options opt;
+    struct seen             seen;
+    ssize_t                 got;
+
+    (void)state;
+    setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
+    assert_int_equal(bind(listener, (const struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    getsockname(listener, (struct sockaddr *)&at, &len);
+    snprintf(host, sizeof host, "127.0.0.1:%d", ntohs(at.sin_port));
+    snprintf(url, sizeof url, "http://%s/x", host);
+    json_array_append_new(hosts, json_string(host));
+    opt = options(url, hosts);
+    free(opt.body);
+    opt.body_bytes = (size_t)16 << 20; /* more than any socket holds; and nobody reads it yet */
+    opt.body       = calloc(1, opt.body_bytes);
+    assert_non_null(opt.body);
+    opt.body_by_ms = transfer_now_ms() + 300;
+    seen           = exchange(host, &opt);
+    assert_string_equal(seen.code, "clock");
+    fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    alarm(LIMIT_S);
+    do
+        got = read(fd, buffer, sizeof buffer);
+    while (got > 0);
+    assert_true(got < 0 && errno == ECONNRESET);
+    alarm(0);
+    close(fd);
+    close(listener);
+    json_decref(hosts);
+}
+
 static void where_it_may_not_go_nothing_is_sent(void **state)
 {
     (void)state;
@@ -525,6 +568,7 @@ int main(void)
         cmocka_unit_test(another_part_of_a_file_is_not_taken),
         cmocka_unit_test(too_late_is_not_sent_at_all),
         cmocka_unit_test(a_body_that_is_too_late_was_begun),
+        cmocka_unit_test(what_the_kernel_holds_is_not_delivered_after_the_cut),
         cmocka_unit_test(where_it_may_not_go_nothing_is_sent),
         cmocka_unit_test(a_missing_secret_is_said_by_its_name),
         cmocka_unit_test(kilns_own_secrets_are_nobodys),
