@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alive, Kiln, pause, Program, request, until } from '../e2e/lib.mjs';
@@ -71,6 +72,7 @@ export class World {
             Object.assign(kiln.env, this.bucket.keys, { KILN_MEDIA: this.bucket.media });
         }
         await this.open_receiver();
+        await this.open_mailbox();
         if (has_money) {
             this.paid = new Paid(this);
             await this.paid.begin();
@@ -94,6 +96,8 @@ export class World {
         for (const name of ['socket', 'poller']) this.streams[name].request.destroy();     // it comes back in its own way
         const endpoint = await this.ann.call('POST', '/webhook-endpoints', { url: `${this.receiver.url}/hook`, types: ['job.cancelled', 'media.ready'] });
         if (endpoint.status !== 201) throw new Error(`no webhook endpoint: ${endpoint.text}`);
+        const profile = await this.ann.call('PATCH', '/me', { email: 'ann@example.com', notify_email: true });
+        if (profile.status !== 200) throw new Error(`no mail: ${profile.text}`);
         this.keys = new Map();          // idempotency key → the job it made
         this.uploads = new Map();       // media id → sha256
         return this;
@@ -112,6 +116,31 @@ export class World {
         await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
         this.receiver = { posts, server, is_moody: true, url: `http://127.0.0.1:${server.address().port}` };
         this.kiln.env.KILN_TRUSTED_HOSTS = `127.0.0.1:${server.address().port}`;
+    }
+
+    /** The same for mail, of jobs that were cancelled; the id is the one that a webhook would have. */
+    async open_mailbox() {
+        const { posts } = this.receiver, links = new Set();
+        const server = net.createServer(socket => {
+            let rest = '', text;
+            links.add(socket.on('close', () => links.delete(socket)).on('error', () => {}));
+            socket.write('220 here\r\n');
+            socket.setEncoding('latin1').on('data', more => {
+                const lines = (rest + more).split('\r\n');
+                rest = lines.pop();
+                for (const line of lines) {
+                    if (text && line !== '.') { text.push(line); continue; }
+                    const is_well = !this.receiver.is_moody || this.random() < 0.9;
+                    if (text && is_well) { const [, id] = /^Message-ID: <(msg_[0-9a-f]+)@/m.exec(text.join('\n')); posts.set(id, (posts.get(id) ?? 0) + 1); }
+                    socket.write(text && !is_well ? '451 not now\r\n' : line === 'DATA' ? '354 go on\r\n' : '250 yes\r\n');
+                    text = line === 'DATA' ? [] : undefined;
+                }
+            });
+        });
+        await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
+        this.mailbox = { server, links };
+        Object.assign(this.kiln.env, { KILN_SMTP_URL: `smtp://127.0.0.1:${server.address().port}`, KILN_MAIL_FROM: 'kiln@example.org' });
+        await this.kiln.psql(`delete from kiln.mail_template where type <> 'job.failed'; update kiln.mail_template set type = 'job.cancelled'`);
     }
 
     guest(name) {
@@ -410,6 +439,8 @@ export class World {
         await this.paid?.end();
         this.receiver?.server.closeAllConnections();
         this.receiver?.server.close();
+        for (const link of this.mailbox?.links ?? []) link.destroy();
+        this.mailbox?.server.close();
         await this.bucket?.end();
         if (this.has_disk) for (const program of this.kiln.programs) program.signal('SIGKILL');
         if (this.has_disk) await Promise.all([...this.kiln.programs].map(program => program.exit));
