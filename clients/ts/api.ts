@@ -454,10 +454,11 @@ export interface Export {
      */
     identities: Identity[];
     /**
-     * What was asked for: all five, or one.
+     * What was asked for: all six, or one.
      */
     sections: {
         generations?: ExportJobs;
+        projects?: ExportProjects;
         media?: ExportMedias;
         messages?: ExportOwnMessages;
         notifications?: ExportNotices;
@@ -635,6 +636,48 @@ export interface JobLinks {
      * POST.
      */
     retry: string;
+}
+/**
+ * A page of projects.
+ */
+export interface ExportProjects {
+    /**
+     * Newest first unless said otherwise.
+     */
+    items: ExportProject[];
+    /**
+     * Hand it back as cursor= for what comes next; null: there is no more.
+     */
+    next_cursor: string | null;
+}
+/**
+ * A project of the account.
+ */
+export interface ExportProject {
+    /**
+     * An id: a decimal number as a string, opaque to clients.
+     */
+    id: string;
+    /**
+     * Its name.
+     */
+    name: string;
+    /**
+     * What its owner says of it.
+     */
+    description: string;
+    /**
+     * Its originals.
+     */
+    media: Id[];
+    /**
+     * What was made of them.
+     */
+    images: Id[];
+    /**
+     * RFC 3339, in UTC.
+     */
+    created_at: string;
 }
 /**
  * A page of files.
@@ -3807,7 +3850,7 @@ export interface Operations {
     /** DELETE /api/v1/me: Delete the account for good. */
     delete_me: { takes: {}; gives: undefined };
     /** GET /api/v1/me/export: All that is the account's. */
-    export_me: { takes: { query?: { section?: 'generations' | 'media' | 'messages' | 'notifications' | 'ledger'; cursor?: string } }; gives: Export };
+    export_me: { takes: { query?: { section?: 'generations' | 'projects' | 'media' | 'messages' | 'notifications' | 'ledger'; cursor?: string } }; gives: Export };
     /** POST /api/v1/me/sign-out-everywhere: Refuse every token from before. */
     sign_out_everywhere: { takes: {}; gives: SignedOut };
     /** GET /api/v1/me/identities: The ways into the account. */
@@ -3836,6 +3879,10 @@ export interface Operations {
     list_deliveries: { takes: { path: { id: Id }; query?: { limit?: number; cursor?: string } }; gives: DeliveryPage };
     /** POST /api/v1/deliveries/{id}/resend: Send it once more. */
     resend_delivery: { takes: { path: { id: Id } }; gives: Delivery };
+    /** GET /api/v1/unsubscribe/{token}: The page behind the link in a mail. */
+    ask_to_unsubscribe: { takes: { path: { token: string } }; gives: Response };
+    /** POST /api/v1/unsubscribe/{token}: No more mail to that account. */
+    unsubscribe: { takes: { path: { token: string }; body?: BodyInit }; gives: Response };
     /** POST /api/v1/generate: Make a picture, a film or a recording. */
     create_generation: { takes: { body: GenerationWish; once?: string }; gives: Job };
     /** POST /api/v1/generate/estimate: What it would cost. */
@@ -3876,6 +3923,8 @@ export interface Operations {
     delete_project: { takes: { path: { id: Id } }; gives: undefined };
     /** POST /api/v1/projects/{id}/stage: Stage all of its pictures, or none. */
     stage_project: { takes: { path: { id: Id }; body: StagingWish; once?: string }; gives: StagedProject };
+    /** GET /api/v1/projects/{id}/download: All of it as a ZIP. */
+    download_project: { takes: { path: { id: Id } }; gives: Response };
     /** GET /api/v1/projects/{id}/images: Its images. */
     list_project_images: { takes: { path: { id: Id }; query?: { state?: JobState; limit?: number; cursor?: string } }; gives: ImagePage };
     /** POST /api/v1/images: Stage a picture. */
@@ -4050,6 +4099,8 @@ export const routes = {
     enable_webhook_endpoint: ['POST', '/api/v1/webhook-endpoints/{id}/enable'],
     list_deliveries: ['GET', '/api/v1/webhook-endpoints/{id}/deliveries'],
     resend_delivery: ['POST', '/api/v1/deliveries/{id}/resend'],
+    ask_to_unsubscribe: ['GET', '/api/v1/unsubscribe/{token}'],
+    unsubscribe: ['POST', '/api/v1/unsubscribe/{token}'],
     create_generation: ['POST', '/api/v1/generate'],
     estimate_generation: ['POST', '/api/v1/generate/estimate'],
     list_generations: ['GET', '/api/v1/generations'],
@@ -4070,6 +4121,7 @@ export const routes = {
     update_project: ['PUT', '/api/v1/projects/{id}'],
     delete_project: ['DELETE', '/api/v1/projects/{id}'],
     stage_project: ['POST', '/api/v1/projects/{id}/stage'],
+    download_project: ['GET', '/api/v1/projects/{id}/download'],
     list_project_images: ['GET', '/api/v1/projects/{id}/images'],
     create_image: ['POST', '/api/v1/images'],
     list_images: ['GET', '/api/v1/images'],

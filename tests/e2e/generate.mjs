@@ -53,7 +53,8 @@ export class Generator {
         if (is.anyOf ?? is.oneOf) return this.fitting(this.one(is.anyOf ?? is.oneOf), depth);
         const type = this.one([is.type].flat());
         if (type === 'object') {
-            const fields = Object.entries(is.properties ?? {}).filter(([key]) => is.required?.includes(key) || this.chance(0.4));
+            const share = this.one([0, 0.3, 0.8]);
+            const fields = Object.entries(is.properties ?? {}).filter(([key]) => is.required?.includes(key) || this.chance(share));
             if (!is.properties) return this.chance(0.5) ? {} : { [this.one(this.words)]: this.anything(3) };
             return Object.fromEntries(fields.map(([key, field]) => [key, this.fitting(field, depth + 1)]));
         }
