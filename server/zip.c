@@ -246,6 +246,11 @@ static void on_download_reply(void *ctx, PGresult *result, const struct err *err
                                               zip_new(r->server->store, r->id, manifest), zip_free);
         if (!response)
             abort();
+        /* To HEAD MHD (0.9.75) would send the last chunk of a body that is none, and spoil the connection. */
+        if (strcmp(r->method, "HEAD") == 0
+            && MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END)
+                   != MHD_YES)
+            abort();
         MHD_add_response_header(response, "Content-Type", "application/zip");
         MHD_add_response_header(response, "Content-Disposition",
                                 arena_printf(r->arena, "attachment; filename=\"%.120s.zip\"",

@@ -147,6 +147,14 @@ describe('sharing', () => {
         const [, , original_there] = files.find(([name]) => name.endsWith('1-hall.png'));
         assert.equal(original_there, fs.readFileSync(await file_of(pictures[0])).toString('latin1'), 'the original, byte for byte');
         assert.match(files.at(-1)[2], /digitally altered[^]*living-room-1-bohemian\.jpg\n {4}altered on \d{4}-\d\d-\d\d from originals\/1-hall\.png; label: Virtually staged/);
+        // HEAD leaves no byte behind that the next answer on its connection would begin with.
+        const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+        for (const method of ['GET', 'HEAD', 'GET', 'HEAD']) {
+            const answer = await ann.call(method, `/projects/${project.id}/download`, undefined, { agent });
+            assert.deepEqual([answer.status, answer.bytes.length > 0], [200, method === 'GET'], method);
+            assert.equal((await ann.call('GET', '/shares?limit=1', undefined, { agent })).status, 200);
+        }
+        agent.destroy();
         assert.equal((await bob.call('GET', `/projects/${project.id}/download`)).status, 404);
         assert.equal((await request(kiln.url, 'GET', `/api/v1/projects/${project.id}/download`)).status, 401);
     });
