@@ -84,7 +84,7 @@ function victims_of({ name, program }) {
 const is_paid = name => /^guest|^runner\.(call|http|step|answer|poll|fetch|begin|send|submit|webhook)/.test(name);
 
 /** What comes once in the life of a program or a stream: not waited for. */
-const is_rare = /^db\.(connecting|starting|listening)|register|instance|trash|strays|store\.unlinking|bus\.head|replaying|^runner\.(secrets|keys|deliver|mail)/;
+const is_rare = /^db\.(connecting|starting|listening)|register|instance|jwks|trash|strays|store\.unlinking|bus\.head|replaying|^runner\.(secrets|keys|deliver|mail)/;
 /** What only a world with a bucket comes by. */
 const is_of_bucket = ({ name }) => /^store\.bucket|^server\.upload\.signed/.test(name);
 /** How a point is reached that the usual bustle does not reach by itself. */
@@ -96,6 +96,7 @@ const provoke = [
     [/^runner\.(report|reported)/, async world => { await world.kiln.psql(`select kiln.enqueue('fickle', '{}', ${world.account})`).catch(() => {}); }],
     [/^server\.(bus|stream)/, world => { for (const one of Object.values(world.streams)) one.request?.destroy(); }],
     [/^server\.websocket/, world => { world.streams.socket.ping(); }],
+    [/^server\.jwks/, world => { world.server.program.signal('SIGTERM'); }],
     [/^server\.instance/, world => { if (world.random() < 0.5) world.server.program.signal('SIGTERM'); }],
     [/^runner\.(deliver|mail)/, async world => {        // what the dead have taken would hold up all others for forty seconds
         await world.kiln.psql(`do $$ begin for i in 1..8 loop perform kiln.cancel_job(kiln.enqueue('short', '{}', ${world.account}, p_run_at => kiln.now() + interval '1 hour')); end loop; end $$;

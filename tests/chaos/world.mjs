@@ -1,7 +1,7 @@
 // What the storms rage over: PostgreSQL, a server and two runners, each behind a wire of its own, people who ask for things,
 // and a keeper who starts again whatever died. Nothing here knows about fail points but that they are on.
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -73,6 +73,7 @@ export class World {
         }
         await this.open_receiver();
         await this.open_mailbox();
+        await this.open_issuer();
         if (has_money) {
             this.paid = new Paid(this);
             await this.paid.begin();
@@ -80,11 +81,11 @@ export class World {
         const runner = name => new Kept(this, name, url => kiln.program('kiln-runner', ['--name', name, '--slots', '6'], { DATABASE_URL: url, KILN_RUNNER_DRAIN_MS: '1500', KILN_RUNNER_QUEUES: 'image,video,audio,local' }));
         this.red = runner('red');
         this.blue = runner('blue');
-        this.server = new Kept(this, 'server', url => kiln.program('kiln-server', [], { DATABASE_URL: url, KILN_PORT: String(this.port), KILN_DB_WRITERS: '3' }));
+        this.server = new Kept(this, 'server', url => kiln.program('kiln-server', [], { DATABASE_URL: url, KILN_PORT: String(this.port), KILN_DB_WRITERS: '3', ...this.issuer_env }));
         this.kept = [this.red, this.blue, this.server, ...this.paid ? ['ida', 'otto'].map(name => this.guest(name)) : []];
         for (const one of this.kept) await one.open();
         await until('the server to be ready', async () => (await request(kiln.url, 'GET', '/readyz', { ms: 1000 }).catch(() => ({}))).status === 200, 15000);
-        this.ann = kiln.user('ann');
+        this.ann = kiln.user('ann', { aud: 'chaos' });
         this.account = await this.ann.account();
         const { token } = this.ann;
         this.streams = {
@@ -141,6 +142,14 @@ export class World {
         this.mailbox = { server, links };
         Object.assign(this.kiln.env, { KILN_SMTP_URL: `smtp://127.0.0.1:${server.address().port}`, KILN_MAIL_FROM: 'kiln@example.org' });
         await this.kiln.psql(`delete from kiln.mail_template where type <> 'job.failed'; update kiln.mail_template set type = 'job.cancelled'`);
+    }
+
+    /** Who publishes the keys of tokens: nobody here has such a token, and the server asks for the keys at each start. */
+    async open_issuer() {
+        const key = { ...generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' }), kid: 'one', use: 'sig', alg: 'RS256' };
+        this.issuer = http.createServer((req, res) => { res.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify({ keys: [key] })); });
+        await new Promise(resolve => this.issuer.listen(0, '127.0.0.1', resolve));
+        this.issuer_env = { KILN_JWKS_URL: `http://127.0.0.1:${this.issuer.address().port}/keys`, KILN_JWT_ISSUER: 'https://issuer.example.com/', KILN_JWT_AUDIENCE: 'chaos' };
     }
 
     guest(name) {
@@ -441,6 +450,8 @@ export class World {
         this.receiver?.server.close();
         for (const link of this.mailbox?.links ?? []) link.destroy();
         this.mailbox?.server.close();
+        this.issuer?.closeAllConnections();
+        this.issuer?.close();
         await this.bucket?.end();
         if (this.has_disk) for (const program of this.kiln.programs) program.signal('SIGKILL');
         if (this.has_disk) await Promise.all([...this.kiln.programs].map(program => program.exit));
