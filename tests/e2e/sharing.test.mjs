@@ -205,4 +205,15 @@ describe('sharing', () => {
             await until('the file to be closed', () => open_files() <= descriptors + 1);
         } finally { fs.truncateSync(file, size); }
     });
+
+    test('where media are kept in a bucket, the README has their addresses, and the page may show what lies there', async () => {
+        const bucket = 'http://127.0.0.1:1';       // nobody is there, and nobody is asked: addresses are signed here
+        const { url } = await kiln.server({ env: { KILN_MEDIA: `s3://kiln?endpoint=${bucket}&region=here&style=path`, KILN_S3_ACCESS_KEY: 'key', KILN_S3_SECRET_KEY: 'secret' } });
+        const [[name, , readme], ...others] = await listed((await ann.call('GET', `/projects/${project.id}/download`, undefined, { base: url })).bytes);
+        assert.deepEqual([name.split('/').at(-1), others], ['README.txt', []]);
+        assert.match(readme, /not in this ZIP[^]*originals\/1-hall\.png\n {4}http:\/\/127\.0\.0\.1:1\/kiln\/[0-9a-f]{2}\/[0-9a-f]{30}\?.*X-Amz-Expires=\d+/);
+        const page = await request(url, 'GET', (await share(staged)).url);
+        assert.equal(page.status, 200);
+        assert.match(page.headers['content-security-policy'], /img-src 'self' http:\/\/127\.0\.0\.1:1;/);
+    });
 });
