@@ -25,6 +25,7 @@ import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { ethers } from 'ethers';
 import { png } from '../fakes/media.mjs';
+import * as description from './description.mjs';
 import { begin, in_seconds, make_token, request, until, User } from './lib.mjs';
 
 const V1 = '/api/v1';
@@ -316,11 +317,12 @@ function knock(method, target, headers, body) {
                 ...(body === undefined ? {} : { 'Content-Type': headers['Content-Type'] ?? 'application/json', 'Content-Length': Buffer.byteLength(body) }) },
         });
         req.setTimeout(20000, () => req.destroy(new Error(`${method} ${target}: no answer`)));
-        req.on('error', reject);
-        req.on('upgrade', (response, socket) => { socket.destroy(); resolve({ status: response.statusCode, headers: response.headers, text: '' }); });
+        req.on('error', error => reject(new Error(`${method} ${target}: ${error.message} ${error.rawPacket?.toString('latin1').slice(0, 300) ?? ''}`)));
+        const saw = (answer, more) => { description.check(method, target, { ...answer, ...more }); resolve(answer); };
+        req.on('upgrade', (response, socket) => { socket.destroy(); saw({ status: response.statusCode, headers: response.headers, text: '' }); });
         req.on('response', response => {
-            const done = text => resolve({ status: response.statusCode, headers: response.headers, text, json: text && /json/.test(response.headers['content-type'] ?? '') ? JSON.parse(text) : undefined });
-            if (is_stream && response.statusCode === 200) { done(''); req.destroy(); return; }
+            const done = (text, more) => saw({ status: response.statusCode, headers: response.headers, text, json: text && /json/.test(response.headers['content-type'] ?? '') ? JSON.parse(text) : undefined }, more);
+            if (is_stream && response.statusCode === 200) { done('', { is_stream }); req.destroy(); return; }
             const parts = [];
             response.on('data', bytes => parts.push(bytes)).on('error', reject).on('end', () => done(Buffer.concat(parts).toString()));
         });
