@@ -374,9 +374,9 @@ export class Kiln {
         return job;
     }
 
-    /** The log of an account, one line an event, as Stream.log() gives it. */
+    /** The log of an account, one line an event, as Stream.log() gives it: without progress, of which only the last is promised. */
     async log(account) {
-        return (await this.rows(`select type || ' ' || coalesce(job_id::text, '-') || ' v' || coalesce(version::text, '-') || ' ' || kiln.render_time(at) as line from kiln.event where account_id = ${account}`)).map(row => row.line).sort();
+        return (await this.rows(`select type || ' ' || coalesce(job_id::text, '-') || ' v' || coalesce(version::text, '-') || ' ' || kiln.render_time(at) as line from kiln.event where account_id = ${account} and type <> 'job.progress'`)).map(row => row.line).sort();
     }
 
     // --- people
@@ -604,9 +604,9 @@ export class Stream {
     }
     of(job_id) { return this.events.filter(event => event.data.job_id === String(job_id)); }
     types(job_id) { return this.of(job_id).map(event => event.event); }
-    /** What it saw, to be compared with Kiln.log(): one line an event, sorted, since between jobs there is no order. */
+    /** What it saw of what must not be missing, to be compared with Kiln.log(): one line an event, sorted, since between jobs there is no order. */
     log() {
-        return this.events.filter(e => !['ready', 'reset', 'typing', 'presence'].includes(e.event)).map(e => `${e.event} ${e.data.job_id ?? '-'} v${e.data.version ?? '-'} ${e.data.at}`).sort();
+        return this.events.filter(e => !['ready', 'reset', 'typing', 'presence', 'job.progress'].includes(e.event)).map(e => `${e.event} ${e.data.job_id ?? '-'} v${e.data.version ?? '-'} ${e.data.at}`).sort();
     }
     async opened(ms = 10000) { await until('the stream to say ready', () => this.events.some(e => e.event === 'ready') || this.is_over, ms); return this; }
     async sees(what, look, ms = 20000) { return until(`the stream to show ${what}`, () => this.events.find(look), ms); }
