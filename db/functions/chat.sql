@@ -72,7 +72,7 @@ comment on function kiln.may_meet(bigint, bigint) is 'Whether the actor may begi
 create or replace function kiln.unread(p_member kiln.member, p_last_number bigint)
 returns bigint
 language plpgsql stable security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off
 as $$
 declare
     v_until bigint := coalesce(p_member.until_number, p_last_number);
