@@ -301,13 +301,14 @@ static void give_up(struct db *db)
     go_down(db, &err);
 }
 
-/* libpq may change its socket between two polls, so the watch is made anew. */
+/* libpq may change its socket between two polls, so the watch is made anew; and it closes it by itself
+ * when the link breaks, while answers are still given out. */
 static void watch_socket(struct db *db, uint32_t events)
 {
     struct err err;
 
     loop_del(db->loop, &db->watch);
-    if (!loop_add(db->loop, &db->watch, PQsocket(db->conn), events, &err))
+    if (!loop_add_copy(db->loop, &db->watch, PQsocket(db->conn), events, &err))
         go_down(db, &err);
 }
 

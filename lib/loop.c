@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +44,9 @@ struct loop {
 
 static void stop_watching(struct loop_watch *watch)
 {
-    watch->fd     = -1;
-    watch->events = 0;
+    watch->fd      = -1;
+    watch->events  = 0;
+    watch->is_copy = false;
 }
 
 struct loop *loop_open(struct err *err)
@@ -87,8 +89,27 @@ bool loop_add(struct loop *loop, struct loop_watch *watch, int fd, uint32_t even
         stop_watching(watch);
         return false;
     }
-    watch->fd     = fd;
-    watch->events = events;
+    watch->fd      = fd;
+    watch->events  = events;
+    watch->is_copy = false;
+    return true;
+}
+
+bool loop_add_copy(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events,
+                   struct err *err)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (copy < 0) {
+        err_errno(err, "copy", "a descriptor");
+        stop_watching(watch);
+        return false;
+    }
+    if (!loop_add(loop, watch, copy, events, err)) {
+        close(copy);
+        return false;
+    }
+    watch->is_copy = true;
     return true;
 }
 
@@ -107,6 +128,8 @@ void loop_del(struct loop *loop, struct loop_watch *watch)
     if (watch->fd < 0)
         return;
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+    if (watch->is_copy)
+        close(watch->fd);
     stop_watching(watch);
     for (int i = loop->at; i < loop->nready;
          i++) /* its events of this turn point at memory that may go now */

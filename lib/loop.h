@@ -32,12 +32,20 @@ struct loop_watch {
                      uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR */
     void    *ctx;
     int      fd;
-    uint32_t events; /* what the kernel has been asked for; 0 and fd -1 when not added */
+    uint32_t events;  /* what the kernel has been asked for; 0 and fd -1 when not added */
+    bool     is_copy; /* fd is the loop's own, see loop_add_copy() */
 };
 
 /* Fill on_event and ctx first. Adding again, or another fd, is loop_del() and then loop_add(). */
 MUST_CHECK bool loop_add(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events,
                          struct err *err);
+
+/* For a descriptor that others close, when they like: libpq at an error, libcurl before it says so. Its
+ * number may then be another's, whom a loop_del() would blind; and while a child has a copy of it, the
+ * kernel goes on reporting it to a watch that can be deleted no more. So a copy is watched, which
+ * loop_del() closes. */
+MUST_CHECK bool loop_add_copy(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events,
+                              struct err *err);
 void            loop_mod(struct loop *loop, struct loop_watch *watch, uint32_t events);
 void loop_del(struct loop *loop, struct loop_watch *watch); /* before close(fd); twice is fine */
 

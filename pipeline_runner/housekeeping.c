@@ -341,8 +341,13 @@ static void listed(void *ctx, PGresult *result, const struct err *err)
     if (err && !runner_is_passing(err))
         log_warn("the trash could not be listed", "sqlstate", err->sqlstate, "error", err->message,
                  NULL);
-    if (result && store_is_remote(h->runner->store)) {
+    if (result && store_is_remote(h->runner->store) && !h->proc) {
         tidy_bucket(h, result);
+        return;
+    }
+    if (result && store_is_remote(h->runner->store)) { /* strays came first */
+        PQclear(result);
+        again(h, MORE_MS);
         return;
     }
     if (result && PQntuples(result) > 0)

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -52,8 +53,8 @@ struct mail {
     char  *from, *to, *text;
     size_t text_bytes, text_given;
 
-    CURL       *easy; /* the thread's, from here on */
-    int         sockets[SOCKETS_MAX];
+    CURL *easy;               /* the thread's, from here on */
+    int sockets[SOCKETS_MAX]; /* copies: libcurl closes its own, and their numbers may be others' */
     size_t      nsockets;
     size_t      answer_bytes;
     int         answers; /* whole ones */
@@ -219,22 +220,12 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_so
     if (mail->nsockets >= SOCKETS_MAX)
         return CURL_SOCKET_BAD;
     fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    if (fd >= 0)
-        mail->sockets[mail->nsockets++] = fd;
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    mail->sockets[mail->nsockets] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (mail->sockets[mail->nsockets] >= 0)
+        mail->nsockets++;
     return fd;
-}
-
-static int close_socket(void *ctx, curl_socket_t fd)
-{
-    struct mail *mail = ctx;
-
-    for (size_t i = 0; i < mail->nsockets; i++) {
-        if (mail->sockets[i] == fd) {
-            mail->sockets[i] = mail->sockets[--mail->nsockets];
-            break;
-        }
-    }
-    return close(fd);
 }
 
 static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
@@ -346,8 +337,6 @@ static void set_way(struct mail *mail)
     }
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, mail);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, mail);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, ANSWER_S);
@@ -401,6 +390,8 @@ static void *send_mail(void *ctx)
     to = set_message(mail);
     judge(mail, curl_easy_perform(mail->easy));
     curl_easy_cleanup(mail->easy);
+    for (size_t i = 0; i < mail->nsockets; i++)
+        close(mail->sockets[i]);
     curl_slist_free_all(to);
     atomic_store(&mail->is_done, true);
     do

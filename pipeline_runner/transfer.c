@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ struct transfers {
 struct transfer_socket {
     struct transfers *transfers;
     struct loop_watch watch;
+    curl_socket_t     fd; /* as libcurl knows it */
 };
 
 struct transfer {
@@ -58,11 +60,11 @@ struct transfer {
     int                fd;
     uint64_t           from;
 
-    bool        was_sent;
-    bool        is_refused; /* an address was; none was allowed */
-    bool        is_opened;
-    int         sockets[SOCKETS_MAX]; /* open ones, of what is sent once */
-    size_t      nsockets;
+    bool   was_sent;
+    bool   is_refused; /* an address was; none was allowed */
+    bool   is_opened;
+    int    sockets[SOCKETS_MAX]; /* of what is sent once: copies, since libcurl closes its own */
+    size_t nsockets;
     const char *code; /* what we ended it for ourselves */
     char        message[512];
 
@@ -118,6 +120,8 @@ static void transfer_free(struct transfer *t)
         curl_multi_remove_handle(t->transfers->multi, t->easy);
         curl_easy_cleanup(t->easy);
     }
+    for (size_t i = 0; i < t->nsockets; i++)
+        close(t->sockets[i]);
     loop_timer_stop(t->transfers->loop, &t->cut);
     if (t->before)
         t->before->next = t->next;
@@ -222,14 +226,16 @@ void transfer_stop(struct transfer *t)
 
 /* ---- what may no longer leave ---- */
 
-/* The connection goes with a reset, so that what the kernel still holds is not delivered later. The
- * sockets are our own list: CURLINFO_ACTIVESOCKET knows none before a transfer has ended (7.88). */
+/* The connection goes with a reset, so that what the kernel still holds is not delivered later: at once,
+ * and not when the last copy of the socket is closed, for a child may have one. (To connect to nothing
+ * is Linux' word for it, tcp(7).) The sockets are our own list: CURLINFO_ACTIVESOCKET knows none before a
+ * transfer has ended (7.88). */
 static void reset_connection(const struct transfer *t)
 {
-    struct linger none = { .l_onoff = 1, .l_linger = 0 };
+    static const struct sockaddr nothing = { .sa_family = AF_UNSPEC };
 
     for (size_t i = 0; i < t->nsockets; i++)
-        setsockopt(t->sockets[i], SOL_SOCKET, SO_LINGER, &none, sizeof none);
+        (void)!connect(t->sockets[i], &nothing, sizeof nothing);
 }
 
 /* libcurl asks for the body only when the socket takes more, and holds 64 KiB of it by then: so whoever
@@ -283,7 +289,7 @@ static void on_socket(void *ctx, uint32_t events)
 
     if (cut_off(transfers)) /* s may be gone; if not, it is told again */
         return;
-    curl_multi_socket_action(transfers->multi, s->watch.fd, what, &running);
+    curl_multi_socket_action(transfers->multi, s->fd, what, &running);
     reap(transfers);
 }
 
@@ -320,11 +326,13 @@ static struct transfer_socket *socket_new(struct transfers *transfers, curl_sock
     if (!s)
         abort();
     s->transfers = transfers;
+    s->fd        = fd;
     s->watch     = (struct loop_watch) { .on_event = on_socket, .ctx = s, .fd = -1 };
     curl_multi_assign(transfers->multi, fd, s);
     return s;
 }
 
+/* libcurl 7.88 closes a socket that did not connect before it takes it back here. */
 static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
 {
     struct transfers       *transfers = ctx;
@@ -344,7 +352,7 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, void
         s = socket_new(transfers, fd);
     if (s->watch.fd >= 0)
         loop_mod(transfers->loop, &s->watch, events);
-    else if (!loop_add(transfers->loop, &s->watch, fd, events, NULL))
+    else if (!loop_add_copy(transfers->loop, &s->watch, fd, events, NULL))
         return -1;
     return 0;
 }
@@ -365,23 +373,15 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_so
         return CURL_SOCKET_BAD;
     t->is_opened = true;
     fd           = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    if (fd >= 0 && t->is_once)
-        t->sockets[t->nsockets++] = fd;
-    return fd;
-}
-
-/* Of what is sent once alone: its connection ends before it does, others are kept and outlive theirs. */
-static int close_socket(void *ctx, curl_socket_t fd)
-{
-    struct transfer *t = ctx;
-
-    for (size_t i = 0; i < t->nsockets; i++) {
-        if (t->sockets[i] == fd) {
-            t->sockets[i] = t->sockets[--t->nsockets];
-            break;
+    if (fd >= 0 && t->is_once) {
+        t->sockets[t->nsockets] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (t->sockets[t->nsockets] < 0) { /* what could not be reset is not opened */
+            close(fd);
+            return CURL_SOCKET_BAD;
         }
+        t->nsockets++;
     }
-    return close(fd);
+    return fd;
 }
 
 /* Called when the connection stands, TLS and all, before the first byte of the request. */
@@ -643,10 +643,6 @@ static void set_way(struct transfer *t)
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
-    if (t->is_once) {
-        curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-        curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, t);
-    }
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, t->is_once ? 1L : 0L);

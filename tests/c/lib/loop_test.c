@@ -154,6 +154,43 @@ static void a_deleted_watch_gets_no_event_of_the_same_turn(void **state)
     }
 }
 
+static void say(void *ctx, uint32_t events)
+{
+    (void)events;
+    add(*(char *)ctx);
+    loop_stop(fixture.loop);
+}
+
+/* What others close under us: its number goes to the next who opens something. */
+static void a_watch_of_a_copy_leaves_the_number_s_next_owner_alone(void **state)
+{
+    static char       names[] = "on";
+    struct loop_watch old     = { .on_event = say, .ctx = &names[0], .fd = -1 };
+    struct loop_watch new     = { .on_event = say, .ctx = &names[1], .fd = -1 };
+    int        first[2], second[2], held, number;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(pipe(first), 0);
+    number = first[0];
+    held   = dup(number); /* as a child would hold it */
+    assert_true(loop_add_copy(fixture.loop, &old, number, EPOLLIN, &err));
+    close(number);
+    assert_int_equal(pipe(second), 0);
+    assert_int_equal(second[0], number);
+    assert_true(loop_add(fixture.loop, &new, number, EPOLLIN, &err));
+    assert_int_equal(write(first[1], "x", 1), 1);
+    loop_del(fixture.loop, &old);
+    assert_int_equal(write(second[1], "x", 1), 1);
+    loop_run(fixture.loop);
+    assert_string_equal(fixture.trace, "n"); /* heard, and nothing of the old one */
+    loop_del(fixture.loop, &new);
+    for (int i = 0; i < 2; i++)
+        close(second[i]);
+    close(first[1]);
+    close(held);
+}
+
 static void a_deferred_task_runs_once_a_turn_however_often_it_is_asked_for(void **state)
 {
     static char       name = 'd';
@@ -234,6 +271,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stopped_timer_stays_silent_whatever_its_place, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_timer_that_sets_itself_to_nothing_waits_for_the_next_turn,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_watch_of_a_copy_leaves_the_number_s_next_owner_alone,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_deleted_watch_gets_no_event_of_the_same_turn, setup,
                                         teardown),

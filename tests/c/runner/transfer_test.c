@@ -30,12 +30,23 @@ struct server {
     int   port, log_fd; /* log: what came in, of all connections */
 };
 
+/* A child that has a copy of each descriptor, as one that stores a file has: who closes a socket while it
+ * lives has not ended the connection, nor taken it from the loop. */
+struct holder {
+    uint64_t          after_ms; /* 0 = there is none */
+    uint64_t          turns_ms; /* how long the loop goes on after the end */
+    int               listener; /* shut at the end; -1 = none */
+    pid_t             pid;
+    struct loop_timer begin, end;
+};
+
 struct seen {
-    struct loop *loop;
-    int          status;
-    bool         was_sent, has_error;
-    char         code[16], message[512], body[256], type[64], answer[4096];
-    size_t       body_bytes;
+    struct loop   *loop;
+    struct holder *holder;
+    int            status;
+    bool           was_sent, has_error;
+    char           code[16], message[512], body[256], type[64], answer[4096];
+    size_t         body_bytes;
 };
 
 /* ---- the other side ---- */
@@ -128,7 +139,12 @@ static void ended(void *ctx, const struct transfer_end *end)
     json_decref(answer);
     snprintf(seen->answer, sizeof seen->answer, "%s", jbuf_text(&j));
     jbuf_free(&j);
-    loop_stop(seen->loop);
+    if (seen->holder && seen->holder->listener >= 0)
+        shutdown(seen->holder->listener, SHUT_RD); /* what still knocks is refused from now on */
+    if (seen->holder)
+        loop_timer_set(seen->loop, &seen->holder->end, seen->holder->turns_ms);
+    else
+        loop_stop(seen->loop);
 }
 
 static struct transfer_options options(const char *url, const json_t *hosts)
@@ -147,16 +163,39 @@ static struct transfer_options options(const char *url, const json_t *hosts)
     };
 }
 
-static struct seen exchange(const char *trusted, struct transfer_options *opt)
+static void hold(void *ctx)
+{
+    struct holder *holder = ctx;
+
+    holder->pid = fork();
+    if (holder->pid == 0) {
+        alarm(2 * LIMIT_S); /* not what ends the wait of a test */
+        pause();
+        _exit(0);
+    }
+}
+
+static void stop(void *ctx)
+{
+    loop_stop(ctx);
+}
+
+static struct seen exchange_held(const char *trusted, struct transfer_options *opt,
+                                 struct holder *holder)
 {
     struct err              err       = { 0 };
     struct loop            *loop      = loop_open(&err);
     struct transfers       *transfers = transfers_open(loop, trusted, &err);
-    struct seen             seen      = { .loop = loop };
+    struct seen             seen      = { .loop = loop, .holder = holder };
     struct transfer_options own       = *opt;
 
     own.on_end = ended;
     own.ctx    = &seen;
+    if (holder) {
+        holder->begin = (struct loop_timer) { .on_time = hold, .ctx = holder };
+        holder->end   = (struct loop_timer) { .on_time = stop, .ctx = loop };
+        loop_timer_set(loop, &holder->begin, holder->after_ms);
+    }
     alarm(LIMIT_S);
     transfer_start(transfers, &own);
     loop_run(loop);
@@ -164,6 +203,18 @@ static struct seen exchange(const char *trusted, struct transfer_options *opt)
     transfers_close(transfers);
     loop_close(loop);
     return seen;
+}
+
+static struct seen exchange(const char *trusted, struct transfer_options *opt)
+{
+    return exchange_held(trusted, opt, NULL);
+}
+
+static void holder_end(const struct holder *holder)
+{
+    assert_true(holder->pid > 0);
+    kill(holder->pid, SIGKILL);
+    waitpid(holder->pid, NULL, 0);
 }
 
 static struct seen ask(act_fn *act, void (*change)(struct transfer_options *opt), char *log,
@@ -471,35 +522,38 @@ static struct seen refused(const char *trusted, const char *url, const char *aut
     return seen;
 }
 
-/* CURLINFO_ACTIVESOCKET named no socket while the body went out, so none was ever reset: the kernel went
- * on delivering what it held, to a provider that may take it for an order. */
-static void what_the_kernel_holds_is_not_delivered_after_the_cut(void **state)
+static int listen_here(int backlog, char *host, size_t size)
 {
     struct sockaddr_in at  = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t          len = sizeof at;
-    int                listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), few = 4096, fd;
-    char               url[80], host[40], buffer[65536];
-    json_t            *hosts = json_array();
-    struct transfer_options opt;
-    struct seen             seen;
-    ssize_t                 got;
+    int                listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), few = 4096;
 
-    (void)state;
     setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
     assert_int_equal(bind(listener, (const struct sockaddr *)&at, len), 0);
-    assert_int_equal(listen(listener, 8), 0);
+    assert_int_equal(listen(listener, backlog), 0);
     getsockname(listener, (struct sockaddr *)&at, &len);
-    snprintf(host, sizeof host, "127.0.0.1:%d", ntohs(at.sin_port));
+    snprintf(host, size, "127.0.0.1:%d", ntohs(at.sin_port));
+    return listener;
+}
+
+/* A request of 16 MiB, which is more than any socket holds, to who does not read yet. */
+static void assert_cut(struct holder *holder)
+{
+    char                    url[80], host[40], buffer[65536];
+    int                     listener = listen_here(8, host, sizeof host), fd;
+    json_t                 *hosts    = json_array();
+    struct transfer_options opt;
+    ssize_t                 got;
+
     snprintf(url, sizeof url, "http://%s/x", host);
     json_array_append_new(hosts, json_string(host));
     opt = options(url, hosts);
     free(opt.body);
-    opt.body_bytes = (size_t)16 << 20; /* more than any socket holds; and nobody reads it yet */
+    opt.body_bytes = (size_t)16 << 20;
     opt.body       = calloc(1, opt.body_bytes);
     assert_non_null(opt.body);
     opt.body_by_ms = transfer_now_ms() + 300;
-    seen           = exchange(host, &opt);
-    assert_string_equal(seen.code, "clock");
+    assert_string_equal(exchange_held(host, &opt, holder).code, "clock");
     fd = accept(listener, NULL, NULL);
     assert_true(fd >= 0);
     alarm(LIMIT_S);
@@ -510,6 +564,54 @@ static void what_the_kernel_holds_is_not_delivered_after_the_cut(void **state)
     alarm(0);
     close(fd);
     close(listener);
+    json_decref(hosts);
+}
+
+/* CURLINFO_ACTIVESOCKET named no socket while the body went out, so none was ever reset: the kernel went
+ * on delivering what it held, to a provider that may take it for an order. */
+static void what_the_kernel_holds_is_not_delivered_after_the_cut(void **state)
+{
+    (void)state;
+    assert_cut(NULL);
+}
+
+static void nor_while_a_child_has_a_copy_of_the_socket(void **state)
+{
+    struct holder holder = { .after_ms = 100, .turns_ms = 1, .listener = -1 };
+
+    (void)state;
+    assert_cut(&holder);
+    holder_end(&holder);
+}
+
+/* libcurl 7.88 closes a socket that has not connected without a word (CURL_POLL_REMOVE comes after it).
+ * With a copy in a child it stayed in epoll, and its next event went to memory that was gone. */
+static void a_connection_that_was_given_up_is_heard_of_no_more(void **state)
+{
+    char                    url[80], host[40];
+    int                     listener = listen_here(0, host, sizeof host), waiting[3];
+    json_t                 *hosts    = json_array();
+    struct holder           holder   = { .after_ms = 50, .turns_ms = 1500 };
+    struct sockaddr_in      at       = { .sin_family = AF_INET };
+    struct transfer_options opt;
+
+    (void)state;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    at.sin_port        = htons((uint16_t)strtoul(strchr(host, ':') + 1, NULL, 10));
+    for (size_t i = 0; i < countof(waiting); i++) { /* they fill its backlog; the next waits */
+        waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)!connect(waiting[i], (const struct sockaddr *)&at, sizeof at);
+    }
+    snprintf(url, sizeof url, "http://%s/x", host);
+    json_array_append_new(hosts, json_string(host));
+    opt             = options(url, hosts);
+    opt.connect_ms  = 200;
+    holder.listener = listener;
+    assert_string_equal(exchange_held(host, &opt, &holder).code, "connect");
+    holder_end(&holder);
+    close(listener);
+    for (size_t i = 0; i < countof(waiting); i++)
+        close(waiting[i]);
     json_decref(hosts);
 }
 
@@ -569,6 +671,8 @@ int main(void)
         cmocka_unit_test(too_late_is_not_sent_at_all),
         cmocka_unit_test(a_body_that_is_too_late_was_begun),
         cmocka_unit_test(what_the_kernel_holds_is_not_delivered_after_the_cut),
+        cmocka_unit_test(nor_while_a_child_has_a_copy_of_the_socket),
+        cmocka_unit_test(a_connection_that_was_given_up_is_heard_of_no_more),
         cmocka_unit_test(where_it_may_not_go_nothing_is_sent),
         cmocka_unit_test(a_missing_secret_is_said_by_its_name),
         cmocka_unit_test(kilns_own_secrets_are_nobodys),
