@@ -153,7 +153,7 @@ const short_money = [
 
 // --- a storm ---------------------------------------------------------------------------------------------------------------
 
-const wait_ms = name => /^runner\.(keys|deliver|mail)/.test(name) ? 4500 : 2000;
+const wait_ms = name => /^runner\.keys/.test(name) ? 9000 : /^runner\.(deliver|mail)/.test(name) ? 4500 : 2000;        // keys: a runner ends what it has, starts, and waits two seconds
 
 async function strike(world, { point, victim, nth }, tally, left = 8) {
     const started = Date.now();
