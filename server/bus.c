@@ -11,9 +11,14 @@
  * that writers ring) after 3, 30 and 300 ms, then each second: a trigger cannot close the race
  * between the last look and falling asleep, these looks do. Without a listener nothing is read, the
  * head is forgotten, and the mark is taken back: a bell costs writers half of their commits.
+ *
+ * A large batch (an announcement to all, a long pause) is read in pieces, all up to the same head.
+ * Who joins between two of them begins at that head, and is passed over by the rest of the batch;
+ * who comes with a position of its own, which may be beyond it, waits for a later head.
  */
 #include "bus.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +34,7 @@
 #define BUSY_MS        50
 #define ERROR_PAUSE_MS 200
 #define POSITION_BYTES 2100
+#define REST_BYTES     (2 * POSITION_BYTES + 32) /* two of them and an event */
 
 enum state { ASLEEP, HEADING, READING, PAUSING };
 enum { STATEMENT_HEAD, STATEMENT_READ };
@@ -36,7 +42,7 @@ enum { STATEMENT_HEAD, STATEMENT_READ };
 static const struct db_statement statements[] = {
     { "bus_head", "select kiln_api.bus_head()", 0 },
     { "bus_read",
-      "select account_id, position, type, data, head, place, state, latest "
+      "select account_id, position, type, data, head, place, state, latest, rest "
       "from kiln_api.bus_read($1::text, $2::boolean, $3::boolean)",
       3 },
 };
@@ -58,6 +64,8 @@ struct bus {
     bool              is_resetting; /* the next head is a new beginning */
     bool              is_marked;    /* writers ring for this process */
     char              head[POSITION_BYTES];
+    char              rest[REST_BYTES]; /* "": all up to the head was handed out */
+    uint64_t          batch;            /* which one leads to the head */
     uint64_t          busy_until_ms;
     size_t            idle_looks;
     struct loop_timer timer;
@@ -117,6 +125,7 @@ static void admit(struct bus *bus, struct listener *listener)
         .account = listener->account, .position = bus->head, .type = "session.ended", .data = "{}"
     };
 
+    listener->batch = bus->batch;
     link_in(listener->wants_all ? &bus->watching : bucket(bus, listener->account), listener);
     listener->ops->begin(listener, bus->head);
     if (listener->at && has_ended(bus, listener))
@@ -159,6 +168,12 @@ static void reset_all(struct bus *bus)
     reset_list(bus, bus->watching);
 }
 
+static void forget_head(struct bus *bus)
+{
+    bus->head[0] = '\0';
+    bus->rest[0] = '\0';
+}
+
 /* ---- pauses ---- */
 
 static void pause_for(struct bus *bus, uint64_t ms)
@@ -175,7 +190,7 @@ static void pause_after_read(struct bus *bus, size_t events)
         bus->busy_until_ms = now + BUSY_MS;
         bus->idle_looks    = 0;
     }
-    if (bus->is_rung || bus->come) {
+    if (bus->is_rung || bus->come || bus->rest[0]) {
         bus->is_rung = false;
         pause_for(bus, 0);
     } else if (now < bus->busy_until_ms) {
@@ -193,7 +208,7 @@ static void ask_head(struct bus *bus);
 static void fall_asleep(struct bus *bus)
 {
     loop_timer_stop(bus->server->loop, &bus->timer);
-    bus->head[0] = '\0';
+    forget_head(bus);
     if (bus->is_marked)
         ask_head(bus);
     else
@@ -263,6 +278,14 @@ const struct frame *bus_event_frame(struct bus_event *event, enum frame_kind kin
     return frame;
 }
 
+/* To who joined in the middle of the batch the rest of it is the past; but no end of a session is. */
+static bool is_news(const struct bus *bus, const struct listener *listener,
+                    const struct bus_event *event)
+{
+    return listener->batch != bus->batch || !event->position
+           || (listener->account == event->account && is_session(event));
+}
+
 static void deliver(struct bus *bus, const PGresult *result, int row)
 {
     struct bus_event *event = &bus->event;
@@ -284,24 +307,31 @@ static void deliver(struct bus *bus, const PGresult *result, int row)
     }
     for (struct listener *l = *bucket(bus, event->account); l; l = next) {
         next = l->next;
-        if (l->account == event->account)
+        if (l->account == event->account && is_news(bus, l, event))
             l->ops->event(l, event);
     }
     for (struct listener *l = bus->watching; l; l = next) {
         next = l->next;
-        l->ops->event(l, event);
+        if (is_news(bus, l, event))
+            l->ops->event(l, event);
     }
 }
 
-/* The first row has only the new head. */
+/* The first row has only the new head; the last event's, if the batch goes on, from where. */
 static size_t deliver_all(struct bus *bus, const PGresult *result)
 {
     int rows = PQntuples(result);
 
     if (rows < 1 || !take_position(bus, PQgetvalue(result, 0, 4)))
         return 0;
-    for (int row = 1; row < rows; row++)
+    if (!bus->rest[0])
+        bus->batch++;
+    bus->rest[0] = '\0';
+    for (int row = 1; row < rows; row++) {
+        if (!PQgetisnull(result, row, 8))
+            snprintf(bus->rest, sizeof(bus->rest), "%s", PQgetvalue(result, row, 8));
         deliver(bus, result, row);
+    }
     return (size_t)(rows - 1);
 }
 
@@ -312,7 +342,7 @@ static void on_read_error(struct bus *bus, const struct err *err)
             "KN013")) { /* after a failover or a restore: one reset a stream, which is not a hole */
         log_warn("the bus starts anew", "error", err->message, NULL);
         bus->is_resetting = true;
-        bus->head[0]      = '\0';
+        forget_head(bus);
     } else if (!err_is(err, "08")) {
         log_warn("the bus cannot be read", "sqlstate", err->sqlstate, "error", err->message, NULL);
     }
@@ -341,8 +371,8 @@ static void on_read(void *ctx, PGresult *result, const struct err *err)
 static void read_log(struct bus *bus)
 {
     bool        is_idle   = base_now_ms() >= bus->busy_until_ms && !bus->is_rung;
-    const char *params[3] = { bus->head, is_idle ? "true" : "false",
-                              bus->watching ? "true" : "false" };
+    const char *from      = bus->rest[0] ? bus->rest : bus->head;
+    const char *params[3] = { from, is_idle ? "true" : "false", bus->watching ? "true" : "false" };
     struct err  err;
 
     if (bus->is_in_flight || !db_can_send(bus->link))
@@ -350,7 +380,8 @@ static void read_log(struct bus *bus)
     bus->is_rung   = false;
     bus->is_marked = is_idle;
     bus->state     = READING;
-    wait_for_answer(bus);
+    if (from == bus->head) /* else it takes no new snapshot */
+        wait_for_answer(bus);
     FAILPOINT("server.bus.read.asking");
     bus->is_in_flight = db_send(bus->link, STATEMENT_READ, params, on_read, bus, &err);
 }

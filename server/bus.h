@@ -47,6 +47,7 @@ struct listener { /* embedded; the bus only points at it */
     const struct listener_ops *ops;
     int64_t                    account;
     uint64_t                   since_ns;  /* before it was asked whether it may listen */
+    uint64_t                   batch;     /* the bus's: at which of its reads it was admitted */
     bool                       wants_all; /* every account's events */
     struct listener           *next;
     struct listener          **at; /* what points here; NULL: in no list */

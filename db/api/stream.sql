@@ -54,7 +54,7 @@ as $$
 declare
     v_parts text[];
 begin
-    if length(p_position) > 4096 or split_part(p_position, '.', 1) <> kiln.epoch() then
+    if length(p_position) > 4400 or split_part(p_position, '.', 1) <> kiln.epoch() then
         raise exception 'this position is of another time or place' using errcode = 'KN013';
     end if;
     v_parts := string_to_array(replace(split_part(p_position, '.', 2), '_', ':'), '~');
@@ -169,24 +169,27 @@ return case p_type when 'job.started' then 'running' when 'job.progress' then 'r
                    else case when p_type::text like 'job.%' then substr(p_type::text, 5) end end;
 comment on function kiln.event_state(kiln.event_type) is 'The state of the job after an event of this type; null where it is about no job.';
 
-create or replace function kiln_api.bus_read(p_from text, p_is_idle boolean default false, p_is_watched boolean default false)
-returns table (account_id bigint, "position" text, type text, data text, head text, place text, state text, latest text)
+-- At most p_limit events a call: an announcement to a hundred thousand accounts is as many events of one transaction, and the statement that
+-- rendered all of them never ended in time, so that every stream stood still for ever. What is left of a batch is read from `rest`, up to the
+-- snapshot that the batch began with.
+create or replace function kiln_api.bus_read(p_from text, p_is_idle boolean default false, p_is_watched boolean default false, p_limit int default 2000)
+returns table (account_id bigint, "position" text, type text, data text, head text, place text, state text, latest text, rest text)
 language plpgsql volatile security definer
 set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_name  text := 'bus:' || pg_backend_pid();
     v_epoch text := kiln.epoch();
+    v_from  record;
     v_now   pg_snapshot;
-    v_from  pg_snapshot;
 begin
     if p_is_idle then
         perform kiln.sleep(v_name, '{}', true);
     elsif exists (select from kiln.sleeper) then
         perform kiln.wake(v_name);
     end if;
-    v_from := (kiln.parse_position(p_from)).snapshot;
-    v_now := pg_current_snapshot();
+    v_from := kiln.parse_position(p_from);
+    v_now := coalesce(v_from.until, pg_current_snapshot());
     perform kiln.make_position_durable();
     account_id := null; "position" := null; type := null; data := null;
     head := v_epoch || '.' || replace(v_now::text, ':', '_');
@@ -194,24 +197,29 @@ begin
     return query
     select e.account_id,
            -- The last event of its account in this batch stands for the whole snapshot; one before it says how far into the batch it is.
-           v_epoch || '.' || replace(case when row_number() over (partition by e.account_id order by e.event_id desc) = 1 then v_now::text
-                                          else v_from || '~' || v_now || '~' || e.event_id end, ':', '_'),
+           v_epoch || '.' || replace(case when count(*) over () < p_limit and row_number() over (partition by e.account_id order by e.event_id desc) = 1 then v_now::text
+                                          else v_from.snapshot || '~' || v_now || '~' || e.event_id end, ':', '_'),
            e.type::text,
            kiln.render_event(e.type, e.job_id, e.version, e.data, e.at),
            null::text,
            -- Who watches all accounts has seen all of them up to this event, and of nobody's batch more.
-           case when p_is_watched then v_epoch || '.' || replace(v_from || '~' || v_now || '~' || e.event_id, ':', '_') end,
+           case when p_is_watched then v_epoch || '.' || replace(v_from.snapshot || '~' || v_now || '~' || e.event_id, ':', '_') end,
            case when p_is_watched then kiln.event_state(e.type) end,
-           case when e.type = 'job.progress' then e.job_id::text end
-      from kiln.events_between(null, v_from, v_now, 0, null, false) e
+           case when e.type = 'job.progress' then e.job_id::text end,
+           case when count(*) over () >= p_limit and e.event_id = max(e.event_id) over ()
+                then v_epoch || '.' || replace(v_from.snapshot || '~' || v_now || '~' || e.event_id, ':', '_') end
+      from kiln.events_between(null, v_from.snapshot, v_now, coalesce(v_from.after_id, 0), p_limit, false) e
      order by e.event_id;
-    return query
-    select w.account_id, null::text, w.type, (jsonb_build_object('type', w.type, 'at', kiln.render_time(w.at)) || w.data)::text, null::text, null::text, null::text, null::text
-      from kiln.whispers_between(v_from, v_now) w;
+    if v_from.until is null then        -- the first of a batch: what is whispered does not wait for all of it
+        return query
+        select w.account_id, null::text, w.type, (jsonb_build_object('type', w.type, 'at', kiln.render_time(w.at)) || w.data)::text, null::text, null::text, null::text, null::text, null::text
+          from kiln.whispers_between(v_from.snapshot, v_now) w;
+    end if;
 end
 $$;
-comment on function kiln_api.bus_read(text, boolean, boolean) is
-'The events since a position, of all accounts, in order; first a row with only `head`, the position to go on from;
+comment on function kiln_api.bus_read(text, boolean, boolean, int) is
+'The events since a position, of all accounts, in order, at most p_limit; first a row with only `head`, the position that the batch leads to; if there is
+more of the batch, the last event''s row has `rest`, from where to read on before anything else is read;
 last what is only whispered, without a position. p_is_idle: marks
 this backend asleep, so that the next event rings kiln_event. p_is_watched: with what a reader of all accounts needs too, its position (place)
 and the job''s state. latest: of events with the same word here only the latest matters, as long as none of them has left. KN013: unknown or trimmed position.';

@@ -170,6 +170,45 @@ describe('the stream', () => {
         assert.ok(restless.links > 5, `it came back ${restless.links} times`);
     });
 
+    // One statement read and rendered all of a batch: an announcement to a hundred thousand accounts took it longer than it may, every time, and no
+    // stream of any process got anything any more. Now a batch of any size is read 2,000 events at a time.
+    test('a transaction of twelve thousand events is read in pieces: who listens, joins or asks meanwhile has each of its own once', { timeout: 60000 }, async () => {
+        const cara = kiln.user('cara');
+        const whose = await cara.account();
+        const early = cara.stream({ resume: true });
+        await early.opened();
+        const from = early.events[0].id;
+        const waiting = cara.call('GET', `/events/poll?after=${from}&timeout=40`);
+        const operator = kiln.user('watcher', { role: 'admin' });
+        const watcher = await operator.stream({ path: '/api/v1/admin/events', resume: true }).opened();
+        const reads = async () => Number(/kiln_bus_reads_total (\d+)/.exec((await request(kiln.url, 'GET', '/metrics')).text)[1]);
+        await until('the poll to wait', async () => await kiln.value(`select sum(poll) from kiln.instance where ended_at is null`) !== '0', 15000);
+        const was = await reads();
+        await kiln.psql(`insert into kiln.event (account_id, type, data) select case n % 100 when 1 then ${whose} else ${others} end, 'billing.changed', jsonb_build_object('reason', translate(n::text, '0123456789', 'abcdefghij'))
+            from generate_series(1, 12000) n; select kiln.ring(null)`);
+        const late = [];
+        await until('the last of them', async () => {
+            const seen = early.events.filter(e => e.event === 'billing.changed').length;
+            if (late.length < 18) late.push(cara.stream({ last: from }), cara.stream({ last: early.last }), cara.stream());
+            return seen >= 120;
+        }, 40000);
+        for (const stream of late) await stream.opened();
+        assert.ok(await reads() >= was + 6, 'in pieces');
+        await kiln.psql(`insert into kiln.event (account_id, type, data) values (${whose}, 'billing.changed', '{"reason": "end"}'); select kiln.ring(null)`);
+        const told = stream => stream.events.filter(e => e.event === 'billing.changed').map(e => e.data.reason);
+        const word = n => String(n).replace(/\d/g, digit => 'abcdefghij'[digit]);
+        const all = [...Array.from({ length: 120 }, (_, i) => word(i * 100 + 1)), 'end'];
+        for (const stream of [early, ...late]) await stream.sees('the end', e => e.data.reason === 'end');
+        assert.deepEqual(told(early), all);
+        for (const stream of late) assert.deepEqual(told(stream), all.slice(all.length - told(stream).length), 'a tail without a hole');
+        assert.deepEqual(told(late[0]), all);
+        const answer = await waiting;
+        assert.deepEqual(answer.json.events.map(e => e.reason), all.slice(0, 100), 'the poll');
+        await watcher.sees('the end', e => e.data.reason === 'end' && e.data.account_id === whose);
+        assert.deepEqual(told(watcher), [...Array.from({ length: 12000 }, (_, i) => word(i + 1)), 'end'], 'who watches all');
+        for (const stream of [early, watcher, ...late]) stream.close();
+    });
+
     test('a ticket opens it without a token in the address; a forged one does not', async () => {
         const { status, json } = await ann.call('POST', '/stream-tickets');
         assert.equal(status, 201);

@@ -87,6 +87,34 @@ select pg_temp.enqueue('b', :ann) as fifth \gset
 select pg_temp.pump() \g /dev/null
 select is(pg_temp.got(:'ann', :'middle'), array[:third, :fourth, :fifth]::bigint[], 'a replay that was broken off goes on into what has come since');
 
+-- A batch of more events than a call reads. (An announcement to a hundred thousand accounts was rendered by one statement, which never ended in
+-- time: every stream stood still for ever.)
+select h."position" as before from head h order by batch desc limit 1 \gset
+select fixture.run('a', 'begin') \g /dev/null
+select pg_temp.enqueue('a', case when n % 2 = 0 then :bob else :ann end) from generate_series(1, 5) n \g /dev/null
+select fixture.run('a', 'commit') \g /dev/null
+create temporary table piece (piece int, account_id bigint, "position" text, job_id bigint, head text, rest text, n bigint);
+create function pg_temp.read_in_pieces(p_from text) returns void language plpgsql as $$
+begin
+    for v_piece in 1..9
+    loop
+        insert into piece select v_piece, r.account_id, r."position", (r.data::jsonb ->> 'job_id')::bigint, r.head, r.rest, row_number() over () from kiln_api.bus_read(p_from, p_limit => 2) r;
+        p_from := (select p.rest from piece p where p.piece = v_piece and p.rest is not null);
+        exit when p_from is null;
+        if v_piece = 1 then perform pg_temp.enqueue('b', p_account => (select min(p.account_id) from piece p)); end if;     -- commits in between
+    end loop;
+end $$;
+select pg_temp.read_in_pieces(:'before');
+select results_eq('select piece, count(job_id)::int from piece group by piece order by piece', 'values (1, 2), (2, 2), (3, 1)', 'a large batch comes in pieces, and what is committed meanwhile is not of it');
+select is((select count(distinct head)::int from piece), 1, 'all of which lead to the same head');
+select is((select array_agg(job_id order by piece, n) from piece where job_id is not null), (select array_agg(j.job_id order by j.job_id) from (select job_id from kiln.job order by job_id desc offset 1 limit 5) j), 'each event once, in order');
+select pg_temp.pump() \g /dev/null
+select is((select array_agg(distinct p.wrong) from (select p.job_id as wrong from piece p where p.account_id = :ann
+             and pg_temp.got(:'ann', p."position") <> (select array_agg(j.job_id order by j.job_id) from kiln.job j where j.account_id = :ann and j.job_id > p.job_id)) p), null,
+          'from the position of any of them a replay brings what comes after it');
+select fixture.run('a', format('select kiln.cancel_job(%s)', j.job_id)) from kiln.job j where j.state = 'queued' and j.job_id > :fifth \g /dev/null
+select pg_temp.pump() \g /dev/null
+
 -- Positions --------------------------------------------------------------------------------------------------------------
 
 select is(pg_temp.code(format('select count(*) from kiln_api.bus_read(%L)', p)), 'KN013', 'no position: ' || coalesce(left(p, 60), 'null'))
