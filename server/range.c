@@ -6,16 +6,15 @@
 #include <string.h>
 #include <strings.h>
 
-/* Digits at *text; false: none, or more than 2^63. */
+/* Digits at *text; false: none. What no file can have is the largest number there is. */
 static bool take_number(const char **text, uint64_t *number)
 {
     const char *at = *text;
 
     *number = 0;
     for (; *at >= '0' && *at <= '9'; at++) {
-        if (*number > (UINT64_C(1) << 63) / 10 - 1)
-            return false;
-        *number = *number * 10 + (uint64_t)(*at - '0');
+        uint64_t digit = (uint64_t)(*at - '0');
+        *number        = *number > (UINT64_MAX - digit) / 10 ? UINT64_MAX : *number * 10 + digit;
     }
     if (at == *text)
         return false;

@@ -118,6 +118,9 @@ begin
         perform kiln.take_nonce(v_body ->> 'nonce');
         v_identity := kiln.link_identity(p_actor, 'urn:kiln:wallet', v_body ->> 'address');
     else
+        if v_body ->> 'iss' = 'urn:kiln:wallet' and v_body ->> 'sub' !~ '^0x[0-9a-f]{40}$' then
+            perform kiln.refuse_fields(kiln.field_error('/token', 'names no wallet'));
+        end if;
         v_identity := kiln.link_identity(p_actor, coalesce(v_body ->> 'iss', ''), v_body ->> 'sub', coalesce((v_body ->> 'iat')::bigint, 0));
     end if;
     perform kiln.end_once(p_actor, 'create_identity', v_identity.identity_id);
@@ -290,7 +293,7 @@ begin
     return kiln.show_account(v_id);
 end
 $$;
-comment on function kiln_api.set_account_role(bigint, jsonb, jsonb, text) is 'POST /admin/accounts/{id}/role: {role (user, admin), reason?}.';
+comment on function kiln_api.set_account_role(bigint, jsonb, jsonb, text) is 'POST /admin/accounts/{id}/role: {role (user, admin), reason?}. KN001: to make oneself a user.';
 
 create or replace function kiln.check_reason(p_body jsonb, p_is_needed boolean)
 returns jsonb

@@ -338,7 +338,7 @@ comment on function kiln_api.remove_member(bigint, jsonb, jsonb, text) is
 create or replace function kiln.answered_number(p_message_id jsonb, p_conversation_id bigint)
 returns bigint
 language sql stable
-return (select m.number from kiln.message m where m.message_id = case when p_message_id #>> '{}' ~ '^[0-9]{1,18}$' then (p_message_id #>> '{}')::bigint end
+return (select m.number from kiln.message m where m.message_id = case when jsonb_typeof(p_message_id) = 'string' and p_message_id #>> '{}' ~ '^[0-9]{1,18}$' then (p_message_id #>> '{}')::bigint end
                                               and m.conversation_id = p_conversation_id);
 comment on function kiln.answered_number(jsonb, bigint) is 'The number of the message that is answered, or null.';
 

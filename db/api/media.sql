@@ -20,14 +20,14 @@ begin
     v_media_id := kiln.begin_once(p_actor, 'create_upload', p_body);
     if v_media_id is null then
         select c.upload_max_bytes into v_most from kiln.config c;
-        if v_name is null or v_name !~ '\S' or length(v_name) > 255 then
+        if jsonb_typeof(v_body -> 'filename') is distinct from 'string' or v_name !~ '\S' or length(v_name) > 255 then
             v_errors := v_errors || kiln.field_error('/filename', 'must have 1 to 255 characters');
         end if;
         if v_type is null or v_type <> all ('{image/png,image/jpeg,image/webp,image/gif,video/mp4,video/webm,video/quicktime,audio/mpeg,audio/wav,audio/ogg,audio/mp4}') then
             v_errors := v_errors || kiln.field_error('/content_type',
                 'must be image/png, image/jpeg, image/webp, image/gif, video/mp4, video/webm, video/quicktime, audio/mpeg, audio/wav, audio/ogg or audio/mp4');
         end if;
-        if v_bytes is null or v_bytes !~ '^[0-9]{1,12}$' or v_bytes::bigint not between 1 and v_most then
+        if jsonb_typeof(v_body -> 'bytes') is distinct from 'number' or v_bytes !~ '^[0-9]{1,12}$' or v_bytes::bigint not between 1 and v_most then
             v_errors := v_errors || kiln.field_error('/bytes', 'must be a whole number from 1 to ' || v_most);
         end if;
         if v_md5 is not null and v_md5 !~ '^[A-Za-z0-9+/]{21}[AQgw]==$' then

@@ -67,7 +67,7 @@ begin
         v_errors := v_errors || kiln.field_error('/all', 'must be true or false');
     end if;
     if jsonb_typeof(v_ids) <> 'array' or jsonb_array_length(v_ids) > 100
-       or exists (select from jsonb_array_elements_text(v_ids) i where i is null or i !~ '^([0-9]{1,18}|job-[0-9]{1,19}-[0-9]{1,18})$') then
+       or exists (select from jsonb_array_elements(v_ids) i where jsonb_typeof(i) <> 'string' or i #>> '{}' !~ '^([0-9]{1,18}|job-[0-9]{1,19}-[0-9]{1,18})$') then
         v_errors := v_errors || kiln.field_error('/ids', 'must be an array of at most 100 ids of notifications');
     elsif not v_is_all and v_ids = '[]' then
         v_errors := v_errors || kiln.field_error('/ids', 'is required unless all is true');

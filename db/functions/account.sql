@@ -386,11 +386,14 @@ set search_path = ''
 as $$
 begin
     perform kiln.guard_operator(p_account_id);
+    if p_account_id = kiln.acting_account() and p_role = 'user' then
+        raise exception 'nobody takes this from himself' using errcode = 'KN001', hint = 'Another administrator can, so that there is always one.';
+    end if;
     update kiln.account a set role = p_role where a.account_id = p_account_id;
     perform kiln.note_act(p_account_id, 'role', jsonb_build_object('role', p_role), p_reason);
 end
 $$;
-comment on function kiln.set_role(bigint, kiln.role, text) is 'Makes an account an administrator, or a user again: from its next call on, where its token names no role itself.';
+comment on function kiln.set_role(bigint, kiln.role, text) is 'Makes an account an administrator, or a user again: from its next call on, where its token names no role itself. KN001: to make oneself a user.';
 
 create or replace function kiln.make_admin(p_subject text, p_issuer text default null)
 returns bigint

@@ -29,6 +29,8 @@ begin
         return null;
     elsif length(v_context ->> 'sub') not between 1 and 255 then
         raise exception 'the token''s subject must have 1 to 255 characters' using errcode = 'KN009';
+    elsif v_context ->> 'iss' = 'urn:kiln:wallet' and v_context ->> 'sub' !~ '^0x[0-9a-f]{40}$' then
+        raise exception 'a token of a wallet must have its address in small letters as subject' using errcode = 'KN009';
     end if;
     select a.account_id, a.is_suspended, coalesce(v_role, a.role::text), a.tokens_from into v_account_id, v_suspended, v_role, v_from
       from kiln.identity i

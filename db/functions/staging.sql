@@ -65,6 +65,7 @@ declare
     v_model      kiln.staging_model;
     v_wish       jsonb;
 begin
+    v_errors := v_errors || coalesce((select jsonb_agg(kiln.field_error('/' || n, 'must not be null: leave it out') -> 0) from unnest('{mode,prompt,variations}'::text[]) n where p_body -> n = 'null'), '[]');
     if v_mode <> all (enum_range(null::kiln.staging_mode)::text[]) then
         v_errors := v_errors || kiln.field_error('/mode', 'must be one of ' || array_to_string(enum_range(null::kiln.staging_mode), ', '));
     end if;

@@ -91,6 +91,11 @@ select is(fixture.call('admin', 'suspend_account', jsonb_build_object('id', ann)
 select is(pg_temp.me('{"sub": "ann"}', 'get_me') ->> 'refused', 'KN009', 'refused at its next call');
 select is(fixture.call('admin', 'unsuspend_account', jsonb_build_object('id', ann), p_body => '{}') ->> 'is_suspended', 'false', 'and let in again') from a;
 select is(pg_temp.me('{"sub": "admin", "role": "admin"}', 'suspend_account', jsonb_build_object('id', fixture.account('admin')), '{}') ->> 'refused', 'KN001', 'nobody locks himself out');
+select is(pg_temp.me('{"sub": "admin", "role": "admin"}', 'set_account_role', jsonb_build_object('id', fixture.account('admin')), '{"role": "user"}') ->> 'refused', 'KN001', 'and nobody takes his own role away, which may be the last one''s');
+select is(pg_temp.me('{"sub": "admin", "role": "admin"}', 'set_account_role', jsonb_build_object('id', fixture.account('admin')), '{"role": "admin"}') ->> 'role', 'admin', 'though he may give it to himself: a token''s role becomes the account''s');
+-- A token that is signed well, but whose subject no wallet can be, was an internal error: the constraint said no, not the function.
+select is(pg_temp.me(jsonb_build_object('iss', 'urn:kiln:wallet', 'sub', s, 'iat', 4000000000), 'get_me') ->> 'refused', 'KN009', 'no wallet: ' || s) from unnest('{z11,0xAB,0xABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCD}'::text[]) s;
+select is(pg_temp.me('{"sub": "ann"}', 'create_identity', p_body => '{"iss": "urn:kiln:wallet", "sub": "z11", "iat": 4000000000}') ->> 'refused', 'KN003', 'nor is it linked');
 select is(kiln.make_admin('0x' || repeat('A', 40)), (answer -> 'account' ->> 'id')::bigint, 'in psql the first administrator is made of a wallet') from e;
 select ok(pg_temp.me(pg_temp.wallet('a', 4000000000), 'list_accounts') ? 'items', 'whose token, which names no role, has the account''s');
 select is(pg_temp.me(pg_temp.wallet('a', 4000000000) || '{"role": "user"}', 'list_accounts') ->> 'refused', 'KN004', 'one that names a lesser role has that');

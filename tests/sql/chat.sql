@@ -72,6 +72,7 @@ select is(fixture.bad_fields(format('select pg_temp.say(%L, %L, %L)', 'bob', :'i
     (jsonb_build_object('media', jsonb_build_array(:'picture')), '/media/0'), ('{"media": ["1","1","1","1","1","1","1","1","1","1","1"]}', '/media'),
     ('{"text": "x", "client_id": ""}', '/client_id'), ('{"text": "x", "client_id": 5}', '/client_id'), (jsonb_build_object('text', 'x', 'client_id', repeat('x', 101)), '/client_id'),
     ('{"text": "x", "reply_to": "999999999"}', '/reply_to'), ('{"text": "x", "reply_to": {"a": 1}}', '/reply_to'), ('{"text": "x", "colour": 1}', '/colour')) v (b, w);
+select is(fixture.bad_fields(format('select pg_temp.say(%L, %L, %L)', 'bob', :'id', jsonb_build_object('text', 'x', 'reply_to', (:'one'::jsonb ->> 'id')::bigint))), '/reply_to', 'refused: an id that is a number, which ids are not');
 select lives_ok(format('select pg_temp.say(%L, %L, %L)', 'bob', :'id', jsonb_build_object('text', repeat('ä', 8000))), '16000 bytes are not too much');
 select fixture.call('bob', 'create_message', pg_temp.at(:'id'), p_body => '{"text": "k"}', p_key => 'k') ->> 'id' as k \gset
 select is(fixture.call('bob', 'create_message', pg_temp.at(:'id'), p_body => '{"text": "k"}', p_key => 'k') ->> 'id', :'k', 'an Idempotency-Key does the same');

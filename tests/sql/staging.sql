@@ -94,6 +94,7 @@ select is(pg_temp.code(format('select fixture.call(%L, %L, %L, p_body => %L)', w
   from unnest('{bob,admin}'::text[]) w, unnest('{get_project,update_project,delete_project,stage_project,list_project_images,get_image,delete_image,cancel_image,retry_image}'::text[]) f;
 select is(pg_temp.code(format('select fixture.call(null, %L, %L, p_body => %L)', f, pg_temp.at('1'), '{}')), 'KN009', f || ' is refused to nobody')
   from unnest('{create_project,list_projects,get_project,update_project,delete_project,stage_project,list_project_images,create_image,list_images,get_image,delete_image,cancel_image,retry_image}'::text[]) f;
+select is(pg_temp.fields(pg_temp.body() || '{"mode": null, "prompt": null, "variations": null}'), '/mode /prompt /variations', 'null is none of the modes, texts and numbers that the description promises');
 select is(fixture.bad_fields(format('select pg_temp.post(%L, %L)', pg_temp.body(), 'bob')), '/media_id /project_id', 'nobody stages another''s picture, nor into another''s project');
 select is(jsonb_array_length(fixture.call('bob', 'list_images') -> 'items') + jsonb_array_length(fixture.call('bob', 'list_projects') -> 'items'), 0, 'lists show one''s own');
 select fixture.act_as('bob') \g /dev/null

@@ -13,6 +13,9 @@ select jsonb_build_object('id', answer ->> 'media_id') as path, jsonb_build_obje
 select is(fixture.bad_fields(format('select pg_temp.presign(%L)', body)), wanted, 'refused: ' || body)
   from (values ('{}', '/bytes /content_type /filename'),
                ('{"filename": " ", "content_type": "image/png", "bytes": 1}', '/filename'),
+               ('{"filename": 5, "content_type": "image/png", "bytes": 1}', '/filename'),
+               ('{"filename": ["a.png"], "content_type": "image/png", "bytes": 1}', '/filename'),
+               ('{"filename": "a.png", "content_type": "image/png", "bytes": "1"}', '/bytes'),
                ('{"filename": "a", "content_type": "text/html", "bytes": 1}', '/content_type'),
                ('{"filename": "a", "content_type": "image/svg+xml", "bytes": 1}', '/content_type'),
                ('{"filename": "a", "content_type": "image/png", "bytes": 0}', '/bytes'),
