@@ -111,7 +111,7 @@ begin
         'room_type', case when v_job.kind = 'staging' then v_job.input ->> 'room_type' end,
         'style', case when v_job.kind = 'staging' then v_job.input ->> 'style' end,
         'label', v_share.disclosure,
-        'is_local_sample', coalesce((v_job.output #>> '{disclose,local_sample}')::boolean, v_job.output ? 'draw' or v_job.output ? 'furnish'
+        'is_local_sample', coalesce((v_job.output #>> '{disclose,local_sample}')::boolean, v_job.output ?| '{draw,film,speak,furnish}'
                                     or (select v.is_local from kiln.model m join kiln.provider v using (provider_id) where m.model_id = v_job.model_id), false),
         'originals', (select coalesce(jsonb_agg(case when m.media_id is null then jsonb_build_object('sha256', o.item ->> 'sha256', 'url', null)
                                                      else jsonb_build_object('sha256', o.item ->> 'sha256', 'url', kiln.share_link(m.media_id, v_share.expires_at),

@@ -45,8 +45,7 @@ static bool disclosure_read(const struct request *request, struct disclosure *d,
     if (!request_choice(request, "format", formats, &d->format, fault)
         || !request_integer(request, "quality", 90, 1, 100, &d->quality, fault))
         return false;
-    d->is_local = json_object_get(request->input, "furnish") != NULL
-                  || json_object_get(request->input, "draw") != NULL;
+    d->is_local = request_is_local(request);
     d->source = d->is_local ? synthetic : trained;
     d->label  = d->is_local ? g_strdup_printf("%s \u00b7 local sample", text) : g_strdup(text);
     for (char *c = d->label; *c != '\0'; c++)

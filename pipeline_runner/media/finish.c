@@ -1,8 +1,12 @@
 /*
- * finish: the op that makes the file people get: encoded as asked, marked as a local sample of Kiln, and decoded once
- * more before it is handed over.
+ * finish: the op that makes the file people get, decoded once more before it is handed over. What was drawn here is encoded
+ * as asked and marked as a local sample of Kiln. What came from a provider stays as it came, byte for byte: it is no sample,
+ * and whoever paid for it paid for all of its pixels.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mark.h"
 #include "ops.h"
@@ -95,11 +99,52 @@ static const char *finish_speech(const struct request *request, const char *file
     return convert(file, format, mp3, "out/speech.mp3", fault);
 }
 
+static bool copy_bytes(int from, int to)
+{
+    char    block[65536];
+    ssize_t got;
+
+    while ((got = read(from, block, sizeof block)) > 0)
+        for (ssize_t done = 0, put; done < got; done += put)
+            if ((put = write(to, block + done, (size_t)(got - done))) < 0)
+                return false;
+    return got == 0;
+}
+
+static const char *keep(const char *file, struct fault *fault)
+{
+    static const char path[] = "out/result";
+    int               from = open(file, O_RDONLY | O_CLOEXEC), to = -1;
+    bool              ok;
+
+    if (from >= 0)
+        to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ok = to >= 0 && copy_bytes(from, to);
+    if (!ok)
+        fault_set(fault, EXIT_TRANSIENT, "the result cannot be copied: %s", g_strerror(errno));
+    if (from >= 0)
+        close(from);
+    if (to >= 0)
+        close(to);
+    return ok ? path : NULL;
+}
+
+static const char *encode(const struct request *request, const char *file, const struct probe *work,
+                          struct fault *fault)
+{
+    if (strcmp(work->media_type, "image") == 0)
+        return finish_picture(request, file, fault);
+    if (strcmp(work->media_type, "video") == 0)
+        return finish_film(file, work->format, fault);
+    return finish_speech(request, file, work->format, fault);
+}
+
 json_t *op_finish(struct request *request, struct fault *fault)
 {
     struct probe work, final;
     const char  *file, *path;
     json_t      *findings;
+    bool         is_local = request_is_local(request);
 
     if (request->file_count == 0) {
         fault_set(fault, EXIT_INVALID, "/media: the stage before handed over no file");
@@ -109,13 +154,8 @@ json_t *op_finish(struct request *request, struct fault *fault)
     request_progress(request, 0.1f, "checking");
     if (!probe_file(file, NULL, &work, fault))
         return NULL;
-    request_progress(request, 0.3f, "encoding");
-    if (strcmp(work.media_type, "image") == 0)
-        path = finish_picture(request, file, fault);
-    else if (strcmp(work.media_type, "video") == 0)
-        path = finish_film(file, work.format, fault);
-    else
-        path = finish_speech(request, file, work.format, fault);
+    request_progress(request, 0.3f, is_local ? "encoding" : "copying");
+    path = is_local ? encode(request, file, &work, fault) : keep(file, fault);
     if (path == NULL)
         return NULL;
     request_progress(request, 0.8f, "checking");
@@ -124,7 +164,9 @@ json_t *op_finish(struct request *request, struct fault *fault)
         return NULL;
     }
     findings = probe_json(&final);
-    json_object_set_new(findings, "sample", json_string("local"));
-    json_object_set_new(findings, "comment", json_string(MARK_LOCAL_TEXT));
+    if (is_local) {
+        json_object_set_new(findings, "sample", json_string("local"));
+        json_object_set_new(findings, "comment", json_string(MARK_LOCAL_TEXT));
+    }
     return request_answer(request, "finish", findings, path, "output");
 }

@@ -172,6 +172,16 @@ uint64_t request_key(const struct request *request)
     return key;
 }
 
+bool request_is_local(const struct request *request)
+{
+    static const char *const makers[] = { "draw", "film", "speak", "furnish" };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(makers); i++)
+        if (json_object_get(request->input, makers[i]) != NULL)
+            return true;
+    return false;
+}
+
 json_t *request_answer(const struct request *request, const char *op, json_t *findings,
                        const char *file, const char *role)
 {

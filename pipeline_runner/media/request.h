@@ -52,6 +52,10 @@ bool request_choice(const struct request *request, const char *name, const char 
  * it is, so the same picture can be had in another size or format. */
 uint64_t request_key(const struct request *request);
 
+/* Whether what the stages before handed over was made here, by our own ops: their findings lie in the input, and a
+ * provider's stage hands none of them on. The one rule of what may be called a local sample. */
+bool request_is_local(const struct request *request);
+
 /* {"output": input + findings under the op's name, "media": [{file, role}]}; steals findings. file may be NULL. */
 json_t *request_answer(const struct request *request, const char *op, json_t *findings,
                        const char *file, const char *role);

@@ -73,6 +73,8 @@ describe('products', () => {
             const { json } = await root.call('POST', '/tryons', { category, prompt: `for ${category}.`, medias: medias().slice(0, 2) });
             const done = await ended(json.id);
             assert.deepEqual([category, done.state, done.outputs[0]?.media_type, done.progress.stages], [category, 'completed', type, stages], done.error?.message);
+            const bytes = Buffer.from(await (await fetch(`${kiln.url}${done.outputs[0].url}`)).arrayBuffer());
+            assert.equal(/local sample/i.test(bytes.toString('latin1')), false, `${category} was not made here and does not say so`);
         }
     });
 

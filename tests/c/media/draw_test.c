@@ -241,7 +241,8 @@ static void finish_marks_each_format_and_keeps_png_pixels(void **state)
     draw_to(JOB("sea", "3", SMALL, ""), "in/0.png");
     for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
         char *request = g_strdup_printf(
-            "{\"input\":{\"params\":{%s}},\"media\":[{\"file\":\"in/0.png\"}]}", formats[i].params);
+            "{\"input\":{\"draw\":{},\"params\":{%s}},\"media\":[{\"file\":\"in/0.png\"}]}",
+            formats[i].params);
         struct outcome outcome = bench_run("finish", request);
         VipsImage     *image;
         const char    *text, *file = json_string_value(json_object_get(
@@ -273,6 +274,57 @@ static void finish_marks_each_format_and_keeps_png_pixels(void **state)
         assert_true(bench_same_bytes(formats[i].file, "first"));
         g_free(request);
     }
+}
+
+/* finish once called every result a local sample, also what a provider had been paid for, and coded it anew. */
+static void finish_leaves_what_a_provider_made_as_it_came(void **state)
+{
+    static const char *const files[] = { "in/0.png", "in/0.jpg", "in/0.webp" };
+    VipsImage               *image;
+
+    (void)state;
+    draw_to(JOB("sea", "3", SMALL, ""), "in/0.png");
+    image = vips_image_new_from_file("in/0.png", NULL);
+    assert_int_equal(vips_jpegsave(image, files[1], NULL), 0);
+    assert_int_equal(vips_webpsave(image, files[2], NULL), 0);
+    g_object_unref(image);
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        char *request = g_strdup_printf(
+            "{\"input\":{\"prompt\":\"sea\",\"prepare\":{},\"params\":{\"format\":\"png\"}},"
+            "\"media\":[{\"file\":\"%s\"}]}",
+            files[i]);
+        struct outcome outcome = bench_run("finish", request);
+        const json_t  *found   = json_object_get(json_object_get(outcome.answer, "output"), "finish");
+
+        assert_int_equal(outcome.exit_code, 0);
+        assert_true(bench_same_bytes("out/result", files[i]));
+        assert_string_equal(
+            json_string_value(json_object_get(
+                json_array_get(json_object_get(outcome.answer, "media"), 0), "file")),
+            "out/result");
+        assert_non_null(json_object_get(found, "content_type"));
+        assert_null(json_object_get(found, "sample"));
+        assert_null(json_object_get(found, "comment"));
+        g_free(request);
+    }
+}
+
+/* A provider's result of more than 2048 pixels on a side was made smaller. */
+static void finish_makes_no_result_of_a_provider_smaller(void **state)
+{
+    struct outcome outcome;
+    VipsImage     *image;
+
+    (void)state;
+    assert_int_equal(vips_black(&image, 3000, 40, "bands", 3, NULL), 0);
+    assert_int_equal(vips_pngsave(image, "in/0.png", NULL), 0);
+    g_object_unref(image);
+    outcome = bench_run("finish", "{\"input\":{},\"media\":[{\"file\":\"in/0.png\"}]}");
+    assert_int_equal(outcome.exit_code, 0);
+    assert_int_equal(json_integer_value(json_object_get(
+                         json_object_get(json_object_get(outcome.answer, "output"), "finish"),
+                         "width")),
+                     3000);
 }
 
 static void finish_needs_a_file_that_decodes(void **state)
@@ -315,6 +367,8 @@ int main(void)
         cmocka_unit_test_setup(outside_the_composed_region_no_pixel_changes, bench_clean),
         cmocka_unit_test_setup(too_many_or_broken_inputs_are_refused, bench_clean),
         cmocka_unit_test_setup(finish_marks_each_format_and_keeps_png_pixels, bench_clean),
+        cmocka_unit_test_setup(finish_leaves_what_a_provider_made_as_it_came, bench_clean),
+        cmocka_unit_test_setup(finish_makes_no_result_of_a_provider_smaller, bench_clean),
         cmocka_unit_test_setup(finish_needs_a_file_that_decodes, bench_clean),
         cmocka_unit_test_setup(progress_is_told_as_it_goes, bench_clean),
         cmocka_unit_test_setup(unknown_words_print_the_usage, bench_clean),

@@ -108,13 +108,15 @@ static void input_pictures_are_what_the_film_shows(void **state)
     assert_int_equal(bench_run("film", FILM("one", "3", "{\"file\":\"in/0.png\"}")).exit_code, 0);
 }
 
+#define FILM_DONE "{\"input\":{\"film\":{},\"params\":{}},\"media\":[{\"file\":\"in/0.mp4\"}]}"
+
 static void finish_marks_a_film_and_keeps_its_bits_apart_from_that(void **state)
 {
     (void)state;
     assert_int_equal(bench_run("film", FILM("sea", "3", "")).exit_code, 0);
     bench_hand_over("out/film.mp4", "in/0.mp4");
     struct outcome outcome =
-        bench_run("finish", "{\"input\":{\"params\":{}},\"media\":[{\"file\":\"in/0.mp4\"}]}");
+        bench_run("finish", FILM_DONE);
     assert_int_equal(outcome.exit_code, 0);
     assert_shown_by_ffprobe("out/video.mp4", "format_tags",
                             (const char *const[]) { "comment=Local sample made by Kiln",
@@ -126,7 +128,7 @@ static void finish_marks_a_film_and_keeps_its_bits_apart_from_that(void **state)
     g_free(bytes);
     bench_hand_over("out/video.mp4", "first.mp4");
     assert_int_equal(
-        bench_run("finish", "{\"input\":{\"params\":{}},\"media\":[{\"file\":\"in/0.mp4\"}]}")
+        bench_run("finish", FILM_DONE)
             .exit_code,
         0);
     assert_true(bench_same_bytes("out/video.mp4", "first.mp4"));
@@ -171,7 +173,8 @@ static void finish_marks_speech_in_each_format(void **state)
     bench_hand_over("out/speech.wav", "in/0.wav");
     for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
         char *request = g_strdup_printf(
-            "{\"input\":{\"params\":{%s}},\"media\":[{\"file\":\"in/0.wav\"}]}", formats[i].params);
+            "{\"input\":{\"speak\":{},\"params\":{%s}},\"media\":[{\"file\":\"in/0.wav\"}]}",
+            formats[i].params);
 
         struct outcome outcome = bench_run("finish", request);
         if (outcome.exit_code != 0)
@@ -184,6 +187,22 @@ static void finish_marks_speech_in_each_format(void **state)
         assert_true(bench_same_bytes(formats[i].file, "first"));
         g_free(request);
     }
+}
+
+/* They were given the same title and comment as the samples of this machine, and recordings were coded anew as MP3. */
+static void finish_leaves_a_provider_s_film_and_recording_as_they_came(void **state)
+{
+    (void)state;
+    assert_int_equal(bench_run("film", FILM("sea", "3", "")).exit_code, 0);
+    bench_hand_over("out/film.mp4", "in/0.mp4");
+    assert_int_equal(
+        bench_run("finish", "{\"input\":{},\"media\":[{\"file\":\"in/0.mp4\"}]}").exit_code, 0);
+    assert_true(bench_same_bytes("out/result", "in/0.mp4"));
+    assert_int_equal(bench_run("speak", SPEECH("Good morning", "1", "")).exit_code, 0);
+    bench_hand_over("out/speech.wav", "in/0.wav");
+    assert_int_equal(
+        bench_run("finish", "{\"input\":{},\"media\":[{\"file\":\"in/0.wav\"}]}").exit_code, 0);
+    assert_true(bench_same_bytes("out/result", "in/0.wav"));
 }
 
 static void a_program_that_is_missing_is_this_machine_s_fault(void **state)
@@ -257,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup(speech_repeats_by_seed_and_varies_with_it, bench_clean),
         cmocka_unit_test_setup(silence_is_refused, bench_clean),
         cmocka_unit_test_setup(finish_marks_speech_in_each_format, bench_clean),
+        cmocka_unit_test_setup(finish_leaves_a_provider_s_film_and_recording_as_they_came, bench_clean),
         cmocka_unit_test_setup(a_program_that_is_missing_is_this_machine_s_fault, bench_clean),
         cmocka_unit_test_setup(a_program_is_bounded_in_time_and_output, bench_clean),
         cmocka_unit_test_setup(a_program_dies_with_its_parent, bench_clean),
