@@ -176,12 +176,15 @@ static void succeed(struct issuer *issuer, struct jwks *keys)
 
 static void fail(struct issuer *issuer, const char *why)
 {
+    bool gives_up = issuer->has_keys && base_now_ms() - issuer->confirmed_ms >= UNCONFIRMED_MS;
+
     log_warn("the issuer's keys cannot be had", "error", why, "kept",
-             issuer->has_keys ? "yes" : "no", "next_s", LOG_I64(issuer->retry_ms / 1000), NULL);
+             issuer->has_keys && !gives_up ? "yes" : "no", "next_s",
+             LOG_I64(issuer->retry_ms / 1000), NULL);
     issuer->is_good = false;
     loop_timer_set(issuer->loop, &issuer->due, issuer->retry_ms);
     issuer->retry_ms = issuer->retry_ms * 2 > RETRY_MS_MAX ? RETRY_MS_MAX : issuer->retry_ms * 2;
-    if (!issuer->has_keys || base_now_ms() - issuer->confirmed_ms < UNCONFIRMED_MS)
+    if (!gives_up)
         return;
     issuer->has_keys = false;
     issuer->on_keys(issuer->ctx, NULL);

@@ -1,6 +1,6 @@
 /*
- * issuer: which addresses it goes to, how long it believes an answer, and which answers are none. How
- * it goes on over time is tested end to end.
+ * issuer: which addresses it goes to, how long it believes an answer, which answers are none, and when it gives up the
+ * keys of one that stays away (by a clock that is set forward). How it goes on else is tested end to end.
  */
 #include "issuer.h"
 
@@ -15,11 +15,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "rsa.h"
+
+/* In libc's place, for the loop, the issuer and libcurl alike: the kernel's clock, and what a test adds to it. */
+static int64_t later_s;
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int failed = (int)syscall(SYS_clock_gettime, clock, now);
+
+    if (clock == CLOCK_MONOTONIC)
+        now->tv_sec += later_s;
+    return failed;
+}
 
 static bool may(const char *url, const char *trusted)
 {
@@ -111,6 +125,20 @@ static void look(void *ctx)
         loop_timer_set(watch->loop, &watch->timer, 5);
 }
 
+static int listen_here(char url[64])
+{
+    struct sockaddr_in address  = { .sin_family      = AF_INET,
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t          bytes    = sizeof(address);
+    int                listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, bytes), 0);
+    assert_int_equal(listen(listener, 5), 0);
+    getsockname(listener, (struct sockaddr *)&address, &bytes);
+    snprintf(url, 64, "http://127.0.0.1:%d/jwks.json", ntohs(address.sin_port));
+    return listener;
+}
+
 static void answer_once(int listener, const char *answer, size_t bytes)
 {
     char request[4096];
@@ -131,22 +159,14 @@ static void answer_once(int listener, const char *answer, size_t bytes)
 /* What an issuer makes of this answer: keys (the caller's), and seconds to wait. */
 static struct watch fetch(const char *answer)
 {
-    struct sockaddr_in address  = { .sin_family      = AF_INET,
-                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t          bytes    = sizeof(address);
-    int                listener = socket(AF_INET, SOCK_STREAM, 0);
-    struct watch       watch    = { .loop = loop_open(NULL), .until_ms = base_now_ms() + 15000 };
-    char               url[64];
-    pid_t              pid;
+    struct watch watch = { .loop = loop_open(NULL), .until_ms = base_now_ms() + 15000 };
+    char         url[64];
+    int          listener = listen_here(url);
+    pid_t        pid      = fork();
 
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, bytes), 0);
-    assert_int_equal(listen(listener, 5), 0);
-    getsockname(listener, (struct sockaddr *)&address, &bytes);
-    pid = fork();
     if (pid == 0)
         answer_once(listener, answer, strlen(answer));
     close(listener);
-    snprintf(url, sizeof(url), "http://127.0.0.1:%d/jwks.json", ntohs(address.sin_port));
     watch.issuer = issuer_open(watch.loop, url, on_keys, &watch, NULL);
     watch.timer  = (struct loop_timer) { .on_time = look, .ctx = &watch };
     loop_timer_set(watch.loop, &watch.timer, 5);
@@ -210,6 +230,127 @@ static void a_bad_answer_brings_none_and_is_tried_again_in_two_seconds(void **st
     free(much);
 }
 
+/* ---- an issuer that stays away ---- */
+
+struct outage {
+    struct loop      *loop;
+    struct issuer    *issuer;
+    struct loop_timer timer;
+    struct jwks      *keys; /* owned */
+    int               brought, given_up;
+    uint64_t          until_ms;
+    bool (*is_over)(const struct outage *outage);
+};
+
+static void on_change(void *ctx, struct jwks *keys)
+{
+    struct outage *outage = ctx;
+
+    jwks_free(outage->keys);
+    outage->keys = keys;
+    outage->brought += keys != NULL;
+    outage->given_up += keys == NULL;
+}
+
+static void look_again(void *ctx)
+{
+    struct outage *outage = ctx;
+
+    if (outage->is_over(outage) || base_now_ms() > outage->until_ms)
+        loop_stop(outage->loop);
+    else
+        loop_timer_set(outage->loop, &outage->timer, 5);
+}
+
+/* An answer that was just had says 0 to who asks for another key, one that failed says in how many seconds to come back. */
+static bool has_answered(const struct outage *outage)
+{
+    return issuer_wait_s(outage->issuer) == 0;
+}
+
+static bool has_failed(const struct outage *outage)
+{
+    return issuer_wait_s(outage->issuer) > 1;
+}
+
+static void goes_on_until(struct outage *outage, bool (*is_over)(const struct outage *))
+{
+    outage->is_over  = is_over;
+    outage->until_ms = base_now_ms() + 15000;
+    loop_timer_set(outage->loop, &outage->timer, 5);
+    loop_run(outage->loop);
+    assert_true(is_over(outage));
+}
+
+/* That much later the next fetch is over. */
+static void fails_after(struct outage *outage, int64_t seconds)
+{
+    later_s += seconds;
+    goes_on_until(outage, has_failed);
+}
+
+/* + is a good answer, - a connection that ends without one. */
+static void answer_in_turn(int listener, const char *turns)
+{
+    char answer[4000], request[4096];
+    int  bytes =
+        snprintf(answer, sizeof(answer), OK "Cache-Control: max-age=900\r\n\r\n%s", set_text);
+
+    alarm(20);
+    for (; *turns; turns++) {
+        int fd = accept(listener, NULL, NULL);
+
+        if (read(fd, request, sizeof(request)) > 0 && *turns == '+'
+            && send(fd, answer, (size_t)bytes, MSG_NOSIGNAL) < 0)
+            _exit(1);
+        close(fd);
+    }
+    _exit(0);
+}
+
+static void keys_of_an_issuer_that_stays_away_are_given_up_after_24_hours(void **state)
+{
+    enum { DAY_S = 24 * 60 * 60 };
+    struct outage outage = { .loop = loop_open(NULL) };
+    char          url[64];
+    int           listener = listen_here(url);
+    pid_t         pid      = fork();
+
+    (void)state;
+    if (pid == 0)
+        answer_in_turn(listener, "+----+--");
+    close(listener);
+    outage.timer  = (struct loop_timer) { .on_time = look_again, .ctx = &outage };
+    outage.issuer = issuer_open(outage.loop, url, on_change, &outage, NULL);
+    goes_on_until(&outage, has_answered);
+    assert_int_equal(outage.brought, 1);
+
+    fails_after(&outage, DAY_S / 2);
+    fails_after(&outage, DAY_S / 2 - 120);
+    assert_non_null(outage.keys); /* a day but two minutes */
+    assert_int_equal(outage.given_up, 0);
+    fails_after(&outage, 121);
+    assert_null(outage.keys);
+    assert_int_equal(outage.given_up, 1);
+    fails_after(&outage, DAY_S);
+    assert_int_equal(outage.given_up, 1); /* told once */
+
+    later_s += 61;
+    goes_on_until(&outage, has_answered);
+    assert_non_null(outage.keys); /* it is back: so are its keys, and a day begins anew */
+    fails_after(&outage, DAY_S - 120);
+    assert_non_null(outage.keys);
+    fails_after(&outage, 121);
+    assert_null(outage.keys);
+    assert_int_equal(outage.given_up, 2);
+
+    loop_timer_stop(outage.loop, &outage.timer);
+    issuer_close(outage.issuer);
+    loop_close(outage.loop);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
 static int make_sets(void **state)
 {
     EVP_PKEY   *key  = rsa_make(2048);
@@ -240,6 +381,7 @@ int main(void)
         cmocka_unit_test(an_answer_is_believed_for_its_max_age_within_bounds),
         cmocka_unit_test(a_good_answer_brings_its_keys),
         cmocka_unit_test(a_bad_answer_brings_none_and_is_tried_again_in_two_seconds),
+        cmocka_unit_test(keys_of_an_issuer_that_stays_away_are_given_up_after_24_hours),
     };
     return cmocka_run_group_tests(tests, make_sets, free_sets);
 }
