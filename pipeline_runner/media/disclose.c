@@ -46,8 +46,8 @@ static bool disclosure_read(const struct request *request, struct disclosure *d,
         || !request_integer(request, "quality", 90, 1, 100, &d->quality, fault))
         return false;
     d->is_local = request_is_local(request);
-    d->source = d->is_local ? synthetic : trained;
-    d->label  = d->is_local ? g_strdup_printf("%s \u00b7 local sample", text) : g_strdup(text);
+    d->source   = d->is_local ? synthetic : trained;
+    d->label    = d->is_local ? g_strdup_printf("%s \u00b7 local sample", text) : g_strdup(text);
     for (char *c = d->label; *c != '\0'; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = ' ';

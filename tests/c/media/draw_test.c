@@ -294,7 +294,7 @@ static void finish_leaves_what_a_provider_made_as_it_came(void **state)
             "\"media\":[{\"file\":\"%s\"}]}",
             files[i]);
         struct outcome outcome = bench_run("finish", request);
-        const json_t  *found   = json_object_get(json_object_get(outcome.answer, "output"), "finish");
+        const json_t  *found = json_object_get(json_object_get(outcome.answer, "output"), "finish");
 
         assert_int_equal(outcome.exit_code, 0);
         assert_true(bench_same_bytes("out/result", files[i]));
@@ -321,10 +321,10 @@ static void finish_makes_no_result_of_a_provider_smaller(void **state)
     g_object_unref(image);
     outcome = bench_run("finish", "{\"input\":{},\"media\":[{\"file\":\"in/0.png\"}]}");
     assert_int_equal(outcome.exit_code, 0);
-    assert_int_equal(json_integer_value(json_object_get(
-                         json_object_get(json_object_get(outcome.answer, "output"), "finish"),
-                         "width")),
-                     3000);
+    assert_int_equal(
+        json_integer_value(json_object_get(
+            json_object_get(json_object_get(outcome.answer, "output"), "finish"), "width")),
+        3000);
 }
 
 static void finish_needs_a_file_that_decodes(void **state)

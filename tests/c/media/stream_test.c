@@ -115,8 +115,7 @@ static void finish_marks_a_film_and_keeps_its_bits_apart_from_that(void **state)
     (void)state;
     assert_int_equal(bench_run("film", FILM("sea", "3", "")).exit_code, 0);
     bench_hand_over("out/film.mp4", "in/0.mp4");
-    struct outcome outcome =
-        bench_run("finish", FILM_DONE);
+    struct outcome outcome = bench_run("finish", FILM_DONE);
     assert_int_equal(outcome.exit_code, 0);
     assert_shown_by_ffprobe("out/video.mp4", "format_tags",
                             (const char *const[]) { "comment=Local sample made by Kiln",
@@ -127,10 +126,7 @@ static void finish_marks_a_film_and_keeps_its_bits_apart_from_that(void **state)
     assert_true(index != NULL && data != NULL && index < data); /* plays before it is all there */
     g_free(bytes);
     bench_hand_over("out/video.mp4", "first.mp4");
-    assert_int_equal(
-        bench_run("finish", FILM_DONE)
-            .exit_code,
-        0);
+    assert_int_equal(bench_run("finish", FILM_DONE).exit_code, 0);
     assert_true(bench_same_bytes("out/video.mp4", "first.mp4"));
 }
 
@@ -276,7 +272,8 @@ int main(void)
         cmocka_unit_test_setup(speech_repeats_by_seed_and_varies_with_it, bench_clean),
         cmocka_unit_test_setup(silence_is_refused, bench_clean),
         cmocka_unit_test_setup(finish_marks_speech_in_each_format, bench_clean),
-        cmocka_unit_test_setup(finish_leaves_a_provider_s_film_and_recording_as_they_came, bench_clean),
+        cmocka_unit_test_setup(finish_leaves_a_provider_s_film_and_recording_as_they_came,
+                               bench_clean),
         cmocka_unit_test_setup(a_program_that_is_missing_is_this_machine_s_fault, bench_clean),
         cmocka_unit_test_setup(a_program_is_bounded_in_time_and_output, bench_clean),
         cmocka_unit_test_setup(a_program_dies_with_its_parent, bench_clean),

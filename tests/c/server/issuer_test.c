@@ -26,6 +26,7 @@
 /* In libc's place, for the loop, the issuer and libcurl alike: the kernel's clock, and what a test adds to it. */
 static int64_t later_s;
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc's names are reserved */
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
     int failed = (int)syscall(SYS_clock_gettime, clock, now);
