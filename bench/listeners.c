@@ -8,7 +8,7 @@
  * stream stands, MARK the line of an event that counts. Whose link breaks takes the next port and
  * its Last-Event-ID. On stdout, with CLOCK_MONOTONIC in ns:
  *
- *   open NS            all streams stand (again)
+ *   open NS LINKS      all streams stand (again); so many connections it took
  *   first K NS, all K NS   the K-th event has come to one stream, to all
  *   one STREAM NS      with --each: every event
  *   sum {…}            at SIGTERM: counts, and in how many groups the streams were not told the same
@@ -66,7 +66,7 @@ static void say_open(struct stream *s)
 {
     s->is_open = true;
     if (++nopen == nstreams)
-        printf("open %" PRIu64 "\n", now_ns());
+        printf("open %" PRIu64 " %" PRIu64 "\n", now_ns(), links);
 }
 
 static void count_event(struct stream *s)
