@@ -233,6 +233,8 @@ struct exchange {
     uint64_t                 range; /* of the object, to its end */
     int                      to_fd; /* a good answer goes here, from `to` on; -1: into memory */
     off_t                    to;
+    s3_bytes_fn             *on_bytes; /* … or is handed here, a piece at a time */
+    void                    *ctx;
 
     long     status;
     char    *answer; /* malloc'ed, NUL-ended */
@@ -274,6 +276,13 @@ static size_t take(char *from, size_t size, size_t n, void *ctx)
     struct exchange *x     = ctx;
     size_t           bytes = size * n;
 
+    if (x->range > 0 && is_good(x) && x->status != 206)
+        return 0; /* the whole of it again, where the rest was asked for */
+    if (x->on_bytes && is_good(x)) {
+        x->on_bytes(x->ctx, from, bytes);
+        x->got += bytes;
+        return bytes;
+    }
     if (x->to_fd >= 0 && is_good(x)) {
         for (size_t done = 0; done < bytes;) {
             ssize_t put = pwrite(x->to_fd, from + done, bytes - done, x->to + (off_t)x->got);
@@ -523,6 +532,34 @@ bool s3_get(struct s3 *s3, const char *key, int fd, uint64_t from, struct err *e
             return false;
     }
     return true;
+}
+
+bool s3_read(struct s3 *s3, const char *key, uint64_t bytes, s3_bytes_fn *on_bytes, void *ctx,
+             struct err *err)
+{
+    uint64_t at = 0;
+
+    for (int breaks = 0; at < bytes;) {
+        struct exchange x = of("GET", key);
+        bool            ok;
+
+        x.range    = at;
+        x.on_bytes = on_bytes;
+        x.ctx      = ctx;
+        ok         = exchange(s3, &x, err);
+        free(x.answer);
+        at += x.got;
+        if (ok)
+            break;
+        /* Who takes slowly may be cut off by the service time and again: only breaks without much between them count. */
+        breaks = x.got < S3_PART_BYTES ? breaks + 1 : 0;
+        if (!err_is(err, "58030") || x.got == 0 || breaks > TRIES)
+            return false;
+    }
+    if (at == bytes)
+        return true;
+    err_set(err, "58030", "the object %s has another length than it ought to", key);
+    return false;
 }
 
 /* ---- in parts ---- */

@@ -36,6 +36,12 @@ MUST_CHECK bool s3_put(struct s3 *s3, const char *key, int fd, uint64_t bytes, c
 /* Appends the object to fd, from the byte `from` on; a download that breaks off goes on where it broke. */
 MUST_CHECK bool s3_get(struct s3 *s3, const char *key, int fd, uint64_t from, struct err *err);
 
+/* Hands the object on, piece by piece, as fast as on_bytes takes them; one that breaks off goes on where it broke. False where it has
+ * not exactly so many bytes; some may have been handed on then. Nothing is kept but the piece in hand. */
+typedef void    s3_bytes_fn(void *ctx, const void *data, size_t bytes);
+MUST_CHECK bool s3_read(struct s3 *s3, const char *key, uint64_t bytes, s3_bytes_fn *on_bytes,
+                        void *ctx, struct err *err);
+
 MUST_CHECK bool s3_head(struct s3 *s3, const char *key, uint64_t *bytes, struct err *err);
 MUST_CHECK bool s3_delete(struct s3 *s3, const char *key,
                           struct err *err); /* one that is gone is fine */

@@ -445,6 +445,69 @@ int store_read(struct store *store, const char *key, uint64_t *bytes, struct err
     return fd;
 }
 
+struct streaming {
+    EVP_MD_CTX     *sha256;
+    store_bytes_fn *on_bytes;
+    void           *ctx;
+};
+
+static void hand_on(void *ctx, const void *data, size_t bytes)
+{
+    struct streaming *streaming = ctx;
+
+    if (EVP_DigestUpdate(streaming->sha256, data, bytes) != 1)
+        abort();
+    streaming->on_bytes(streaming->ctx, data, bytes);
+}
+
+static bool stream_file(struct store *store, const char *key, uint64_t bytes,
+                        struct streaming *streaming, struct err *err)
+{
+    char     piece[65536];
+    uint64_t there = 0;
+    ssize_t  got   = 0;
+    int      fd    = store_read(store, key, &there, err);
+
+    if (fd < 0)
+        return false;
+    while (bytes > 0) {
+        got = read(fd, piece, bytes < sizeof(piece) ? (size_t)bytes : sizeof(piece));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        hand_on(streaming, piece, (size_t)got);
+        bytes -= (uint64_t)got;
+    }
+    if (got < 0)
+        err_errno(err, "read", key);
+    else if (bytes > 0)
+        err_set(err, "58030", "the file %s ends early", key);
+    close(fd);
+    return bytes == 0;
+}
+
+bool store_stream(struct store *store, const char *key, uint64_t bytes, const char *sha256,
+                  store_bytes_fn *on_bytes, void *ctx, struct err *err)
+{
+    struct streaming streaming = { EVP_MD_CTX_new(), on_bytes, ctx };
+    char             found[65];
+    bool             ok;
+
+    if (!streaming.sha256 || EVP_DigestInit_ex(streaming.sha256, EVP_sha256(), NULL) != 1)
+        abort();
+    ok = check_key(key, err)
+         && (store->s3 ? s3_read(store->s3, key, bytes, hand_on, &streaming, err)
+                       : stream_file(store, key, bytes, &streaming, err));
+    finish_sha256(streaming.sha256, found);
+    EVP_MD_CTX_free(streaming.sha256);
+    if (ok && strcmp(found, sha256) != 0) {
+        err_set(err, "58030", "the file %s has another SHA-256 than it ought to", key);
+        ok = false;
+    }
+    return ok;
+}
+
 bool store_head(struct store *store, const char *key, uint64_t *bytes, struct err *err)
 {
     int fd;

@@ -53,6 +53,13 @@ MUST_CHECK bool store_put_fd(struct store *store, int fd, struct stored *stored,
 /* A descriptor for reading (close it), or -1. ENOENT is 58P01. */
 int store_read(struct store *store, const char *key, uint64_t *bytes, struct err *err);
 
+/* Hands a file on, piece by piece; it must have exactly so many bytes and this SHA-256 (hex), else false: what was handed on is to be
+ * thrown away. In a bucket nothing of it is kept on this machine. */
+typedef void    store_bytes_fn(void *ctx, const void *data, size_t bytes);
+MUST_CHECK bool store_stream(struct store *store, const char *key, uint64_t bytes,
+                             const char *sha256, store_bytes_fn *on_bytes, void *ctx,
+                             struct err *err);
+
 /* Of a remote store, malloc'ed: a URL under which somebody else may send exactly these bytes (content_md5: base64, or NULL), or
  * read them (method GET or HEAD), for so long. NULL: the store is a folder. */
 char *store_presign_put(struct store *store, const char *key, const char *content_type,

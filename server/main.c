@@ -28,16 +28,20 @@
 #include "stream.h"
 #include "store.h"
 #include "webhook.h"
+#include "zip.h"
+#include "zipper.h"
 
 #define PROGRAM "kiln-server"
 #define DRAIN_MS \
     12000 /* beyond the deadline of a call, which answers what is still suspended then */
 
+#define DRAIN_CUT_MS 3000 /* so long before that downloads are broken off */
+
 struct options {
     unsigned roles;
     int64_t  port; /* 0: not given */
     char    *bind;
-    bool     is_check, is_routes;
+    bool     is_check, is_routes, is_zip;
 };
 
 struct program {
@@ -57,6 +61,7 @@ static void print_help(void)
         "  --bind ADDRESS             instead of KILN_BIND\n"
         "  --check                    connect, prepare every statement, print one line, end\n"
         "  --routes                   print the routes of the role, JSON a line; asks for nothing\n"
+        "  --zip                      (a server starts itself so: it packs a download)\n"
         "  --version, --help\n\n"
         "Environment:");
     cfg_help(stdout);
@@ -74,13 +79,16 @@ static bool parse_role(const char *word, unsigned *roles)
 /* -1: go on; else the exit code. */
 static int parse_flags(int argc, char **argv, struct options *opt)
 {
-    static const struct option flags[] = {
-        { "role", required_argument, NULL, 'r' }, { "port", required_argument, NULL, 'p' },
-        { "bind", required_argument, NULL, 'b' }, { "check", no_argument, NULL, 'c' },
-        { "routes", no_argument, NULL, 'R' },     { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'v' },    { NULL, 0, NULL, 0 }
-    };
-    int flag;
+    static const struct option flags[] = { { "role", required_argument, NULL, 'r' },
+                                           { "port", required_argument, NULL, 'p' },
+                                           { "bind", required_argument, NULL, 'b' },
+                                           { "check", no_argument, NULL, 'c' },
+                                           { "routes", no_argument, NULL, 'R' },
+                                           { "help", no_argument, NULL, 'h' },
+                                           { "zip", no_argument, NULL, 'z' },
+                                           { "version", no_argument, NULL, 'v' },
+                                           { NULL, 0, NULL, 0 } };
+    int                        flag;
 
     while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
         bool ok = true;
@@ -90,6 +98,7 @@ static int parse_flags(int argc, char **argv, struct options *opt)
         case 'b': opt->bind = optarg; break;
         case 'c': opt->is_check = true; break;
         case 'R': opt->is_routes = true; break;
+        case 'z': opt->is_zip = true; break;
         case 'h': print_help(); return EXIT_OK;
         case 'v': puts(PROGRAM " " KILN_VERSION); return EXIT_OK;
         default: return EXIT_USAGE; /* getopt has said why */
@@ -183,6 +192,7 @@ static bool is_drained(const struct server *server)
     size_t left = http_requests(server->http);
 
     left += server->streams ? streams_count(server->streams) : 0;
+    left += zips_count(server);
     return left == 0 && !instance_is_leaving(server->instance);
 }
 
@@ -200,6 +210,8 @@ static void watch_drain(void *ctx)
                   NULL);
         exit(EXIT_INTERNAL);
     }
+    if (base_now_ms() > program->drain_until_ms - DRAIN_CUT_MS)
+        zips_cut(server);
     loop_timer_set(server->loop, &program->drain_timer, 20);
 }
 
@@ -330,6 +342,21 @@ static int serve(struct program *program, const struct options *opt)
     return code;
 }
 
+static int zip(struct program *program)
+{
+    struct err    err;
+    struct store *store = store_open(media_url(program), &err);
+    int           code;
+
+    if (!store) {
+        log_fatal(PROGRAM, &err);
+        return exit_code(&err);
+    }
+    code = zipper_run(store);
+    store_close(store);
+    return code;
+}
+
 static int check(struct program *program)
 {
     struct err err;
@@ -366,6 +393,8 @@ int main(int argc, char **argv)
     program.server.cfg   = &program.cfg;
     program.server.roles = opt.roles;
     program.drain_timer  = (struct loop_timer) { .on_time = watch_drain, .ctx = &program };
+    if (opt.is_zip)
+        return zip(&program);
     if (opt.is_check)
         return check(&program);
     raise_open_files(&program.cfg);

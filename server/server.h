@@ -24,6 +24,7 @@ struct server {
     struct bus       *bus;     /* NULL without ROLE_REALTIME */
     struct instance  *instance;
     struct poll      *polls; /* that wait */
+    struct zip       *zips;  /* being made: zip.h */
     struct webhooks  *webhooks;
     struct limits    *limits;
     struct metrics   *metrics;

@@ -1,78 +1,47 @@
 /*
- * zip: libarchive pushes, libmicrohttpd pulls; a buffer of what was pushed and not yet pulled lies between them.
+ * zip: a child, the pipe it writes, and a connection that is suspended while the pipe is empty; see zip.h.
  */
 #include "zip.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "http.h"
-#include "log.h"
-#include "store.h"
+#include "zipper.h"
 
 #define PIECE_BYTES 65536
-#define ADDRESS_S   86400
 
+extern char **environ;
+
+/* Freed when both are done with it: the child is reaped, and the connection (or the problem) is through. */
 struct zip {
-    struct store   *store;
-    struct archive *archive;
-    json_t         *manifest;
-    size_t          at; /* the entry in hand */
-    int             fd; /* its file; -1: none */
-    uint64_t        left;
-    FILE           *notes; /* what the README says at its end */
-    char           *notes_text;
-    size_t          notes_bytes;
-    bool            has_missing, is_done;
-
-    char  *out; /* pushed and not yet pulled */
-    size_t out_at, out_bytes, out_size;
-    char   request_id[65];
+    struct server         *server;
+    struct zip            *next, **at;
+    struct request        *request; /* until it is answered */
+    struct MHD_Connection *conn;
+    char                  *folder;
+    int64_t                account;
+    pid_t                  pid;
+    int                    out, status;
+    struct loop_watch      child, bytes, client;
+    bool                   is_waiting;     /* suspended, until one of the watches wakes it */
+    bool                   is_drained;     /* the pipe is at its end */
+    bool                   is_reaped;      /* status holds */
+    bool                   is_client_gone; /* seen while suspended, when MHD does not look */
+    bool                   is_let_go;      /* nobody reads */
 };
-
-/* ---- out ---- */
-
-static la_ssize_t on_push(struct archive *archive, void *ctx, const void *bytes, size_t count)
-{
-    struct zip *zip = ctx;
-
-    (void)archive;
-    if (zip->out_bytes + count > zip->out_size) {
-        zip->out_size = 2 * (zip->out_bytes + count);
-        zip->out      = realloc(zip->out, zip->out_size);
-        if (!zip->out)
-            abort();
-    }
-    memcpy(zip->out + zip->out_bytes, bytes, count);
-    zip->out_bytes += count;
-    return (la_ssize_t)count;
-}
-
-static void begin_entry(struct zip *zip, const char *name, uint64_t bytes, time_t at)
-{
-    struct archive_entry *entry = archive_entry_new();
-
-    if (!entry)
-        abort();
-    archive_entry_set_pathname(entry, name);
-    archive_entry_set_size(entry, (la_int64_t)bytes);
-    archive_entry_set_filetype(entry, AE_IFREG);
-    archive_entry_set_perm(entry, 0644);
-    archive_entry_set_mtime(entry, at, 0);
-    if (archive_write_header(zip->archive, entry) < ARCHIVE_WARN)
-        abort(); /* only for want of memory: the names and sizes are our own */
-    archive_entry_free(entry);
-}
-
-/* ---- the files ---- */
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -81,184 +50,349 @@ static const char *text_of(const json_t *object, const char *name)
     return text ? text : "";
 }
 
-static void note(struct zip *zip, const char *title, const char *name, const char *more)
+/* ---- its end ---- */
+
+static void stop_waiting(struct zip *zip)
 {
-    if (!zip->has_missing)
-        fprintf(zip->notes, "\n%s\n", title);
-    zip->has_missing = true;
-    fprintf(zip->notes, "%s%s%s\n", name, *more ? "\n    " : "", more);
+    loop_del(zip->server->loop, &zip->bytes);
+    loop_del(zip->server->loop, &zip->client);
+    zip->is_waiting = false;
 }
 
-static void next_file(struct zip *zip, const json_t *entry)
+static void free_if_over(struct zip *zip)
 {
-    const char *name = text_of(entry, "name"), *key = text_of(entry, "storage_key");
-    struct err  err;
-
-    if (store_is_remote(zip->store)) {
-        char *url =
-            store_presign_get(zip->store, "GET", key, text_of(entry, "content_type"), ADDRESS_S);
-
-        note(zip, "The files themselves are not in this ZIP. For a day they are here:", name,
-             url ? url : "");
-        free(url);
-        zip->at++;
+    if (!zip->is_reaped || !zip->is_let_go)
         return;
-    }
-    zip->fd = store_read(zip->store, key, &zip->left, &err);
-    if (zip->fd >= 0) {
-        begin_entry(zip, name, zip->left, (time_t)json_integer_value(json_object_get(entry, "at")));
-        return;
-    }
-    log_error("a file of a download is missing", "request_id", zip->request_id, "storage_key", key,
-              "error", err.message, NULL);
-    note(zip, "These files are missing from this ZIP, since they could not be read:", name, "");
-    zip->at++;
+    *zip->at = zip->next;
+    if (zip->next)
+        zip->next->at = zip->at;
+    free(zip->folder);
+    free(zip);
 }
 
-/* One piece, or the end of the file. What it lacks (the disk failed in the middle) becomes zeros, and is told: the ZIP stays whole. */
-static void next_piece(struct zip *zip, const json_t *entry)
+static void let_go(void *ctx)
 {
-    char    piece[PIECE_BYTES];
-    size_t  want = zip->left < sizeof(piece) ? (size_t)zip->left : sizeof(piece);
-    ssize_t got;
+    struct zip *zip = ctx;
 
-    do
-        got = want > 0 ? read(zip->fd, piece, want) : 0;
-    while (got < 0 && errno == EINTR);
-    if (got <= 0 && want > 0) {
-        note(zip, "These files are missing from this ZIP, since they could not be read:",
-             text_of(entry, "name"), "damaged: it ends in zeros");
-        close(zip->fd);
-        zip->fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-        if (zip->fd < 0)
-            abort();
-        return;
-    }
-    if (got > 0 && archive_write_data(zip->archive, piece, (size_t)got) < 0)
-        abort();
-    zip->left -= (uint64_t)got;
-    if (zip->left == 0) {
-        close(zip->fd);
-        zip->fd = -1;
-        zip->at++;
-    }
+    stop_waiting(zip);
+    close(zip->out);
+    if (!zip->is_reaped)
+        kill(zip->pid, SIGKILL);
+    zip->is_let_go = true;
+    free_if_over(zip);
 }
 
-static void finish(struct zip *zip)
+/* ---- waiting for bytes ---- */
+
+static bool wait_on(struct zip *zip, struct err *err)
 {
-    const char *readme = text_of(zip->manifest, "readme");
-    char        name[160];
-    size_t      bytes = strlen(readme);
+    struct loop *loop = zip->server->loop;
+    int fd = MHD_get_connection_info(zip->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 
-    if (fflush(zip->notes) != 0)
-        abort();
-    snprintf(name, sizeof(name), "%.120s/README.txt", text_of(zip->manifest, "folder"));
-    begin_entry(zip, name, bytes + zip->notes_bytes, time(NULL));
-    if (archive_write_data(zip->archive, readme, bytes) < 0
-        || archive_write_data(zip->archive, zip->notes_text, zip->notes_bytes) < 0
-        || archive_write_close(zip->archive) != ARCHIVE_OK)
-        abort();
-    zip->is_done = true;
+    zip->is_waiting = true;
+    if (loop_add(loop, &zip->client, fd, EPOLLRDHUP, err)
+        && (zip->is_drained || loop_add(loop, &zip->bytes, zip->out, EPOLLIN, err)))
+        return true;
+    stop_waiting(zip);
+    return false;
 }
 
-static void step(struct zip *zip)
+static ssize_t pause_pulling(struct zip *zip)
 {
-    const json_t *entries = json_object_get(zip->manifest, "entries");
+    struct err ignored;
 
-    if (zip->at >= json_array_size(entries))
-        finish(zip);
-    else if (zip->fd < 0)
-        next_file(zip, json_array_get(entries, zip->at));
-    else
-        next_piece(zip, json_array_get(entries, zip->at));
+    if (!wait_on(zip, &ignored))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    MHD_suspend_connection(zip->conn);
+    return 0;
 }
-
-/* ---- in and out of libmicrohttpd ---- */
 
 static ssize_t on_pull(void *ctx, uint64_t position, char *to, size_t most)
 {
     struct zip *zip = ctx;
-    size_t      bytes;
+    ssize_t     got;
 
     (void)position;
-    while (zip->out_at == zip->out_bytes) {
-        if (zip->is_done)
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        zip->out_at = zip->out_bytes = 0;
-        step(zip);
-    }
-    bytes = zip->out_bytes - zip->out_at < most ? zip->out_bytes - zip->out_at : most;
-    memcpy(to, zip->out + zip->out_at, bytes);
-    zip->out_at += bytes;
-    return (ssize_t)bytes;
+    if (zip->is_client_gone)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    got = zip->is_drained ? 0 : read(zip->out, to, most);
+    if (got > 0)
+        return got;
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR ? pause_pulling(zip)
+                                                 : MHD_CONTENT_READER_END_WITH_ERROR;
+    zip->is_drained = true;
+    if (!zip->is_reaped)
+        return pause_pulling(zip);
+    return zip->status == 0 ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-static void zip_free(void *ctx)
+/* ---- the answer ---- */
+
+static void answer(struct request *r, const char *folder, MHD_ContentReaderCallback pull,
+                   struct zip *zip)
+{
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, PIECE_BYTES, pull, zip, zip ? let_go : NULL);
+
+    if (!response)
+        abort();
+    /* To HEAD MHD (0.9.75) would send the last chunk of a body that is none, and spoil the connection. */
+    if (!zip
+        && MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END) != MHD_YES)
+        abort();
+    MHD_add_response_header(response, "Content-Type", "application/zip");
+    MHD_add_response_header(response, "Content-Disposition",
+                            arena_printf(r->arena, "attachment; filename=\"%.120s.zip\"", folder));
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    request_answer(r, 200, response);
+}
+
+/* Nothing was written: the child has failed at once, or there is nobody to write to. */
+static void answer_problem(struct zip *zip, struct err *err)
+{
+    struct request *r = zip->request;
+
+    if (zip->is_reaped && WIFEXITED(zip->status) && WEXITSTATUS(zip->status) == ZIPPER_GONE)
+        err_set(err, "H0410", "A file of this project is gone.");
+    else
+        err_set(err, "58030", "the files of a download cannot be read");
+    zip->request = NULL;
+    let_go(zip);
+    request_problem(r, err);
+}
+
+static void answer_or_wait(struct zip *zip)
+{
+    struct request *r = zip->request;
+    struct err      err;
+    int             bytes = 0;
+
+    if (!zip->is_client_gone && ioctl(zip->out, FIONREAD, &bytes) == 0 && bytes > 0) {
+        zip->request = NULL;
+        answer(r, zip->folder, on_pull, zip);
+        return;
+    }
+    if (zip->is_client_gone || zip->is_reaped || !wait_on(zip, &err))
+        answer_problem(zip, &err);
+}
+
+static void wake(struct zip *zip)
+{
+    if (!zip->is_waiting)
+        return;
+    stop_waiting(zip);
+    if (zip->request) {
+        answer_or_wait(zip);
+        return;
+    }
+    MHD_resume_connection(zip->conn);
+    http_run_again(zip->server->http);
+}
+
+static void on_bytes(void *ctx, uint32_t events)
+{
+    struct zip *zip   = ctx;
+    int         bytes = 0;
+
+    if (events & EPOLLHUP && ioctl(zip->out, FIONREAD, &bytes) == 0 && bytes == 0)
+        zip->is_drained = true;
+    wake(zip);
+}
+
+static void on_client(void *ctx, uint32_t events)
 {
     struct zip *zip = ctx;
 
-    if (zip->fd >= 0)
-        close(zip->fd);
-    archive_write_free(zip->archive);
-    fclose(zip->notes);
-    free(zip->notes_text);
-    free(zip->out);
-    json_decref(zip->manifest);
-    free(zip);
+    (void)events;
+    zip->is_client_gone = true;
+    wake(zip);
 }
 
-static struct zip *zip_new(struct store *store, const char *request_id, json_t *manifest)
+static void on_child(void *ctx, uint32_t events)
 {
-    struct zip *zip = calloc(1, sizeof(*zip));
+    struct zip *zip = ctx;
+    int         fd  = zip->child.fd;
 
-    if (!zip)
+    (void)events;
+    if (waitpid(zip->pid, &zip->status, WNOHANG) == 0)
+        return;
+    loop_del(zip->server->loop, &zip->child);
+    close(fd);
+    zip->is_reaped = true;
+    if (zip->is_let_go)
+        free_if_over(zip);
+    else
+        wake(zip);
+}
+
+/* ---- the child ---- */
+
+/* The list goes in by a file in memory: it may be larger than a pipe, and nobody waits for its reader. */
+static int list_file(json_t *manifest, const char *request_id)
+{
+    int fd = memfd_create("download", MFD_CLOEXEC);
+
+    json_object_set_new(manifest, "request_id", json_string(request_id));
+    json_object_set_new(manifest, "server_pid", json_integer(getpid()));
+    if (fd >= 0 && (json_dumpfd(manifest, fd, JSON_COMPACT) < 0 || lseek(fd, 0, SEEK_SET) < 0)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* By vfork, so that neither what other threads hold nor the size of this process matters. It keeps three descriptors, and our mask of
+ * signals: see zipper.h. */
+static bool spawn_zipper(int in, int out, pid_t *pid)
+{
+    char *const                argv[] = { "kiln-server", "--zip", NULL };
+    posix_spawn_file_actions_t files;
+    int                        code;
+
+    if (posix_spawn_file_actions_init(&files) != 0)
         abort();
-    zip->store    = store;
-    zip->manifest = manifest;
-    zip->fd       = -1;
-    zip->notes    = open_memstream(&zip->notes_text, &zip->notes_bytes);
-    zip->archive  = archive_write_new();
-    snprintf(zip->request_id, sizeof(zip->request_id), "%s", request_id);
-    if (!zip->notes || !zip->archive || archive_write_set_format_zip(zip->archive) != ARCHIVE_OK
-        || archive_write_set_options(zip->archive, "compression=store") != ARCHIVE_OK
-        || archive_write_set_bytes_per_block(zip->archive, 0) != ARCHIVE_OK
-        || archive_write_open(zip->archive, zip, NULL, on_push, NULL) != ARCHIVE_OK)
+    code = posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO)
+           || posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO)
+           || posix_spawn_file_actions_addclosefrom_np(&files, 3);
+    if (code == 0)
+        code = posix_spawn(pid, "/proc/self/exe", &files, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&files);
+    errno = code;
+    return code == 0;
+}
+
+static bool start_child(struct zip *zip, json_t *manifest, struct err *err)
+{
+    int pipes[2] = { -1, -1 }, list = list_file(manifest, zip->request->id), pidfd = -1;
+
+    if (list >= 0 && pipe2(pipes, O_CLOEXEC) == 0 && fcntl(pipes[0], F_SETFL, O_NONBLOCK) == 0
+        && spawn_zipper(list, pipes[1], &zip->pid))
+        pidfd = pidfd_open(zip->pid, 0);
+    if (pidfd < 0 || !loop_add(zip->server->loop, &zip->child, pidfd, EPOLLIN, err)) {
+        err_errno(err, "start", "a download");
+        if (pidfd >= 0)
+            close(pidfd);
+        if (zip->pid > 0) {
+            kill(zip->pid, SIGKILL);
+            waitpid(zip->pid, NULL, 0);
+        }
+        if (pipes[0] >= 0)
+            close(pipes[0]);
+    } else {
+        zip->out = pipes[0];
+    }
+    if (list >= 0)
+        close(list);
+    if (pipes[1] >= 0)
+        close(pipes[1]);
+    return zip->out >= 0;
+}
+
+static void start(struct request *r, json_t *manifest)
+{
+    struct server *server = r->server;
+    struct zip    *zip    = calloc(1, sizeof(*zip));
+    struct err     err;
+
+    if (!zip || !(zip->folder = strdup(text_of(manifest, "folder"))))
         abort();
-    return zip;
+    zip->server  = server;
+    zip->request = r;
+    zip->conn    = r->conn;
+    zip->account = json_integer_value(json_object_get(manifest, "account_id"));
+    zip->out     = -1;
+    zip->child   = (struct loop_watch) { .on_event = on_child, .ctx = zip, .fd = -1 };
+    zip->bytes   = (struct loop_watch) { .on_event = on_bytes, .ctx = zip, .fd = -1 };
+    zip->client  = (struct loop_watch) { .on_event = on_client, .ctx = zip, .fd = -1 };
+    if (!start_child(zip, manifest, &err)) {
+        free(zip->folder);
+        free(zip);
+        request_problem(r, &err);
+        return;
+    }
+    zip->at   = &server->zips;
+    zip->next = server->zips;
+    if (zip->next)
+        zip->next->at = &zip->next;
+    server->zips = zip;
+    answer_or_wait(zip);
+}
+
+/* ---- all of them ---- */
+
+static size_t count(const struct server *server, int64_t account)
+{
+    size_t found = 0;
+
+    for (const struct zip *zip = server->zips; zip; zip = zip->next)
+        found += account == 0 || zip->account == account;
+    return found;
+}
+
+size_t zips_count(const struct server *server)
+{
+    return count(server, 0);
+}
+
+void zips_cut(struct server *server)
+{
+    for (struct zip *zip = server->zips; zip; zip = zip->next) {
+        if (!zip->is_reaped)
+            kill(zip->pid, SIGKILL);
+        if (!zip->is_let_go) /* who does not read would keep us */
+            shutdown(
+                MHD_get_connection_info(zip->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+                SHUT_RDWR);
+    }
+}
+
+static bool has_room(const struct server *server, const json_t *manifest, struct err *err)
+{
+    if (count(server, json_integer_value(json_object_get(manifest, "account_id")))
+        >= ZIPS_MOST_OF_ONE) {
+        err_set(err, "KN007", "%d of your downloads are running; another may begin when one ends.",
+                ZIPS_MOST_OF_ONE);
+        snprintf(err->detail, sizeof(err->detail), "{\"retry_after\": 10}");
+        return false;
+    }
+    if (zips_count(server) < ZIPS_MOST)
+        return true;
+    err_set(err, "53300", "%d downloads are running", ZIPS_MOST);
+    return false;
+}
+
+/* ---- the request ---- */
+
+static ssize_t pull_nothing(void *ctx, uint64_t position, char *to, size_t most)
+{
+    (void)ctx;
+    (void)position;
+    (void)to;
+    (void)most;
+    return MHD_CONTENT_READER_END_OF_STREAM;
 }
 
 static void on_download_reply(void *ctx, PGresult *result, const struct err *err)
 {
-    struct request      *r        = ctx;
-    json_t              *manifest = err ? NULL : json_loads(PQgetvalue(result, 0, 0), 0, NULL);
-    struct err           own;
-    struct MHD_Response *response;
+    struct request *r        = ctx;
+    json_t         *manifest = err ? NULL : json_loads(PQgetvalue(result, 0, 0), 0, NULL);
+    struct err      own;
 
     if (err) {
         request_problem(r, err);
     } else if (!json_is_array(json_object_get(manifest, "entries"))) {
-        json_decref(manifest);
         err_set(&own, "XX000", "SQL gave nothing to pack");
         request_problem(r, &own);
+    } else if (strcmp(r->method, "HEAD") == 0) {
+        answer(r, text_of(manifest, "folder"), pull_nothing, NULL);
+    } else if (!has_room(r->server, manifest, &own)) {
+        request_problem(r, &own);
     } else {
-        response =
-            MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE_BYTES, on_pull,
-                                              zip_new(r->server->store, r->id, manifest), zip_free);
-        if (!response)
-            abort();
-        /* To HEAD MHD (0.9.75) would send the last chunk of a body that is none, and spoil the connection. */
-        if (strcmp(r->method, "HEAD") == 0
-            && MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END)
-                   != MHD_YES)
-            abort();
-        MHD_add_response_header(response, "Content-Type", "application/zip");
-        MHD_add_response_header(response, "Content-Disposition",
-                                arena_printf(r->arena, "attachment; filename=\"%.120s.zip\"",
-                                             text_of(manifest, "folder")));
-        MHD_add_response_header(response, "Cache-Control", "no-store");
-        MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-        request_answer(r, 200, response);
+        start(r, manifest);
     }
+    json_decref(manifest);
     PQclear(result);
 }
 

@@ -1,15 +1,26 @@
 /*
  * zip: GET /projects/{id}/download, a project's files as one ZIP, made while it is sent.
  *
- * Files are stored, not pressed (pictures are); at most one is open, and 64 KiB of it in memory. A file that is missing is named in
- * the README, which comes last. Where media lie in a bucket, the loop cannot read them: the ZIP then holds the README alone, with
- * an address for each, good for a day.
+ *   SQL's list ─► kiln-server --zip (zipper.h) ─pipe─► MHD ─► client
+ *
+ * The files come from a folder or a bucket, and either may be slow: a process of its own waits for them. This one moves what is in
+ * the pipe and holds no buffer. Who reads slowly fills the pipe, and the process waits; who goes away ends it. No status is sent
+ * before the first bytes are here, so what is wrong from the start is told by a problem; what goes wrong later breaks the transfer off.
+ *
+ * Bounds: ZIPS_MOST at once (503), ZIPS_MOST_OF_ONE of one account (429).
  */
 #ifndef KILN_ZIP_H
 #define KILN_ZIP_H
 
 #include "routes.h"
+#include "server.h"
+
+#define ZIPS_MOST        16
+#define ZIPS_MOST_OF_ONE 2
 
 extern const struct handler zip_project;
+
+size_t zips_count(const struct server *server); /* whose process has not been reaped */
+void   zips_cut(struct server *server);         /* the end of a drain: breaks all of them off */
 
 #endif

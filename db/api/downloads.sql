@@ -16,20 +16,20 @@ return case p_content_type when 'image/jpeg' then 'jpg' when 'image/png' then 'p
 comment on function kiln.file_ending(text) is 'What the name of a file of this type ends with.';
 
 create or replace function kiln.project_files(p_project kiln.project)
-returns table (name text, storage_key text, content_type text, at timestamptz, says text)
+returns table (name text, storage_key text, bytes bigint, sha256 bytea, at timestamptz, says text)
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
     return query
     with original as (
-        select c.media_id, row_number() over (order by c.picture_id) as number, m.storage_key, m.content_type, m.created_at, m.sha256,
+        select c.media_id, row_number() over (order by c.picture_id) as number, m.storage_key, m.bytes, m.content_type, m.created_at, m.sha256,
                format('originals/%s-%s.%s', row_number() over (order by c.picture_id), kiln.file_word(regexp_replace(m.filename, '\.[A-Za-z0-9]{1,5}$', ''), 'picture'),
                       kiln.file_ending(m.content_type)) as name
           from kiln.picture c join kiln.media m using (media_id)
          where c.project_id = p_project.project_id and m.state = 'ready'
     ), result as (
-        select o.name as of_original, r.storage_key, r.content_type, j.finished_at, j.output, i.disclosure,
+        select o.name as of_original, r.storage_key, r.bytes, r.sha256, r.content_type, j.finished_at, j.output, i.disclosure,
                format('%s-%s-%s', kiln.file_word(nullif(i.room_type, 'auto'), 'room'), o.number, kiln.file_word(i.style, i.mode::text)) as stem,
                row_number() over (partition by o.number, i.room_type, i.style, case when i.style is null then i.mode end order by j.job_id, r.media_id) as turn
           from kiln.image i
@@ -40,13 +40,13 @@ begin
          order by i.job_id, r.media_id
          limit 5000
     )
-    select r.stem || case when r.turn > 1 then '-' || r.turn else '' end || '.' || kiln.file_ending(r.content_type), r.storage_key, r.content_type, r.finished_at,
+    select r.stem || case when r.turn > 1 then '-' || r.turn else '' end || '.' || kiln.file_ending(r.content_type), r.storage_key, r.bytes, r.sha256, r.finished_at,
            format('altered on %s from %s; label: %s%s', to_char(r.finished_at at time zone 'UTC', 'YYYY-MM-DD'), r.of_original,
                   coalesce(r.output #>> '{disclose,text}', r.disclosure, 'Virtually staged'),
                   case when coalesce((r.output #>> '{disclose,local_sample}')::boolean, false) then ' (a local sample made by Kiln, for trying and testing)' else '' end)
       from result r
     union all
-    select o.name, o.storage_key, o.content_type, o.created_at, 'original, unaltered; SHA-256 ' || encode(o.sha256, 'hex') from original o;
+    select o.name, o.storage_key, o.bytes, o.sha256, o.created_at, 'original, unaltered; SHA-256 ' || encode(o.sha256, 'hex') from original o;
 end
 $$;
 comment on function kiln.project_files(kiln.project) is
@@ -62,13 +62,13 @@ declare
     v_entries json;
     v_list    text;
 begin
-    select json_agg(json_build_object('name', v_folder || '/' || f.name, 'storage_key', f.storage_key, 'content_type', f.content_type,
+    select json_agg(json_build_object('name', v_folder || '/' || f.name, 'storage_key', f.storage_key, 'bytes', f.bytes, 'sha256', encode(f.sha256, 'hex'),
                                       'at', extract(epoch from f.at)::bigint) order by f.name),
            string_agg(f.name || E'\n    ' || f.says || E'\n', '' order by f.name)
       into v_entries, v_list
       from kiln.project_files(p_project) f;
     return json_build_object(
-        'folder', v_folder, 'entries', coalesce(v_entries, '[]'),
+        'account_id', p_project.account_id, 'folder', v_folder, 'entries', coalesce(v_entries, '[]'),
         'readme', regexp_replace(p_project.name, '[\x01-\x1f\x7f]+', ' ', 'g') || E'\n\n'
             || E'The pictures beside this file were digitally altered, and each bears a label that says so. The unaltered\n'
             || E'originals are in the folder originals; the number in a picture''s name is that of its original. Who shows an\n'
@@ -76,7 +76,7 @@ begin
             || coalesce(v_list, E'There is nothing in this project yet.\n'));
 end
 $$;
-comment on function kiln.render_download(kiln.project) is 'A project''s download as the server packs it: {folder, entries: [{name, storage_key, content_type, at}], readme}. The caller has checked whose it is.';
+comment on function kiln.render_download(kiln.project) is 'A project''s download as the server packs it: {account_id, folder, entries: [{name, storage_key, bytes, sha256, at}], readme}. The caller has checked whose it is.';
 
 create or replace function kiln_api.download_project(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

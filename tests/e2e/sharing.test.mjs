@@ -159,36 +159,53 @@ describe('sharing', () => {
         assert.equal((await request(kiln.url, 'GET', `/api/v1/projects/${project.id}/download`)).status, 401);
     });
 
-    test('a file that is missing is named in the README, and the ZIP is whole', async () => {
-        const file = await file_of(image.media_id);
+    const download = (more = {}) => ann.call('GET', `/projects/${project.id}/download`, undefined, more);
+    /** The answer as it comes: its response, or the error that its connection ends with. */
+    const begin_download = () => new Promise((resolve, reject) => http.get(`${kiln.url}/api/v1/projects/${project.id}/download`, { headers: { Authorization: `Bearer ${ann.token}` } }, resolve).on('error', reject));
+    /** The original becomes so large, and its row says so. It is sparse. */
+    const grow = async (file, bytes) => {
+        fs.truncateSync(file, bytes);
+        const hash = createHash('sha256');
+        for await (const piece of fs.createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(piece);
+        await kiln.psql(`update kiln.media set bytes = ${bytes}, sha256 = '\\x${hash.digest('hex')}' where media_id = ${image.media_id}`);
+    };
+
+    test('where a file is gone or is another there is no ZIP, and the log names it', async () => {
+        const file = await file_of(image.media_id), key = file.slice(kiln.media.length + 1);
         fs.renameSync(file, `${file}-away`);
         try {
-            const files = await listed((await ann.call('GET', `/projects/${project.id}/download`)).bytes);
-            assert.ok(!files.some(([name]) => name.endsWith('originals/1-hall.png')));
-            assert.match(files.at(-1)[2], /These files are missing[^]*originals\/1-hall\.png\n$/);
-            assert.equal(files.length, 4);
+            const answer = await download();
+            assert.deepEqual([answer.status, answer.json.code], [410, 'gone']);
+            assert.ok(kiln.main.logged('a download broke off').some(line => line.storage_key === key && line.request_id === answer.headers['x-request-id']));
         } finally { fs.renameSync(`${file}-away`, file); }
+        const whole = fs.readFileSync(file), other = Buffer.from(whole);
+        other[other.length >> 1] ^= 1;
+        fs.writeFileSync(file, other);
+        try {
+            const answer = await download();
+            assert.deepEqual([answer.status, answer.json.code], [503, 'unavailable'], 'of the same length, and yet not what was stored');
+        } finally { fs.writeFileSync(file, whole); }
+        assert.equal((await download()).status, 200);
     });
 
-    test('a file that breaks off in the middle is named too, and the ZIP is whole', async () => {
-        const file = await file_of(image.media_id), whole = fs.readFileSync(file), parts = [];
-        fs.truncateSync(file, 64 << 20);
+    test('a file that breaks off in the middle breaks the transfer off', async () => {
+        const file = await file_of(image.media_id), size = fs.statSync(file).size;
+        await grow(file, 64 << 20);
         try {
-            const response = await new Promise((resolve, reject) => http.get(`${kiln.url}/api/v1/projects/${project.id}/download`, { headers: { Authorization: `Bearer ${ann.token}` } }, resolve).on('error', reject));
-            await new Promise(resolve => response.once('data', piece => { parts.push(piece); response.pause(); resolve(); }));
-            fs.truncateSync(file, whole.length);        // the socket's buffers hold some megabytes and no more
-            await new Promise((resolve, reject) => response.on('data', piece => parts.push(piece)).on('end', resolve).on('error', reject).resume());
-        } finally { fs.writeFileSync(file, whole); }
-        const files = await listed(Buffer.concat(parts));
-        assert.equal(files.find(([name]) => name.endsWith('1-hall.png'))[1], 64 << 20);
-        assert.match(files.at(-1)[2], /originals\/1-hall\.png\n {4}damaged: it ends in zeros/);
+            const response = await begin_download();
+            await new Promise(resolve => response.once('data', () => { response.pause(); resolve(); }));
+            fs.truncateSync(file, size);        // the socket's buffers hold some megabytes and no more
+            await assert.rejects(new Promise((resolve, reject) => response.on('data', () => {}).on('end', resolve).on('error', reject).resume()), { code: 'ECONNRESET' });
+            assert.equal(response.complete, false);
+        } finally { await grow(file, size); }
+        assert.equal((await download()).status, 200);
     });
 
     test('a large one takes no memory and keeps nobody waiting, and who goes away in the middle is forgotten', async () => {
         const file = await file_of(image.media_id), size = fs.statSync(file).size, large = 256 << 20;
         const memory = () => Number(fs.readFileSync(`/proc/${kiln.main.pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) << 10;
         const open_files = () => fs.readdirSync(`/proc/${kiln.main.pid}/fd`).length;
-        fs.truncateSync(file, large);
+        await grow(file, large);
         try {
             const [before, descriptors] = [memory(), open_files()];
             let most = 0, bytes = 0;
@@ -203,17 +220,16 @@ describe('sharing', () => {
             for (let i = 0; i < 20; i++) assert.equal((await ann.call('GET', '/shares?limit=1')).status, 200, 'others are answered meanwhile');
             held.destroy();
             await until('the file to be closed', () => open_files() <= descriptors + 1);
-        } finally { fs.truncateSync(file, size); }
+        } finally { await grow(file, size); }
     });
 
-    test('where media are kept in a bucket, the README has their addresses, and the page may show what lies there', async () => {
-        const bucket = 'http://127.0.0.1:1';       // nobody is there, and nobody is asked: addresses are signed here
+    test('where media are kept in a bucket, the page may show what lies there, and a bucket that is not there is told', async () => {
+        const bucket = 'http://127.0.0.1:1';       // nobody is there; addresses are signed here
         const { url } = await kiln.server({ env: { KILN_MEDIA: `s3://kiln?endpoint=${bucket}&region=here&style=path`, KILN_S3_ACCESS_KEY: 'key', KILN_S3_SECRET_KEY: 'secret' } });
-        const [[name, , readme], ...others] = await listed((await ann.call('GET', `/projects/${project.id}/download`, undefined, { base: url })).bytes);
-        assert.deepEqual([name.split('/').at(-1), others], ['README.txt', []]);
-        assert.match(readme, /not in this ZIP[^]*originals\/1-hall\.png\n {4}http:\/\/127\.0\.0\.1:1\/kiln\/[0-9a-f]{2}\/[0-9a-f]{30}\?.*X-Amz-Expires=\d+/);
         const page = await request(url, 'GET', (await share(staged)).url);
         assert.equal(page.status, 200);
         assert.match(page.headers['content-security-policy'], /img-src 'self' http:\/\/127\.0\.0\.1:1;/);
+        const answer = await download({ base: url });
+        assert.deepEqual([answer.status, answer.json.code, answer.headers['retry-after']], [503, 'unavailable', '10']);
     });
 });
