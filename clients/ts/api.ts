@@ -454,7 +454,7 @@ export interface Export {
      */
     identities: Identity[];
     /**
-     * What was asked for: all six, or one.
+     * What was asked for: all of them, or one.
      */
     sections: {
         generations?: ExportJobs;
@@ -463,6 +463,10 @@ export interface Export {
         messages?: ExportOwnMessages;
         notifications?: ExportNotices;
         ledger?: ExportLedgerEntrys;
+        shares?: SharePage;
+        api_keys?: ApiKeyPage;
+        webhook_endpoints?: EndpointPage;
+        blocks?: PersonPage;
     };
 }
 /**
@@ -732,23 +736,59 @@ export interface ExportLedgerEntrys {
     next_cursor: string | null;
 }
 /**
- * A key to be made.
+ * The account's public pages.
  */
-export interface ApiKeyWish {
+export interface SharePage {
     /**
-     * A line of 1 to 80 characters.
+     * Newest first.
      */
-    name: string;
+    items: Share[];
     /**
-     * What it may do.
-     *
-     * @minItems 1
+     * Hand it back as cursor= for what comes next; null: there is no more.
      */
-    scopes: [Scope, ...Scope[]];
+    next_cursor: string | null;
+}
+/**
+ * A public page, without its address.
+ */
+export interface Share {
     /**
-     * A time to come, RFC 3339; null or absent: never.
+     * An id: a decimal number as a string, opaque to clients.
      */
-    expires_at?: string | null;
+    id: string;
+    /**
+     * An id: a decimal number as a string, opaque to clients.
+     */
+    job_id: string;
+    /**
+     * Whether its page is there now.
+     */
+    is_open: boolean;
+    /**
+     * Until when it is there; null: until it is taken back.
+     */
+    expires_at: Time | null;
+    /**
+     * When it was taken back, or null.
+     */
+    revoked_at: Time | null;
+    /**
+     * RFC 3339, in UTC.
+     */
+    created_at: string;
+}
+/**
+ * The account's keys.
+ */
+export interface ApiKeyPage {
+    /**
+     * Newest first unless said otherwise.
+     */
+    items: ApiKey[];
+    /**
+     * Hand it back as cursor= for what comes next; null: there is no more.
+     */
+    next_cursor: string | null;
 }
 /**
  * A key, without the key.
@@ -782,6 +822,88 @@ export interface ApiKey {
      * RFC 3339, in UTC.
      */
     created_at: string;
+}
+/**
+ * The account's endpoints.
+ */
+export interface EndpointPage {
+    /**
+     * Newest first unless said otherwise.
+     */
+    items: Endpoint[];
+    /**
+     * Hand it back as cursor= for what comes next; null: there is no more.
+     */
+    next_cursor: string | null;
+}
+/**
+ * An endpoint, without its secret.
+ */
+export interface Endpoint {
+    /**
+     * An id: a decimal number as a string, opaque to clients.
+     */
+    id: string;
+    /**
+     * Where deliveries go.
+     */
+    url: string;
+    /**
+     * What it is told.
+     */
+    types: EventName[];
+    /**
+     * False: nothing is sent.
+     */
+    is_enabled: boolean;
+    /**
+     * Since when it is disabled, or null.
+     */
+    disabled_at: Time | null;
+    /**
+     * Why, or null.
+     */
+    disabled_why: string | null;
+    /**
+     * Deliveries that failed in a row.
+     */
+    failures: number;
+    /**
+     * RFC 3339, in UTC.
+     */
+    created_at: string;
+}
+/**
+ * People.
+ */
+export interface PersonPage {
+    /**
+     * Newest first unless said otherwise.
+     */
+    items: Person[];
+    /**
+     * Hand it back as cursor= for what comes next; null: there is no more.
+     */
+    next_cursor: string | null;
+}
+/**
+ * A key to be made.
+ */
+export interface ApiKeyWish {
+    /**
+     * A line of 1 to 80 characters.
+     */
+    name: string;
+    /**
+     * What it may do.
+     *
+     * @minItems 1
+     */
+    scopes: [Scope, ...Scope[]];
+    /**
+     * A time to come, RFC 3339; null or absent: never.
+     */
+    expires_at?: string | null;
 }
 /**
  * A key, the only time it is shown.
@@ -821,19 +943,6 @@ export interface NewApiKey {
     key: string;
 }
 /**
- * The account's keys.
- */
-export interface ApiKeyPage {
-    /**
-     * Newest first unless said otherwise.
-     */
-    items: ApiKey[];
-    /**
-     * Hand it back as cursor= for what comes next; null: there is no more.
-     */
-    next_cursor: string | null;
-}
-/**
  * An endpoint to be made.
  */
 export interface EndpointWish {
@@ -847,43 +956,6 @@ export interface EndpointWish {
      * @minItems 1
      */
     types: [EventName, ...EventName[]];
-}
-/**
- * An endpoint, without its secret.
- */
-export interface Endpoint {
-    /**
-     * An id: a decimal number as a string, opaque to clients.
-     */
-    id: string;
-    /**
-     * Where deliveries go.
-     */
-    url: string;
-    /**
-     * What it is told.
-     */
-    types: EventName[];
-    /**
-     * False: nothing is sent.
-     */
-    is_enabled: boolean;
-    /**
-     * Since when it is disabled, or null.
-     */
-    disabled_at: Time | null;
-    /**
-     * Why, or null.
-     */
-    disabled_why: string | null;
-    /**
-     * Deliveries that failed in a row.
-     */
-    failures: number;
-    /**
-     * RFC 3339, in UTC.
-     */
-    created_at: string;
 }
 /**
  * An endpoint, the only time its secret is shown.
@@ -925,19 +997,6 @@ export interface NewEndpoint {
      * Signs the deliveries.
      */
     secret: string;
-}
-/**
- * The account's endpoints.
- */
-export interface EndpointPage {
-    /**
-     * Newest first unless said otherwise.
-     */
-    items: Endpoint[];
-    /**
-     * Hand it back as cursor= for what comes next; null: there is no more.
-     */
-    next_cursor: string | null;
 }
 /**
  * The new secret, shown once.
@@ -2366,35 +2425,6 @@ export interface ShareWish {
     expires_at?: string | null;
 }
 /**
- * A public page, without its address.
- */
-export interface Share {
-    /**
-     * An id: a decimal number as a string, opaque to clients.
-     */
-    id: string;
-    /**
-     * An id: a decimal number as a string, opaque to clients.
-     */
-    job_id: string;
-    /**
-     * Whether its page is there now.
-     */
-    is_open: boolean;
-    /**
-     * Until when it is there; null: until it is taken back.
-     */
-    expires_at: Time | null;
-    /**
-     * When it was taken back, or null.
-     */
-    revoked_at: Time | null;
-    /**
-     * RFC 3339, in UTC.
-     */
-    created_at: string;
-}
-/**
  * A public page with its address, the only time it is shown.
  */
 export interface NewShare {
@@ -2426,32 +2456,6 @@ export interface NewShare {
      * Where it is; a path where no public URL is set.
      */
     url: string;
-}
-/**
- * The account's public pages.
- */
-export interface SharePage {
-    /**
-     * Newest first.
-     */
-    items: Share[];
-    /**
-     * Hand it back as cursor= for what comes next; null: there is no more.
-     */
-    next_cursor: string | null;
-}
-/**
- * People.
- */
-export interface PersonPage {
-    /**
-     * Newest first unless said otherwise.
-     */
-    items: Person[];
-    /**
-     * Hand it back as cursor= for what comes next; null: there is no more.
-     */
-    next_cursor: string | null;
 }
 /**
  * A link to be made.
@@ -3539,7 +3543,7 @@ export interface Runner {
     queues: string[] | null;
 }
 /**
- * The newest hundred.
+ * Runners, the newest first.
  */
 export interface RunnerPage {
     /**
@@ -3850,11 +3854,11 @@ export interface Operations {
     /** DELETE /api/v1/me: Delete the account for good. */
     delete_me: { takes: {}; gives: undefined };
     /** GET /api/v1/me/export: All that is the account's. */
-    export_me: { takes: { query?: { section?: 'generations' | 'projects' | 'media' | 'messages' | 'notifications' | 'ledger'; cursor?: string } }; gives: Export };
+    export_me: { takes: { query?: { section?: 'generations' | 'projects' | 'media' | 'messages' | 'notifications' | 'ledger' | 'shares' | 'api_keys' | 'webhook_endpoints' | 'blocks'; cursor?: string } }; gives: Export };
     /** POST /api/v1/me/sign-out-everywhere: Refuse every token from before. */
     sign_out_everywhere: { takes: {}; gives: SignedOut };
     /** GET /api/v1/me/identities: The ways into the account. */
-    list_identities: { takes: {}; gives: IdentityPage };
+    list_identities: { takes: { query?: { limit?: number; cursor?: string } }; gives: IdentityPage };
     /** POST /api/v1/me/identities: Link a wallet or another token. */
     create_identity: { takes: { body: WalletProof | TokenProof; once?: string }; gives: Identity };
     /** DELETE /api/v1/me/identities/{id}: Unlink one. */
@@ -3980,7 +3984,7 @@ export interface Operations {
     /** GET /api/v1/conversations/{id}: One of them. */
     get_conversation: { takes: { path: { id: Id } }; gives: Conversation };
     /** GET /api/v1/conversations/{id}/members: Who is in it. */
-    list_members: { takes: { path: { id: Id } }; gives: MemberPage };
+    list_members: { takes: { path: { id: Id }; query?: { limit?: number; cursor?: string } }; gives: MemberPage };
     /** POST /api/v1/conversations/{id}/members: Bring somebody in. */
     add_member: { takes: { path: { id: Id }; body: AccountRef }; gives: MemberPage };
     /** DELETE /api/v1/conversations/{id}/members: Leave, or remove somebody. */
@@ -4044,23 +4048,23 @@ export interface Operations {
     /** GET /api/v1/admin/events: Everybody's events as they happen (SSE). */
     watch_events: { takes: { query?: { kind?: string; state?: string; account?: Id; last_event_id?: string } }; gives: Response };
     /** GET /api/v1/admin/providers: Providers and their weather. */
-    list_providers: { takes: {}; gives: ProviderPage };
+    list_providers: { takes: { query?: { limit?: number; cursor?: string } }; gives: ProviderPage };
     /** GET /api/v1/admin/queues: What waits, runs and is held. */
-    list_queues: { takes: {}; gives: QueuePage };
+    list_queues: { takes: { query?: { limit?: number; cursor?: string } }; gives: QueuePage };
     /** POST /api/v1/admin/queues/{name}/pause: Nothing new starts. */
     pause_queue: { takes: { path: { name: string } }; gives: Queue };
     /** POST /api/v1/admin/queues/{name}/resume: Go on. */
     resume_queue: { takes: { path: { name: string } }; gives: Queue };
-    /** GET /api/v1/admin/runners: The newest hundred. */
-    list_runners: { takes: {}; gives: RunnerPage };
+    /** GET /api/v1/admin/runners: Who works, the newest first. */
+    list_runners: { takes: { query?: { limit?: number; cursor?: string } }; gives: RunnerPage };
     /** GET /api/v1/admin/pipelines: All of them, with their stages. */
-    list_pipelines: { takes: {}; gives: PipelinePage };
+    list_pipelines: { takes: { query?: { limit?: number; cursor?: string } }; gives: PipelinePage };
     /** PUT /api/v1/admin/pipelines: Write the next version of one. */
     put_pipeline: { takes: { body: PipelineWish }; gives: Pipeline };
     /** GET /api/v1/admin/pipelines/{name}: One of them. */
     get_pipeline: { takes: { path: { name: string }; query?: { version?: number } }; gives: Pipeline };
     /** GET /api/v1/admin/categories: What try-ons may be of. */
-    list_categories: { takes: {}; gives: CategoryPage };
+    list_categories: { takes: { query?: { limit?: number; cursor?: string } }; gives: CategoryPage };
     /** PUT /api/v1/admin/categories/{name}: Change one, or make it. */
     put_category: { takes: { path: { name: string }; body: CategoryWish }; gives: Category };
     /** GET /api/v1/docs: This description, as a page. */

@@ -89,11 +89,10 @@ set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan
 as $$
 begin
     perform kiln.require_actor(p_actor);
-    return json_build_object('items', coalesce((select json_agg(kiln.render_identity(i) order by i.identity_id desc) from kiln.identity i where i.account_id = p_actor), '[]'),
-                             'next_cursor', null);
+    return kiln.cut_page((select array_agg(kiln.render_identity(i)::json order by i.identity_id desc) from kiln.identity i where i.account_id = p_actor), p_query);
 end
 $$;
-comment on function kiln_api.list_identities(bigint, jsonb, jsonb, text) is 'GET /me/identities: the ways into the account, all at once.';
+comment on function kiln_api.list_identities(bigint, jsonb, jsonb, text) is 'GET /me/identities?limit=&cursor=: the ways into the account, newest first.';
 
 create or replace function kiln_api.create_identity(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -151,21 +150,22 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    c_page    constant int := 500;
-    v_wanted  text := p_query ->> 'section';
-    v_before  bigint := coalesce((kiln.parse_page(p_query - 'limit')).before, 9223372036854775807);
-    v_parts   jsonb := '{}';
-    v_section text;
-    v_items   jsonb;
-    v_ids     bigint[];
+    c_page     constant int := 500;
+    c_sections constant text[] := '{generations,projects,media,messages,notifications,ledger,shares,api_keys,webhook_endpoints,blocks}';
+    v_wanted   text := p_query ->> 'section';
+    v_before   bigint := coalesce((kiln.parse_page(p_query - 'limit')).before, 9223372036854775807);
+    v_parts    jsonb := '{}';
+    v_section  text;
+    v_items    jsonb;
+    v_ids      bigint[];
 begin
     perform kiln.require_actor(p_actor);
-    if v_wanted is not null and v_wanted not in ('generations', 'projects', 'media', 'messages', 'notifications', 'ledger') then
-        raise exception 'section must be one of generations, projects, media, messages, notifications, ledger' using errcode = 'KN006';
+    if v_wanted is not null and v_wanted <> all (c_sections) then
+        raise exception 'section must be one of %', array_to_string(c_sections, ', ') using errcode = 'KN006';
     elsif v_wanted is null and p_query ? 'cursor' then
         raise exception 'a cursor belongs to a section: say which' using errcode = 'KN006';
     end if;
-    foreach v_section in array case when v_wanted is null then '{generations,projects,media,messages,notifications,ledger}' else array[v_wanted] end
+    foreach v_section in array case when v_wanted is null then c_sections else array[v_wanted] end
     loop
         if v_section = 'generations' then
             select array_agg(x.job_id order by x.job_id desc), jsonb_agg(x.item order by x.job_id desc) into v_ids, v_items
@@ -215,6 +215,23 @@ begin
         select array_agg(m.media_id order by m.media_id desc), jsonb_agg(kiln.render_media(m) order by m.media_id desc)
           into ids, items
           from (select x.* from kiln.media x where x.account_id = p_account_id and x.media_id < p_before order by x.media_id desc limit p_limit) m;
+    elsif p_section = 'shares' then
+        select array_agg(s.share_id order by s.share_id desc), jsonb_agg(kiln.render_share(s) order by s.share_id desc)
+          into ids, items
+          from (select x.* from kiln.share x where x.account_id = p_account_id and x.share_id < p_before order by x.account_id desc, x.share_id desc limit p_limit) s;
+    elsif p_section = 'api_keys' then
+        select array_agg(k.api_key_id order by k.api_key_id desc), jsonb_agg(kiln.render_api_key(k) order by k.api_key_id desc)
+          into ids, items
+          from (select x.* from kiln.api_key x where x.account_id = p_account_id and x.api_key_id < p_before order by x.account_id desc, x.api_key_id desc limit p_limit) k;
+    elsif p_section = 'webhook_endpoints' then
+        select array_agg(e.webhook_endpoint_id order by e.webhook_endpoint_id desc), jsonb_agg(kiln.render_endpoint(e) order by e.webhook_endpoint_id desc)
+          into ids, items
+          from (select x.* from kiln.webhook_endpoint x where x.account_id = p_account_id and x.webhook_endpoint_id < p_before
+                 order by x.account_id desc, x.webhook_endpoint_id desc limit p_limit) e;
+    elsif p_section = 'blocks' then
+        select array_agg(b.blocked_id order by b.blocked_id desc), jsonb_agg(kiln.render_person(b.blocked_id) order by b.blocked_id desc)
+          into ids, items
+          from (select x.blocked_id from kiln.block x where x.account_id = p_account_id and x.blocked_id < p_before order by x.account_id desc, x.blocked_id desc limit p_limit) b;
     else
         select array_agg(m.message_id order by m.message_id desc),
                jsonb_agg(jsonb_build_object('id', m.message_id::text, 'conversation_id', m.conversation_id::text, 'text', m.text,
@@ -225,7 +242,7 @@ begin
     end if;
 end
 $$;
-comment on function kiln.export_section(bigint, text, bigint, int) is 'A page of an account''s ledger, of its projects, of its media, or of the messages it wrote, newest first.';
+comment on function kiln.export_section(bigint, text, bigint, int) is 'A page of an account''s ledger, projects, media, shares, API keys and webhook endpoints (without their secrets), of whom it blocks, or of the messages it wrote, newest first.';
 
 -- Administration ---------------------------------------------------------------------------------------------------------
 

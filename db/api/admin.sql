@@ -171,7 +171,7 @@ set search_path = ''
 as $$
 begin
     perform kiln.require_admin(p_actor);
-    return json_build_object('items', (select coalesce(json_agg(kiln.render_weather(p.provider_id) order by p.name), '[]') from kiln.provider p), 'next_cursor', null);
+    return kiln.cut_page((select array_agg(kiln.render_weather(p.provider_id) order by p.name) from kiln.provider p), p_query);
 end
 $$;
-comment on function kiln_api.list_providers(bigint, jsonb, jsonb, text) is 'GET /admin/providers: all of them at once, with their weather.';
+comment on function kiln_api.list_providers(bigint, jsonb, jsonb, text) is 'GET /admin/providers?limit=&cursor=: all of them, by name, with their weather.';

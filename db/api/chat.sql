@@ -278,14 +278,14 @@ declare
 begin
     perform kiln.require_actor(p_actor);
     v_conversation := kiln.see_conversation(p_path);
-    return json_build_object('items', coalesce((
-        select json_agg(kiln.render_person(m.account_id) || jsonb_build_object(
-                            'is_maker', m.account_id = v_conversation.made_by, 'delivered_number', m.delivered_number, 'read_number', m.read_number,
-                            'presence', kiln.render_presence(m.account_id, p_actor), 'joined_at', kiln.render_time(m.joined_at)) order by m.joined_at, m.account_id)
-          from kiln.member m where m.conversation_id = v_conversation.conversation_id and m.until_number is null), '[]'), 'next_cursor', null);
+    return kiln.cut_page((
+        select array_agg((kiln.render_person(m.account_id) || jsonb_build_object(
+                             'is_maker', m.account_id = v_conversation.made_by, 'delivered_number', m.delivered_number, 'read_number', m.read_number,
+                             'presence', kiln.render_presence(m.account_id, p_actor), 'joined_at', kiln.render_time(m.joined_at)))::json order by m.joined_at, m.account_id)
+          from kiln.member m where m.conversation_id = v_conversation.conversation_id and m.until_number is null), p_query);
 end
 $$;
-comment on function kiln_api.list_members(bigint, jsonb, jsonb, text) is 'GET /conversations/{id}/members: who is in it, the oldest first, how far each has read and whether it is online; nobody for who has left.';
+comment on function kiln_api.list_members(bigint, jsonb, jsonb, text) is 'GET /conversations/{id}/members?limit=&cursor=: who is in it, the oldest first, how far each has read and whether it is online; nobody for who has left.';
 
 create or replace function kiln_api.add_member(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

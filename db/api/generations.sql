@@ -119,6 +119,25 @@ language sql immutable
 return translate(rtrim(encode(convert_to(p_id::text, 'UTF8'), 'base64'), '='), '+/', '-_');
 comment on function kiln.render_cursor(bigint) is 'The cursor behind the last item of a page.';
 
+-- What an installation or an account has only some tens of is read whole; the cursor of such a list counts what went before.
+create or replace function kiln.cut_page(p_items json[], p_query jsonb)
+returns json
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+    v_page record := kiln.parse_page(p_query);
+    v_from int    := least(coalesce(v_page.before, 0), coalesce(cardinality(p_items), 0));
+begin
+    if v_from < 0 then
+        raise exception 'cursor is not one of ours' using errcode = 'KN006';
+    end if;
+    return json_build_object('items', coalesce(array_to_json(p_items[v_from + 1:v_from + v_page.page_limit]), '[]'),
+                             'next_cursor', case when cardinality(p_items) > v_from + v_page.page_limit then kiln.render_cursor(v_from + v_page.page_limit) end);
+end
+$$;
+comment on function kiln.cut_page(json[], jsonb) is 'The page of a short list that limit and cursor ask for, as {items, next_cursor}. KN006: malformed.';
+
 create or replace function kiln_api.list_generations(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer

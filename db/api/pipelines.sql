@@ -6,11 +6,10 @@ set search_path = ''
 as $$
 begin
     perform kiln.require_admin(p_actor);
-    return json_build_object('items', (select coalesce(json_agg(kiln.render_pipeline(p.name) order by p.name), '[]') from kiln.pipeline p where kiln.render_pipeline(p.name) is not null),
-                             'next_cursor', null);
+    return kiln.cut_page((select array_agg(x.pipeline order by x.name) from (select p.name, kiln.render_pipeline(p.name) as pipeline from kiln.pipeline p) x where x.pipeline is not null), p_query);
 end
 $$;
-comment on function kiln_api.list_pipelines(bigint, jsonb, jsonb, text) is 'GET /admin/pipelines: all of them, each with the stages of its newest version.';
+comment on function kiln_api.list_pipelines(bigint, jsonb, jsonb, text) is 'GET /admin/pipelines?limit=&cursor=: all of them, by name, each with the stages of its newest version.';
 
 create or replace function kiln_api.get_pipeline(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -52,10 +51,10 @@ set search_path = ''
 as $$
 begin
     perform kiln.require_admin(p_actor);
-    return json_build_object('items', (select coalesce(json_agg(kiln.render_category(c.name) order by c.name), '[]') from kiln.category c), 'next_cursor', null);
+    return kiln.cut_page((select array_agg(kiln.render_category(c.name) order by c.name) from kiln.category c), p_query);
 end
 $$;
-comment on function kiln_api.list_categories(bigint, jsonb, jsonb, text) is 'GET /admin/categories: what try-ons may be of, with the pipeline that each takes.';
+comment on function kiln_api.list_categories(bigint, jsonb, jsonb, text) is 'GET /admin/categories?limit=&cursor=: what try-ons may be of, with the pipeline that each takes.';
 
 create or replace function kiln_api.put_category(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

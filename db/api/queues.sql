@@ -11,17 +11,17 @@ as $$
 $$;
 comment on function kiln.render_queue(text) is 'A queue, as administrators see it: kiln.queues with its limits.';
 
-create or replace function kiln.render_runners()
-returns json
+create or replace function kiln.render_runners(p_before bigint, p_limit int)
+returns json[]
 language sql stable security definer
 set search_path = ''
 as $$
-    select coalesce(json_agg(json_build_object('id', r.runner::text, 'name', r.name, 'state', r.state, 'beat_s', kiln.seconds(r.beat),
+    select array_agg(json_build_object('id', r.runner::text, 'name', r.name, 'state', r.state, 'beat_s', kiln.seconds(r.beat),
                                                'running', split_part(r.slots, '/', 1)::int, 'slots', split_part(r.slots, '/', 2)::int,
-                                               'queues', string_to_array(r.queues, ',')) order by r.runner desc), '[]')
-      from (select * from kiln.runners limit 100) r
+                                               'queues', string_to_array(r.queues, ',')) order by r.runner desc)
+      from (select * from kiln.runners x where x.runner < p_before limit p_limit) r
 $$;
-comment on function kiln.render_runners() is 'The newest hundred runners, as administrators see them: kiln.runners.';
+comment on function kiln.render_runners(bigint, int) is 'So many runners below an id, newest first, as administrators see them: kiln.runners.';
 
 create or replace function kiln_api.list_queues(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -30,22 +30,28 @@ set search_path = ''
 as $$
 begin
     perform kiln.require_admin(p_actor);
-    return json_build_object('items', (select coalesce(json_agg(kiln.render_queue(q.name) order by q.queue_id), '[]') from kiln.queue q), 'next_cursor', null);
+    return kiln.cut_page((select array_agg(kiln.render_queue(q.name) order by q.queue_id) from kiln.queue q), p_query);
 end
 $$;
-comment on function kiln_api.list_queues(bigint, jsonb, jsonb, text) is 'GET /admin/queues: what waits, runs and is held in each, and who serves it.';
+comment on function kiln_api.list_queues(bigint, jsonb, jsonb, text) is 'GET /admin/queues?limit=&cursor=: what waits, runs and is held in each, and who serves it.';
 
 create or replace function kiln_api.list_runners(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql stable security definer
 set search_path = ''
 as $$
+declare
+    v_page  record;
+    v_items json[];
 begin
     perform kiln.require_admin(p_actor);
-    return json_build_object('items', kiln.render_runners(), 'next_cursor', null);
+    v_page := kiln.parse_page(p_query);
+    v_items := kiln.render_runners(coalesce(v_page.before, 9223372036854775807), v_page.page_limit + 1);
+    return json_build_object('items', coalesce(array_to_json(v_items[1:v_page.page_limit]), '[]'),
+                             'next_cursor', case when cardinality(v_items) > v_page.page_limit then kiln.render_cursor((v_items[v_page.page_limit] ->> 'id')::bigint) end);
 end
 $$;
-comment on function kiln_api.list_runners(bigint, jsonb, jsonb, text) is 'GET /admin/runners: the newest hundred, alive, silent, left or dead.';
+comment on function kiln_api.list_runners(bigint, jsonb, jsonb, text) is 'GET /admin/runners?limit=&cursor=: newest first, alive, silent, left or dead.';
 
 create or replace function kiln_api.pause_queue(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

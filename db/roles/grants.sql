@@ -64,7 +64,7 @@ grant select (share_id, account_id, job_id, originals, disclosure, expires_at, r
 grant execute on all functions in schema kiln_api to kiln_definer;
 grant execute on function
     kiln.now(), kiln.acting_account(), kiln.acts_as_admin(), kiln.require_actor(bigint), kiln.require_admin(bigint), kiln.begin_once(bigint, text, text),
-    kiln.end_once(bigint, text, bigint), kiln.parse_body(text), kiln.parse_id(text), kiln.parse_page(jsonb), kiln.render_cursor(bigint),
+    kiln.end_once(bigint, text, bigint), kiln.parse_body(text), kiln.parse_id(text), kiln.parse_page(jsonb), kiln.render_cursor(bigint), kiln.cut_page(json[], jsonb),
     kiln.field_error(text, text), kiln.refuse_fields(jsonb), kiln.unknown_fields(jsonb, text[]), kiln.check_params(jsonb, jsonb),
     kiln.find_model(jsonb), kiln.read_wish(bigint, jsonb, jsonb, kiln.model, text, int), kiln.read_variants(jsonb),
     kiln.read_generation(bigint, jsonb, kiln.model, jsonb, int), kiln.render_tryon(kiln.job), kiln.add_inputs(bigint, jsonb), kiln.await_media(bigint), kiln.forget_files(jsonb),
@@ -72,7 +72,7 @@ grant execute on function
     kiln.staging_options(), kiln.staging_reason(kiln.staging_model), kiln.read_staging(bigint, jsonb, jsonb), kiln.read_project(bigint, jsonb, boolean), kiln.is_original(bigint, text),
     kiln.take_project(bigint, bigint), kiln.write_project(bigint, bigint, text, text, bigint[]), kiln.remove_project(bigint, bigint), kiln.stage_pictures(kiln.project, jsonb),
     kiln.make_image(kiln.project, bigint, jsonb, bigint), kiln.render_project(kiln.project), kiln.render_image(kiln.job), kiln.image_page(bigint, bigint, text, bigint, int),
-    kiln.render_queue(text), kiln.render_runners(), kiln.pause_queue(text), kiln.resume_queue(text),
+    kiln.render_queue(text), kiln.render_runners(bigint, int), kiln.pause_queue(text), kiln.resume_queue(text),
     kiln.render_job(kiln.job), kiln.render_model(kiln.model), kiln.model_reason(kiln.model), kiln.estimate(int, jsonb), kiln.reply_number(jsonb), kiln.render_time(timestamptz), kiln.sign_link(bigint, text, bigint),
     kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint, int),
     kiln.cancel_job(bigint), kiln.retry_job(bigint, text, text, text), kiln.delete_job(bigint),

@@ -46,6 +46,12 @@ select is(pg_temp.me(pg_temp.wallet('a'), 'create_identity', p_body => '{"iss": 
 select is(pg_temp.me(pg_temp.wallet('a'), 'create_identity', p_body => '{"iss": null, "sub": "new one", "iat": 1}') ->> 'kind', 'token', 'one that has none is linked');
 select is(pg_temp.me(pg_temp.wallet('a'), 'create_identity', p_body => '{"iss": null, "sub": "new one", "iat": 1}') ->> 'subject', 'new one', 'again is no harm');
 select is(jsonb_array_length(pg_temp.me('{"sub": "new one", "iat": 1}', 'list_identities') -> 'items'), 2, 'and leads to it');
+select is((select (p -> 'items' -> 0 ->> 'subject') || ' ' || (n -> 'items' -> 0 ->> 'issuer') || ' ' || coalesce(n ->> 'next_cursor', 'end')
+             from (select kiln_api.list_identities(kiln_api.act_as('{"sub": "new one", "iat": 1}'), '{}', '{"limit": "1"}', null)::jsonb as p) x,
+          lateral (select kiln_api.list_identities(kiln_api.act_as('{"sub": "new one", "iat": 1}'), '{}', jsonb_build_object('limit', '1', 'cursor', p ->> 'next_cursor'), null)::jsonb as n) y),
+          'new one urn:kiln:wallet end', 'the ways in are read a page at a time, like every list');
+select throws_ok(format('select kiln_api.list_identities(kiln_api.act_as(%L), %L, %L, null)', '{"sub": "new one", "iat": 1}', '{}', q), 'KN006', null, 'refused: ' || q)
+  from unnest(array['{"limit": "0"}', '{"limit": "101"}', '{"cursor": "LTU"}', '{"cursor": "x!"}']) q;
 create temporary table link as select json_build_object('address', '0x' || repeat('f', 40), 'nonce', fixture.call(null, 'create_nonce') ->> 'nonce')::text as body;
 create function pg_temp.link_once() returns jsonb language sql as $$
     select pg_temp.me('{"sub": "bob", "idempotency_key": "once"}', 'create_identity', p_body => body) from link $$;
@@ -120,6 +126,16 @@ select is((select string_agg(pg_temp.writes(), ' ') from generate_series(1, 5)),
 select fixture.job_in(s::kiln.job_state, 'bob') from unnest('{queued,running,held,completed,failed}'::text[]) s \g /dev/null
 select fixture.media('bob') \g /dev/null
 select is(jsonb_array_length(fixture.call('bob', 'export_me') -> 'sections' -> 'generations' -> 'items'), 5, 'all that is one''s own is exported');
+-- "All that is the account's" left out what it had published, whom it had let in and whom it had shut out.
+select fixture.call('bob', 'create_api_key', p_body => '{"name": "mine", "scopes": ["read"]}'), fixture.call('bob', 'create_webhook_endpoint', p_body => '{"url": "https://example.com/bob", "types": ["job.completed"]}'),
+       fixture.call('bob', 'create_block', p_body => json_build_object('account_id', fixture.account('ann')::text)::text) \g /dev/null
+insert into kiln.share (account_id, job_id, token_hash, originals) select fixture.account('bob'), max(j.job_id), sha256('bob'), '[]' from kiln.job j where j.account_id = fixture.account('bob');
+select is((select string_agg(format('%s %s', s, fixture.call('bob', 'export_me', p_query => jsonb_build_object('section', s)) #>> array['sections', s, 'items', '0', f]), ', ' order by s)
+             from (values ('api_keys', 'name'), ('webhook_endpoints', 'url'), ('blocks', 'id'), ('shares', 'job_id')) v (s, f)),
+          format('api_keys mine, blocks %s, shares %s, webhook_endpoints https://example.com/bob', fixture.account('ann'), (select max(j.job_id) from kiln.job j where j.account_id = fixture.account('bob'))),
+          'keys, endpoints, shares and blocks too');
+select ok(fixture.call('bob', 'export_me')::text !~ '"(secret|key|token|[a-z]+_hash)" *:', 'but no secret');
+select is((select string_agg(k, ' ' order by k) from jsonb_object_keys(fixture.call('bob', 'export_me') -> 'sections') k), 'api_keys blocks generations ledger media messages notifications projects shares webhook_endpoints', 'all of it in one answer');
 select is(fixture.bad_fields($$ select fixture.call('bob', 'export_me', p_query => '{"section": "secrets"}') $$), 'KN006', 'by its sections');
 update kiln.account set email = 'b@b.b' where account_id = fixture.account('bob');
 create temporary table gone as select fixture.account('bob') as bob;

@@ -135,6 +135,23 @@ select is(fixture.call('admin', 'resume_queue', '{"name": "image"}') ->> 'is_pau
 select throws_ok($$ select fixture.call('admin', 'pause_queue', '{"name": "lane"}') $$, 'KN002', null, 'one that is not there is not');
 select fixture.runner('{image,video}', 3, 'lathe') \g /dev/null
 select is((select jsonb_build_array(r -> 'state', r -> 'slots', r -> 'running', r -> 'queues') from jsonb_array_elements(fixture.call('admin', 'list_runners') -> 'items') r where r ->> 'name' = 'lathe'), '["alive", 3, 0, ["image", "video"]]', 'runners are listed');
+select fixture.runner('{image}', 1, 'plane') \g /dev/null
+create function pg_temp.all_of(p_list text) returns jsonb language plpgsql as $$
+declare v_all jsonb := '[]'; v_page jsonb; v_query jsonb := '{"limit": "1"}';
+begin
+    loop
+        v_page := fixture.call('admin', p_list, p_query => v_query);
+        v_all := v_all || (v_page -> 'items');
+        exit when v_page ->> 'next_cursor' is null or jsonb_array_length(v_page -> 'items') <> 1;
+        v_query := v_query || jsonb_build_object('cursor', v_page -> 'next_cursor');
+    end loop;
+    return (select jsonb_agg(i - 'beat_s' - 'oldest_s') from jsonb_array_elements(v_all) i);
+end $$;
+select is(pg_temp.all_of(f), (select jsonb_agg(i - 'beat_s' - 'oldest_s') from jsonb_array_elements(fixture.call('admin', f, p_query => '{"limit": "100"}') -> 'items') i), f || ': one at a time it is the same list')
+  from unnest('{list_queues,list_runners,list_pipelines,list_providers,list_categories}'::text[]) f;
+select is(jsonb_array_length(fixture.call('admin', 'list_pipelines') -> 'items'), 20, 'twenty, where nobody says how many');
+select throws_ok(format('select fixture.call(%L, %L, p_query => %L)', 'admin', f, '{"limit": "0"}'), 'KN006', null, f || ': not none')
+  from unnest('{list_queues,list_runners,list_pipelines,list_providers,list_categories}'::text[]) f;
 select is_empty($$ select * from (select id::text || coalesce(account, '') || coalesce(type::text, '') || state || coalesce(model, '') || coalesce(prompt, '') as line from kiln.generations) x where length(line) > 80 $$, 'people read generations in 80 columns');
 select isnt_empty('select * from kiln.tryons', 'and try-ons');
 select finish();

@@ -47,11 +47,9 @@ static void a_range_behind_the_end_cannot_be_satisfied(void **state)
 
 static void everything_else_means_the_whole(void **state)
 {
-    static const char *const odd[] = {
-        "",           "bytes",     "bytes=",        "bytes=-",
-        "bytes=a-b",  "bytes=5-2", "bytes=1-2,4-5", "items=1-2",
-        "bytes=1-2x", "bytes=1",   "bytes=--1"
-    };
+    static const char *const odd[] = { "",           "bytes",     "bytes=",        "bytes=-",
+                                       "bytes=a-b",  "bytes=5-2", "bytes=1-2,4-5", "items=1-2",
+                                       "bytes=1-2x", "bytes=1",   "bytes=--1" };
 
     (void)state;
     check(NULL, RANGE_WHOLE, 0, 0);
