@@ -57,6 +57,22 @@ describe('the description and the route table', () => {
         assert.equal((await request(kiln.url, 'HEAD', '/openapi.json')).status, 200);
         assert.equal((await request(kiln.url, 'POST', '/openapi.json')).status, 405);
     });
+
+    // What every route can answer before its function is asked. That it is described, and in which form, is looked at with each answer.
+    test('agree on what a broken query, a body of another type and one that is too large are told', async () => {
+        const root = kiln.user('sweeper', { role: 'admin' });
+        const looks_first = ['sign_in', 'create_identity'];      // a signature, before the query
+        const ours = routes.filter(route => ['user', 'admin'].includes(route.auth) || /\/auth\/|\/models/.test(route.path));
+        for (const { method, template, function: name } of ours) {
+            const target = template.replace('/api/v1', '').replace(/\{\w+\}/, '1');
+            const told = async (headers, body, query = '') => (await root.call(method, target + query, body, { headers, agent: false })).status;
+            const broken = await told({}, method === 'GET' ? undefined : '{}', '?q=%');
+            assert.ok(broken === 400 || broken === 422 && looks_first.includes(name), `${method} ${template}?q=%: ${broken}`);
+            if (method === 'GET') continue;
+            assert.equal(await told({ 'Content-Type': 'text/plain' }, 'x'), 415, `${method} ${template} with text/plain`);
+            assert.equal(await told({ 'Content-Type': 'application/json', 'Content-Length': 40 * 1024 * 1024 }), 413, `${method} ${template} with 40 MiB`);
+        }
+    });
 });
 
 describe('the page', () => {
