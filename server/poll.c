@@ -318,11 +318,14 @@ static void on_open(struct request *r, int64_t account)
 {
     struct server *server = r->server;
     struct poll   *poll   = calloc(1, sizeof(*poll));
+    int64_t        left   = r->expires_at - base_unix_seconds();
     unsigned       seconds;
 
     if (!poll)
         abort();
     (void)wanted_seconds(r, &seconds);
+    if (left < (int64_t)seconds) /* nobody is told anything after the end of the token */
+        seconds = left > 0 ? (unsigned)left : 0;
     poll->listener =
         (struct listener) { .ops = &ops, .account = account, .since_ns = r->started_ns };
     poll->request = r;

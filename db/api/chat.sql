@@ -457,7 +457,7 @@ begin
     return kiln_api.get_message(p_actor, p_path, '{}', null);
 end
 $$;
-comment on function kiln_api.edit_message(bigint, jsonb, jsonb, text) is 'PATCH /messages/{id}: {text}, by its author. KN004: another''s; KN001: deleted.';
+comment on function kiln_api.edit_message(bigint, jsonb, jsonb, text) is 'PATCH /messages/{id}: {text}, by its author. KN004: another''s, left or closed; KN001: deleted.';
 
 create or replace function kiln_api.delete_message(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

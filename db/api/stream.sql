@@ -69,7 +69,7 @@ begin
         raise exception 'this is no position' using errcode = 'KN013';
     end if;
     if pg_snapshot_xmin(snapshot)::text::bigint < (select l.xid from kiln.log_start l)
-       or pg_snapshot_xmax(snapshot) > pg_snapshot_xmax(pg_current_snapshot()) then
+       or greatest(pg_snapshot_xmax(snapshot), pg_snapshot_xmax(until)) > pg_snapshot_xmax(pg_current_snapshot()) then
         raise exception 'the log no longer reaches back to this position' using errcode = 'KN013';
     end if;
 exception when invalid_text_representation or numeric_value_out_of_range then
@@ -320,7 +320,7 @@ begin
         raise exception 'kind must be a list of %', array_to_string(enum_range(null::kiln.event_type), ', ') using errcode = 'KN006';
     elsif v_states = '{}' or not v_states <@ enum_range(null::kiln.job_state)::text[] then
         raise exception 'state must be a list of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
-    elsif p_query ->> 'account' !~ '^[0-9]{1,18}$' then
+    elsif p_query ->> 'account' !~ '^[1-9][0-9]{0,17}$' then      -- no account is 0, which to the server means all
         raise exception 'account must be the id of an account' using errcode = 'KN006';
     end if;
     actor := p_actor;

@@ -424,14 +424,16 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_message kiln.message;
+    v_conversation kiln.conversation := kiln.enter_conversation(p_actor, p_message.conversation_id);
+    v_message      kiln.message;
 begin
-    perform kiln.enter_conversation(p_actor, p_message.conversation_id);
     select * into v_message from kiln.message m where m.message_id = p_message.message_id for update;
     if v_message.account_id <> p_actor then
         raise exception 'this message is somebody else''s' using errcode = 'KN004';
     elsif v_message.deleted_at is not null then
         raise exception 'this message was deleted' using errcode = 'KN001';
+    elsif p_text is not null and not v_conversation.is_group and kiln.is_blocked(v_conversation.pair_low, v_conversation.pair_high) then     -- else old messages say new things past a block
+        raise exception 'this conversation is closed' using errcode = 'KN004';
     end if;
     if p_text is null then
         update kiln.message m set text = null, media = '{}', deleted_at = kiln.now() where m.message_id = v_message.message_id;
@@ -443,7 +445,7 @@ begin
 end
 $$;
 comment on function kiln.change_message(bigint, kiln.message, text) is
-'Changes a message''s text, or (null) takes it back and leaves a tombstone. KN004: not the actor''s, or left; KN001: it was deleted.';
+'Changes a message''s text, or (null) takes it back and leaves a tombstone. KN004: not the actor''s, or left, or (of a change) one of two has blocked the other; KN001: it was deleted.';
 
 create or replace function kiln.set_block(p_actor bigint, p_account_id bigint, p_is_blocked boolean)
 returns void

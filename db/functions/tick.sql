@@ -16,7 +16,7 @@ begin
 
     for v_chore in
         select c.name from kiln.chore c
-         where c.ran_at is null or c.ran_at + c.every <= kiln.now()
+         where c.ran_at is null or c.ran_at + c.every <= kiln.now() or c.ran_at > kiln.now() + c.every       -- the clock was set back
          order by c.name
     loop
         update kiln.chore c set ran_at = kiln.now() where c.name = v_chore;

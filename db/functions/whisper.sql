@@ -9,7 +9,8 @@ begin
         raise exception 'you have left this conversation' using errcode = 'KN004';
     end if;
     insert into kiln.typing (conversation_id, account_id, at) values (p_conversation_id, p_actor, kiln.now())
-    on conflict (conversation_id, account_id) do update set at = excluded.at where typing.at < excluded.at - interval '2 seconds';
+    on conflict (conversation_id, account_id) do update set at = excluded.at
+     where typing.at < excluded.at - interval '2 seconds' or typing.at > excluded.at + interval '2 seconds';      -- a clock that went back an hour silences nobody for an hour
     if not found then
         return;
     end if;

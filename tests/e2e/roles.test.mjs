@@ -101,7 +101,7 @@ describe('two api and two realtime', () => {
         assert.equal(await status('', {}), 401);
         assert.equal(await status('', { 'X-API-Key': `${key}.` }), 401);
         assert.equal(await status('', { Authorization: `Bearer ${kiln.user('ann').token}` }), 403);
-        for (const query of ['?kind=job.done', '?kind=', '?state=done', '?account=ann', '?account=-1', '?kind=job.queued,']) assert.equal(await status(query, { 'X-API-Key': key }), 400, query);
+        for (const query of ['?kind=job.done', '?kind=', '?state=done', '?account=ann', '?account=-1', '?account=0', '?kind=job.queued,']) assert.equal(await status(query, { 'X-API-Key': key }), 400, query);
         assert.equal((await request(realtimes[0].url, 'POST', target, { headers: { 'X-API-Key': key } })).headers.allow, 'GET', 'not HEAD, which would open a stream nobody reads');
         assert.equal((await request(apis[0].url, 'GET', '/api/v1/admin/events', { headers: { 'X-API-Key': key } })).status, 404);
         await (await watch('', { headers: {}, token: admin.token }).opened()).sees('an event', e => e.event === 'ready');

@@ -443,6 +443,16 @@ describe('long poll, and from one way to the other', () => {
         }
     });
 
+    // It waited as long as was asked, and told what came after the end of the token.
+    test('who waits is answered when the token ends', async () => {
+        const brief = kiln.user('ann', { exp: in_seconds(3) });
+        const after = (await poll()).position;
+        const asked = Date.now();
+        const answer = await brief.call('GET', `/events/poll?timeout=40&after=${encodeURIComponent(after)}`);
+        assert.deepEqual([answer.status, answer.json.events], [200, []]);
+        assert.ok(Date.now() - asked < 4500, `${Date.now() - asked} ms`);
+    });
+
     test('from SSE to WebSocket to long poll and back, each at another process, with whichever blocked: nothing lost, nothing twice', { timeout: 60000 }, async () => {
         const seen = [], all = [];
         let { position } = await poll();

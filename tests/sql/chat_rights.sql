@@ -80,11 +80,16 @@ select is_empty($$ select relname from pg_class where oid = any ('{kiln.conversa
 
 select fixture.call('ann', 'create_conversation', p_body => format('{"account_id": "%s"}', :dan)) ->> 'id' as two \gset
 select fixture.call('dan', 'create_message', pg_temp.at(:'two'), p_body => '{"text": "hello", "client_id": "d"}') ->> 'id' as hello \gset
+select fixture.call('ann', 'create_message', pg_temp.at(:'two'), p_body => '{"text": "hello too"}') ->> 'id' as ours \gset
 select fixture.call('ann', 'create_invite') ->> 'token' as token \gset
 select is(fixture.call('ann', 'create_block', p_body => format('{"account_id": "%s"}', :dan)), jsonb_build_object('account_id', :'dan'), 'one blocks another') from generate_series(1, 2);
 select is(pg_temp.code('dan', 'create_message', :'two', '{"text": "x"}'), 'KN004', 'who is blocked writes no more');
 select is(pg_temp.code('ann', 'create_message', :'two', '{"text": "x"}'), 'KN004', 'nor does who blocks');
 select is(pg_temp.code('dan', 'create_message', :'two', '{"text": "hello", "client_id": "d"}'), 'well', 'a message that was accepted before is still answered');
+-- A change of an old message said new things to who had blocked its author, and told it on the stream.
+select is(pg_temp.code('dan', 'edit_message', :'hello', '{"text": "and another thing"}'), 'KN004', 'who is blocked says nothing by changing what was said');
+select is(pg_temp.code('ann', 'edit_message', :'ours', '{"text": "x"}'), 'KN004', 'nor does who blocks');
+select is(pg_temp.code('ann', 'delete_message', :'ours'), 'well', 'to take back what one said is open to both');
 select is(pg_temp.code('dan', f, i), 'well', f || ': what was said can be read') from (values ('get_message', :'hello'), ('list_messages', :'two')) v (f, i);
 select is(fixture.call(s, 'find_people', p_query => jsonb_build_object('handle', h)) -> 'items', '[]', s || ' does not find the other') from (values ('dan', 'test_ann'), ('ann', 'test_dan')) v (s, h);
 select is(pg_temp.code(s, 'create_conversation', '', format('{"account_id": "%s"}', o)), 'KN003', s || ' begins nothing with the other') from (values ('dan', :ann), ('ann', :dan)) v (s, o);

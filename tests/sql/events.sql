@@ -118,7 +118,7 @@ select pg_temp.pump() \g /dev/null
 -- Positions --------------------------------------------------------------------------------------------------------------
 
 select is(pg_temp.code(format('select count(*) from kiln_api.bus_read(%L)', p)), 'KN013', 'no position: ' || coalesce(left(p, 60), 'null'))
-  from unnest(array['', 'x', '0', 'abc-1.3_3_', replace(:'start', '.', '.x'), split_part(:'start', '.', 1), split_part(:'start', '.', 1) || '.5_3_', split_part(:'start', '.', 1) || '.1_2_~x',
+  from unnest(array['', 'x', '0', 'abc-1.3_3_', replace(:'start', '.', '.x'), split_part(:'start', '.', 1), split_part(:'start', '.', 1) || '.5_3_', split_part(:'start', '.', 1) || '.1_2_~x', :'start' || '~99999999_99999999_~1',
                     repeat('1', 5000), 'beef' || :'start', null]) as p;
 select is(pg_temp.code(format('select count(*) from kiln_api.bus_replay(%s, %L, %L, 10)', :ann, p, :'start')), 'KN013', 'nor to replay from: ' || p) from unnest(array['x', 'abc-1.3_3_']) p;
 select is(pg_temp.code(format('select count(*) from kiln_api.bus_read(%L)', split_part(:'start', '.', 1) || '.' || f || '_' || f || '_')), 'KN013', 'a position that has not come yet is of another past')

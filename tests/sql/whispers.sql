@@ -16,10 +16,13 @@ select is((select count(*) from kiln.whisper), 2::bigint, 'again within two seco
 select fixture.set_now('2030-01-01 12:00:02.1Z') \g /dev/null
 select fixture.call('ann', 'tell_typing', jsonb_build_object('id', id::text)) from g \g /dev/null
 select is((select count(*) from kiln.whisper), 4::bigint, 'later it is');
+select fixture.set_now('2030-01-01 11:00:00Z') \g /dev/null
+select fixture.call('ann', 'tell_typing', jsonb_build_object('id', id::text)) from g \g /dev/null
+select is((select count(*) from kiln.whisper), 6::bigint, 'a clock that is set back an hour silences nobody for an hour');
 select kiln.set_block(fixture.account('bob'), fixture.account('ann'), true) \g /dev/null
 select fixture.set_now('2030-01-01 12:00:05Z') \g /dev/null
 select fixture.call('ann', 'tell_typing', jsonb_build_object('id', id::text)) from g \g /dev/null
-select is((select count(*) from kiln.whisper where account_id = fixture.account('bob')), 2::bigint, 'who has blocked someone does not hear them');
+select is((select count(*) from kiln.whisper where account_id = fixture.account('bob')), 3::bigint, 'who has blocked someone does not hear them');
 select throws_ok($$ select fixture.call('eve', 'tell_typing', jsonb_build_object('id', id::text)) from g $$, 'KN002', null, 'who is no member finds no conversation');
 select throws_ok($$ select fixture.call(null, 'tell_typing', jsonb_build_object('id', id::text)) from g $$, 'KN009', null, 'nor does nobody');
 update kiln.member set until_number = 0 where account_id = fixture.account('ann') and conversation_id = (select id from g);
