@@ -505,6 +505,9 @@ as $$
 declare
     v_invite kiln.invite;
 begin
+    -- The group first, as whoever removes a member has it: else each would wait for what the other holds.
+    perform from kiln.conversation c
+      where c.conversation_id = (select i.conversation_id from kiln.invite i where i.token_hash = sha256(convert_to(p_token, 'UTF8'))) for update;
     select i.* into v_invite
       from kiln.invite i
       join kiln.account a using (account_id)

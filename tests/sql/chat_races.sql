@@ -42,6 +42,18 @@ select fixture.run('a', 'commit') \g /dev/null
 select is(fixture.answer('b'), 'KN004', 'and is refused');
 select fixture.run('a', pg_temp.call('one', 'delete_block', :'two', null)) \g /dev/null
 
+-- An invitation is accepted while a member is removed, which ends the group's invitations. Each waited for what the other held, and one was refused
+-- as a deadlock.
+select fixture.run('a', $$ select kiln_api.act_as('{"sub": "chat race three"}') $$) \g /dev/null
+select fixture.run('a', pg_temp.call('one', 'create_conversation', '', format('{"members": ["%s"]}', :two))) as club \gset
+select fixture.run('a', format('select kiln_api.create_invite(kiln_api.act_as(%L), %L, %L, %L) ->> %L', '{"sub": "chat race one"}', '{}', '{}', format('{"conversation_id": "%s"}', :'club'), 'token')) as token \gset
+select fixture.run('a', 'begin') \g /dev/null
+select fixture.run('a', pg_temp.call('one', 'create_message', :'club', '{"text": "x"}')) \g /dev/null
+select is(fixture.begin_run('b', pg_temp.call('three', 'accept_invite', '', format('{"token": "%s"}', :'token'))), true, 'who accepts an invitation waits for who writes in the group');
+select is(fixture.run('a', format('select coalesce(kiln_api.remove_member(kiln_api.act_as(%L), %L, %L, null)::text, %L)', '{"sub": "chat race one"}', jsonb_build_object('id', :'club'), jsonb_build_object('account_id', :'two'), 'well')), 'well', 'who removes a member does not wait for who accepts');
+select fixture.run('a', 'commit') \g /dev/null
+select is(fixture.answer('b'), 'KN002', 'and the invitation has ended');
+
 -- Two devices mark at once: the higher one stays.
 select fixture.run('a', 'begin') \g /dev/null
 select fixture.run('a', pg_temp.call('one', 'mark_read', :'id', '{"number": 2}')) \g /dev/null
