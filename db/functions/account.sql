@@ -101,6 +101,7 @@ as $$
 begin
     delete from kiln.stream_ticket t where t.account_id = p_account_id;
     insert into kiln.event (account_id, type, data) values (p_account_id, 'session.ended', jsonb_build_object('reason', p_reason));
+    perform kiln.ring(null);
 end
 $$;
 comment on function kiln.end_sessions(bigint, text) is 'Has every server close the account''s streams, and forgets its tickets; who still may comes back at once.';
@@ -384,16 +385,22 @@ returns void
 language plpgsql security definer
 set search_path = ''
 as $$
+declare
+    v_was kiln.role;
 begin
     perform kiln.guard_operator(p_account_id);
     if p_account_id = kiln.acting_account() and p_role = 'user' then
         raise exception 'nobody takes this from himself' using errcode = 'KN001', hint = 'Another administrator can, so that there is always one.';
     end if;
+    select a.role into v_was from kiln.account a where a.account_id = p_account_id for no key update;
     update kiln.account a set role = p_role where a.account_id = p_account_id;
+    if v_was = 'admin' and p_role <> 'admin' then       -- else a stream of everybody's events stays open till the token ends
+        perform kiln.end_sessions(p_account_id, 'is no administrator any more');
+    end if;
     perform kiln.note_act(p_account_id, 'role', jsonb_build_object('role', p_role), p_reason);
 end
 $$;
-comment on function kiln.set_role(bigint, kiln.role, text) is 'Makes an account an administrator, or a user again: from its next call on, where its token names no role itself. KN001: to make oneself a user.';
+comment on function kiln.set_role(bigint, kiln.role, text) is 'Makes an account an administrator, or a user again: from its next call on, where its token names no role itself; who is a user again has its streams ended. KN001: to make oneself a user.';
 
 create or replace function kiln.make_admin(p_subject text, p_issuer text default null)
 returns bigint

@@ -167,6 +167,21 @@ describe('two api and two realtime', () => {
         for (const stream of [all, one, ...again, back]) stream.close();
     });
 
+    // The stream stayed open, with everybody's events, until the token ended.
+    test('who is no administrator any more sees no more of everybody', async () => {
+        const eva = user('eva', apis[0]);
+        const account = await eva.account();
+        await kiln.psql(`select kiln.set_role(${account}, 'admin')`);
+        const open = () => eva.stream({ base: realtimes[0].url, path: '/api/v1/admin/events' });
+        const stream = await open().opened();
+        assert.equal(stream.status, 200);
+        await kiln.psql(`select kiln.set_role(${account}, 'user')`);
+        await until('its end', () => stream.is_over);
+        const again = open();
+        await until('an answer', () => again.is_over);
+        assert.equal(again.status, 403);
+    });
+
     test('a long way back, of which the filter leaves two, is brought page by page; what cannot be a position is answered by reset', async () => {
         const ann = await user('ann', apis[0]).account();
         const { id } = (await watch().opened()).events[0];
