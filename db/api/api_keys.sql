@@ -85,13 +85,8 @@ begin
         end if;
     end if;
     if v_body ->> 'expires_at' is not null then
-        begin
-            v_expires := (v_body ->> 'expires_at')::timestamptz;
-        exception when invalid_datetime_format or datetime_field_overflow then
-            v_expires := null;
-        end;
-        if jsonb_typeof(v_body -> 'expires_at') <> 'string' or v_body ->> 'expires_at' !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$'
-           or coalesce(v_expires <= kiln.now(), true) then
+        v_expires := kiln.parse_later(v_body -> 'expires_at');
+        if v_expires is null then
             v_errors := v_errors || kiln.field_error('/expires_at', 'must be a time to come, as in 2030-01-31T12:00:00Z');
         end if;
     end if;

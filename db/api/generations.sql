@@ -106,6 +106,9 @@ begin
     page_limit := coalesce(p_query ->> 'limit', '20')::int;
     if p_query ->> 'cursor' is not null then
         before := convert_from(decode(translate(p_query ->> 'cursor', '-_', '+/') || repeat('=', (4 - length(p_query ->> 'cursor') % 4) % 4), 'base64'), 'UTF8')::bigint;
+        if before < 0 then
+            raise invalid_parameter_value;
+        end if;
     end if;
 exception when invalid_parameter_value or invalid_text_representation or numeric_value_out_of_range or character_not_in_repertoire then
     raise exception 'cursor is not one of ours' using errcode = 'KN006';
@@ -129,9 +132,6 @@ declare
     v_page record := kiln.parse_page(p_query);
     v_from int    := least(coalesce(v_page.before, 0), coalesce(cardinality(p_items), 0));
 begin
-    if v_from < 0 then
-        raise exception 'cursor is not one of ours' using errcode = 'KN006';
-    end if;
     return json_build_object('items', coalesce(array_to_json(p_items[v_from + 1:v_from + v_page.page_limit]), '[]'),
                              'next_cursor', case when cardinality(p_items) > v_from + v_page.page_limit then kiln.render_cursor(v_from + v_page.page_limit) end);
 end

@@ -52,6 +52,22 @@ return coalesce((select jsonb_agg(jsonb_build_object('field', '/' || replace(rep
                    from jsonb_object_keys(p_body) as k (key) where k.key <> all (p_known)), '[]');
 comment on function kiln.unknown_fields(jsonb, text[]) is 'Errors for the keys of an object that are not known.';
 
+create or replace function kiln.parse_later(p_value jsonb)
+returns timestamptz
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    if jsonb_typeof(p_value) = 'string' and p_value #>> '{}' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$' and (p_value #>> '{}')::timestamptz > kiln.now() then
+        return p_value #>> '{}';
+    end if;
+    return null;
+exception when invalid_datetime_format or datetime_field_overflow or invalid_time_zone_displacement_value then
+    return null;
+end
+$$;
+comment on function kiln.parse_later(jsonb) is 'A time to come (RFC 3339); null: it is none.';
+
 create or replace function kiln.parse_id(p_text text)
 returns bigint
 language plpgsql immutable

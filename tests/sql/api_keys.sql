@@ -38,7 +38,7 @@ select is(jsonb_array_length(fixture.call('admin', 'list_api_keys') -> 'items'),
 select throws_ok(format('select fixture.call(''ann'', ''create_api_key'', ''{}'', ''{}'', %L)', b), 'KN003', null, 'refused: ' || b) from unnest(array[
     '{"name":"x"}', '{"name":"x","scopes":[]}', '{"name":"x","scopes":"read"}', '{"name":"x","scopes":["root"]}', '{"name":"x","scopes":[null]}', '{"name":"","scopes":["read"]}',
     '{"scopes":["read"]}', '{"name":"a\nb","scopes":["read"]}', '{"name":"x","scopes":["admin"]}', '{"name":"x","scopes":["read"],"expires_at":"2020-01-01T00:00:00Z"}',
-    '{"name":"x","scopes":["read"],"expires_at":"tomorrow"}', '{"name":"x","scopes":["read"],"expires_at":1}', '{"name":"x","scopes":["read"],"more":1}']) b;
+    '{"name":"x","scopes":["read"],"expires_at":"tomorrow"}', '{"name":"x","scopes":["read"],"expires_at":1}', '{"name":"x","scopes":["read"],"expires_at":"2031-01-01T00:00:00+25:00"}', '{"name":"x","scopes":["read"],"more":1}']) b;
 select lives_ok($$ select fixture.call('bob', 'create_api_key', '{}', '{}', '{"name":"once","scopes":["read"]}', 'k-1') $$, 'with an Idempotency-Key one is made');
 select is(fixture.refusal($$ select fixture.call('bob', 'create_api_key', '{}', '{}', '{"name":"once","scopes":["read"]}', 'k-1') $$) ->> 'code', 'KN015', 'and its repeat has nothing to show');
 select is((select count(*)::int from kiln.api_key where name = 'once'), 1, 'nor makes another');

@@ -26,7 +26,7 @@ select is(pg_temp.names(pg_temp.list('{"q": "slide"}')), '{local/slideshow}', 'a
 select is(pg_temp.names(pg_temp.list('{"q": "\"; drop -- & | !"}')), '{}', 'whatever stands in the query');
 select is(pg_temp.names(pg_temp.list(jsonb_build_object('limit', '2', 'sort', 'price', 'cursor', pg_temp.list('{"limit": "2", "sort": "price"}') ->> 'next_cursor'))), '{local/sketch}', 'what is sorted comes page by page too');
 
-select is(fixture.refusal(format('select pg_temp.list(%L)', q)) ->> 'code', 'KN006', 'malformed: ' || q) from unnest('{"{\"sort\": \"age\"}","{\"type\": \"smell\"}","{\"limit\": \"0\"}","{\"cursor\": \"?\"}"}'::text[]) q;
+select is(fixture.refusal(format('select pg_temp.list(%L)', q)) ->> 'code', 'KN006', 'malformed: ' || q) from unnest('{"{\"sort\": \"age\"}","{\"type\": \"smell\"}","{\"limit\": \"0\"}","{\"cursor\": \"?\"}","{\"cursor\": \"LTE\"}"}'::text[]) q;
 
 create temporary table m as select fixture.call(null, 'get_model', '{"id": "local/sketch"}') as model;
 select is(model - 'description' - 'params_schema', '{"id": "local/sketch", "title": "Sketch", "media_type": "image", "provider": "local", "tags": ["local", "image", "free"], "is_default": true, "min_media": 0,

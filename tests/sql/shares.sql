@@ -47,7 +47,7 @@ select is(pg_temp.code(format($$ select pg_temp.share('ann', %s) $$, job)), 'KN0
 select is(pg_temp.code(format($$ select pg_temp.share('ann', %s) $$, job)), 'KN001', 'nothing to show: ' || what)
   from j cross join lateral (values (unfinished, 'a job that has not ended'), (tried, 'a try-on')) v (job, what);
 select is(pg_temp.code(format($$ select pg_temp.share('ann', %s, %L) $$, staged, more)), 'KN003', 'refused: ' || more)
-  from j, unnest(array['{"expires_at": "2029-12-31T00:00:00Z"}', '{"expires_at": "soon"}', '{"expires_at": 7}', '{"job_id": 7}', '{"job_id": null}', '{"views": 1}']) more;
+  from j, unnest(array['{"expires_at": "2029-12-31T00:00:00Z"}', '{"expires_at": "soon"}', '{"expires_at": "2031-01-01T00:00:00+25:00"}', '{"expires_at": "2031-02-30T00:00:00Z"}', '{"expires_at": 7}', '{"job_id": 7}', '{"job_id": null}', '{"views": 1}']) more;
 select is(pg_temp.code($$ select fixture.call(null, 'create_share', '{}', '{}', '{"job_id": "1"}') $$), 'KN009', 'nobody makes none');
 
 -- Opened -------------------------------------------------------------------------------------------------------------------
