@@ -40,6 +40,11 @@ select is(jsonb_path_query_array(fixture.call('ann', 'list_shares'), '$.items[*]
 select is(fixture.call('ann', 'list_shares') #> '{items,0}' ? 'url', false, 'without their addresses');
 select is(fixture.call('bob', 'list_shares') -> 'items', '[]', 'and nobody else''s');
 select is(fixture.call('admin', 'list_shares') -> 'items', '[]', 'for an administrator neither');
+create temporary table x as select fixture.call('ann', 'export_me') #> '{sections,shares}' as page;
+select is(jsonb_path_query_array(page, '$.items[*].job_id'), jsonb_build_array(j.drawn::text, j.staged::text), 'the export of the account has them, newest first') from x, j;
+select ok(page::text not like '%' || right(s.staged ->> 'url', 32) || '%' and not page #> '{items,0}' ? 'token_hash', 'and not the way to them') from x, s;
+select is(fixture.call('ann', 'export_me', p_query => '{"section": "shares"}') -> 'sections', jsonb_build_object('shares', page), 'alone too') from x;
+select is(fixture.call('bob', 'export_me') #> '{sections,shares,items}', '[]', 'another''s has none of them');
 select lives_ok(format($$ select pg_temp.share('ann', %s, '{}', 'once') $$, staged), 'with an Idempotency-Key one is made') from j;
 select is(fixture.refusal(format($$ select pg_temp.share('ann', %s, '{}', 'once') $$, staged)) ->> 'code', 'KN015', 'and its repeat has nothing to show') from j;
 select is(pg_temp.code(format($$ select pg_temp.share('ann', %s) $$, job)), 'KN003', 'refused: ' || what)
