@@ -117,6 +117,18 @@ describe('media in a bucket', { skip }, () => {
         await until('the objects to go', async () => { const there = await s3.objects(); return keys.every(key => !there.includes(key)); }, 30000);
     });
 
+    test('a whole project comes out of the bucket as one ZIP', async () => {
+        const pictures = await Promise.all(['hall', 'attic'].map(name => upload(plain_png(Buffer.from(name)))));
+        const project = (await ann.call('POST', '/projects', { name: 'Flat', media: pictures.map(media => media.id) })).json;
+        const zip = await ann.call('GET', `/projects/${project.id}/download`);
+        assert.deepEqual([zip.status, zip.headers['content-type']], [200, 'application/zip'], zip.status === 200 ? '' : zip.text);
+        const file = path.join(kiln.folder, 'flat.zip');
+        fs.writeFileSync(file, zip.bytes);
+        const found = await tool('python3', ['-c', 'import hashlib, json, sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; print(json.dumps({i: hashlib.sha256(z.read(i)).hexdigest() for i in z.namelist() if "originals/" in i}))', file]);
+        assert.deepEqual(JSON.parse(found.out), Object.fromEntries(pictures.map((media, i) => [`flat/originals/${i + 1}-a.png`, media.sha256])));
+        assert.equal((await ann.call('DELETE', `/projects/${project.id}`)).status, 204);
+    });
+
     test('the store is changed by copying: from folder to bucket and back, resumed, and nothing that is damaged', async () => {
         const here = path.join(kiln.folder, 'here'), there = path.join(kiln.folder, 'there');
         const files = [10, 70000, 66 << 20].map((size, i) => {      // the last goes in parts
