@@ -168,6 +168,41 @@ static void a_tool_gets_its_request_and_its_output_is_taken(void **state)
                         "\"an argument\"]},\"input\":{\"prompt\":\"hi\"},\"media\":[]}}");
 }
 
+static void a_stage_that_is_configured_wrongly_is_invalid_and_starts_nothing(void **state)
+{
+    static const struct {
+        void (*start)(struct task *task);
+        const char *config, *message;
+    } bad[] = {
+        { exec_start, "[]", "not an object" },
+        { exec_start, "{}", "\"command\"" },
+        { exec_start, "{\"command\":[]}", "\"command\"" },
+        { exec_start, "{\"command\":[\"tool\",7]}", "\"command\"" },
+        { exec_start, "{\"command\":[\"tool\"],\"network\":1}", "\"network\"" },
+        { exec_start, "{\"command\":[\"tool\"],\"memory_mb\":15}", "\"memory_mb\"" },
+        { exec_start, "{\"command\":[\"no such\"]}", "there is no tool \"no such\"" },
+        { exec_start, "{\"command\":[\"../tool\"]}", "there is no tool" },
+        { media_start, "{\"op\":\"draw\",\"memory_mb\":\"all\"}", "\"memory_mb\"" },
+        { media_start, "{\"op\":\"sing\"}", "\"op\"" },
+        { media_start, "{}", "\"op\"" },
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < countof(bad); i++) {
+        task_clear(&w->task);
+        w->dispatch.others = (struct task_list) { 0 };
+        w->task.state      = TASK_RUNNING;
+        w->task.timeout_ms = 8000;
+        w->task.config     = bad[i].config;
+        w->task.input      = "{}";
+        w->task.media      = "[]";
+        w->task.stage_name = "one";
+        bad[i].start(&w->task);
+        assert_int_equal(w->task.state, TASK_READY);
+        assert_failed(&w->task, OUTCOME_INVALID, bad[i].message);
+    }
+}
+
 static void input_media_lie_in_its_folder(void **state)
 {
     struct world *w = *state;
@@ -451,6 +486,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_tool_gets_its_request_and_its_output_is_taken),
+        TEST(a_stage_that_is_configured_wrongly_is_invalid_and_starts_nothing),
         TEST(input_media_lie_in_its_folder),
         TEST(an_input_that_is_not_in_the_store_is_invalid),
         TEST(the_last_line_is_the_reason),
