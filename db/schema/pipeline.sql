@@ -61,17 +61,20 @@ comment on column kiln.floor.moved_at is 'When it was last written: small steps 
 create table kiln.handler (
     name        text primary key,
     description text not null,
-    required    text[] not null default '{}'
+    required    text[] not null default '{}',
+    ops         text[]
 );
 comment on table kiln.handler is 'What runners can do with a task; a stage that names another is refused when it is written.';
 comment on column kiln.handler.name is 'Named in kiln.stage.handler.';
 comment on column kiln.handler.description is 'What it does and which configuration it reads.';
 comment on column kiln.handler.required is 'Keys that a stage''s config must have.';
-insert into kiln.handler (name, description, required) values
-    ('log',   'Logs its input and hands it on: the first thing one tries.', '{}'),
-    ('exec',  'Runs a command of the operator''s tools in a private folder: {"command": ["name", "arg"], "network": false, "memory_mb": 2048}.', '{command}'),
-    ('media', 'Runs an operation of kiln-media in a private folder: {"op": "prepare|draw|film|speak|finish|furnish|disclose"}.', '{op}'),
-    ('http',  'Asks a provider: {"provider": "fal", "endpoint": "fal-ai/flux/dev", "body": {"prompt": "{prompt}"}, "outputs": [{"pointer": "/images/*/url", "as": "url", "media_type": "image"}]}. docs/providers.md', '{provider,outputs}');
+comment on column kiln.handler.ops is 'What config.op may be; null: there is no such key.';
+insert into kiln.handler (name, description, required, ops) values
+    ('log',   'Logs its input and hands it on: the first thing one tries.', '{}', null),
+    ('exec',  'Runs a command of the operator''s tools in a private folder: {"command": ["name", "arg"], "network": false, "memory_mb": 2048}.', '{command}', null),
+    ('media', 'Runs an operation of kiln-media in a private folder: {"op": "check|prepare|draw|film|speak|finish|furnish|disclose"}.', '{op}',
+     '{check,prepare,draw,film,speak,finish,furnish,disclose}'),
+    ('http',  'Asks a provider: {"provider": "fal", "endpoint": "fal-ai/flux/dev", "body": {"prompt": "{prompt}"}, "outputs": [{"pointer": "/images/*/url", "as": "url", "media_type": "image"}]}. docs/providers.md', '{provider,outputs}', null);
 
 create table kiln.pipeline (
     pipeline_id smallint generated always as identity primary key,

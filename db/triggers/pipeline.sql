@@ -90,6 +90,10 @@ begin
         raise exception 'stage % of pipeline %: handler % needs % in its config', new.position, quote_literal(v_name), new.handler, v_missing
             using errcode = 'KN003', hint = v_handler.description, column = 'config';
     end if;
+    if v_handler.ops is not null and not coalesce(new.config ->> 'op' = any (v_handler.ops), false) then
+        raise exception 'stage % of pipeline %: handler % has no operation %', new.position, quote_literal(v_name), new.handler, new.config -> 'op'
+            using errcode = 'KN003', hint = 'There are: ' || array_to_string(v_handler.ops, ', ') || '.', column = 'config';
+    end if;
     if new.handler = 'http' then
         perform kiln.check_http_config(format('stage %s of pipeline %L', new.position, v_name), new.config);
     end if;
@@ -123,6 +127,10 @@ begin
         raise exception 'pipeline %, version %: its stages have a gap: % stages, the last at position %', quote_literal(v_name), new.version, v_stages, v_last
             using errcode = 'KN003', hint = 'Positions are 1, 2, 3 … without a gap.', column = 'position';
     end if;
+    if v_name = 'upload' and (v_stages <> 1 or not exists (select from kiln.stage s where s.pipeline_version_id = new.pipeline_version_id and s.handler = 'media' and s.config ->> 'op' = 'check')) then
+        raise exception 'pipeline ''upload'', version %: it is one stage, the operation check; nothing that people send is used without it', new.version
+            using errcode = 'KN003', hint = 'What may change are the caps in its config: max_pixels, max_duration_s.';
+    end if;
     update kiln.pipeline p
        set pipeline_version_id = new.pipeline_version_id, stages = v_stages,
            queue_id = (select s.queue_id from kiln.stage s where s.pipeline_version_id = new.pipeline_version_id and s.position = 1)
@@ -130,7 +138,7 @@ begin
     return null;
 end
 $$;
-comment on function kiln.on_pipeline_version() is 'At commit: refuses a version without stages or with a gap (KN003), and makes a whole one the newest.';
+comment on function kiln.on_pipeline_version() is 'At commit: refuses a version without stages, with a gap, or of `upload` without its check (KN003), and makes a whole one the newest.';
 drop trigger if exists t50_publish on kiln.pipeline_version;
 create constraint trigger t50_publish after insert on kiln.pipeline_version deferrable initially deferred
     for each row execute function kiln.on_pipeline_version();

@@ -18,6 +18,11 @@ select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'magic') $$) - 'de
           'a stage with an unknown handler is refused when it is written, and told which there are');
 select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'http', '{"method": "GET"}') $$) ->> 'message', 'stage 1 of pipeline ''wrong'': handler http needs provider, outputs in its config',
           'a stage whose handler lacks a key of its config is refused');
+-- Once any word was taken, and each job of it failed.
+select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'media', '{"op": "fly"}') $$) - 'detail',
+          '{"code": "KN003", "message": "stage 1 of pipeline ''wrong'': handler media has no operation \"fly\"", "hint": "There are: check, prepare, draw, film, speak, finish, furnish, disclose."}',
+          'an operation that kiln-media does not have is refused, and told which there are');
+select throws_ok(format('select pg_temp.stage(%L, 1, %L, %L)', 'wrong', 'media', format('{"op": %s}', o)), 'KN003', null, 'nor is ' || o || ' one') from unnest(array['null', '7', '{}']) as o;
 select is(fixture.refusal(format('select pg_temp.stage(%L, 1, %L, %L)', 'wrong', h.name, '{}')) ->> 'code', case when h.required <> '{}' then 'KN003' end,
           format('handler %s %s', h.name, case when h.required <> '{}' then 'is refused without its config' else 'needs none' end)) from kiln.handler h order by h.name;
 delete from kiln.stage where pipeline_version_id = (select max(pipeline_version_id) from kiln.pipeline_version);
@@ -39,6 +44,18 @@ savepoint twice;
 select kiln.new_pipeline_version('twice'), pg_temp.stage('twice', 1, 'log', p_name => 'same'), pg_temp.stage('twice', 2, 'log', p_name => 'same') \g /dev/null
 select throws_ok('set constraints all immediate', '23505', null, 'no two stages have the same name');
 rollback to twice;
+
+-- Nothing that people send is used unchecked: the pipeline of uploads once could be put without its check, over REST too.
+savepoint unchecked;
+select lives_ok($$ insert into kiln.stage (pipeline_version_id, position, name, handler, config, queue_id)
+    select kiln.new_pipeline_version('upload'), 2, 'more', 'log', '{}', fixture.queue('local') $$, 'a second stage for uploads is written');
+select throws_like('set constraints all immediate', '%one stage, the operation check%', 'and refused at commit');
+rollback to unchecked;
+select is(fixture.refusal($$ select fixture.call('admin', 'put_pipeline', p_body => '{"name": "upload", "stages": [{"name": "a", "handler": "media", "queue": "image", "config": {"op": "draw"}}]}') $$) ->> 'code',
+          'KN003', 'an upload that is not checked is refused over REST');
+select lives_ok($$ select fixture.call('admin', 'put_pipeline', p_body => '{"name": "upload", "stages": [{"name": "look", "handler": "media", "queue": "image", "config": {"op": "check", "max_pixels": 1000}}]}') $$,
+                'its caps may change');
+rollback to unchecked;
 
 -- A written version never changes (those of the installation are written).
 create function pg_temp.of(p_pipeline text) returns int language sql as $$ select pipeline_version_id from kiln.pipeline where name = p_pipeline $$;
