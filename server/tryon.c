@@ -102,6 +102,7 @@ static void tryon_free(void *data)
 
 /* ---- files ---- */
 
+/* content_type "": what its first bytes say. */
 static bool open_file(struct tryon *tryon, const char *content_type)
 {
     if (json_array_size(tryon->files) >= FILES_MOST)
@@ -111,7 +112,7 @@ static bool open_file(struct tryon *tryon, const char *content_type)
             tryon, "/medias",
             "cannot be taken here: send each to POST /uploads/presign and name its id in media");
     if (!content_type
-        || (strncasecmp(content_type, "image/", 6) != 0
+        || (content_type[0] && strncasecmp(content_type, "image/", 6) != 0
             && strncasecmp(content_type, "video/", 6) != 0)
         || strlen(content_type) >= sizeof(tryon->content_type)) {
         snprintf(tryon->field, sizeof(tryon->field), "/medias/%zu/mimetype",
@@ -146,8 +147,14 @@ static bool close_file(struct tryon *tryon)
     struct store_writer *writer = tryon->writer;
     struct stored        stored;
 
-    if (!sniff_agrees(tryon->content_type, tryon->head, tryon->head_bytes))
+    if (!tryon->content_type[0]) {
+        const char *found = sniff_type(tryon->head, tryon->head_bytes);
+
+        if (!found || (strncmp(found, "image/", 6) != 0 && strncmp(found, "video/", 6) != 0))
+            return fail_field(tryon, tryon->field, "does not begin like a picture or a film");
+    } else if (!sniff_agrees(tryon->content_type, tryon->head, tryon->head_bytes)) {
         return fail_field(tryon, tryon->field, "does not begin like its type");
+    }
     tryon->writer = NULL;
     if (!store_commit(writer, &stored, &tryon->err)) {
         tryon->has_failed = true;
@@ -209,16 +216,34 @@ static bool decode_file(struct tryon *tryon, const char *text, size_t bytes)
     return ok;
 }
 
+/* "data:image/png;base64,…" is what a browser's FileReader gives: base64 begins behind the comma. */
+static bool skip_address(struct tryon *tryon, const char **text, const char *type)
+{
+    static const char scheme[] = "data:", mark[] = ";base64,";
+    const char       *from;
+    size_t            bytes = type ? strlen(type) : 0;
+
+    if (strncasecmp(*text, scheme, sizeof(scheme) - 1) != 0)
+        return true;
+    from = *text + sizeof(scheme) - 1;
+    if (strncasecmp(from, type ? type : "", bytes) != 0
+        || strncasecmp(from + bytes, mark, sizeof(mark) - 1) != 0)
+        return fail_field(tryon, tryon->field, "is neither base64 nor a data: URL of its mimetype");
+    *text = from + bytes + sizeof(mark) - 1;
+    return true;
+}
+
 static bool read_media(struct tryon *tryon, size_t i, const json_t *media)
 {
     const json_t *data = json_object_get(media, "data");
+    const char   *type = json_string_value(json_object_get(media, "mimetype"));
+    const char   *text = json_string_value(data);
 
     snprintf(tryon->field, sizeof(tryon->field), "/medias/%zu/data", i);
-    if (!json_is_string(data) || json_string_length(data) == 0)
+    if (!text || !text[0])
         return fail_field(tryon, tryon->field, "must be the bytes in base64");
-    return open_file(tryon, json_string_value(json_object_get(media, "mimetype")))
-           && decode_file(tryon, json_string_value(data), json_string_length(data))
-           && close_file(tryon);
+    return skip_address(tryon, &text, type) && open_file(tryon, type && type[0] ? type : NULL)
+           && decode_file(tryon, text, strlen(text)) && close_file(tryon);
 }
 
 static bool read_json(struct tryon *tryon)
@@ -283,6 +308,9 @@ static bool open_part(struct tryon *tryon, const char *key, const char *filename
     if (tryon->is_file) {
         snprintf(tryon->field, sizeof(tryon->field), "/medias/%zu/data",
                  json_array_size(tryon->files));
+        /* So curl and others call a file whose ending they do not know. */
+        if (!type || strcasecmp(type, "application/octet-stream") == 0)
+            type = "";
         return open_file(tryon, type);
     }
     if (!key || !key[0] || strlen(key) >= sizeof(tryon->field))

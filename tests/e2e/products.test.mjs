@@ -59,11 +59,11 @@ describe('products', () => {
         form.set('prompt', 'the coat, slowly');
         form.append('medias', new Blob([pictures[0]], { type: 'image/png' }), 'a.png');
         form.append('medias', new Blob([pictures[1]], { type: 'image/png' }), 'b.png');
-        form.append('medias', new Blob([film()], { type: 'video/mp4' }), 'c.mp4');
+        form.append('medias', new Blob([film()]), 'c.mp4');        // application/octet-stream, as curl says of it too
         const answer = await fetch(`${kiln.url}/api/v1/tryons`, { method: 'POST', body: form, headers: { Authorization: `Bearer ${root.token}` } });
         const job = await answer.json();
         assert.equal(answer.status, 202, JSON.stringify(job));
-        assert.equal(job.media.length, 3);
+        assert.deepEqual(job.media.map(m => m.content_type), ['image/png', 'image/png', 'video/mp4']);
         const done = await ended(job.id);
         assert.deepEqual([done.state, done.outputs[0]?.media_type, done.progress.stages], ['completed', 'video', 4], done.error?.message);
     });
@@ -118,6 +118,13 @@ describe('products', () => {
         await ended(answers[0].json.id);
     });
 
+    test('what a browser\'s FileReader gives, a data: URL, is taken as it is', async () => {
+        const { status, json, text } = await root.call('POST', '/tryons', { category: 'outfit', medias: [{ data: `data:image/png;base64,${pictures[0].toString('base64')}`, mimetype: 'image/png' }] });
+        assert.equal(status, 202, text);
+        assert.deepEqual(json.media.map(m => [m.content_type, m.bytes]), [['image/png', pictures[0].length]]);
+        assert.equal((await ended(json.id)).state, 'completed');
+    });
+
     test('what is refused names its field and leaves no file', async () => {
         await until('the store to be at rest', async () => await kiln.value(`select count(*) from kiln.trash`) === '0');
         const before_all = files();
@@ -129,6 +136,10 @@ describe('products', () => {
             [{ category: 'outfit', medias: [good, base64(pictures[0], 'image/jpeg')] }, '/medias/1/data'],
             [{ category: 'outfit', medias: [{ ...good, mimetype: 'text/html' }] }, '/medias/0/mimetype'],
             [{ category: 'outfit', medias: [{ ...good, mimetype: 7 }] }, '/medias/0/mimetype'],
+            [{ category: 'outfit', medias: [{ ...good, mimetype: '' }] }, '/medias/0/mimetype'],
+            [{ category: 'outfit', medias: [{ ...good, data: `data:image/jpeg;base64,${good.data}` }] }, '/medias/0/data'],
+            [{ category: 'outfit', medias: [{ ...good, data: `data:image/png,${good.data}` }] }, '/medias/0/data'],
+            [{ category: 'outfit', medias: [{ ...good, data: 'data:image/png;base64,' }] }, '/medias/0/data'],
             [{ category: 'outfit', medias: 'all' }, '/medias'], [{ category: 'outfit', medias: Array(13).fill(good) }, '/medias'],
             [{ category: 'hats', medias: [good] }, '/category'], [{ category: 'outfit', media: ['999999999'] }, '/media/0'], [{ category: 'outfit', prompt: 'x' }, '/media'],
         ]) {
@@ -141,6 +152,10 @@ describe('products', () => {
         assert.equal((await root.call('POST', '/tryons', '--b\r\nContent-Disposition: form-data; name="category"\r\n\r\nout', { headers: { 'Content-Type': 'multipart/form-data; boundary=b' } })).status, 400);
         const forged = await root.call('POST', '/tryons', { category: 'outfit', prompt: 'x', files: [{ storage_key: 'ab/000000000000000000000000000000', bytes: 1, sha256: '00', content_type: 'image/png' }] });
         assert.deepEqual(forged.json.errors.map(error => error.field).sort(), ['/files', '/media'], 'nobody names a file of the store');
+        const speech = new FormData();
+        speech.set('category', 'outfit');
+        speech.append('medias', new Blob([make('wav', 'hello')]), 'a.png');
+        assert.equal((await fetch(`${kiln.url}/api/v1/tryons`, { method: 'POST', body: speech, headers: { Authorization: `Bearer ${root.token}` } })).status, 422, 'neither a picture nor a film');
         assert.equal((await ann.call('POST', '/tryons', { category: 'outfit', medias: medias() })).status, 403);
         await until('as many files as before', async () => files() === before_all);
     });
