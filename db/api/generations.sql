@@ -216,7 +216,7 @@ as $$
 declare
     v_body   jsonb := kiln.parse_body(p_body);
     v_errors jsonb := kiln.unknown_fields(v_body, '{seed,reason,prompt}');
-    v_seed   text  := coalesce(v_body ->> 'seed', 'same');
+    v_seed   text  := v_body ->> 'seed';
     v_prompt text  := v_body ->> 'prompt';
     v_job_id bigint;
 begin

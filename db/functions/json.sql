@@ -33,8 +33,9 @@ declare
     v_shown jsonb;
 begin
     if p_errors <> '[]' then
-        -- What a program can carry (2 KiB) and a person read: the first eight, each cut to its size.
-        select jsonb_agg(jsonb_build_object('field', left(e.value ->> 'field', 60), 'message', left(e.value ->> 'message', 120)) order by e.ordinality)
+        -- What a program can carry (2 KiB) and a person read: the first eight, each cut to its share.
+        select jsonb_agg(jsonb_build_object('field', left(e.value ->> 'field', 60),
+                                            'message', left(e.value ->> 'message', greatest(120, 480 / jsonb_array_length(p_errors)))) order by e.ordinality)
           into v_shown
           from jsonb_array_elements(p_errors) with ordinality as e
          where e.ordinality <= 8;

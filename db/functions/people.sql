@@ -1,11 +1,12 @@
 -- What people type, and what the API calls once it has checked whose job it is.
-create or replace function kiln.retry_job(p_job_id bigint, p_seed text default 'same', p_prompt text default null, p_reason text default null)
+create or replace function kiln.retry_job(p_job_id bigint, p_seed text default null, p_prompt text default null, p_reason text default null)
 returns bigint
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_job      kiln.job;
+    v_seed     text;
     v_input    jsonb;
     v_name     text;
     v_category kiln.category;
@@ -22,8 +23,10 @@ begin
             using errcode = 'KN001', hint = 'kiln.cancel_job(' || p_job_id || ') ends it first.';
     end if;
     v_input := v_job.input;
-    if p_seed <> 'same' then
-        v_input := v_input || jsonb_build_object('seed', case p_seed when 'new' then floor(random() * 9007199254740991)::bigint::text else p_seed end);
+    -- A result that was found bad would come out the same of the same words and seed.
+    v_seed := coalesce(p_seed, case when v_job.state = 'completed' and btrim(p_reason) <> '' and p_prompt is null then 'new' else 'same' end);
+    if v_seed <> 'same' then
+        v_input := v_input || jsonb_build_object('seed', case v_seed when 'new' then floor(random() * 9007199254740991)::bigint::text else v_seed end);
     end if;
     if p_prompt is not null then
         v_input := v_input || jsonb_build_object('prompt', p_prompt);
@@ -73,7 +76,7 @@ end
 $$;
 comment on function kiln.retry_job(bigint, text, text, text) is
 'Makes a new job from one that has ended, on its pipeline''s newest version (a try-on''s: as its category says now; an image''s: as its model does), and returns its id; parent_id names the old one.
-p_seed: same, new or a number; p_prompt: another prompt; p_reason goes into the new job''s input and to the end of the old one''s history (kiln.attempts). KN001: it has not ended.';
+p_seed: same, new or a number; null: same, but new where a completed job gets a reason and no other prompt. p_prompt: another prompt; p_reason goes into the new job''s input and to the end of the old one''s history (kiln.attempts). KN001: it has not ended.';
 
 create or replace function kiln.job_stage(p_job_id bigint)
 returns smallint

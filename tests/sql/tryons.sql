@@ -98,6 +98,13 @@ select is((job ->> 'parent_id', job ->> 'reason', job ->> 'kind', job ->> 'categ
 select is((select input ->> 'reason' from kiln.job where job_id = (job ->> 'id')::bigint), 'the sleeves are wrong', 'which the new job''s stages read') from better;
 select matches((select a.message from kiln.attempts a where a.job = id and a.outcome = 'rejected'), 'sleeves', 'and which ends the old job''s history') from bad;
 
+-- The same words and seed made the same bad picture again.
+select is((j ->> 'seed') = (old ->> 'seed'), same, 'where no seed is said, ' || c)
+  from bad, fixture.call('admin', 'get_tryon', jsonb_build_object('id', id::text)) old,
+       (values ('{"reason": "the sleeves are wrong"}', false, 'a reason brings another'), ('{}', true, 'it stays without a reason'), ('{"reason": " "}', true, 'a blank is no reason'),
+               ('{"reason": "no", "prompt": "red"}', true, 'other words keep it'), ('{"reason": "no", "seed": "same"}', true, 'and where it is, that counts')) v (b, same, c),
+       lateral fixture.call('admin', 'retry_tryon', jsonb_build_object('id', id::text), p_body => b) j;
+
 -- Bytes that come in the body are uploads: nothing of a job runs, whatever its pipeline, before each was checked; and it runs on what the check made.
 create temporary table raw as select (pg_temp.post('{"category": "outfit", "prompt": "x"}', 2) ->> 'id')::bigint as id;
 create temporary table input as select i as media_id, row_number() over (order by i) as n from raw, pg_temp.inputs(id) i;

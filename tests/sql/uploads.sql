@@ -23,6 +23,7 @@ select is(fixture.bad_fields(format('select pg_temp.presign(%L)', body)), wanted
                ('{"filename": "a", "content_type": "image/png", "bytes": "many"}', '/bytes'),
                ('{"filename": "a", "content_type": "image/png", "bytes": 1, "path": "/etc"}', '/path')) as v (body, wanted);
 select is(fixture.bad_fields(format('select pg_temp.presign(%L)', jsonb_build_object('filename', repeat('x', 256), 'content_type', 'image/png', 'bytes', 1))), '/filename', 'refused: a name of 256 characters');
+select matches(fixture.refusal($$ select pg_temp.presign('{"filename": "a", "content_type": "image/jpg", "bytes": 1}') $$) ->> 'detail', 'audio/ogg or audio/mp4"', 'which types there are is said to the end');
 update kiln.config set upload_max_bytes = 999;
 select is(fixture.bad_fields($$ select pg_temp.presign('{"filename": "a", "content_type": "image/png", "bytes": 1000}') $$), '/bytes', 'the largest size is the installation''s to say');
 update kiln.config set upload_max_bytes = default;
