@@ -230,6 +230,8 @@ describe('media', () => {
             assert.equal(head.headers.etag, `"${sha256(bytes)}"`);
             assert.equal(head.headers['accept-ranges'], 'bytes');
             assert.equal(head.headers['x-content-type-options'], 'nosniff');
+            assert.equal(head.headers['cache-control'], 'private, max-age=31536000, immutable', 'a link always shows the same bytes');
+            assert.equal(head.headers['content-security-policy'], "default-src 'none'; sandbox", 'whatever a file holds, it runs nothing here');
         });
         test('Range gives the part that was asked for', async () => {
             for (const [range, part] of [['bytes=0-9', bytes.subarray(0, 10)], ['bytes=100-', bytes.subarray(100)], ['bytes=-7', bytes.subarray(-7)], [`bytes=5-${bytes.length + 99}`, bytes.subarray(5)]]) {
@@ -238,6 +240,10 @@ describe('media', () => {
                 assert.ok(answer.bytes.equals(part), range);
                 assert.match(answer.headers['content-range'], new RegExp(`^bytes \\d+-\\d+/${bytes.length}$`));
             }
+        });
+        test('a part of the version that one has goes on, with its tag in If-Range', async () => {
+            const answer = await fetch_file(url, { headers: { Range: 'bytes=10-19', 'If-Range': `"${sha256(bytes)}"` } });
+            assert.deepEqual([answer.status, answer.bytes.equals(bytes.subarray(10, 20))], [206, true]);
         });
         test('a range beyond the end is 416 with the size', async () => {
             const answer = await fetch_file(url, { headers: { Range: `bytes=${bytes.length}-` } });
