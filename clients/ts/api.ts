@@ -1362,7 +1362,7 @@ export interface Estimate {
  */
 export interface RetryWish {
     /**
-     * same (the default), new, or a number.
+     * same, new, or a number. Left out: same, but new where a completed job gets a reason and no other prompt.
      */
     seed?: ('same' | 'new') | Seed;
     /**
