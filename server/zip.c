@@ -82,6 +82,12 @@ static void let_go(void *ctx)
     free_if_over(zip);
 }
 
+static void cut(const struct zip *zip)
+{
+    shutdown(MHD_get_connection_info(zip->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+             SHUT_RDWR);
+}
+
 /* ---- waiting for bytes ---- */
 
 static bool wait_on(struct zip *zip, struct err *err)
@@ -221,10 +227,14 @@ static void on_child(void *ctx, uint32_t events)
     loop_del(zip->server->loop, &zip->child);
     close(fd);
     zip->is_reaped = true;
-    if (zip->is_let_go)
+    if (zip->is_let_go) {
         free_if_over(zip);
-    else
-        wake(zip);
+        return;
+    }
+    /* What is not whole is cut at once: MHD (0.9.75) may keep what it gave up open until its idle time of a minute is over. */
+    if (!zip->request && zip->status != 0)
+        cut(zip);
+    wake(zip);
 }
 
 /* ---- the child ---- */
@@ -341,10 +351,8 @@ void zips_cut(struct server *server)
     for (struct zip *zip = server->zips; zip; zip = zip->next) {
         if (!zip->is_reaped)
             kill(zip->pid, SIGKILL);
-        if (!zip->is_let_go) /* who does not read would keep us */
-            shutdown(
-                MHD_get_connection_info(zip->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
-                SHUT_RDWR);
+        if (!zip->is_let_go && !zip->request) /* who does not read would keep us */
+            cut(zip);
     }
 }
 
