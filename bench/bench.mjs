@@ -70,7 +70,11 @@ const cycle_sql = file('cycle.sql', `select coalesce(array_agg(task_id), '{}') a
 const fill = jobs => kiln.psql(`do $$ begin for i in 1..${Math.ceil(jobs / 1000)} loop
     perform kiln.enqueue_many('bench', array(select '${wish}'::jsonb from generate_series(1, 1000)), ${account}); end loop; end $$`);
 // The guards let nobody empty a table: a fresh copy of the database as it was before the first job.
-const admin = sql => run('psql', ['-X', '-q', '-d', 'postgres', '-v', 'ON_ERROR_STOP=1', '-c', sql], { env: kiln.pg });
+async function admin(sql) {
+    kiln.end_links();        // who is connected would be in the way
+    const ended = await run('psql', ['-X', '-q', '-d', 'postgres', '-v', 'ON_ERROR_STOP=1', '-c', sql], { env: kiln.pg });
+    if (ended.code) throw new Error(ended.err);
+}
 await admin('create database kiln_seed template kiln');
 async function empty() {
     await admin('drop database kiln with (force)');
