@@ -17,7 +17,7 @@
 
 #define AT_ONCE    32
 #define FIRST_MS   1000
-#define AGAIN_MS   5000
+#define AGAIN_MS   6000
 #define GATHER_MS  50
 #define CONNECT_MS 5000
 #define TIMEOUT_MS 20000

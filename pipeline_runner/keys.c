@@ -12,7 +12,7 @@
 #include "transfer.h"
 
 #define FIRST_MS   2000
-#define EVERY_MS   15000
+#define EVERY_MS   20000
 #define KEYS_BYTES ((size_t)65536)
 #define TIMEOUT_MS 10000
 

@@ -103,7 +103,7 @@ static void registered(void *ctx, PGresult *result, const struct err *err)
         lease_check_old(d);
         beat_hurry(runner->beat);
         secrets_hurry(runner->secrets);
-        polls_wake(runner->polls);
+        polls_look(runner->polls);
         dispatch_wake(d);
     } else if (runner_is_passing(err)) {
         loop_timer_set(runner->loop, &d->register_timer, RETRY_MS);

@@ -227,6 +227,13 @@ void polls_wake(struct polls *polls)
         return;
     polls->busy_until_ms  = base_now_ms() + BUSY_FOR_MS;
     polls->fresh_until_ms = base_now_ms() + FRESH_FOR_MS;
+    polls_look(polls);
+}
+
+void polls_look(struct polls *polls)
+{
+    if (!polls)
+        return;
     if (polls->ask.slot == 0 || polls->ask.due_ns > base_now_ns() + (uint64_t)FRESH_MS * PACE_MS)
         loop_timer_set(polls->runner->loop, &polls->ask, FRESH_MS);
 }

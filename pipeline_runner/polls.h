@@ -4,7 +4,7 @@
  *
  * Bounds: 64 requests in flight. While something waits the database is asked each second (four times
  *         a second for a while after a call was accepted here: some images take no longer), else every
- *         30 s; what is lost here comes again.
+ *         7 s; what is lost here comes again.
  * Ownership: end polls_open() with polls_close(), before the transfers are closed.
  */
 #ifndef RUNNER_POLLS_H
@@ -17,7 +17,10 @@ struct polls;
 struct polls *polls_open(struct runner *runner);
 void          polls_close(struct polls *polls);
 
-/* A call was accepted, or the link is back. polls may be NULL. */
+/* A call was accepted: its answer may come at any moment. polls may be NULL. */
 void polls_wake(struct polls *polls);
+
+/* The link is back, and others may have died: asks once, soon. polls may be NULL. */
+void polls_look(struct polls *polls);
 
 #endif

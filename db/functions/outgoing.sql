@@ -117,7 +117,7 @@ begin
         perform kiln.begin_deliveries();
         update kiln.outgoing set mailing_at = kiln.now();
     elsif v_place.from_snapshot is null then
-        return '{"wait_ms": 5000, "deliveries": []}';
+        return '{"wait_ms": 6000, "deliveries": []}';
     elsif pg_try_advisory_xact_lock(hashtext('kiln.outgoing')) then
         v_is_more := kiln.make_deliveries(500);
     end if;

@@ -17,7 +17,7 @@ $$ select kiln_runner.delivery_answers(json_build_array(json_build_object('deliv
 
 -- Off until somebody wants something --------------------------------------------------------------------------------------
 
-select is(pg_temp.take(), '{"wait_ms": 5000, "deliveries": []}', 'with no endpoint nothing is read');
+select is(pg_temp.take(), '{"wait_ms": 6000, "deliveries": []}', 'with no endpoint nothing is read');
 select is((select from_snapshot::text from kiln.outgoing), null, 'nor a position kept');
 
 -- Endpoints ---------------------------------------------------------------------------------------------------------------

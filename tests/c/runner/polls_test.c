@@ -193,6 +193,18 @@ static void a_refusal_is_no_end_and_a_call_that_was_accepted_wakes_it(void **sta
     assert_int_equal(count_of(ST_TAKE_POLLS), 1);
 }
 
+static void a_link_that_is_back_is_one_question(void **state)
+{
+    struct world *w = *state;
+
+    polls_look(NULL);
+    answer(await(ST_TAKE_POLLS), due(0));
+    polls_look(w->polls);
+    answer(await(ST_TAKE_POLLS), due(0));
+    turn(1500);
+    assert_null(asked(ST_TAKE_POLLS)); /* nothing was accepted here, so nothing is hurried for */
+}
+
 static void the_end_stops_what_is_under_way(void **state)
 {
     struct world *w = *state;
@@ -217,6 +229,7 @@ int main(void)
         TEST(answers_that_cannot_be_told_are_dropped_and_asked_for_again_in_time),
         TEST(nothing_is_taken_by_one_who_leaves_or_is_not_registered),
         TEST(a_refusal_is_no_end_and_a_call_that_was_accepted_wakes_it),
+        TEST(a_link_that_is_back_is_one_question),
         TEST(the_end_stops_what_is_under_way),
     };
 
