@@ -19,7 +19,7 @@ import { pause } from '../e2e/lib.mjs';
 import { points } from './failpoints.mjs';
 import { mutants } from './mutants.mjs';
 import { write_page } from './page.mjs';
-import { LEASE_S, random_of, World } from './world.mjs';
+import { DRAIN_MS, LEASE_S, random_of, World } from './world.mjs';
 
 const option = name => { const at = process.argv.indexOf(`--${name}`); return at < 0 ? undefined : process.argv[at + 1]; };
 const is_money = process.argv.includes('--money'), is_short = is_money || process.argv.includes('--short');
@@ -87,12 +87,17 @@ const is_paid = name => /^guest|^runner\.(call|http|step|answer|poll|fetch|begin
 const is_rare = /^db\.(connecting|starting|listening)|register|instance|jwks|trash|strays|store\.unlinking|bus\.head|replaying|^runner\.(secrets|keys|deliver|mail)/;
 /** What only a world with a bucket comes by. */
 const is_of_bucket = ({ name }) => /^store\.bucket|^server\.upload\.signed/.test(name);
+/** A runner that is told to end gives up, after its time to drain, also what it has asked a provider: that counts as a strike. */
+function end_a_runner(world) {
+    world.strikes.push([Date.now(), Date.now() + DRAIN_MS]);
+    world.random.one([world.red, world.blue]).program.signal('SIGTERM');
+}
 /** How a point is reached that the usual bustle does not reach by itself. */
 const provoke = [
     [/^runner\.keys/, world => world.kiln.psql(`update kiln.webhook_key set fetched_at = '-infinity'`).catch(() => {})],
-    [/^db\.(connecting|starting|listening)|runner\.(register|secrets|keys)/, world => { world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
-    [/^runner\.unregister/, world => { world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
-    [/^runner\.(trash|strays)|^store\.unlinking/, async world => { await world.remove().catch(() => {}); world.random.one([world.red, world.blue]).program.signal('SIGTERM'); }],
+    [/^db\.(connecting|starting|listening)|runner\.(register|secrets|keys)/, end_a_runner],
+    [/^runner\.unregister/, end_a_runner],
+    [/^runner\.(trash|strays)|^store\.unlinking/, async world => { await world.remove().catch(() => {}); end_a_runner(world); }],
     [/^runner\.(report|reported)/, async world => { await world.kiln.psql(`select kiln.enqueue('fickle', '{}', ${world.account})`).catch(() => {}); }],
     [/^server\.(bus|stream)/, world => { for (const one of Object.values(world.streams)) one.request?.destroy(); }],
     [/^server\.websocket/, world => { world.streams.socket.ping(); }],

@@ -71,7 +71,7 @@ export class Paid {
             if (job.state === 'held' && job.held_for !== 'poison') {
                 const call = of_it.at(-1);
                 if (!/fal-(bare|hooked)$/.test(job.pipeline)) found.push(`job ${job.job_id} is held (${job.held_for}) at ${job.pipeline}, which can be asked`);
-                else if (call && !world.clocks.some(clock_s => strikes.some(([from, to]) => from <= call.begun - clock_s * 1000 + 20000 && to >= call.begun - clock_s * 1000 - 2000))) found.push(`job ${job.job_id} is held, and nothing struck while its call was open`);
+                else if (call && !world.clocks.some(clock_s => strikes.some(([from, to]) => from <= call.begun - clock_s * 1000 + 20000 && to >= call.begun - clock_s * 1000 - 2000))) found.push(`job ${job.job_id} is held, and nothing struck while its call was open: ${call.state} ${call.outcome} ${call.why ?? ''}, begun ${new Date(call.begun).toISOString()}`);
             }
             if (job.state === 'failed') found.push(`job ${job.job_id} (${job.prompt}) failed`);
         }

@@ -15,6 +15,7 @@ import { plain_png } from '../fakes/media.mjs';
 import { Paid } from './paid.mjs';
 import { Proxy } from './proxy.mjs';
 
+export const DRAIN_MS = 1500;
 export const LEASE_S = 4;       // an idle runner beats each 2 s
 
 /** Numbers that a seed determines (mulberry32). */
@@ -78,7 +79,7 @@ export class World {
             this.paid = new Paid(this);
             await this.paid.begin();
         }
-        const runner = name => new Kept(this, name, url => kiln.program('kiln-runner', ['--name', name, '--slots', '6'], { DATABASE_URL: url, KILN_RUNNER_DRAIN_MS: '1500', KILN_RUNNER_QUEUES: 'image,video,audio,local' }));
+        const runner = name => new Kept(this, name, url => kiln.program('kiln-runner', ['--name', name, '--slots', '6'], { DATABASE_URL: url, KILN_RUNNER_DRAIN_MS: String(DRAIN_MS), KILN_RUNNER_QUEUES: 'image,video,audio,local' }));
         this.red = runner('red');
         this.blue = runner('blue');
         this.server = new Kept(this, 'server', url => kiln.program('kiln-server', [], { DATABASE_URL: url, KILN_PORT: String(this.port), KILN_DB_WRITERS: '3', ...this.issuer_env }));
