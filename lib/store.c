@@ -6,7 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
+#include <nettle/sha2.h> /* takes no locks: libcrypto's may be held by another thread where we are a forked child */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +26,12 @@ struct store {
 };
 
 struct store_writer {
-    struct store *store;
-    EVP_MD_CTX   *sha256;
-    int           fd;
-    uint64_t      bytes;
-    uint64_t      started; /* bytes whose writing to disk has been started */
-    char          part[sizeof(TEMPORARY) + 33];
+    struct store     *store;
+    struct sha256_ctx sha256;
+    int               fd;
+    uint64_t          bytes;
+    uint64_t          started; /* bytes whose writing to disk has been started */
+    char              part[sizeof(TEMPORARY) + 33];
 };
 
 bool store_key_is_valid(const char *key)
@@ -178,12 +178,11 @@ struct store_writer *store_create(struct store *store, struct err *err)
     writer->store = store;
     strcpy(writer->part, TEMPORARY "/");
     base_random_hex(writer->part + sizeof(TEMPORARY), 32);
-    writer->sha256 = EVP_MD_CTX_new();
-    writer->fd     = store->s3 ? openat(store->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600)
-                               : openat(store->dir_fd, writer->part,
-                                        O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    if (writer->fd < 0 || !writer->sha256
-        || EVP_DigestInit_ex(writer->sha256, EVP_sha256(), NULL) != 1) {
+    sha256_init(&writer->sha256);
+    writer->fd = store->s3 ? openat(store->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600)
+                           : openat(store->dir_fd, writer->part,
+                                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (writer->fd < 0) {
         err_errno(err, "create", writer->part);
         store_abandon(writer);
         return NULL;
@@ -200,7 +199,6 @@ void store_abandon(struct store_writer *writer)
         if (!writer->store->s3)
             unlinkat(writer->store->dir_fd, writer->part, 0);
     }
-    EVP_MD_CTX_free(writer->sha256);
     free(writer);
 }
 
@@ -219,10 +217,7 @@ bool store_write(struct store_writer *writer, const void *data, size_t bytes, st
 {
     const char *from = data;
 
-    if (EVP_DigestUpdate(writer->sha256, data, bytes) != 1) {
-        err_set(err, "XX000", "sha256 failed");
-        return false;
-    }
+    sha256_update(&writer->sha256, bytes, data);
     while (bytes > 0) {
         ssize_t n;
 
@@ -246,13 +241,12 @@ bool store_write(struct store_writer *writer, const void *data, size_t bytes, st
     return true;
 }
 
-static void finish_sha256(EVP_MD_CTX *sha256, char hex[65])
+static void finish_sha256(struct sha256_ctx *sha256, char hex[65])
 {
-    unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
-    unsigned int  n                       = 0;
+    uint8_t digest[SHA256_DIGEST_SIZE];
 
-    EVP_DigestFinal_ex(sha256, digest, &n);
-    for (size_t i = 0; i < 32; i++)
+    sha256_digest(sha256, sizeof(digest), digest);
+    for (size_t i = 0; i < sizeof(digest); i++)
         snprintf(hex + i * 2, 3, "%02x", digest[i]);
 }
 
@@ -316,7 +310,7 @@ bool store_commit(struct store_writer *writer, struct stored *stored, struct err
 
     random_key(stored->key);
     stored->bytes = writer->bytes;
-    finish_sha256(writer->sha256, stored->sha256);
+    finish_sha256(&writer->sha256, stored->sha256);
     ok = commit_as(writer, stored->key, stored->sha256, err);
     /* After the rename the temporary name is gone, so this closes and frees; after a failure it
      * also removes. */
@@ -366,7 +360,7 @@ bool store_put_as(struct store *store, const char *key, int fd, const char *sha2
     writer = write_all_of(store, fd, err);
     if (!writer)
         return false;
-    finish_sha256(writer->sha256, found);
+    finish_sha256(&writer->sha256, found);
     ok = !sha256 || strcmp(found, sha256) == 0;
     if (!ok)
         err_set(err, "22023", "the file %s has another SHA-256 than it ought to", key);
@@ -446,17 +440,16 @@ int store_read(struct store *store, const char *key, uint64_t *bytes, struct err
 }
 
 struct streaming {
-    EVP_MD_CTX     *sha256;
-    store_bytes_fn *on_bytes;
-    void           *ctx;
+    struct sha256_ctx sha256;
+    store_bytes_fn   *on_bytes;
+    void             *ctx;
 };
 
 static void hand_on(void *ctx, const void *data, size_t bytes)
 {
     struct streaming *streaming = ctx;
 
-    if (EVP_DigestUpdate(streaming->sha256, data, bytes) != 1)
-        abort();
+    sha256_update(&streaming->sha256, bytes, data);
     streaming->on_bytes(streaming->ctx, data, bytes);
 }
 
@@ -490,17 +483,15 @@ static bool stream_file(struct store *store, const char *key, uint64_t bytes,
 bool store_stream(struct store *store, const char *key, uint64_t bytes, const char *sha256,
                   store_bytes_fn *on_bytes, void *ctx, struct err *err)
 {
-    struct streaming streaming = { EVP_MD_CTX_new(), on_bytes, ctx };
+    struct streaming streaming = { .on_bytes = on_bytes, .ctx = ctx };
     char             found[65];
     bool             ok;
 
-    if (!streaming.sha256 || EVP_DigestInit_ex(streaming.sha256, EVP_sha256(), NULL) != 1)
-        abort();
+    sha256_init(&streaming.sha256);
     ok = check_key(key, err)
          && (store->s3 ? s3_read(store->s3, key, bytes, hand_on, &streaming, err)
                        : stream_file(store, key, bytes, &streaming, err));
-    finish_sha256(streaming.sha256, found);
-    EVP_MD_CTX_free(streaming.sha256);
+    finish_sha256(&streaming.sha256, found);
     if (ok && strcmp(found, sha256) != 0) {
         err_set(err, "58030", "the file %s has another SHA-256 than it ought to", key);
         ok = false;
