@@ -1,5 +1,5 @@
 /*
- * mail: settings → thread → libcurl → eventfd → loop.
+ * mail: settings → child process → libcurl → verdict on its stdout → loop.
  */
 #include "mail.h"
 
@@ -8,18 +8,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "failpoint.h"
+#include "proc.h"
 #include "protocol.h"
 
 #define CONNECT_MS  15000L /* with greeting, TLS and signing in; some servers let strangers wait */
@@ -36,33 +34,38 @@ struct mailer {
     bool              is_on, is_smtps, is_loopback, must_encrypt;
     char              host[HOST_MAX + 1];
     char              url[HOST_MAX + 32]; /* as it was read: scheme, host, port */
-    struct loop_watch watch;              /* an eventfd: a thread is done */
     struct mail      *first;
 };
 
+/* What the child writes to its stdout. */
+struct verdict {
+    int  status;
+    bool is_addressed; /* the server knew whom it was for */
+    char reply[LINE_BYTES];
+    char message[LINE_BYTES]; /* empty: nothing went wrong */
+};
+
 struct mail {
-    struct mailer *mailer;
-    struct mail   *next, *before;
-    pthread_t      thread;
-    bool           is_thread; /* there is one to join */
-    atomic_bool    is_done, is_stopped;
-    uint64_t       started_ms;
-    mail_end_fn   *on_end;
-    void          *ctx;
+    struct mailer   *mailer;
+    struct mail     *next, *before;
+    struct proc     *proc; /* NULL: there is none, and unsent says why */
+    struct loop_task unsent;
+    uint64_t         started_ms;
+    mail_end_fn     *on_end;
+    void            *ctx;
 
     char  *from, *to, *text;
     size_t text_bytes, text_given;
 
-    CURL *easy;               /* the thread's, from here on */
-    int sockets[SOCKETS_MAX]; /* copies: libcurl closes its own, and their numbers may be others' */
-    size_t      nsockets;
-    size_t      answer_bytes;
-    int         answers; /* whole ones */
-    bool        offers_tls, is_addressed, is_given;
-    int         status;
-    const char *stage;
-    char        reply[LINE_BYTES];
-    char        message[LINE_BYTES]; /* empty: nothing went wrong */
+    struct verdict verdict;
+
+    /* in the child */
+    CURL  *easy;
+    int    sockets[SOCKETS_MAX]; /* copies: libcurl closes its own */
+    size_t nsockets;
+    size_t answer_bytes;
+    int    answers; /* whole ones */
+    bool   offers_tls, is_addressed, is_given;
 };
 
 /* ---- settings ---- */
@@ -202,7 +205,7 @@ static bool read_settings(struct mailer *mailer, struct err *err)
     return read_url(mailer, err) && read_tls(mailer, err);
 }
 
-/* ---- in the thread: what libcurl asks ---- */
+/* ---- in the child: what libcurl asks ---- */
 
 static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -212,7 +215,7 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_so
 
     (void)purpose;
     if (!mailer->must_encrypt && mailer->is_loopback && !is_loopback_address(&address->addr)) {
-        snprintf(mail->message, sizeof mail->message,
+        snprintf(mail->verdict.message, sizeof mail->verdict.message,
                  "%.255s: its address is not loopback, and nothing goes there in the clear",
                  mailer->host);
         return CURL_SOCKET_BAD;
@@ -226,17 +229,6 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_so
     if (mail->sockets[mail->nsockets] >= 0)
         mail->nsockets++;
     return fd;
-}
-
-static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-    struct mail *mail = ctx;
-
-    (void)a;
-    (void)b;
-    (void)c;
-    (void)d;
-    return atomic_load(&mail->is_stopped);
 }
 
 static size_t give_text(char *buffer, size_t one, size_t room, void *ctx)
@@ -272,11 +264,13 @@ static void hang_up(const struct mail *mail)
 
 static void keep(struct mail *mail, int status, const char *line)
 {
-    mail->status = status;
-    mail->stage  = mail->is_addressed ? MAIL_STAGE_MESSAGE : MAIL_STAGE_SESSION;
-    snprintf(mail->reply, sizeof mail->reply, "%s", line);
-    mail->reply[strcspn(mail->reply, "\r\n")] = '\0';
-    protocol_clean(mail->reply);
+    struct verdict *verdict = &mail->verdict;
+
+    verdict->status       = status;
+    verdict->is_addressed = mail->is_addressed;
+    snprintf(verdict->reply, sizeof verdict->reply, "%s", line);
+    verdict->reply[strcspn(verdict->reply, "\r\n")] = '\0';
+    protocol_clean(verdict->reply);
     hang_up(mail);
 }
 
@@ -291,13 +285,13 @@ static size_t take_answer(char *data, size_t one, size_t bytes, void *ctx)
     (void)one;
     mail->answer_bytes += bytes;
     if (mail->answer_bytes > ANSWERS_MAX) {
-        snprintf(mail->message, sizeof mail->message, "%.255s: its answers are longer than allowed",
-                 mail->mailer->host);
+        snprintf(mail->verdict.message, sizeof mail->verdict.message,
+                 "%.255s: its answers are longer than allowed", mail->mailer->host);
         hang_up(mail);
         return 0;
     }
     snprintf(line, sizeof line, "%.*s", (int)(bytes < sizeof line ? bytes : sizeof line - 1), data);
-    if (mail->status != 0 || strspn(line, "0123456789") != 3)
+    if (mail->verdict.status != 0 || strspn(line, "0123456789") != 3)
         return bytes;
     mail->offers_tls = mail->offers_tls || strncasecmp(line + 4, "STARTTLS", 8) == 0;
     if (line[3] == '-')
@@ -308,7 +302,7 @@ static size_t take_answer(char *data, size_t one, size_t bytes, void *ctx)
         keep(mail, status, line);
     } else if (mail->answers == 2 && mail->mailer->must_encrypt && !mail->mailer->is_smtps
                && !mail->offers_tls) {
-        snprintf(mail->message, sizeof mail->message,
+        snprintf(mail->verdict.message, sizeof mail->verdict.message,
                  "%.255s: it offers no TLS (STARTTLS), and mail does not go there in the clear",
                  mail->mailer->host);
         hang_up(mail);
@@ -316,7 +310,7 @@ static size_t take_answer(char *data, size_t one, size_t bytes, void *ctx)
     return bytes;
 }
 
-/* ---- in the thread: the exchange ---- */
+/* ---- in the child: the exchange ---- */
 
 static void set_way(struct mail *mail)
 {
@@ -341,9 +335,6 @@ static void set_way(struct mail *mail)
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, ANSWER_S);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, mail);
 }
 
 static struct curl_slist *set_message(struct mail *mail)
@@ -367,45 +358,39 @@ static struct curl_slist *set_message(struct mail *mail)
 
 static void judge(struct mail *mail, CURLcode code)
 {
-    if (mail->message[0])
-        mail->status = 0;
-    else if (mail->status == 0)
-        snprintf(mail->message, sizeof mail->message, "%.255s: %.200s", mail->mailer->host,
+    if (mail->verdict.message[0])
+        mail->verdict.status = 0;
+    else if (mail->verdict.status == 0)
+        snprintf(mail->verdict.message, sizeof mail->verdict.message, "%.255s: %.200s",
+                 mail->mailer->host,
                  code == CURLE_OPERATION_TIMEDOUT ? "no answer in time"
                  : code == CURLE_OK               ? "no answer to the message"
                                                   : curl_easy_strerror(code));
 }
 
-static void *send_mail(void *ctx)
+static int send_mail(void *ctx, int stdout_fd)
 {
     struct mail       *mail = ctx;
     struct curl_slist *to;
-    uint64_t           one = 1;
-    ssize_t            done;
 
     mail->easy = curl_easy_init();
     if (!mail->easy)
-        abort();
+        return EX_TEMPFAIL;
     set_way(mail);
     to = set_message(mail);
     judge(mail, curl_easy_perform(mail->easy));
     curl_easy_cleanup(mail->easy);
-    for (size_t i = 0; i < mail->nsockets; i++)
-        close(mail->sockets[i]);
     curl_slist_free_all(to);
-    atomic_store(&mail->is_done, true);
-    do
-        done = write(mail->mailer->watch.fd, &one, sizeof one);
-    while (done < 0 && errno == EINTR);
-    return NULL;
+    return write(stdout_fd, &mail->verdict, sizeof mail->verdict) == (ssize_t)sizeof mail->verdict
+               ? 0
+               : EX_TEMPFAIL;
 }
 
 /* ---- in the loop ---- */
 
 static void mail_free(struct mail *mail)
 {
-    if (mail->is_thread)
-        pthread_join(mail->thread, NULL);
+    loop_defer_cancel(mail->mailer->loop, &mail->unsent);
     if (mail->before)
         mail->before->next = mail->next;
     else
@@ -420,35 +405,64 @@ static void mail_free(struct mail *mail)
 
 void mail_stop(struct mail *mail)
 {
-    atomic_store(&mail->is_stopped, true);
+    if (mail->proc)
+        proc_abandon(mail->proc);
     mail_free(mail);
 }
 
 static void finish(struct mail *mail)
 {
-    struct mail_end end = { .status     = mail->status,
-                            .stage      = mail->stage ? mail->stage : MAIL_STAGE_SESSION,
-                            .reply      = mail->reply,
-                            .message    = mail->message[0] ? mail->message : NULL,
-                            .elapsed_ms = base_now_ms() - mail->started_ms };
+    const struct verdict *verdict = &mail->verdict;
+    struct mail_end       end     = { .status = verdict->status,
+                                      .stage =
+                                verdict->is_addressed ? MAIL_STAGE_MESSAGE : MAIL_STAGE_SESSION,
+                                      .reply      = verdict->reply,
+                                      .message    = verdict->message[0] ? verdict->message : NULL,
+                                      .elapsed_ms = base_now_ms() - mail->started_ms };
 
     FAILPOINT("runner.mail.answered");
     mail->on_end(mail->ctx, &end);
     mail_free(mail);
 }
 
-static void on_done(void *ctx, uint32_t events)
+static void unsent(void *ctx)
 {
-    struct mailer *mailer = ctx;
-    uint64_t       count;
+    finish(ctx);
+}
 
-    (void)events;
-    (void)!read(mailer->watch.fd, &count, sizeof count);
-    for (struct mail *mail = mailer->first, *next; mail; mail = next) {
-        next = mail->next;
-        if (atomic_load(&mail->is_done))
-            finish(mail);
-    }
+static void sent(void *ctx, const struct proc_end *end)
+{
+    struct mail *mail = ctx;
+
+    mail->proc = NULL;
+    if (end->cause == PROC_EXITED && end->out_bytes == sizeof mail->verdict)
+        memcpy(&mail->verdict, end->out, sizeof mail->verdict);
+    else
+        snprintf(mail->verdict.message, sizeof mail->verdict.message, "%.255s: %.200s",
+                 mail->mailer->host,
+                 end->cause == PROC_TIMED_OUT ? "no answer in time"
+                 : end->last_line[0]          ? end->last_line
+                                              : "the process that sent it has ended");
+    finish(mail);
+}
+
+static void start_child(struct mail *mail)
+{
+    struct err          err = { 0 };
+    struct proc_options opt = {
+        .spawn = { .run = send_mail, .ctx = mail, .has_network = true },
+        .timeout_ms =
+            TIMEOUT_MS + 5000, /* libcurl keeps its own; this is for a name that is not resolved */
+        .stdout_most = sizeof(struct verdict),
+        .on_end      = sent,
+        .ctx         = mail,
+    };
+
+    mail->proc = proc_start(mail->mailer->loop, &opt, &err);
+    if (mail->proc)
+        return;
+    snprintf(mail->verdict.message, sizeof mail->verdict.message, "%.400s", err.message);
+    loop_defer(mail->mailer->loop, &mail->unsent);
 }
 
 static char *copy(const char *text)
@@ -464,8 +478,6 @@ struct mail *mail_start(struct mailer *mailer, const char *from, const char *to,
                         const char *message, mail_end_fn *on_end, void *ctx)
 {
     struct mail *mail = calloc(1, sizeof *mail);
-    uint64_t     one  = 1;
-    sigset_t     all, before;
 
     if (!mail)
         abort();
@@ -473,6 +485,7 @@ struct mail *mail_start(struct mailer *mailer, const char *from, const char *to,
     mail->started_ms = base_now_ms();
     mail->on_end     = on_end;
     mail->ctx        = ctx;
+    mail->unsent     = (struct loop_task) { .on_turn_end = unsent, .ctx = mail };
     mail->from       = copy(from);
     mail->to         = copy(to);
     mail->text       = copy(message);
@@ -482,15 +495,7 @@ struct mail *mail_start(struct mailer *mailer, const char *from, const char *to,
         mail->next->before = mail;
     mailer->first = mail;
     FAILPOINT("runner.mail.sending");
-    sigfillset(&all); /* signals are the loop's: a thread that took one would lose it */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    mail->is_thread = pthread_create(&mail->thread, NULL, send_mail, mail) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!mail->is_thread) {
-        snprintf(mail->message, sizeof mail->message, "no thread can be started here");
-        atomic_store(&mail->is_done, true);
-        (void)!write(mailer->watch.fd, &one, sizeof one);
-    }
+    start_child(mail);
     return mail;
 }
 
@@ -502,23 +507,12 @@ const char *mailer_from(const struct mailer *mailer)
 struct mailer *mailer_open(struct loop *loop, const struct cfg *cfg, struct err *err)
 {
     struct mailer *mailer = calloc(1, sizeof *mailer);
-    int            fd;
 
     if (!mailer)
         abort();
-    mailer->loop  = loop;
-    mailer->cfg   = cfg;
-    mailer->watch = (struct loop_watch) { .on_event = on_done, .ctx = mailer, .fd = -1 };
+    mailer->loop = loop;
+    mailer->cfg  = cfg;
     if (!read_settings(mailer, err)) {
-        mailer_close(mailer);
-        return NULL;
-    }
-    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fd < 0)
-        err_errno(err, "open", "an eventfd");
-    if (fd < 0 || !loop_add(loop, &mailer->watch, fd, EPOLLIN, err)) {
-        if (fd >= 0)
-            close(fd);
         mailer_close(mailer);
         return NULL;
     }
@@ -527,18 +521,11 @@ struct mailer *mailer_open(struct loop *loop, const struct cfg *cfg, struct err 
 
 void mailer_close(struct mailer *mailer)
 {
-    int fd;
-
     if (!mailer)
         return;
     for (struct mail *mail = mailer->first, *next; mail; mail = next) {
         next = mail->next;
         mail_stop(mail);
-    }
-    fd = mailer->watch.fd;
-    if (fd >= 0) {
-        loop_del(mailer->loop, &mailer->watch);
-        close(fd);
     }
     free(mailer);
 }

@@ -4,14 +4,15 @@
  * Not in the loop as HTTP is: libcurl waits for the answer to a message, and to QUIT, without giving
  * the thread back, whatever interface it was called by (smtp_done() of 7.88 says so itself). A mail
  * server that thinks for half a minute must not hold up claims and beats; so each message has a
- * thread of its own, which touches nothing but its own struct, and the loop hears of its end.
+ * child process of its own, as files have that are stored. (A thread would be in libcrypto's locks
+ * while such a child is forked, which has them for ever then.)
  *
  * The way there: smtps:// is TLS from the first byte. smtp:// has to turn to TLS (STARTTLS) before
  * anything is said, unless the host is loopback, where it is spoken in the clear, and only to an
  * address that is loopback. KILN_SMTP_TLS=on asks for it there too, =off for nowhere; then no
  * password is taken, but for loopback.
  *
- * Bounds: 30 s and 16 KiB of answers a message; as many threads as messages were started.
+ * Bounds: 30 s and 16 KiB of answers a message; as many children as messages were started.
  * Ownership: end mailer_open() with mailer_close(). mail_start() gives an object that lives until
  * on_end() has returned or mail_stop() was called; on_end() comes exactly once, from the loop, never
  * from within mail_start(), and not after mail_stop(). It may stop no other mail.
@@ -53,7 +54,7 @@ const char *mailer_from(const struct mailer *mailer);
 struct mail *mail_start(struct mailer *mailer, const char *from, const char *to,
                         const char *message, mail_end_fn *on_end, void *ctx);
 
-/* Waits until its thread has let go: a second, or what a name takes to be resolved. */
+/* Ends its child at once: whether the server has the message is not known then. */
 void mail_stop(struct mail *mail);
 
 #endif

@@ -3,15 +3,18 @@
  *
  * Between fork and exec only async-signal-safe calls are made: libcurl's resolver may be running a
  * thread, and a lock it holds at the fork stays held in the child for ever. So everything that
- * needs memory or formatting is made before the fork.
+ * needs memory or formatting is made before the fork. Our own code in a child may take memory, whose
+ * locks glibc sees to; of all others the resolver's are the only ones that another thread can hold.
  */
 #include "spawn.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
@@ -158,7 +161,26 @@ static _Noreturn void exec_child(const struct setup *setup)
     give_up("run the program");
 }
 
-/* Our own code in a process of its own: it keeps the descriptors it needs and our limits. */
+/* A copy of a socket here would keep a connection that the runner has ended; one of a pipe would keep another
+ * child waiting for the end of its input. */
+static void close_links(int but)
+{
+    DIR           *dir = opendir("/proc/self/fd");
+    struct dirent *entry;
+    struct stat    st;
+
+    while (dir && (entry = readdir(dir))) {
+        int fd = (int)strtol(entry->d_name, NULL, 10);
+
+        if (fd > STDERR_FILENO && fd != but && fstat(fd, &st) == 0
+            && (S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode)))
+            close(fd);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+/* Our own code in a process of its own: it keeps our files and limits. */
 static _Noreturn void run_child(const struct setup *setup)
 {
     if (setsid() < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != setup->parent)
@@ -166,6 +188,7 @@ static _Noreturn void run_child(const struct setup *setup)
     if (dup2(setup->err, STDERR_FILENO) < 0)
         _exit(SPAWN_EXIT_SETUP);
     own_signals();
+    close_links(setup->out);
     _exit(setup->spawn->run(setup->spawn->ctx, setup->out));
 }
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -366,6 +367,38 @@ static void our_own_code_can_run_in_a_child(void **state)
     done(run);
 }
 
+static int linger(void *ctx, int stdout_fd)
+{
+    (void)ctx;
+    (void)stdout_fd;
+    sleep(20);
+    return 0;
+}
+
+/* Who reads its input to the end waits for all who could still write there. */
+static void our_own_code_in_a_child_keeps_no_pipe_open_that_is_another_s(void **state)
+{
+    struct loop        *loop = loop_open(NULL);
+    struct proc_options opt  = {
+         .spawn = { .run = linger }, .timeout_ms = 30000, .on_end = on_end, .ctx = NULL
+    };
+    struct proc  *proc;
+    int           ends[2];
+    struct pollfd other;
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    proc = proc_start(loop, &opt, NULL);
+    assert_non_null(proc);
+    close(ends[1]);
+    other = (struct pollfd) { .fd = ends[0], .events = POLLIN };
+    assert_int_equal(poll(&other, 1, 10000), 1);
+    assert_true(other.revents & POLLHUP);
+    proc_abandon(proc);
+    close(ends[0]);
+    loop_close(loop);
+}
+
 static void a_program_that_does_not_exist_says_why(void **state)
 {
     char               *argv[] = { "none", NULL }, *env[] = { NULL };
@@ -422,6 +455,7 @@ int main(void)
         cmocka_unit_test(it_has_no_network_where_the_kernel_lets_us),
         cmocka_unit_test(input_files_are_copies),
         cmocka_unit_test(our_own_code_can_run_in_a_child),
+        cmocka_unit_test(our_own_code_in_a_child_keeps_no_pipe_open_that_is_another_s),
         cmocka_unit_test(a_program_that_does_not_exist_says_why),
         cmocka_unit_test(a_child_that_cannot_be_set_up_is_told_from_a_program_that_failed),
     };
