@@ -26,7 +26,7 @@
 #include "proc.h"
 
 #define FIRST_MS  1000 /* what a runner that died left is not left for long */
-#define EVERY_MS  12000
+#define EVERY_MS  10000
 #define MORE_MS   200
 #define AT_ONCE   "100"
 #define AT_ONCE_N 100

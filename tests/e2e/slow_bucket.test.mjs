@@ -40,7 +40,7 @@ describe('a slow bucket', () => {
         bucket?.closeAllConnections();
         await new Promise(resolve => bucket.close(resolve));
     });
-    const waits_for = kind => until(`the runner to wait for a ${kind}`, () => [...held].some(h => h.kind === kind), 15000);
+    const waits_for = kind => until(`the runner to wait for a ${kind}`, () => [...held].some(h => h.kind === kind), 40000);
     /** While the bucket holds its request a job comes, is done, and the runner has beaten since. */
     async function works_on(kind) {
         const [pending] = [...held].filter(h => h.kind === kind);
