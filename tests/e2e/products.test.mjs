@@ -126,7 +126,7 @@ describe('products', () => {
     });
 
     test('what is refused names its field and leaves no file', async () => {
-        await until('the store to be at rest', async () => await kiln.value(`select count(*) from kiln.trash`) === '0');
+        await until('the store to be at rest', async () => await kiln.value(`select count(*) from kiln.trash`) === '0', 30000);
         const before_all = files();
         const good = base64(pictures[0], 'image/png');
         for (const [body, field] of [
