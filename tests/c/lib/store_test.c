@@ -252,7 +252,7 @@ static void a_child_stores_whatever_other_threads_were_at(void **state)
             writer = store_create(store, &err);
             ok     = writer && store_write(writer, data, sizeof data, &err);
             store_abandon(writer);
-            _exit(!ok);
+            _exit(ok ? 0 : 1);
         }
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_int_equal(status, 0);
