@@ -7,7 +7,7 @@
  * A listener with a position waits among those that have `come` until a head or a read is asked for,
  * then among the `waiting` for its answer.
  *
- * Pauses: 5 ms while events come and for 50 ms after; then reads that mark this process asleep (so
+ * Pauses: 5 ms while events come and for 10 ms after; then reads that mark this process asleep (so
  * that writers ring) after 3, 30 and 300 ms, then each second: a trigger cannot close the race
  * between the last look and falling asleep, these looks do. Without a listener nothing is read, the
  * head is forgotten, and the mark is taken back: a bell costs writers half of their commits.
@@ -31,7 +31,7 @@
 #define BUCKETS        8192 /* of accounts; a power of two */
 #define ENDED_KEPT     256  /* for the time that a handshake takes */
 #define BUSY_PAUSE_MS  5
-#define BUSY_MS        50
+#define BUSY_MS        10
 #define ERROR_PAUSE_MS 200
 #define POSITION_BYTES 2100
 #define REST_BYTES     (2 * POSITION_BYTES + 32) /* two of them and an event */

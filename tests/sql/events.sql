@@ -29,6 +29,9 @@ create function pg_temp.jobs(p_batch int) returns bigint[] language sql as $$ se
 -- Live -------------------------------------------------------------------------------------------------------------------
 
 select is(pg_temp.pump(), 0, 'with no event there is only a new head');
+select is(split_part((select h."position" from head h where h.batch = 1), '.', 1),
+          (select to_hex(s.system_identifier) || '-' || c.timeline_id from pg_control_system() s, pg_control_checkpoint() c),
+          'a position begins with the cluster and its timeline');
 select fixture.run('c', 'begin') \g /dev/null
 select fixture.run('c', 'select pg_current_xact_id()') \g /dev/null
 select fixture.run('a', 'begin') \g /dev/null
