@@ -67,6 +67,19 @@ const enqueue_sql = file('enqueue.sql', `select kiln.enqueue('bench', '${wish}',
 const cycle_sql = file('cycle.sql', `select coalesce(array_agg(task_id), '{}') as t, coalesce(array_agg(fence), '{}') as f, coalesce(array_agg('{"ok": true}'::text), '{}') as o
     from kiln_runner.cycle(:r, :t, :f, :o, :k, '{}', false) \\gset\n`);
 
+const rows_enqueue_sql = file('rows_enqueue.sql', `select enqueue(${account}, '${wish}');\n`);
+const rows_cycle_sql = file('rows_cycle.sql', `select coalesce(task, 0) as t, coalesce(fence, 0) as f, input from cycle(1, :t, :f, '{"ok": true}') \\gset\n`);
+
+/** A database with what the same rows cost without Kiln's rules, and enough waiting for a run. */
+async function bare_rows() {
+    await admin('drop database if exists rows with (force)');
+    await admin('create database rows');
+    const made = await run('psql', ['-X', '-q', '-d', 'rows', '-v', 'ON_ERROR_STOP=1', '-f', path.join(root, 'bench/rows.sql'),
+        '-c', `insert into job (account_id, input) select ${account}, '${wish}' from generate_series(1, 150000)`,
+        '-c', 'insert into ready select job_id, job_id * 10000 + 100, account_id from job', '-c', 'vacuum analyze'], { env: kiln.pg });
+    if (made.code) throw new Error(made.err);
+}
+
 const fill = jobs => kiln.psql(`do $$ begin for i in 1..${Math.ceil(jobs / 1000)} loop
     perform kiln.enqueue_many('bench', array(select '${wish}'::jsonb from generate_series(1, 1000)), ${account}); end loop; end $$`);
 // The guards let nobody empty a table: a fresh copy of the database as it was before the first job.
@@ -100,6 +113,8 @@ const groups = {
     async drain() {
         await run('createdb', ['pgbench'], { env: kiln.pg });
         await run('pgbench', ['-i', '-q', '-s', '10', 'pgbench'], { env: kiln.pg });
+        await bare_rows();
+        const bare_ratios = [];
         for (const [batch, target] of [[1, 0.6], [10, 1.6], [100, 2.3]]) {
             const ratios = [], rates = [];
             for (let i = 0; i < runs; i++) {
@@ -108,6 +123,7 @@ const groups = {
                 const baseline = await pgbench(['-N', '-c', '8', '-T', String(seconds)], { database: 'pgbench' });
                 const rate = await cycles(runner, batch);
                 stop();
+                if (batch === 1) bare_ratios.push(await pgbench(['-c', '8', '-T', String(seconds), '-D', 't=0', '-D', 'f=0', '-f', rows_cycle_sql], { database: 'rows' }) / baseline);
                 await kiln.psql(`select kiln_runner.unregister(${runner})`);
                 await empty();
                 ratios.push(rate / baseline);
@@ -115,6 +131,7 @@ const groups = {
             }
             figure('drain', `tasks completed at batch ${batch} / pgbench -N`, median(ratios), { target, note: `${Math.round(median(rates))} tasks/s` });
         }
+        figure('drain', 'the same rows at batch 1 without a rule / pgbench -N', median(bare_ratios), { note: 'bench/rows.sql' });
     },
 
     // Where the time of one task goes, by function: one client, no waiting for the disk.
@@ -138,16 +155,19 @@ const groups = {
 
     async enqueue() {
         // Busy: registered, and nobody is marked asleep.
+        await bare_rows();
         for (const clients of [8, 32]) {
-            const ratios = [], rates = [];
+            const ratios = [], rates = [], bare_ratios = [];
             for (let i = 0; i < runs; i++) {
                 const bare = await pgbench(['-c', String(clients), '-T', String(seconds), '-f', bare_sql]);
                 const rate = await pgbench(['-c', String(clients), '-T', String(seconds), '-f', enqueue_sql]);
+                bare_ratios.push(await pgbench(['-c', String(clients), '-T', String(seconds), '-f', rows_enqueue_sql], { database: 'rows' }) / bare);
                 await empty();
                 ratios.push(rate / bare);
                 rates.push(rate);
             }
             figure('enqueue', `single enqueues, ${clients} clients / bare inserts`, median(ratios), { target: 0.75, note: `${Math.round(median(rates))} jobs/s` });
+            figure('enqueue', `the same rows by ${clients} clients without a rule / bare inserts`, median(bare_ratios), { note: 'bench/rows.sql' });
         }
     },
 
@@ -614,7 +634,8 @@ ${figures.map(f => `| ${f.name} | ${value(f)} | ${aim(f)} | ${f.is_met === undef
 ${tables.map(([title, header, rows]) => `\n## ${title}\n\n| ${header.join(' | ')} |\n|${header.map(() => ' --- ').join('|')}|\n${rows.map(row => `| ${row.join(' | ')} |`).join('\n')}\n`).join('')}
 Baselines: \`pgbench -N\` at scale 10, 8 clients; a bare one-row insert of the same wish (identity key, one index by account); the same
 function called by \`pgbench -M prepared\`, the better of 4 and 16 clients. A task counts with its row, its attempt, its job's guard, its
-events and the hand-over to the second stage of two. Enqueues are measured with nobody marked asleep, as with busy runners. Pickup
+events and the hand-over to the second stage of two. "Without a rule" is bench/rows.sql: the same rows written by the least that
+functions in plpgsql can do, on the same machine in the same minutes, which bounds what the figure beside it can reach. Enqueues are measured with nobody marked asleep, as with busy runners. Pickup
 goes from just before the client sends the enqueue to the start of the handler in a real runner.
 
 \`\`\`
