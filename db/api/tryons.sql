@@ -100,18 +100,13 @@ language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    c_window constant int := 10000;
     v_state  text := p_query ->> 'state';
     v_states text[];
     v_page   record;
-    v_before bigint;
-    v_end    bigint;
-    v_next   bigint;
-    v_jobs   kiln.job[];
+    v_found  record;
 begin
     perform kiln.require_admin(p_actor);
     v_page := kiln.parse_page(p_query);
-    v_before := coalesce(v_page.before, 9223372036854775807);
     v_states := case v_state when 'pending'   then '{queued,running,cancelling,held}'
                              when 'processed' then '{completed}'
                              when 'error'     then '{failed,cancelled}'
@@ -119,19 +114,10 @@ begin
     if v_state is not null and not v_states <@ enum_range(null::kiln.job_state)::text[] then
         raise exception 'state must be pending, processed, error, or one of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
     end if;
-    select w.job_id into v_end from kiln.job w where w.kind = 'tryon' and w.job_id < v_before order by w.job_id desc offset c_window limit 1;
-    v_jobs := array(
-        select j
-          from kiln.job j
-         where j.kind = 'tryon' and j.job_id < v_before and j.job_id >= coalesce(v_end, 0)
-           and (v_state is null or j.state::text = any (v_states))
-           and (p_query ->> 'category' is null or j.input ->> 'category' = p_query ->> 'category')
-         order by j.job_id desc
-         limit v_page.page_limit + 1);
-    v_next := case when cardinality(v_jobs) > v_page.page_limit then v_jobs[v_page.page_limit].job_id else v_end end;
+    v_found := kiln.tryon_page(case when v_state is not null then v_states end, p_query ->> 'category', coalesce(v_page.before, 9223372036854775807), v_page.page_limit);
     return json_build_object(
-        'items', coalesce((select json_agg(kiln.render_tryon(v_jobs[i]) order by i) from generate_series(1, least(cardinality(v_jobs), v_page.page_limit)) as i), '[]'),
-        'next_cursor', kiln.render_cursor(v_next));
+        'items', coalesce((select json_agg(kiln.render_tryon(v_found.jobs[i]) order by i) from generate_series(1, cardinality(v_found.jobs)) as i), '[]'),
+        'next_cursor', kiln.render_cursor(v_found.next_id));
 end
 $$;
 comment on function kiln_api.list_tryons(bigint, jsonb, jsonb, text) is

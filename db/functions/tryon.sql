@@ -15,6 +15,34 @@ as $$
 $$;
 comment on function kiln.pipeline_reason(smallint) is 'Why a pipeline cannot be used now, as a sentence: a provider of one of its stages; null: it can.';
 
+-- As its owner, who needs no policy: behind one, only what is said of job_id may look into an index, and not what is said of kind.
+create or replace function kiln.tryon_page(p_states text[], p_category text, p_before bigint, p_limit int, out jobs kiln.job[], out next_id bigint)
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    c_window constant int := 10000;
+    v_end    bigint;
+begin
+    if kiln.is_no_operator() then
+        raise exception 'this is for administrators' using errcode = 'KN004';
+    end if;
+    select w.job_id into v_end from kiln.job w where w.kind = 'tryon' and w.job_id < p_before order by w.job_id desc offset c_window limit 1;
+    jobs := array(
+        select j
+          from kiln.job j
+         where j.kind = 'tryon' and j.job_id < p_before and j.job_id >= coalesce(v_end, 0)
+           and (p_states is null or j.state::text = any (p_states))
+           and (p_category is null or j.input ->> 'category' = p_category)
+         order by j.job_id desc
+         limit p_limit + 1);
+    next_id := case when cardinality(jobs) > p_limit then jobs[p_limit].job_id else v_end end;
+    jobs := jobs[1:p_limit];
+end
+$$;
+comment on function kiln.tryon_page(text[], text, bigint, int) is
+'A page of all try-ons, newest first, in some states and of a category (null: any); next_id: where the next one begins. It looks through 10,000. KN004: for administrators.';
+
 create or replace function kiln.render_category(p_name text)
 returns json
 language sql stable security definer

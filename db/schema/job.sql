@@ -31,7 +31,8 @@ create table kiln.job (
     output              jsonb
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 create index job_account_id_idx on kiln.job (account_id, job_id);
-create index job_tryon_idx on kiln.job (job_id) where kind = 'tryon';
+-- For the list of all try-ons, and for the checks of uploads that have had their time: one index for both, since each is a cost at every enqueue.
+create index job_kind_idx on kiln.job (kind, job_id) where kind in ('tryon', 'upload');
 
 comment on table kiln.job is
 'One wish of one account, made by kiln.enqueue(). An UPDATE of `state` is the transition (kiln.job_move), by whomever.

@@ -39,6 +39,9 @@ create temporary view search as select state, text from plan where query ~ 'posi
 select isnt_empty(format('select from search where state = %L', s), s || ': a search was explained') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 select is_empty(format($$ select text from search where state = %L and (text !~ 'Index Scan Backward using job_account_id_idx on kiln\.job' or text !~ 'Index Cond: [^\n]*account_id' or text ~ 'Sort Key') $$, s),
                 s || ': and goes along the account''s jobs') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
+-- Try-ons and the checks of uploads are few among all jobs: both are found by their one index.
+select isnt_empty(format($$ select from node where state = %1$L and query ~ %2$L and n ~ 'job_kind_idx' and n ~ ('Index Cond: [^\n]*kind = ' || %3$L) $$, s, q, k), s || ': jobs are found by ' || k)
+  from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s, (values ('u\.kind = ''upload''', '''upload'''), ('w\.kind = ''tryon''', '''tryon'''), ('j\.kind = ''tryon''', '''tryon''')) v (q, k);
 select isnt_empty(format($$ select from node where state = %L and query ~ 'kiln.image i' and n ~ 'on kiln\.image' $$, s), s || ': images were explained') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 select finish();
 rollback;
