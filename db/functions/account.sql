@@ -308,21 +308,13 @@ begin
     loop
         perform kiln.leave_conversation(v_conversation, p_account_id, p_account_id);
     end loop;
-    -- A job that still runs, or whose call is not settled, refuses with KN001 and is met again by the tick.
-    for v_id, v_state in select j.job_id, j.state from kiln.job j where j.account_id = p_account_id order by j.job_id limit p_limit
+    -- Not those that are cancelled already and are their runner's, or their provider's, for up to a day: a batch of them kept all later ones.
+    for v_id, v_state in
+        select j.job_id, j.state from kiln.job j
+         where j.account_id = p_account_id and case when j.finished_at is null then j.state <> 'cancelling' else kiln.unsettled_calls(j.job_id) = '{}' end
+         order by j.job_id limit p_limit
     loop
-        begin
-            if v_state in ('queued', 'running', 'held') then
-                perform kiln.cancel_job(v_id);
-            end if;
-        exception when sqlstate 'KN001' then
-            null;           -- it has ended meanwhile
-        end;
-        begin
-            perform kiln.delete_job(v_id);
-        exception when sqlstate 'KN001' then
-            null;           -- apart from the cancel, which must hold
-        end;
+        perform kiln.drop_job(v_id, v_state);
     end loop;
     delete from kiln.project p where p.account_id = p_account_id and not exists (select from kiln.image i where i.project_id = p.project_id);
     delete from kiln.media m
@@ -350,6 +342,7 @@ comment on function kiln.clear_account(bigint, int) is
 'Removes a batch of what a deleted account still has; true when nothing is left. Jobs that run are cancelled and wait for their runner, those with a paid call
 that is not settled for its end. KN001: it was not deleted.';
 
+-- In no order, as kiln.clear_projects(): the first so many may all be waiting for a provider, and the others would wait for them.
 create or replace function kiln.clear_accounts(p_limit int)
 returns void
 language plpgsql
@@ -359,7 +352,7 @@ declare
     v_account_id bigint;
 begin
     for v_account_id in
-        select a.account_id from kiln.account a where a.deleted_at is not null and a.cleared_at is null order by a.account_id limit p_limit
+        select a.account_id from kiln.account a where a.deleted_at is not null and a.cleared_at is null order by random() limit p_limit
     loop
         perform kiln.clear_account(v_account_id, 100);
     end loop;

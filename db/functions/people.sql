@@ -117,6 +117,29 @@ end
 $$;
 comment on function kiln.delete_job(bigint) is 'Deletes a job that has ended, with its tasks and media; a runner removes the files. KN001: it has not ended, or a call of it is not settled.';
 
+create or replace function kiln.drop_job(p_job_id bigint, p_state kiln.job_state)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    begin
+        if p_state in ('queued', 'running', 'held') then
+            perform kiln.cancel_job(p_job_id);
+        end if;
+    exception when sqlstate 'KN001' or sqlstate 'KN002' then
+        null;               -- it has ended meanwhile, or somebody has deleted it
+    end;
+    begin
+        perform kiln.delete_job(p_job_id);
+    exception when sqlstate 'KN001' or sqlstate 'KN002' then
+        null;               -- apart from the cancel, which must hold
+    end;
+end
+$$;
+comment on function kiln.drop_job(bigint, kiln.job_state) is
+'Cancels and deletes a job of an account or a project that was deleted; what its runner or its provider has stays, cancelled, until it is tried again. One that is gone already is no error.';
+
 create or replace function kiln.pause_queue(p_name text)
 returns void
 language plpgsql security definer

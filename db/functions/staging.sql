@@ -329,20 +329,13 @@ begin
     if not found then
         return true;
     end if;
-    for v_id, v_state in select j.job_id, j.state from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j where i.project_id = p_project_id order by i.job_id limit p_limit
+    -- As in kiln.clear_account().
+    for v_id, v_state in
+        select j.job_id, j.state from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j
+         where i.project_id = p_project_id and case when j.finished_at is null then j.state <> 'cancelling' else kiln.unsettled_calls(j.job_id) = '{}' end
+         order by i.job_id limit p_limit
     loop
-        begin
-            if v_state in ('queued', 'running', 'held') then
-                perform kiln.cancel_job(v_id);
-            end if;
-        exception when sqlstate 'KN001' then
-            null;           -- it has ended meanwhile
-        end;
-        begin
-            perform kiln.delete_job(v_id);
-        exception when sqlstate 'KN001' then
-            null;           -- its runner has it, or its provider: the tick comes again
-        end;
+        perform kiln.drop_job(v_id, v_state);
     end loop;
     if exists (select from kiln.image i where i.project_id = p_project_id) then
         return false;
@@ -369,7 +362,7 @@ declare
     v_project_id bigint;
 begin
     for v_project_id in
-        select p.project_id from kiln.project p where p.deleted_at is not null order by p.project_id limit p_limit
+        select p.project_id from kiln.project p where p.deleted_at is not null order by random() limit p_limit
     loop
         perform kiln.clear_project(v_project_id, 100);
     end loop;

@@ -1,6 +1,7 @@
 -- Accounts: signing in, ways in, profile, leaving, operators, rates.
 begin;
 \ir ../fixtures/fixture.sql
+\ir ../fixtures/money.sql
 select no_plan();
 select fixture.set_now('2030-01-01 12:00:00.4Z') \g /dev/null
 
@@ -147,5 +148,24 @@ select is((select string_agg(state::text, ' ') from kiln.job, gone where account
 select is((select count(*)::int from kiln.media, gone where account_id = bob), 0, 'so are the files, which the trash has');
 select is(kiln.clear_account(bob, 100), false, 'as long as it runs the account is not clear') from gone;
 select throws_ok(format('select kiln.clear_account(%s, 1)', fixture.account('ann')), 'KN001', null, 'who was not deleted is not cleared');
+
+-- A batch of what cannot go yet, for up to a day, kept all that came after it: always the lowest ids were tried.
+create function pg_temp.leave(p_sub text) returns bigint language sql as $$
+    update kiln.account set is_suspended = true, deleted_at = kiln.now(), handle = null where account_id = fixture.account(p_sub) returning account_id $$;
+select fixture.act_as('cat'), fixture.act_as('dan') \g /dev/null
+create temporary table cats as select fixture.job_in('running', 'cat') as runs, fixture.accepted(account => 'cat') as asks, fixture.job_in('completed', 'cat') as done, fixture.job_in('queued', 'cat') as waits;
+select pg_temp.leave('cat') as cat, pg_temp.leave('dan') as dan \gset
+select kiln.clear_account(:cat, 1) from generate_series(1, 4) \g /dev/null
+select is((select array_agg(j.job_id order by j.job_id) from kiln.job j where j.account_id = :cat), array[runs, asks], 'behind a job that its runner has, and one that its provider has, the others go') from cats;
+select is((select string_agg(j.state::text, ' ' order by j.job_id) from kiln.job j where j.account_id = :cat), 'cancelling cancelled', 'and those two are cancelled');
+select fixture.fail(runs, 'cancelled'), fixture.poll(asks, 200, '{"status": "cancelled"}') from cats \g /dev/null
+select is(fixture.calls(asks), 'cancelled', 'when the provider has said what it took') from cats;
+select kiln.clear_account(:cat, 1) \g /dev/null
+select is(kiln.clear_account(:cat, 1), true, 'they go too');
+select fixture.act_as('eve') \g /dev/null
+select fixture.job_in('running', 'eve') \g /dev/null
+select kiln.delete_account(fixture.account('eve')) \g /dev/null
+select kiln.clear_accounts(1) from generate_series(1, 60) \g /dev/null
+select isnt((select a.cleared_at from kiln.account a where a.account_id = :dan), null, 'nor does an account wait for those before it');
 select finish();
 rollback;

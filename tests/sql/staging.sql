@@ -135,6 +135,14 @@ select is(pg_temp.code(format('select fixture.call(%L, %L, %L)', 'ann', f, pg_te
 select is((select array_agg(job_id) from kiln.image where project_id = :all), array[:busy]::bigint[], 'what waited and what had ended is deleted');
 select is((select state::text from kiln.job where job_id = :busy), 'cancelling', 'what runs is cancelled');
 select is(pg_temp.code(format('select kiln.retry_job(%s)', :busy)), 'KN001', 'and is not tried again');
+-- What cannot go yet is not in the way of what can: neither a project of the next one, nor an image of another in its own.
+insert into kiln.project (account_id, name, deleted_at) values (fixture.account('ann'), 'later', kiln.now()) returning project_id as later \gset
+select kiln.clear_projects(1) from generate_series(1, 60) \g /dev/null
+select is((select array_agg(project_id) from kiln.project where deleted_at is not null), array[:all]::bigint[], 'a project that waits for its runner keeps no other');
+select fixture.job_in('completed') as done \gset
+insert into kiln.image select (jsonb_populate_record(i, jsonb_build_object('job_id', :done))).* from kiln.image i where i.job_id = :busy;
+select kiln.clear_project(:all, 1) \g /dev/null
+select is((select array_agg(job_id) from kiln.image where project_id = :all), array[:busy]::bigint[], 'nor does an image keep those behind it');
 select fixture.fail(:busy, 'cancelled') \g /dev/null
 select kiln.clear_projects(10) \g /dev/null
 select is((select count(*)::int from kiln.image where project_id = :all) + (select count(*)::int from kiln.project where project_id = :all), 0, 'when its runner has let go, nothing is left');
