@@ -373,6 +373,29 @@ end
 $$;
 comment on function kiln.note_act(bigint, kiln.account_act_kind, jsonb, text) is 'Writes down what an operator did to an account.';
 
+-- In psql the next administrator is made as the first; through the API nobody could. A token may name the role itself: who has it so, and no account
+-- with it, can appoint one. Two at the same moment come one after the other, and the second counts anew.
+create or replace function kiln.guard_last_admin(p_account_id bigint)
+returns void
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    if kiln.acting_account() is null then
+        return;
+    end if;
+    perform pg_advisory_xact_lock(hashtext('kiln.role'));
+    if array[p_account_id] = array(
+           select a.account_id from kiln.account a
+            where a.role = 'admin' and not a.is_suspended
+              and not exists (select from kiln.identity i where i.issuer = 'kiln' and i.subject = 'operator' and i.account_id = a.account_id)) then
+        raise exception 'account % is the last administrator', p_account_id using errcode = 'KN001', hint = 'Make another account one first.';
+    end if;
+end
+$$;
+comment on function kiln.guard_last_admin(bigint) is
+'Refuses who acts through the API to take the last account that is an administrator''s (KN001). The operator''s account, with which nobody signs in, does not count.';
+
 create or replace function kiln.set_role(p_account_id bigint, p_role kiln.role, p_reason text default null)
 returns void
 language plpgsql security definer
@@ -385,6 +408,9 @@ begin
     if p_account_id = kiln.acting_account() and p_role = 'user' then
         raise exception 'nobody takes this from himself' using errcode = 'KN001', hint = 'Another administrator can, so that there is always one.';
     end if;
+    if p_role = 'user' then
+        perform kiln.guard_last_admin(p_account_id);
+    end if;
     select a.role into v_was from kiln.account a where a.account_id = p_account_id for no key update;
     update kiln.account a set role = p_role where a.account_id = p_account_id;
     if v_was = 'admin' and p_role <> 'admin' then       -- else a stream of everybody's events stays open till the token ends
@@ -393,7 +419,7 @@ begin
     perform kiln.note_act(p_account_id, 'role', jsonb_build_object('role', p_role), p_reason);
 end
 $$;
-comment on function kiln.set_role(bigint, kiln.role, text) is 'Makes an account an administrator, or a user again: from its next call on, where its token names no role itself; who is a user again has its streams ended. KN001: to make oneself a user.';
+comment on function kiln.set_role(bigint, kiln.role, text) is 'Makes an account an administrator, or a user again: from its next call on, where its token names no role itself; who is a user again has its streams ended. KN001: to make oneself, or the last administrator, a user.';
 
 create or replace function kiln.make_admin(p_subject text, p_issuer text default null)
 returns bigint
@@ -430,12 +456,13 @@ begin
     if p_account_id = kiln.acting_account() then
         raise exception 'nobody suspends himself' using errcode = 'KN001';
     end if;
+    perform kiln.guard_last_admin(p_account_id);
     update kiln.account a set is_suspended = true where a.account_id = p_account_id;
     perform kiln.end_sessions(p_account_id, 'the account was suspended');
     perform kiln.note_act(p_account_id, 'suspend', '{}', p_reason);
 end
 $$;
-comment on function kiln.suspend(bigint, text) is 'Refuses an account at its next call and closes its streams now. Its jobs go on.';
+comment on function kiln.suspend(bigint, text) is 'Refuses an account at its next call and closes its streams now. Its jobs go on. KN001: oneself, or the last administrator.';
 
 create or replace function kiln.unsuspend(p_account_id bigint, p_reason text default null)
 returns void

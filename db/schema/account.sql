@@ -44,6 +44,7 @@ comment on column kiln.account.created_at is 'When the account was first seen.';
 
 create index account_handle_prefix_idx on kiln.account (handle text_pattern_ops);
 create index account_email_idx on kiln.account (lower(email) text_pattern_ops) where email is not null;
+create index account_admin_idx on kiln.account (account_id) where role = 'admin';
 create index account_leaving_idx on kiln.account (account_id) where deleted_at is not null and cleared_at is null;
 
 create table kiln.identity (
