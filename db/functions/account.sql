@@ -229,7 +229,7 @@ declare
     v_identity kiln.identity;
 begin
     perform kiln.guard_own(p_account_id);
-    perform from kiln.account a where a.account_id = p_account_id for update;      -- two at once must not remove the last two
+    perform from kiln.account a where a.account_id = p_account_id for no key update;      -- two at once must not remove the last two
     select * into v_identity from kiln.identity i where i.identity_id = p_identity_id and i.account_id = p_account_id;
     if not found then
         raise exception 'there is no such identity' using errcode = 'KN002';

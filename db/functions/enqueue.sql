@@ -137,7 +137,7 @@ begin
     select i.account_id into v_account_id from kiln.identity i where i.issuer = 'kiln' and i.subject = 'operator';
     if v_account_id is null then
         insert into kiln.account (handle, display_name, role) values ('operator', 'Operator', 'admin')
-        on conflict (handle) do update set role = 'admin'
+        on conflict (handle) where handle is not null do update set role = 'admin'
         returning account_id into v_account_id;
         insert into kiln.identity (issuer, subject, account_id) values ('kiln', 'operator', v_account_id) on conflict do nothing;
     end if;

@@ -4,7 +4,7 @@ comment on type kiln.role is 'What an account may do: user (its own things), adm
 
 create table kiln.account (
     account_id   bigint generated always as identity primary key,
-    handle       text unique,
+    handle       text,
     display_name text,
     role         kiln.role   not null default 'user',
     email        text,
@@ -42,6 +42,9 @@ comment on column kiln.account.day_cap_micros is 'The most that calls for it may
 comment on column kiln.account.media_quota_bytes is 'How many bytes of media it may have; null: kiln.config.media_quota_bytes.';
 comment on column kiln.account.created_at is 'When the account was first seen.';
 
+-- Partial, though null is no duplicate anyway: the columns of a whole unique index are a key that foreign keys may name, and to change one takes the
+-- row's exclusive lock. A message to somebody who was leaving waited for that, and the leaving for the message's conversation.
+create unique index account_handle_key on kiln.account (handle) where handle is not null;
 create index account_handle_prefix_idx on kiln.account (handle text_pattern_ops);
 create index account_email_idx on kiln.account (lower(email) text_pattern_ops) where email is not null;
 create index account_admin_idx on kiln.account (account_id) where role = 'admin';
