@@ -6,7 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <nettle/sha2.h> /* takes no locks: libcrypto's may be held by another thread where we are a forked child */
+#include <nettle/sha2.h> /* takes no locks: those of libcrypto may be held by a thread of the resolver where we are a forked child */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

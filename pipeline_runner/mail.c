@@ -274,8 +274,15 @@ static void keep(struct mail *mail, int status, const char *line)
     hang_up(mail);
 }
 
+/* An old server knows no EHLO: libcurl says HELO then, unless it must find STARTTLS. */
+static bool is_old_way_left(const struct mail *mail, int status)
+{
+    return mail->answers == 2 && status >= 500
+           && (!mail->mailer->must_encrypt || mail->mailer->is_smtps);
+}
+
 /* Lines of answers, one at a time; "250-…" goes on, "250 …" ends one. The first refusal is the
- * verdict, for libcurl knows no other way on; the answer to a whole message is one too. */
+ * verdict, but for one of EHLO; the answer to a whole message is one too. */
 static size_t take_answer(char *data, size_t one, size_t bytes, void *ctx)
 {
     struct mail *mail = ctx;
@@ -298,7 +305,7 @@ static size_t take_answer(char *data, size_t one, size_t bytes, void *ctx)
         return bytes;
     status = (int)strtol(line, NULL, 10);
     mail->answers++;
-    if (status >= 400 || mail->is_given) {
+    if (mail->is_given || (status >= 400 && !is_old_way_left(mail, status))) {
         keep(mail, status, line);
     } else if (mail->answers == 2 && mail->mailer->must_encrypt && !mail->mailer->is_smtps
                && !mail->offers_tls) {

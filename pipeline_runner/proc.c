@@ -212,11 +212,14 @@ static void on_ended(void *ctx, uint32_t events)
 {
     struct proc    *proc = ctx;
     struct proc_end end  = { 0 };
+    pid_t           found;
 
     (void)events;
     signal_group(proc, SIGKILL); /* whoever it left behind */
-    while (waitpid(proc->pid, &end.status, 0) < 0 && errno == EINTR)
+    while ((found = waitpid(proc->pid, &end.status, 0)) < 0 && errno == EINTR)
         continue;
+    if (found < 0)
+        end.status = W_EXITCODE(EXIT_FAILURE, 0); /* how it ended is not known: not well */
     proc->pid = 0;
     loop_timer_stop(proc->loop, &proc->timer);
     drain(proc);

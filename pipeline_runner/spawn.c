@@ -3,8 +3,9 @@
  *
  * Between fork and exec only async-signal-safe calls are made: libcurl's resolver may be running a
  * thread, and a lock it holds at the fork stays held in the child for ever. So everything that
- * needs memory or formatting is made before the fork. Our own code in a child may take memory, whose
- * locks glibc sees to; of all others the resolver's are the only ones that another thread can hold.
+ * needs memory or formatting is made before the fork; only the look at the descriptors, and our own
+ * code in a child, take memory, whose locks glibc sees to. Of all others the resolver's are the only
+ * ones that another thread can hold.
  */
 #include "spawn.h"
 
@@ -121,6 +122,25 @@ static void own_signals(void)
     signal(SIGPIPE, SIG_DFL);
 }
 
+/* A copy of a socket here would keep a connection that the runner has ended; one of a pipe would keep another
+ * child waiting for the end of its input. */
+static void close_links(int but)
+{
+    DIR           *dir = opendir("/proc/self/fd");
+    struct dirent *entry;
+    struct stat    st;
+
+    while (dir && (entry = readdir(dir))) {
+        int fd = (int)strtol(entry->d_name, NULL, 10);
+
+        if (fd > STDERR_FILENO && fd != but && fstat(fd, &st) == 0
+            && (S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode)))
+            close(fd);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 static void shut_off(const struct setup *setup)
 {
     const struct spawn *spawn = setup->spawn;
@@ -135,6 +155,7 @@ static void shut_off(const struct setup *setup)
         || dup2(setup->err, STDERR_FILENO) < 0)
         give_up("set up the pipes");
     own_signals();
+    close_links(-1); /* before the copies, which take their time */
     if (spawn->folder && chdir(spawn->folder) < 0)
         give_up("enter the work folder");
     for (size_t i = 0; i < spawn->nfiles; i++)
@@ -159,25 +180,6 @@ static _Noreturn void exec_child(const struct setup *setup)
     execve(setup->spawn->path, setup->spawn->argv, setup->spawn->envp);
     *setup->step = SPAWN_NOT_RUN;
     give_up("run the program");
-}
-
-/* A copy of a socket here would keep a connection that the runner has ended; one of a pipe would keep another
- * child waiting for the end of its input. */
-static void close_links(int but)
-{
-    DIR           *dir = opendir("/proc/self/fd");
-    struct dirent *entry;
-    struct stat    st;
-
-    while (dir && (entry = readdir(dir))) {
-        int fd = (int)strtol(entry->d_name, NULL, 10);
-
-        if (fd > STDERR_FILENO && fd != but && fstat(fd, &st) == 0
-            && (S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode)))
-            close(fd);
-    }
-    if (dir)
-        closedir(dir);
 }
 
 /* Our own code in a process of its own: it keeps our files and limits. */

@@ -475,14 +475,19 @@ static void on_route_reply(void *ctx, PGresult *result, const struct err *err)
     call_answer(ctx, result, err);
 }
 
-void call_route(struct request *r, const char *body)
+void call_route_then(struct request *r, const char *body, db_reply_fn *on_reply)
 {
     struct err err;
 
-    if (call_request(r, (size_t)(r->route - routes), r->route->pool, body, on_route_reply, &err))
+    if (call_request(r, (size_t)(r->route - routes), r->route->pool, body, on_reply, &err))
         request_suspend(r);
     else
-        request_problem(r, &err);
+        on_reply(r, NULL, &err);
+}
+
+void call_route(struct request *r, const char *body)
+{
+    call_route_then(r, body, on_route_reply);
 }
 
 static void finish(struct request *r)

@@ -61,8 +61,10 @@ MUST_CHECK bool call_start(struct calls *calls, struct call *call, struct err *e
 MUST_CHECK bool call_request(struct request *r, size_t statement, enum pool pool, const char *body,
                              db_reply_fn *on_reply, struct err *err);
 
-/* call_request() of the route's function, its result sent as it is; suspends, or answers with the
- * problem. */
+/* call_request() of the route's function; suspends. Where nothing could be sent, on_reply hears why at once. */
+void call_route_then(struct request *r, const char *body, db_reply_fn *on_reply);
+
+/* The same, its result sent as it is. */
 void call_route(struct request *r, const char *body);
 
 /* Sends a result's text with the route's status of success, or the problem. Takes result. */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base64url.h"
+#include "json_text.h"
 
 #define BITS_MIN      2048
 #define BITS_MAX      8192 /* a longer one would only make each verification slow */
@@ -25,13 +26,6 @@ struct jwks {
 };
 
 /* ---- one key ---- */
-
-static const char *text_of(const json_t *jwk, const char *name)
-{
-    const char *text = json_string_value(json_object_get(jwk, name));
-
-    return text ? text : "";
-}
 
 /* What need not be there must still not say something else. */
 static bool is_absent_or(const json_t *jwk, const char *name, const char *wanted)

@@ -332,11 +332,7 @@ static void put_finish(struct request *r)
         return;
     }
     FAILPOINT("server.upload.stored");
-    if (call_request(r, (size_t)(r->route - routes), r->route->pool, finish_body(r, upload),
-                     on_finish_reply, &err))
-        request_suspend(r);
-    else
-        on_finish_reply(r, NULL, &err);
+    call_route_then(r, finish_body(r, upload), on_finish_reply);
 }
 
 const struct handler media_put = { .begin = put_begin, .take = put_take, .finish = put_finish };
@@ -472,12 +468,7 @@ static void on_open_reply(void *ctx, PGresult *result, const struct err *err)
 
 static void get_finish(struct request *r)
 {
-    struct err err;
-
-    if (call_request(r, (size_t)(r->route - routes), r->route->pool, NULL, on_open_reply, &err))
-        request_suspend(r);
-    else
-        request_problem(r, &err);
+    call_route_then(r, NULL, on_open_reply);
 }
 
 const struct handler media_get = { .finish = get_finish };

@@ -242,12 +242,7 @@ static void on_page_reply(void *ctx, PGresult *result, const struct err *err)
 
 static void page(struct request *r)
 {
-    struct err err;
-
-    if (call_request(r, (size_t)(r->route - routes), POOL_READ, NULL, on_page_reply, &err))
-        request_suspend(r);
-    else
-        send_page(r, "");
+    call_route_then(r, NULL, on_page_reply);
 }
 
 const struct handler metrics_page = { .finish = page };

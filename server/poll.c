@@ -343,7 +343,9 @@ static void on_open(struct request *r, int64_t account)
     streams_hold(server->streams);
     instance_stream_opened(server->instance, account);
     loop_timer_set(server->loop, &poll->timer, (uint64_t)seconds * 1000);
-    bus_join(server->bus, &poll->listener, poll->after != NULL);
+    /* Who stands at the head need not wait until a large batch, which led there, is out. */
+    bus_join(server->bus, &poll->listener,
+             poll->after && strcmp(poll->after, bus_head(server->bus)) != 0);
 }
 
 static void open_poll(struct request *r)

@@ -48,6 +48,7 @@ static const struct problem problems[] = {
       0 },
     { "HW003", 401, "webhook_key_unknown", "There is no key to check the signature with", true, 0 },
     { "HJ001", 503, "unavailable", "Try again", true, 2 }, /* the keys of a token's issuer */
+    { "HC001", 503, "unavailable", "Try again", true, 0 }, /* to who has gone: nobody reads it */
     { "H0404", 404, "not_found", "Not found", true, 0 },
     { "H0405", 405, "method_not_allowed", "Method not allowed", true, 0 },
     { "H0410", 410, "gone", "Gone", true, 0 }, /* a media row without its file */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "http.h"
+#include "json_text.h"
 #include "store.h"
 
 /* The only style; the Content-Security-Policy names it by its hash. */
@@ -38,13 +39,6 @@ static void put_text(FILE *out, const char *text)
         case '\'': fputs("&#39;", out); break;
         default: fputc(*text, out);
         }
-}
-
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    return text ? text : "";
 }
 
 /* living_room: Living room */
@@ -345,12 +339,7 @@ static void on_open_reply(void *ctx, PGresult *result, const struct err *err)
 
 static void open_finish(struct request *r)
 {
-    struct err err;
-
-    if (call_request(r, (size_t)(r->route - routes), r->route->pool, NULL, on_open_reply, &err))
-        request_suspend(r);
-    else
-        refuse(r, &err);
+    call_route_then(r, NULL, on_open_reply);
 }
 
 const struct handler share_open = { .finish = open_finish };

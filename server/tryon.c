@@ -445,7 +445,6 @@ static void finish(struct request *r)
     struct tryon *tryon = r->data;
     json_t       *whole;
     char         *text;
-    struct err    err;
 
     if (tryon->form ? !read_form(tryon) : !read_json(tryon)) {
         refuse(r);
@@ -456,11 +455,7 @@ static void finish(struct request *r)
     json_decref(whole);
     if (!text)
         abort();
-    if (call_request(r, (size_t)(r->route - routes), r->route->pool, arena_strdup(r->arena, text),
-                     on_create_reply, &err))
-        request_suspend(r);
-    else
-        on_create_reply(r, NULL, &err);
+    call_route_then(r, arena_strdup(r->arena, text), on_create_reply);
     free(text);
 }
 

@@ -45,12 +45,7 @@ static void on_done(void *ctx, PGresult *result, const struct err *err)
 
 static void turn_off(struct request *r)
 {
-    struct err err;
-
-    if (call_request(r, (size_t)(r->route - routes), r->route->pool, NULL, on_done, &err))
-        request_suspend(r);
-    else
-        request_problem(r, &err);
+    call_route_then(r, NULL, on_done);
 }
 
 const struct handler unsubscribe_ask = { .finish = ask };

@@ -81,8 +81,8 @@ static const char *signed_facts(struct request *r, json_t *body, struct err *err
 
 static void send_facts(struct request *r, const char *facts, db_reply_fn *on_reply, struct err *err)
 {
-    if (facts && call_request(r, (size_t)(r->route - routes), r->route->pool, facts, on_reply, err))
-        request_suspend(r);
+    if (facts)
+        call_route_then(r, facts, on_reply);
     else
         request_problem(r, err);
 }

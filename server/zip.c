@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "http.h"
+#include "json_text.h"
 #include "zipper.h"
 
 #define PIECE_BYTES 65536
@@ -42,13 +43,6 @@ struct zip {
     bool                   is_client_gone; /* seen while suspended, when MHD does not look */
     bool                   is_let_go;      /* nobody reads */
 };
-
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    return text ? text : "";
-}
 
 /* ---- its end ---- */
 
@@ -103,12 +97,19 @@ static bool wait_on(struct zip *zip, struct err *err)
     return false;
 }
 
+/* MHD (0.9.75) may keep what it gave up open until its idle time of a minute is over. */
+static ssize_t break_off(const struct zip *zip)
+{
+    cut(zip);
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
 static ssize_t pause_pulling(struct zip *zip)
 {
     struct err ignored;
 
     if (!wait_on(zip, &ignored))
-        return MHD_CONTENT_READER_END_WITH_ERROR;
+        return break_off(zip);
     MHD_suspend_connection(zip->conn);
     return 0;
 }
@@ -125,12 +126,11 @@ static ssize_t on_pull(void *ctx, uint64_t position, char *to, size_t most)
     if (got > 0)
         return got;
     if (got < 0)
-        return errno == EAGAIN || errno == EINTR ? pause_pulling(zip)
-                                                 : MHD_CONTENT_READER_END_WITH_ERROR;
+        return errno == EAGAIN || errno == EINTR ? pause_pulling(zip) : break_off(zip);
     zip->is_drained = true;
     if (!zip->is_reaped)
         return pause_pulling(zip);
-    return zip->status == 0 ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
+    return zip->status == 0 ? MHD_CONTENT_READER_END_OF_STREAM : break_off(zip);
 }
 
 /* ---- the answer ---- */
@@ -160,7 +160,11 @@ static void answer_problem(struct zip *zip, struct err *err)
 {
     struct request *r = zip->request;
 
-    if (zip->is_reaped && WIFEXITED(zip->status) && WEXITSTATUS(zip->status) == ZIPPER_GONE)
+    if (zip->is_client_gone)
+        err_set(err, "HC001", "The client has gone.");
+    else if (zip->server->is_draining)
+        err_set(err, "57P01", "the server is stopping");
+    else if (zip->is_reaped && WIFEXITED(zip->status) && WEXITSTATUS(zip->status) == ZIPPER_GONE)
         err_set(err, "H0410", "A file of this project is gone.");
     else
         err_set(err, "58030", "the files of a download cannot be read");
@@ -222,8 +226,13 @@ static void on_child(void *ctx, uint32_t events)
     int         fd  = zip->child.fd;
 
     (void)events;
-    if (waitpid(zip->pid, &zip->status, WNOHANG) == 0)
-        return;
+    switch (waitpid(zip->pid, &zip->status, WNOHANG)) {
+    case 0: return;
+    case -1:
+        zip->status = W_EXITCODE(EXIT_INTERNAL, 0);
+        break; /* somebody else's: how it ended is not known */
+    default: break;
+    }
     loop_del(zip->server->loop, &zip->child);
     close(fd);
     zip->is_reaped = true;
@@ -231,7 +240,6 @@ static void on_child(void *ctx, uint32_t events)
         free_if_over(zip);
         return;
     }
-    /* What is not whole is cut at once: MHD (0.9.75) may keep what it gave up open until its idle time of a minute is over. */
     if (!zip->request && zip->status != 0)
         cut(zip);
     wake(zip);
@@ -239,17 +247,25 @@ static void on_child(void *ctx, uint32_t events)
 
 /* ---- the child ---- */
 
-/* The list goes in by a file in memory: it may be larger than a pipe, and nobody waits for its reader. */
+/* The list goes in by a file in memory: it may be larger than a pipe, and nobody waits for its reader. As one text: jansson writes
+ * each word to a descriptor by itself, and streams would wait for some hundred thousand of them. */
 static int list_file(json_t *manifest, const char *request_id)
 {
-    int fd = memfd_create("download", MFD_CLOEXEC);
+    int    fd = memfd_create("download", MFD_CLOEXEC);
+    char  *text;
+    size_t bytes;
 
     json_object_set_new(manifest, "request_id", json_string(request_id));
     json_object_set_new(manifest, "server_pid", json_integer(getpid()));
-    if (fd >= 0 && (json_dumpfd(manifest, fd, JSON_COMPACT) < 0 || lseek(fd, 0, SEEK_SET) < 0)) {
+    text = json_dumps(manifest, JSON_COMPACT);
+    if (!text)
+        abort();
+    bytes = strlen(text);
+    if (fd >= 0 && (write(fd, text, bytes) != (ssize_t)bytes || lseek(fd, 0, SEEK_SET) < 0)) {
         close(fd);
         fd = -1;
     }
+    free(text);
     return fd;
 }
 
@@ -263,9 +279,11 @@ static bool spawn_zipper(int in, int out, pid_t *pid)
 
     if (posix_spawn_file_actions_init(&files) != 0)
         abort();
-    code = posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO)
-           || posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO)
-           || posix_spawn_file_actions_addclosefrom_np(&files, 3);
+    code = posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
+    if (code == 0)
+        code = posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+    if (code == 0)
+        code = posix_spawn_file_actions_addclosefrom_np(&files, 3);
     if (code == 0)
         code = posix_spawn(pid, "/proc/self/exe", &files, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&files);
@@ -406,12 +424,7 @@ static void on_download_reply(void *ctx, PGresult *result, const struct err *err
 
 static void download_finish(struct request *r)
 {
-    struct err err;
-
-    if (call_request(r, (size_t)(r->route - routes), r->route->pool, NULL, on_download_reply, &err))
-        request_suspend(r);
-    else
-        request_problem(r, &err);
+    call_route_then(r, NULL, on_download_reply);
 }
 
 const struct handler zip_project = { .finish = download_finish };

@@ -7,7 +7,8 @@
  * the pipe and holds no buffer. Who reads slowly fills the pipe, and the process waits; who goes away ends it. No status is sent
  * before the first bytes are here, so what is wrong from the start is told by a problem; what goes wrong later breaks the transfer off.
  *
- * Bounds: ZIPS_MOST at once (503), ZIPS_MOST_OF_ONE of one account (429).
+ * Bounds: ZIPS_MOST at once (503), ZIPS_MOST_OF_ONE of one account (429), in each process: they bound what a server holds,
+ * and are no rule about an account.
  */
 #ifndef KILN_ZIP_H
 #define KILN_ZIP_H

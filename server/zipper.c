@@ -10,21 +10,17 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "json_text.h"
 #include "log.h"
 
 /* So much is gathered before any of it is written: what goes wrong until then can still be told by a status of its own. */
 #define BLOCK_BYTES (256 << 10)
-
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    return text ? text : "";
-}
 
 static la_ssize_t on_push(struct archive *archive, void *ctx, const void *bytes, size_t count)
 {
@@ -126,9 +122,26 @@ static int put_all(struct store *store, const json_t *manifest)
     return EXIT_OK;
 }
 
+/* The server's list is a file in memory. */
+static json_t *read_list(void)
+{
+    struct stat st;
+    json_t     *list = NULL;
+    char       *text;
+
+    if (fstat(STDIN_FILENO, &st) < 0 || st.st_size <= 0)
+        return NULL;
+    text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, STDIN_FILENO, 0);
+    if (text == MAP_FAILED)
+        return NULL;
+    list = json_loadb(text, (size_t)st.st_size, 0, NULL);
+    munmap(text, (size_t)st.st_size);
+    return list;
+}
+
 int zipper_run(struct store *store)
 {
-    json_t *manifest = json_loadfd(STDIN_FILENO, 0, NULL);
+    json_t *manifest = read_list();
     int     code;
 
     /* The server may have ended before the kernel knew what that means to us. */

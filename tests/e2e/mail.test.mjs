@@ -238,7 +238,7 @@ describe('outgoing mail', () => {
         for (const program of kiln.programs) assert.ok(!/hunter2/.test(program.output), 'no password in a log');
         assert.equal(await kiln.value(`select count(*) from kiln.delivery_attempt a where a::text ~ 'hunter2'`), '0', 'nor in the database');
     });
-    test('a server that says nothing, or never answers QUIT, holds up nobody', async () => {
+    test('a server that says nothing, or knows no EHLO and never answers QUIT, holds up nobody', async () => {
         const held = new Set(), said = [];
         const talk = (socket, greets) => {
             held.add(socket);
@@ -249,7 +249,7 @@ describe('outgoing mail', () => {
                 for (const line of text.split('\r\n').filter(Boolean)) {
                     if (in_text) { if (line === '.') { in_text = false; socket.write('250 taken\r\n'); } continue; }
                     said.push(line);
-                    if (/^DATA/i.test(line)) { in_text = true; socket.write('354 go on\r\n'); } else if (!/^QUIT/i.test(line)) socket.write('250 yes\r\n');
+                    if (/^DATA/i.test(line)) { in_text = true; socket.write('354 go on\r\n'); } else if (!/^QUIT/i.test(line)) socket.write(/^EHLO/i.test(line) ? '502 no\r\n' : '250 yes\r\n');
                 }
             });
         };

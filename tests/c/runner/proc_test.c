@@ -317,6 +317,20 @@ static void it_has_no_network_where_the_kernel_lets_us(void **state)
     done(run);
 }
 
+/* Where SIGCHLD is ignored the kernel keeps no status. */
+static void an_end_that_is_not_known_is_no_success(void **state)
+{
+    struct run *run;
+
+    (void)state;
+    signal(SIGCHLD, SIG_IGN);
+    run = finish(start("exit 0", (struct proc_options) { 0 }));
+    signal(SIGCHLD, SIG_DFL);
+    assert_int_equal(run->end.cause, PROC_EXITED);
+    assert_int_not_equal(run->end.status, 0);
+    done(run);
+}
+
 static void input_files_are_copies(void **state)
 {
     char              folder[] = "/tmp/kiln-proc-XXXXXX", path[64], text[8] = "";
@@ -453,6 +467,7 @@ int main(void)
         cmocka_unit_test(limits_are_in_force),
         cmocka_unit_test(it_cannot_gain_rights),
         cmocka_unit_test(it_has_no_network_where_the_kernel_lets_us),
+        cmocka_unit_test(an_end_that_is_not_known_is_no_success),
         cmocka_unit_test(input_files_are_copies),
         cmocka_unit_test(our_own_code_can_run_in_a_child),
         cmocka_unit_test(our_own_code_in_a_child_keeps_no_pipe_open_that_is_another_s),
