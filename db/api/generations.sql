@@ -224,7 +224,7 @@ begin
     if v_job_id is not null then
         return v_job_id;
     end if;
-    if v_seed not in ('same', 'new') and (v_seed !~ '^[0-9]{1,19}$' or v_seed::numeric > 9223372036854775807) then
+    if v_seed not in ('same', 'new') and not kiln.is_seed(v_seed) then
         v_errors := v_errors || kiln.field_error('/seed', 'must be same, new, or a whole number from 0 to 9223372036854775807');
     end if;
     if v_prompt is not null and (jsonb_typeof(v_body -> 'prompt') <> 'string' or v_prompt !~ '\S' or octet_length(v_prompt) > 8000) then

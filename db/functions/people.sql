@@ -26,7 +26,7 @@ begin
     -- A result that was found bad would come out the same of the same words and seed.
     v_seed := coalesce(p_seed, case when v_job.state = 'completed' and btrim(p_reason) <> '' and p_prompt is null then 'new' else 'same' end);
     if v_seed <> 'same' then
-        v_input := v_input || jsonb_build_object('seed', case v_seed when 'new' then floor(random() * 9007199254740991)::bigint::text else v_seed end);
+        v_input := v_input || jsonb_build_object('seed', case v_seed when 'new' then kiln.draw_seed() else v_seed end);
     end if;
     if p_prompt is not null then
         v_input := v_input || jsonb_build_object('prompt', p_prompt);

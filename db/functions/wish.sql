@@ -26,6 +26,18 @@ end
 $$;
 comment on function kiln.find_model(jsonb) is 'The model that {type, model?} asks for, or the errors of these fields.';
 
+create or replace function kiln.draw_seed()
+returns text
+language sql volatile
+return floor(random() * 9007199254740991)::bigint::text;
+comment on function kiln.draw_seed() is 'A seed for who names none; below 2^53, so that a client that reads it as a number keeps it whole.';
+
+create or replace function kiln.is_seed(p_seed text)
+returns boolean
+language sql immutable
+return case when p_seed ~ '^[0-9]{1,19}$' then p_seed::numeric <= 9223372036854775807 else false end;
+comment on function kiln.is_seed(text) is 'Whether this is a seed: a whole number from 0 to 9223372036854775807, in digits. Null is none.';
+
 create or replace function kiln.read_wish(p_actor bigint, p_body jsonb, p_errors jsonb, p_model kiln.model, p_media_type text, p_files int default 0)
 returns jsonb
 language plpgsql volatile
@@ -48,8 +60,8 @@ begin
         v_errors := v_errors || kiln.field_error('/prompt', 'is required' || case when p_media_type is distinct from 'audio' then ' unless there is media' else '' end);
     end if;
     if v_seed is null then
-        v_seed := floor(random() * 9007199254740991)::bigint::text;
-    elsif v_seed !~ '^[0-9]{1,19}$' or v_seed::numeric > 9223372036854775807 then
+        v_seed := kiln.draw_seed();
+    elsif not kiln.is_seed(v_seed) then
         v_errors := v_errors || kiln.field_error('/seed', 'must be a whole number from 0 to 9223372036854775807');
     end if;
     if jsonb_typeof(v_media) <> 'array' or jsonb_array_length(v_media) + p_files > 12 then

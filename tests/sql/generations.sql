@@ -116,7 +116,7 @@ select is((again.job ->> 'parent_id', again.job ->> 'state', again.job ->> 'seed
 select is(fixture.call('ann', 'retry_generation', path, p_body => '{"seed": 7, "prompt": "a tower", "reason": "too dark"}') ->> 'prompt', 'a tower', 'or of another') from mine;
 select isnt(fixture.call('ann', 'retry_generation', path, p_body => '{"seed": "new"}') ->> 'seed', '42', 'or with a new seed') from mine;
 select is(fixture.bad_fields(format('select fixture.call(%L, %L, %L, %L, %L)', 'ann', 'retry_generation', path, '{}', body)), wanted, 'a retry with ' || body || ' is refused')
-  from mine, (values ('{"seed": "old"}', '/seed'), ('{"seed": -1}', '/seed'), ('{"prompt": " "}', '/prompt'), ('{"prompt": 7, "colour": 1}', '/colour /prompt'), ('{"reason": {"a": 1}}', '/reason')) as v (body, wanted);
+  from mine, (values ('{"seed": "old"}', '/seed'), ('{"seed": -1}', '/seed'), ('{"seed": "9223372036854775808"}', '/seed'), ('{"prompt": " "}', '/prompt'), ('{"prompt": 7, "colour": 1}', '/colour /prompt'), ('{"reason": {"a": 1}}', '/reason')) as v (body, wanted);
 select is(fixture.bad_fields(format('select fixture.call(%L, %L, %L, %L, %L)', 'ann', 'retry_generation', path, '{}', jsonb_build_object('reason', repeat('x', 1001)))), '/reason', 'so is one with a novel for a reason') from mine;
 select is(pg_temp.code('ann', f, jsonb_build_object('id', job ->> 'id')), 'KN001', f || ': not before it has ended') from again, unnest('{retry_generation,delete_generation}'::text[]) f;
 select is(fixture.call('ann', 'delete_generation', path), null, 'what has ended can be deleted, and there is nothing to say') from mine;
