@@ -546,7 +546,7 @@ begin
     return json_build_object('account_id', v_id::text);
 end
 $$;
-comment on function kiln_api.create_block(bigint, jsonb, jsonb, text) is 'POST /blocks: {account_id}; twice is once. From then on neither writes to, finds or adds the other. KN002: no such account.';
+comment on function kiln_api.create_block(bigint, jsonb, jsonb, text) is 'POST /blocks: {account_id}; twice is once. From then on neither writes to, finds or adds the other. KN002: no account that one could find or has met.';
 
 create or replace function kiln_api.list_blocks(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

@@ -53,18 +53,27 @@ $$;
 comment on function kiln.find_people(bigint, text, int) is
 'People whose handle is, or begins with, these letters; not those who are suspended, or have blocked or are blocked by the actor.';
 
-create or replace function kiln.may_meet(p_actor bigint, p_account_id bigint)
+create or replace function kiln.may_know(p_actor bigint, p_account_id bigint)
 returns boolean
 language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
     -- By id only whom one could find or has met: else counting upwards would list everyone.
-    return exists (
-        select from kiln.account a
-         where a.account_id = p_account_id and a.account_id <> p_actor and not a.is_suspended and not kiln.is_blocked(p_actor, a.account_id)
-           and (a.handle is not null
-                or exists (select from kiln.member x join kiln.member y using (conversation_id) where x.account_id = p_actor and y.account_id = a.account_id)));
+    return exists (select from kiln.account a where a.account_id = p_account_id and a.handle is not null and not a.is_suspended)
+        or exists (select from kiln.member x join kiln.member y using (conversation_id) where x.account_id = p_actor and y.account_id = p_account_id);
+end
+$$;
+comment on function kiln.may_know(bigint, bigint) is 'Whether the actor may be told that an account exists: it can be found by its handle, or the two are or were in one conversation.';
+
+create or replace function kiln.may_meet(p_actor bigint, p_account_id bigint)
+returns boolean
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+    return p_account_id <> p_actor and kiln.may_know(p_actor, p_account_id) and not kiln.is_blocked(p_actor, p_account_id)
+       and exists (select from kiln.account a where a.account_id = p_account_id and not a.is_suspended);
 end
 $$;
 comment on function kiln.may_meet(bigint, bigint) is 'Whether the actor may begin a conversation with an account or add it to a group.';
@@ -456,7 +465,7 @@ begin
     -- Under the conversation's lock: once the block is answered, no message that was on its way comes after it.
     perform from kiln.conversation c where c.pair_low = least(p_actor, p_account_id) and c.pair_high = greatest(p_actor, p_account_id) for update;
     if p_is_blocked then
-        if not exists (select from kiln.account a where a.account_id = p_account_id) then
+        if not kiln.may_know(p_actor, p_account_id) then       -- the list of blocks shows names
             raise exception 'there is no such account' using errcode = 'KN002';
         end if;
         perform kiln.lock_presence(true);
@@ -470,7 +479,7 @@ begin
     end if;
 end
 $$;
-comment on function kiln.set_block(bigint, bigint, boolean) is 'Blocks an account, or no longer; either may be said twice.';
+comment on function kiln.set_block(bigint, bigint, boolean) is 'Blocks an account, or no longer; either may be said twice. KN002: there is none that the actor may know of (kiln.may_know).';
 
 create or replace function kiln.make_invite(p_actor bigint, p_conversation_id bigint, p_token text, p_expires_at timestamptz)
 returns bigint

@@ -41,6 +41,11 @@ let kiln, mate, maker, anyone, picture;
 const name_of = () => `a${randomBytes(8).toString('hex')}`;
 const account = async user => user.account_id ??= (await user.get('/me')).id;
 const person = (claims = {}) => kiln.user(name_of(), { aud: audience, iat: in_seconds(-5), ...claims });
+const known = async () => {         // who has a handle can be found, and so blocked
+    const user = person();
+    await good(user, 'PATCH', '/me', { handle: user.sub });
+    return account(user);
+};
 async function good(user, method, target, body, headers) {
     const answer = await user.call(method, target, body, headers && { headers });
     assert.ok(answer.status < 300, `${method} ${target}: ${answer.status} ${answer.text}`);
@@ -108,7 +113,7 @@ const things = {
         const { id } = await things.group(cast);
         return good(cast.owner, 'POST', `/conversations/${id}/messages`, { text: mark });
     },
-    blocked: async ({ owner }) => ({ id: (await good(owner, 'POST', '/blocks', { account_id: await account(person()) })).account_id }),
+    blocked: async ({ owner }) => ({ id: (await good(owner, 'POST', '/blocks', { account_id: await known() })).account_id }),
     identity: async ({ owner }) => good(owner, 'POST', '/me/identities', { token: person().token }),
     account: async () => ({ id: await account(person()) }),
     queue: async () => ({ id: 'video' }),
@@ -236,7 +241,7 @@ const rows = {
     'GET /api/v1/messages/{id}':                   ['401 404 200 404 404 401 | 200 403 403 403 403', { thing: 'message' }],
     'PATCH /api/v1/messages/{id}':                 ['401 404 200 404 404 401 | 403 403 200 403 403', { thing: 'message', body: { text: 'edited' } }],
     'DELETE /api/v1/messages/{id}':                ['401 404 204 404 404 401 | 403 403 204 403 403', { thing: 'message' }],
-    'POST /api/v1/blocks':                         ['401 201 201 201 201 401 | 403 403 201 403 403', { body: async () => ({ account_id: await account(person()) }), once: 'same', other: async () => ({ account_id: await account(person()) }) }],
+    'POST /api/v1/blocks':                         ['401 201 201 201 201 401 | 403 403 201 403 403', { body: async () => ({ account_id: await known() }), once: 'same', other: async () => ({ account_id: await known() }) }],
     'GET /api/v1/blocks':                          ['401 200 200 200 200 401 | 403 403 200 403 403'],
     'DELETE /api/v1/blocks/{id}':                  ['401 204 204 204 204 401 | 403 403 204 403 403', { thing: 'blocked' }],
 

@@ -110,5 +110,17 @@ select is(pg_temp.code('ann', 'remove_member', :'two'), 'KN001', 'a conversation
 -- Only friends of friends and people with a handle are met by id.
 select fixture.act_as('loner') \g /dev/null
 select is(pg_temp.code('ann', 'create_conversation', '', format('{"account_id": "%s"}', fixture.account('loner'))), 'KN003', 'counting ids upwards finds nobody without a handle');
+-- POST /blocks asked only whether there was such an account, and GET /blocks and the export then showed its name.
+update kiln.account set display_name = 'Lo Ner' where account_id = fixture.account('loner');
+create function pg_temp.block(p_sub text, p_other bigint) returns jsonb language sql as $$ select fixture.refusal(format('select fixture.call(%L, %L, p_body => %L)', p_sub, 'create_block', format('{"account_id": "%s"}', p_other))) $$;
+select is(pg_temp.block('ann', fixture.account('loner')), pg_temp.block('ann', 999999999), 'nor does blocking: who cannot be found is refused as who is not there');
+select is(fixture.call('ann', 'list_blocks') -> 'items', '[]', 'and is in no list');
+select fixture.call('loner', 'accept_invite', p_body => format('{"token": "%s"}', fixture.call('ann', 'create_invite') ->> 'token')) \g /dev/null
+select is(pg_temp.block('ann', fixture.account('loner')), null, 'whom one has met one may block');
+select is(pg_temp.block('loner', :ann), null, 'and the other way round, though blocked');
+update kiln.account set is_suspended = true where account_id in (fixture.account('loner'), :bob);
+select is(pg_temp.block('ann', fixture.account('loner')), null, 'also who is suspended');
+select is(pg_temp.block('eve', :bob) ->> 'code', 'KN002', 'but not a suspended one whom one has not met: search does not show it either');
+select is(fixture.call('ann', 'delete_block', pg_temp.at(i::text)), null, 'no longer to block is open whoever it is') from (values (fixture.account('loner')), (999999999)) v (i);
 select finish();
 rollback;
