@@ -100,7 +100,8 @@ begin
     if v_id is null then
         if v_body -> 'all' = 'true' and not v_body ? 'account_id' then
             v_account := null;
-        elsif coalesce(v_body -> 'all', 'false') = 'false' and v_body ->> 'account_id' ~ '^[0-9]{1,18}$' and kiln.render_person((v_body ->> 'account_id')::bigint) is not null then
+        elsif coalesce(v_body -> 'all', 'false') = 'false' and v_body ->> 'account_id' ~ '^[0-9]{1,18}$'
+              and exists (select from kiln.account a where a.account_id = (v_body ->> 'account_id')::bigint and a.deleted_at is null) then
             v_account := (v_body ->> 'account_id')::bigint;
         else
             v_errors := v_errors || kiln.field_error('/account_id', 'must be an account there is, or all be true');

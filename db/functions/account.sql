@@ -322,6 +322,7 @@ begin
                            where x.account_id = p_account_id and x.job_id is null and not exists (select from kiln.picture c where c.media_id = x.media_id)
                            order by x.media_id limit p_limit);
     delete from kiln.notification n where n.account_id = p_account_id;
+    delete from kiln.announcement a where a.account_id = p_account_id;
     delete from kiln.api_key k where k.account_id = p_account_id;
     delete from kiln.block b where b.account_id = p_account_id or b.blocked_id = p_account_id;
     delete from kiln.invite i where i.account_id = p_account_id;

@@ -69,7 +69,7 @@ begin
     returning announcement_id into v_id;
     with told as (
         insert into kiln.notification (account_id, kind, text, link, announcement_id)
-        select a.account_id, p_kind, p_text, p_link, v_id from kiln.account a where p_account_id is null or a.account_id = p_account_id
+        select a.account_id, p_kind, p_text, p_link, v_id from kiln.account a where a.deleted_at is null and (p_account_id is null or a.account_id = p_account_id)
         returning notification_id, account_id),
     said as (
         insert into kiln.event (account_id, type, data)
@@ -81,7 +81,7 @@ begin
     return v_id;
 end
 $$;
-comment on function kiln.announce(bigint, bigint, text, text, text) is 'Tells one account, or (null) all that there are, in one transaction.';
+comment on function kiln.announce(bigint, bigint, text, text, text) is 'Tells one account, or (null) all that there are and that were not deleted, in one transaction.';
 
 create or replace function kiln.job_ends_page(p_account_id bigint, p_xid xid8, p_event_id bigint, p_limit int)
 returns table (xid xid8, event_id bigint, at timestamptz, item jsonb)

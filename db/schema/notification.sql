@@ -35,6 +35,7 @@ create table kiln.notification (
     constraint notification_link_check check (length(link) <= 1000 and link ~ '^(/|https://)')
 );
 create index notification_account_id_idx on kiln.notification (account_id, notification_id);
+create index notification_announcement_idx on kiln.notification (announcement_id) where announcement_id is not null;
 create index notification_unread_idx on kiln.notification (account_id) where read_at is null;
 create unique index notification_conversation_idx on kiln.notification (account_id, conversation_id) where read_at is null and conversation_id is not null;
 comment on table kiln.notification is 'What an account is told besides its jobs.';

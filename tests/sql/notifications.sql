@@ -96,6 +96,16 @@ select fixture.pass('61 seconds') \g /dev/null
 select pg_temp.say('bob', :'two') \g /dev/null
 select is(pg_temp.about(:ann), 'test_bob wrote to you (read), test_bob wrote to you', 'who gave no sign for a minute does');
 
+-- Whoever was gone still got announcements, and what one account alone had been told outlived it.
+select fixture.act_as('gone') \g /dev/null
+select fixture.account('gone') as gone \gset
+select pg_temp.announce('admin', format('{"account_id": "%s", "text": "for you alone"}', :gone)) \g /dev/null
+select kiln.delete_account(:gone) \g /dev/null
+select is((select count(*)::int from kiln.announcement where account_id = :gone) + (select count(*)::int from kiln.notification where account_id = :gone), 0, 'with an account goes what it alone was told');
+select is(fixture.bad_fields(format('select pg_temp.announce(%L, %L)', 'admin', format('{"account_id": "%s", "text": "x"}', :gone))), '/account_id', 'a deleted account is told nothing');
+select is((pg_temp.announce('admin', '{"all": true, "text": "to all"}') ->> 'recipients')::bigint, (select count(*) from kiln.account where deleted_at is null), 'also not with all others');
+select is((select count(*)::int from kiln.notification where account_id = :gone), 0, 'no row is made for it');
+
 -- The wall.
 set local role kiln_definer;
 select is((select count(*)::int from kiln.notification), 0, 'without an actor no notification is seen') where set_config('kiln.account_id', '', true) = '';
