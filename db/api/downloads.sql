@@ -26,7 +26,8 @@ begin
         select c.media_id, row_number() over (order by c.picture_id) as number, m.storage_key, m.bytes, m.content_type, m.created_at, m.sha256,
                format('originals/%s-%s.%s', row_number() over (order by c.picture_id), kiln.file_word(regexp_replace(m.filename, '\.[A-Za-z0-9]{1,5}$', ''), 'picture'),
                       kiln.file_ending(m.content_type)) as name
-          from kiln.picture c join kiln.media m using (media_id)
+          from kiln.picture c
+         cross join lateral (select x.* from kiln.media x where x.media_id = c.media_id limit 1) m        -- by its key, as a job below: see db/functions/staging.sql
          where c.project_id = p_project.project_id and m.state = 'ready'
     ), result as (
         select o.name as of_original, r.storage_key, r.bytes, r.sha256, r.content_type, j.finished_at, j.output, i.disclosure,
@@ -34,7 +35,7 @@ begin
                row_number() over (partition by o.number, i.room_type, i.style, case when i.style is null then i.mode end order by j.job_id, r.media_id) as turn
           from kiln.image i
           join original o on o.media_id = i.media_id
-          join kiln.job j using (job_id)
+         cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j
          cross join lateral kiln.job_results(j) r
          where i.project_id = p_project.project_id and j.state = 'completed'
          order by i.job_id, r.media_id

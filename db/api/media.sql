@@ -288,7 +288,7 @@ comment on function kiln.check_upload(bigint) is
 create or replace function kiln_api.delete_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_media_id bigint := kiln.parse_id(p_path ->> 'id');
@@ -297,7 +297,7 @@ begin
     if not exists (select from kiln.media m where m.media_id = v_media_id and m.account_id = p_actor and m.role = 'input' and m.job_id is null) then
         raise exception 'there is no such upload' using errcode = 'KN002';
     end if;
-    if exists (select from kiln.job j where j.account_id = p_actor and j.finished_at is null and j.input -> 'media' ? v_media_id::text) then
+    if kiln.media_in_use(p_actor, array[v_media_id]) <> '{}' then
         raise exception 'a job that has not ended uses this upload' using errcode = 'KN001', hint = 'Cancel the job, or wait for its end.';
     end if;
     perform kiln.remove_upload(p_actor, v_media_id);
@@ -310,7 +310,7 @@ comment on function kiln_api.delete_upload(bigint, jsonb, jsonb, text) is
 create or replace function kiln.remove_upload(p_account_id bigint, p_media_id bigint)
 returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
     delete from kiln.media m where m.media_id = p_media_id and m.account_id = p_account_id and m.job_id is null;

@@ -141,6 +141,30 @@ $$;
 comment on function kiln.await_media(bigint) is
 'Has a job that was enqueued for infinity wait until all of its files are checked; where all are, it may start now. True: it waits.';
 
+-- A job that has not ended has a task that has not (kiln.contradictions), and of those an account has few, however many jobs it ever had.
+create or replace function kiln.media_in_use(p_account_id bigint, p_media bigint[])
+returns bigint[]
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_ids text[] := p_media::text[];
+begin
+    return array(
+        select distinct u.id::bigint
+          from (select r.job_id
+                  from kiln.floor f
+                 cross join lateral (select t.job_id from kiln.task_ready t where t.queue_id = f.queue_id and t.priority = f.priority and t.account_id = p_account_id offset 0) r
+                union all select t.job_id from kiln.task_running t where t.account_id = p_account_id
+                union all select t.job_id from kiln.task_waiting t where t.account_id = p_account_id
+                union all select t.job_id from kiln.task_held t where t.account_id = p_account_id) o
+         cross join lateral (select x.input -> 'media' as media from kiln.job x where x.job_id = o.job_id and x.finished_at is null limit 1) j
+         cross join unnest(v_ids) as u (id)
+         where j.media ?| v_ids and j.media ? u.id);
+end
+$$;
+comment on function kiln.media_in_use(bigint, bigint[]) is 'Which of these files a job of the account that has not ended was given.';
+
 create or replace function kiln.start_waiting(p_job_id bigint)
 returns void
 language plpgsql volatile

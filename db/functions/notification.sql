@@ -100,7 +100,7 @@ begin
       from (select * from kiln.event v
              where v.account_id = p_account_id and (v.xid, v.event_id) < (p_xid, p_event_id) and v.type in ('job.completed', 'job.failed', 'job.held')
              order by v.xid desc, v.event_id desc limit p_limit) e
-      left join kiln.job j on j.job_id = e.job_id
+      left join lateral (select x.media_type, x.input from kiln.job x where x.job_id = e.job_id limit 1) j on true       -- by its key, whatever the statistics say
       left join kiln.job_ends_read r on r.account_id = p_account_id
      order by e.xid desc, e.event_id desc;
 end

@@ -324,6 +324,7 @@ declare
     v_id      bigint;
     v_state   kiln.job_state;
     v_media   bigint[];
+    v_used    bigint[];
 begin
     select p.* into v_project from kiln.project p where p.project_id = p_project_id and p.deleted_at is not null for update;
     if not found then
@@ -341,12 +342,13 @@ begin
         return false;
     end if;
     v_media := array(select c.media_id from kiln.picture c where c.project_id = p_project_id);
+    v_used := kiln.media_in_use(v_project.account_id, v_media)
+           || array(select u from kiln.message g cross join lateral unnest(g.media) as u where g.account_id = v_project.account_id and g.media <> '{}' and u = any (v_media));
     delete from kiln.project p where p.project_id = p_project_id;
     delete from kiln.media m
      where m.media_id = any (v_media)
-       and not exists (select from kiln.picture c where c.media_id = m.media_id)
-       and not exists (select from kiln.message g where g.account_id = v_project.account_id and m.media_id = any (g.media))
-       and not exists (select from kiln.job j where j.account_id = v_project.account_id and j.finished_at is null and j.input -> 'media' ? m.media_id::text);
+       and m.media_id <> all (v_used)
+       and not exists (select from kiln.picture c where c.media_id = m.media_id);
     return true;
 end
 $$;

@@ -78,7 +78,7 @@ grant execute on function
     kiln.cancel_job(bigint), kiln.retry_job(bigint, text, text, text), kiln.delete_job(bigint),
     kiln.retry_as_asked(bigint, text, bigint, text), kiln.render_job_for_admin(kiln.job), kiln.held_job_ids(bigint, int), kiln.render_weather(smallint),
     kiln.find_upload(jsonb, jsonb), kiln.store_upload(bigint, jsonb), kiln.promise_upload(bigint, text, boolean), kiln.upload_headers(kiln.media), kiln.random_key(), kiln.require_room(bigint, bigint),
-    kiln.check_upload(bigint), kiln.render_upload(bigint), kiln.remove_upload(bigint, bigint), kiln.find_media(bigint, text, jsonb),
+    kiln.check_upload(bigint), kiln.render_upload(bigint), kiln.remove_upload(bigint, bigint), kiln.media_in_use(bigint, bigint[]), kiln.find_media(bigint, text, jsonb),
     kiln.make_ticket(bigint, timestamptz), kiln.make_share(bigint, bigint, timestamptz), kiln.revoke_share(bigint, bigint), kiln.render_share(kiln.share), kiln.find_share(text), kiln.render_download(kiln.project),
     kiln.render_person(bigint), kiln.visible_until(bigint), kiln.find_people(bigint, text, int), kiln.may_meet(bigint, bigint), kiln.account_of(jsonb, bigint),
     kiln.render_message(kiln.message), kiln.render_conversation(kiln.conversation, bigint), kiln.see_conversation(jsonb), kiln.see_message(jsonb),

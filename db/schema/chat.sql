@@ -76,6 +76,7 @@ create table kiln.message (
 );
 create index message_account_id_idx on kiln.message (account_id, message_id);
 create index message_author_idx on kiln.message (conversation_id, account_id, number);
+create index message_media_idx on kiln.message (account_id) where media <> '{}';
 comment on table kiln.message is 'Messages. One that was deleted stays as a tombstone, so that numbers and replies hold.';
 comment on column kiln.message.message_id is 'The key; sent to clients as a decimal string.';
 comment on column kiln.message.conversation_id is 'Where it was said.';

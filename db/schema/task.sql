@@ -55,9 +55,11 @@ create table kiln.task_waiting partition of kiln.task for values in ('waiting')
     with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 create unique index task_waiting_pkey on kiln.task_waiting (task_id);
 create index task_waiting_due_idx on kiln.task_waiting (due_at);
+create index task_waiting_account_idx on kiln.task_waiting (account_id);
 
 create table kiln.task_held partition of kiln.task for values in ('held');
 create unique index task_held_pkey on kiln.task_held (task_id);
+create index task_held_account_idx on kiln.task_held (account_id);
 
 create table kiln.task_ended partition of kiln.task for values in ('done', 'failed', 'cancelled');
 create unique index task_ended_pkey on kiln.task_ended (task_id);

@@ -152,6 +152,28 @@ select fixture.call('ann', 'delete_project', pg_temp.at(:'p')) \g /dev/null
 select is((select array_agg(media_id) from kiln.media where media_id in (:one, :three)), array[:three]::bigint[], 'then those go that nothing else uses, here a message');
 select is((select count(*)::int from kiln.trash where storage_key = substr(encode(sha256('annone'), 'hex'), 1, 2) || '/' || substr(encode(sha256('annone'), 'hex'), 3, 30)), 1, 'and their files');
 
+-- Which of its files a job still needs is asked of the tasks that have not ended, so there must be one in every state that is no end.
+create function pg_temp.used(p_way text) returns bigint language plpgsql as $$
+declare v_media bigint := fixture.media('bob', p_way); v_job bigint := kiln.enqueue('test/three', jsonb_build_object('media', jsonb_build_array('1', v_media::text)), fixture.account('bob'), p_run_at => case p_way when 'due later' then kiln.now() + interval '1 hour' end);
+begin
+    if p_way not in ('queued', 'due later') then
+        perform fixture.start(v_job);
+        case p_way when 'running' then null;
+                   when 'between two stages' then perform fixture.complete(v_job);
+                   when 'tried again' then perform fixture.fail(v_job, 'transient');
+                   when 'held' then perform fixture.fail(v_job, 'unknown');
+                   when 'cancelling' then perform kiln.cancel_job(v_job);
+                   when 'cancelled' then perform kiln.cancel_job(v_job); perform fixture.fail(v_job, 'cancelled');
+                   when 'failed' then perform fixture.fail(v_job, 'invalid'); end case;
+    end if;
+    return v_media;
+end $$;
+create temporary table used as select w, pg_temp.used(w) as media_id from unnest('{queued,due later,running,between two stages,tried again,held,cancelling,cancelled,failed}'::text[]) w;
+select is(kiln.media_in_use(fixture.account('bob'), array[media_id]) <> '{}', w not in ('cancelled', 'failed'), 'a file of a job is in use, or not any more: ' || w) from used;
+select is(cardinality(kiln.media_in_use(fixture.account('bob'), array(select media_id from used))), 7, 'many are asked for at once');
+select is(kiln.media_in_use(fixture.account('ann'), array(select media_id from used)), '{}', 'by jobs of one''s own');
+select is(pg_temp.code(format('select fixture.call(%L, %L, %L)', 'bob', 'delete_upload', pg_temp.at(media_id::text))), case when w not in ('cancelled', 'failed') then 'KN001' else 'well' end, 'and so it is not deleted, or is: ' || w) from used;
+
 -- The end of an account
 select fixture.call('ann', 'create_project', p_body => format('{"name": "Last", "media": ["%s"]}', :three)) ->> 'id' as last \gset
 select fixture.call('ann', 'stage_project', pg_temp.at(:'last'), p_body => '{"style": "modern"}') \g /dev/null
