@@ -268,6 +268,33 @@ end
 $$;
 comment on function kiln_api.list_conversations(bigint, jsonb, jsonb, text) is 'GET /conversations: the actor''s, the one with the latest message first, as {items, next_cursor}.';
 
+-- A cursor is the place of the last one shown, so that nobody is passed over when one of those before leaves between two pages.
+create or replace function kiln.member_place(p_member kiln.member)
+returns bigint[]
+language sql stable
+return array[(extract(epoch from p_member.joined_at) * 1000000)::bigint, p_member.account_id];
+comment on function kiln.member_place(kiln.member) is 'Where a member stands in the list: since when (microseconds since 1970), and the account.';
+
+create or replace function kiln.render_members(p_conversation kiln.conversation, p_members kiln.member[], p_actor bigint)
+returns json
+language plpgsql stable
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_last bigint[] := (select max(kiln.member_place(m)) from unnest(p_members) as m);
+begin
+    return json_build_object(
+        'items', coalesce((
+            select json_agg(kiln.render_person(m.account_id) || jsonb_build_object(
+                                'is_maker', m.account_id = p_conversation.made_by, 'delivered_number', m.delivered_number, 'read_number', m.read_number,
+                                'presence', kiln.render_presence(m.account_id, p_actor), 'joined_at', kiln.render_time(m.joined_at)) order by kiln.member_place(m))
+              from unnest(p_members) as m), '[]'),
+        'next_cursor', case when exists (select from kiln.member m where m.conversation_id = p_conversation.conversation_id and m.until_number is null
+                                            and kiln.member_place(m) > v_last) then array_to_string(v_last, '.') end);
+end
+$$;
+comment on function kiln.render_members(kiln.conversation, kiln.member[], bigint) is 'These members as p_actor sees them, the oldest first, as {items, next_cursor}.';
+
 create or replace function kiln_api.list_members(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
@@ -275,14 +302,20 @@ set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan
 as $$
 declare
     v_conversation kiln.conversation;
+    v_cursor       text := coalesce(p_query ->> 'cursor', '0.0');
+    v_page         record;
 begin
     perform kiln.require_actor(p_actor);
     v_conversation := kiln.see_conversation(p_path);
-    return kiln.cut_page((
-        select array_agg((kiln.render_person(m.account_id) || jsonb_build_object(
-                             'is_maker', m.account_id = v_conversation.made_by, 'delivered_number', m.delivered_number, 'read_number', m.read_number,
-                             'presence', kiln.render_presence(m.account_id, p_actor), 'joined_at', kiln.render_time(m.joined_at)))::json order by m.joined_at, m.account_id)
-          from kiln.member m where m.conversation_id = v_conversation.conversation_id and m.until_number is null), p_query);
+    v_page := kiln.parse_page(p_query - 'cursor');
+    if v_cursor !~ '^[0-9]{1,18}\.[0-9]{1,18}$' then
+        raise exception 'cursor is not one of ours' using errcode = 'KN006';
+    end if;
+    return kiln.render_members(v_conversation, array(
+        select m from kiln.member m
+         where m.conversation_id = v_conversation.conversation_id and m.until_number is null and kiln.member_place(m) > string_to_array(v_cursor, '.')::bigint[]
+         order by kiln.member_place(m)
+         limit v_page.page_limit), p_actor);
 end
 $$;
 comment on function kiln_api.list_members(bigint, jsonb, jsonb, text) is 'GET /conversations/{id}/members?limit=&cursor=: who is in it, the oldest first, how far each has read and whether it is online; nobody for who has left.';
@@ -305,10 +338,16 @@ begin
     v_other := kiln.account_of(v_body, p_actor);
     perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{account_id}') || v_other.errors);
     perform kiln.join_conversation(v_conversation.conversation_id, v_other.account_id, p_actor);
-    return kiln_api.list_members(p_actor, p_path, '{}', null);
+    return kiln.render_members(v_conversation, array(
+        select m
+          from kiln.member m
+          join kiln.member n on n.conversation_id = m.conversation_id and n.account_id = v_other.account_id
+         where m.conversation_id = v_conversation.conversation_id and m.until_number is null and kiln.member_place(m) <= kiln.member_place(n)
+         order by kiln.member_place(m) desc
+         limit 20), p_actor);
 end
 $$;
-comment on function kiln_api.add_member(bigint, jsonb, jsonb, text) is 'POST /conversations/{id}/members: {account_id}; any member of a group may; twice is once. Returns the members.';
+comment on function kiln_api.add_member(bigint, jsonb, jsonb, text) is 'POST /conversations/{id}/members: {account_id}; any member of a group may; twice is once. Returns the page of members that ends with this one.';
 
 create or replace function kiln_api.remove_member(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

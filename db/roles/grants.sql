@@ -82,7 +82,7 @@ grant execute on function
     kiln.make_ticket(bigint, timestamptz), kiln.make_share(bigint, bigint, timestamptz), kiln.revoke_share(bigint, bigint), kiln.render_share(kiln.share), kiln.find_share(text), kiln.render_download(kiln.project),
     kiln.render_person(bigint), kiln.visible_until(bigint), kiln.find_people(bigint, text, int), kiln.may_meet(bigint, bigint), kiln.account_of(jsonb, bigint),
     kiln.render_message(kiln.message), kiln.render_conversation(kiln.conversation, bigint), kiln.see_conversation(jsonb), kiln.see_message(jsonb),
-    kiln.enter_conversation(bigint, bigint), kiln.open_pair(bigint, bigint), kiln.make_group(bigint, text, bigint[]),
+    kiln.member_place(kiln.member), kiln.render_members(kiln.conversation, kiln.member[], bigint), kiln.enter_conversation(bigint, bigint), kiln.open_pair(bigint, bigint), kiln.make_group(bigint, text, bigint[]),
     kiln.join_conversation(bigint, bigint, bigint), kiln.leave_conversation(kiln.conversation, bigint, bigint), kiln.answered_number(jsonb, bigint),
     kiln.post_message(bigint, bigint, text, text, bigint[], bigint), kiln.change_message(bigint, kiln.message, text),
     kiln.advance(bigint, bigint, bigint, boolean), kiln.advance_as_asked(bigint, jsonb, text, boolean), kiln.set_block(bigint, bigint, boolean),

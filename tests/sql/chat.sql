@@ -171,6 +171,28 @@ select fixture.call('ann', 'create_conversation', p_body => '{"members": []}') -
 insert into kiln.member (conversation_id, account_id) select :big, account_id from kiln.account where handle like 'crowd%';
 insert into kiln.member (conversation_id, account_id) select :big, a from (select (kiln.make_account('', 'more' || n)) a from generate_series(1, 225) n) x;
 select is(pg_temp.code(format($$ select fixture.call('ann', 'add_member', pg_temp.at(%L), p_body => '{"account_id": "%s"}') $$, :'big', :bob)), 'KN001', 'a group has 256 members at most');
+-- Whoever was added to a large group was not in the answer, which showed the oldest twenty; and cursors counted, so when one of those before left between two
+-- pages, somebody was passed over.
+select fixture.call('ann', 'create_conversation', p_body => '{"members": []}') ->> 'id' as large \gset
+insert into kiln.member (conversation_id, account_id, joined_at) select :large, account_id, kiln.now() - interval '1 microsecond' * row_number() over (order by account_id % 7, account_id) from kiln.account where handle like 'crowd%';
+create function pg_temp.page(p_cursor text) returns jsonb language sql as $$ select fixture.call('ann', 'list_members', pg_temp.at(current_setting('test.big')), jsonb_strip_nulls(jsonb_build_object('limit', '10', 'cursor', p_cursor))) $$;
+select set_config('test.big', :'large', true) \g /dev/null
+select pg_temp.page(null) as p1 \gset
+select fixture.call('ann', 'remove_member', pg_temp.at(:'large'), jsonb_build_object('account_id', :'p1'::jsonb #>> '{items,0,id}')) \g /dev/null
+select fixture.call('ann', 'remove_member', pg_temp.at(:'large'), jsonb_build_object('account_id', :'p1'::jsonb #>> '{items,9,id}')) \g /dev/null
+select pg_temp.page(:'p1'::jsonb ->> 'next_cursor') as p2 \gset
+select pg_temp.page(:'p2'::jsonb ->> 'next_cursor') as p3 \gset
+select pg_temp.page(:'p3'::jsonb ->> 'next_cursor') as p4 \gset
+select is(jsonb_path_query_array(jsonb_build_array(:'p1'::jsonb, :'p2'::jsonb, :'p3'::jsonb, :'p4'::jsonb), '$[*].items[*].id'),
+          (select jsonb_agg(account_id::text order by joined_at, account_id) from kiln.member where conversation_id = :large), 'a list of members passes over nobody, and shows nobody twice, when some leave between two pages');
+select is(:'p4'::jsonb -> 'next_cursor', 'null', 'and ends');
+select is(pg_temp.code(format('select pg_temp.page(%L)', c)), 'KN006', 'no cursor of ours: ' || c) from unnest('{x,7,1.2.3,.1,9999999999999999999.1}'::text[]) c;
+select fixture.call('ann', 'add_member', pg_temp.at(:'large'), p_body => format('{"account_id": "%s"}', :bob)) as added \gset
+select is(jsonb_build_array(:'added'::jsonb #> '{items,19,handle}', jsonb_array_length(:'added'::jsonb -> 'items'), :'added'::jsonb -> 'next_cursor'), '["test_bob", 20, null]', 'who adds one to a large group is shown the page that ends with that one');
+select fixture.call('ann', 'add_member', pg_temp.at(:'large'), p_body => format('{"account_id": "%s"}', :'p2'::jsonb #>> '{items,4,id}')) as again \gset
+select is(:'again'::jsonb #>> '{items,-1,id}', :'p2'::jsonb #>> '{items,4,id}', 'also when that one was in it already');
+select is(pg_temp.page(:'again'::jsonb ->> 'next_cursor') #> '{items,0}', :'p2'::jsonb #> '{items,5}', 'and from there one goes on');
+delete from kiln.conversation where conversation_id = :large;
 
 -- Invitations ----------------------------------------------------------------------------------------------------------------
 
