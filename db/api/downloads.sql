@@ -82,17 +82,12 @@ comment on function kiln.render_download(kiln.project) is 'A project''s download
 create or replace function kiln_api.download_project(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql stable security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = ''
 as $$
 declare
     v_project kiln.project;
 begin
-    perform kiln.require_actor(p_actor);
-    select p.* into v_project from kiln.project p where p.project_id = kiln.parse_id(p_path ->> 'id') and p.account_id = p_actor and p.deleted_at is null;
-    if not found then
-        raise exception 'there is no such project' using errcode = 'KN002';
-    end if;
-    return kiln.render_download(v_project);
+    return kiln.render_download(kiln.see_project(p_actor, p_path));
 end
 $$;
 comment on function kiln_api.download_project(bigint, jsonb, jsonb, text) is 'GET /projects/{id}/download: what the ZIP holds; the server makes it. KN002: not there, or not theirs.';

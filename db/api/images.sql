@@ -66,9 +66,9 @@ end
 $$;
 comment on function kiln_api.create_project(bigint, jsonb, jsonb, text) is 'POST /projects: {name, description?, media?: [id]}, the media its originals. KN003: fields that are wrong.';
 
-create or replace function kiln_api.get_project(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
-returns json
-language plpgsql stable security definer
+create or replace function kiln.see_project(p_actor bigint, p_path jsonb)
+returns kiln.project
+language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
@@ -79,7 +79,18 @@ begin
     if not found then
         raise exception 'there is no such project' using errcode = 'KN002';
     end if;
-    return kiln.render_project(v_project);
+    return v_project;
+end
+$$;
+comment on function kiln.see_project(bigint, jsonb) is 'The project of a path, if it is the actor''s. KN002: not there, or not theirs; KN009: nobody acts.';
+
+create or replace function kiln_api.get_project(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+    return kiln.render_project(kiln.see_project(p_actor, p_path));
 end
 $$;
 comment on function kiln_api.get_project(bigint, jsonb, jsonb, text) is 'GET /projects/{id}: with its originals. KN002: not there, or not theirs.';
@@ -115,7 +126,7 @@ as $$
 declare
     v_body jsonb := kiln.parse_body(p_body);
 begin
-    perform kiln_api.get_project(p_actor, p_path, '{}', null);
+    perform kiln.see_project(p_actor, p_path);
     perform kiln.write_project(p_actor, kiln.parse_id(p_path ->> 'id'), v_body ->> 'name', v_body ->> 'description', kiln.read_project(p_actor, v_body, false));
     return kiln_api.get_project(p_actor, p_path, '{}', null);
 end
@@ -129,7 +140,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln_api.get_project(p_actor, p_path, '{}', null);
+    perform kiln.see_project(p_actor, p_path);
     perform kiln.remove_project(p_actor, kiln.parse_id(p_path ->> 'id'));
     return null;
 end
@@ -150,8 +161,7 @@ declare
     v_wanted  jsonb;
     v_batch   bigint;
 begin
-    perform kiln.require_actor(p_actor);
-    perform kiln_api.get_project(p_actor, p_path, '{}', null);
+    perform kiln.see_project(p_actor, p_path);
     v_batch := kiln.begin_once(p_actor, v_route, p_body);
     if v_batch is null then
         v_wanted := kiln.read_staging(p_actor, '{"room_type": "auto"}' || v_body, kiln.unknown_fields(v_body, '{mode,room_type,style,prompt,seed,variations,disclosure,model}'));

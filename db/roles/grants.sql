@@ -70,7 +70,7 @@ grant execute on function
     kiln.read_generation(bigint, jsonb, kiln.model, jsonb, int), kiln.render_tryon(kiln.job), kiln.tryon_page(text[], text, bigint, int), kiln.add_inputs(bigint, jsonb), kiln.await_media(bigint), kiln.forget_files(jsonb),
     kiln.pipeline_reason(smallint), kiln.render_category(text), kiln.write_category(text, jsonb), kiln.render_pipeline(text, int), kiln.write_pipeline(jsonb),
     kiln.staging_options(), kiln.staging_reason(kiln.staging_model), kiln.read_staging(bigint, jsonb, jsonb), kiln.read_project(bigint, jsonb, boolean), kiln.is_original(bigint, text),
-    kiln.take_project(bigint, bigint), kiln.write_project(bigint, bigint, text, text, bigint[]), kiln.remove_project(bigint, bigint), kiln.stage_pictures(kiln.project, jsonb),
+    kiln.see_project(bigint, jsonb), kiln.take_project(bigint, bigint), kiln.write_project(bigint, bigint, text, text, bigint[]), kiln.remove_project(bigint, bigint), kiln.stage_pictures(kiln.project, jsonb),
     kiln.make_image(kiln.project, bigint, jsonb, bigint), kiln.render_project(kiln.project), kiln.render_image(kiln.job), kiln.image_page(bigint, bigint, text, bigint, int),
     kiln.render_queue(text), kiln.render_runners(bigint, int), kiln.pause_queue(text), kiln.resume_queue(text),
     kiln.render_job(kiln.job), kiln.render_model(kiln.model), kiln.model_reason(kiln.model), kiln.estimate(int, jsonb), kiln.reply_number(jsonb), kiln.render_time(timestamptz), kiln.sign_link(bigint, text, bigint),
