@@ -30,7 +30,7 @@ begin
          cross join lateral (select x.* from kiln.media x where x.media_id = c.media_id limit 1) m        -- by its key, as a job below: see db/functions/staging.sql
          where c.project_id = p_project.project_id and m.state = 'ready'
     ), result as (
-        select o.name as of_original, r.storage_key, r.bytes, r.sha256, r.content_type, j.finished_at, j.output, i.disclosure,
+        select o.name as of_original, r.storage_key, r.bytes, r.sha256, r.content_type, j.finished_at, j.output, i.disclosure, kiln.is_local_sample(j) as is_local_sample,
                format('%s-%s-%s', kiln.file_word(nullif(i.room_type, 'auto'), 'room'), o.number, kiln.file_word(i.style, i.mode::text)) as stem,
                row_number() over (partition by o.number, i.room_type, i.style, case when i.style is null then i.mode end order by j.job_id, r.media_id) as turn
           from kiln.image i
@@ -38,20 +38,20 @@ begin
          cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j
          cross join lateral kiln.job_results(j) r
          where i.project_id = p_project.project_id and j.state = 'completed'
-         order by i.job_id, r.media_id
+         order by i.job_id desc, r.media_id desc
          limit 5000
     )
     select r.stem || case when r.turn > 1 then '-' || r.turn else '' end || '.' || kiln.file_ending(r.content_type), r.storage_key, r.bytes, r.sha256, r.finished_at,
            format('altered on %s from %s; label: %s%s', to_char(r.finished_at at time zone 'UTC', 'YYYY-MM-DD'), r.of_original,
                   coalesce(r.output #>> '{disclose,text}', r.disclosure, 'Virtually staged'),
-                  case when coalesce((r.output #>> '{disclose,local_sample}')::boolean, false) then ' (a local sample made by Kiln, for trying and testing)' else '' end)
+                  case when r.is_local_sample then ' (a local sample made by Kiln, for trying and testing)' else '' end)
       from result r
     union all
     select o.name, o.storage_key, o.bytes, o.sha256, o.created_at, 'original, unaltered; SHA-256 ' || encode(o.sha256, 'hex') from original o;
 end
 $$;
 comment on function kiln.project_files(kiln.project) is
-'What a project''s download holds, under names of their own: the labelled results (never the clean ones; 5,000 at most) and the originals. A result''s number is that of its original.';
+'What a project''s download holds, under names of their own: the labelled results (never the clean ones; the newest 5,000) and the originals. A result''s number is that of its original.';
 
 create or replace function kiln.render_download(p_project kiln.project)
 returns json
@@ -62,11 +62,12 @@ declare
     v_folder  text := kiln.file_word(p_project.name, 'project-' || p_project.project_id);
     v_entries json;
     v_list    text;
+    v_results bigint;
 begin
     select json_agg(json_build_object('name', v_folder || '/' || f.name, 'storage_key', f.storage_key, 'bytes', f.bytes, 'sha256', encode(f.sha256, 'hex'),
                                       'at', extract(epoch from f.at)::bigint) order by f.name),
-           string_agg(f.name || E'\n    ' || f.says || E'\n', '' order by f.name)
-      into v_entries, v_list
+           string_agg(f.name || E'\n    ' || f.says || E'\n', '' order by f.name), count(*) filter (where f.name not like 'originals/%')
+      into v_entries, v_list, v_results
       from kiln.project_files(p_project) f;
     return json_build_object(
         'account_id', p_project.account_id, 'folder', v_folder, 'entries', coalesce(v_entries, '[]'),
@@ -74,6 +75,7 @@ begin
             || E'The pictures beside this file were digitally altered, and each bears a label that says so. The unaltered\n'
             || E'originals are in the folder originals; the number in a picture''s name is that of its original. Who shows an\n'
             || E'altered picture should show its original with it, keep the label, and say that the picture was altered.\n\n'
+            || case when v_results = 5000 then E'No more than 5,000 altered pictures are in one file: these are the newest.\n\n' else '' end
             || coalesce(v_list, E'There is nothing in this project yet.\n'));
 end
 $$;
@@ -84,8 +86,6 @@ returns json
 language plpgsql stable security definer
 set search_path = ''
 as $$
-declare
-    v_project kiln.project;
 begin
     return kiln.render_download(kiln.see_project(p_actor, p_path));
 end

@@ -57,6 +57,19 @@ end
 $$;
 comment on function kiln.job_results(kiln.job) is 'The files that a job made and that are there, in their order.';
 
+-- Which ops make samples is said in C alone (request_is_local): what people get has passed finish or disclose, which note it.
+create or replace function kiln.is_local_sample(p_job kiln.job)
+returns boolean
+language plpgsql stable
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    return coalesce((p_job.output #>> '{disclose,local_sample}')::boolean, p_job.output #>> '{finish,sample}' = 'local'
+                    or (select v.is_local from kiln.model m join kiln.provider v using (provider_id) where m.model_id = p_job.model_id), false);
+end
+$$;
+comment on function kiln.is_local_sample(kiln.job) is 'Whether what a job made is a sample of this machine''s own making, for trying and testing.';
+
 create or replace function kiln.revoke_share(p_account_id bigint, p_share_id bigint)
 returns boolean
 language plpgsql security definer
@@ -111,8 +124,7 @@ begin
         'room_type', case when v_job.kind = 'staging' then v_job.input ->> 'room_type' end,
         'style', case when v_job.kind = 'staging' then v_job.input ->> 'style' end,
         'label', v_share.disclosure,
-        'is_local_sample', coalesce((v_job.output #>> '{disclose,local_sample}')::boolean, v_job.output ?| '{draw,film,speak,furnish}'
-                                    or (select v.is_local from kiln.model m join kiln.provider v using (provider_id) where m.model_id = v_job.model_id), false),
+        'is_local_sample', kiln.is_local_sample(v_job),
         'originals', (select coalesce(jsonb_agg(case when m.media_id is null then jsonb_build_object('sha256', o.item ->> 'sha256', 'url', null)
                                                      else jsonb_build_object('sha256', o.item ->> 'sha256', 'url', kiln.share_link(m.media_id, v_share.expires_at),
                                                                              'width', m.width, 'height', m.height) end order by o.turn), '[]')

@@ -44,6 +44,24 @@ select matches(said ->> 'readme', E'originals/1-the-hall-1.png\n    original, un
 select is(fixture.refusal(format($$ select fixture.call('bob', 'download_project', '{"id": "%s"}') $$, project_id)) ->> 'code', 'KN002', 'another''s project is not there') from q;
 select is(fixture.refusal($$ select fixture.call('bob', 'download_project', '{"id": "999999"}') $$) ->> 'code', 'KN002', 'like none');
 select alike(fixture.call('ann', 'download_project', jsonb_build_object('id', fixture.call('ann', 'create_project', '{}', '{}', '{"name": "??"}') ->> 'id')) ->> 'readme', '%There is nothing in this project yet.%', 'an empty one says so');
+-- It kept the oldest 5,000, and said nothing of those that it left out.
+create function pg_temp.more(p_many int) returns void language sql as $$
+    with first as (select i.job_id, i.account_id from kiln.image i join kiln.job j using (job_id) where j.state = 'completed' order by i.job_id limit 1),
+    made as (
+        insert into kiln.media (account_id, job_id, role, state, media_type, content_type, bytes, sha256, storage_key)
+        select f.account_id, f.job_id, 'output', 'ready', 'image', 'image/jpeg', 9, sha256('x'), substr(h, 1, 2) || '/' || substr(h, 3) from first f, generate_series(1, p_many) n, md5(p_many || ' ' || n) h
+        returning media_id)
+    update kiln.job j set output = jsonb_set(j.output, '{media}', (j.output -> 'media') || (select jsonb_agg(m.media_id::text) from made m)) from first f where j.job_id = f.job_id
+$$;
+create function pg_temp.names() returns text[] language sql as $$
+    select array_agg(split_part(e ->> 'name', '/', 2) order by e ->> 'name') from q, jsonb_array_elements(fixture.call('ann', 'download_project', jsonb_build_object('id', project_id::text)) -> 'entries') e where e ->> 'name' not like '%/originals/%' $$;
+select pg_temp.more(4996) \g /dev/null
+select is(cardinality(pg_temp.names()), 4999, 'thousands of results fit');
+select unalike(fixture.call('ann', 'download_project', jsonb_build_object('id', project_id::text)) ->> 'readme', '%the newest%', 'and nothing is said of others') from q;
+select pg_temp.more(3) \g /dev/null
+select is(cardinality(pg_temp.names()), 5000, 'of more than 5,000 there are 5,000');
+select ok(pg_temp.names() @> '{living-room-1-declutter.jpg,living-room-1-art-deco-5001.jpg}' and not pg_temp.names() && '{living-room-1-art-deco.jpg,living-room-1-art-deco-2.jpg}', 'the newest, under their numbers among all');
+select alike(fixture.call('ann', 'download_project', jsonb_build_object('id', project_id::text)) ->> 'readme', '%No more than 5,000 altered pictures are in one file: these are the newest.%', 'and the README says so') from q;
 select fixture.call('ann', 'delete_project', jsonb_build_object('id', project_id::text)) from q \g /dev/null
 select is(fixture.refusal(format($$ select fixture.call('ann', 'download_project', '{"id": "%s"}') $$, project_id)) ->> 'code', 'KN002', 'nor is one that was deleted') from q;
 select * from finish();

@@ -26,7 +26,7 @@ create temporary table original as select fixture.media('ann') as media_id;
 create temporary table j as
 select pg_temp.made('ann', 'staging', 'staged', jsonb_build_object('prompt', 'a long prompt of ours', 'room_type', 'bedroom', 'style', 'modern', 'media', jsonb_build_array(media_id::text)),
                     '{"disclose": {"text": "Virtually staged", "local_sample": false}}') as staged,
-       pg_temp.made('ann', 'generation', 'drawn', jsonb_build_object('prompt', '<b>mine</b>', 'media', jsonb_build_array(media_id::text)), '{"draw": {}}') as drawn,
+       pg_temp.made('ann', 'generation', 'drawn', jsonb_build_object('prompt', '<b>mine</b>', 'media', jsonb_build_array(media_id::text)), '{"draw": {}, "finish": {"sample": "local"}}') as drawn,
        pg_temp.made('bob', 'generation', 'bobs') as bobs, fixture.job_in('running', 'ann') as unfinished, pg_temp.made('ann', 'tryon', 'tried') as tried
   from original;
 
@@ -66,6 +66,13 @@ select is((staged ->> 'is_local_sample')::boolean, false, 'and it is no local sa
 select is(drawn ->> 'prompt', '<b>mine</b>', 'a generation is shown with its prompt, as it is') from p;
 select is(drawn -> 'originals', '[]', 'and without what was sent in for it: that was not made to be shown') from p;
 select is((drawn ->> 'is_local_sample')::boolean, true, 'what was drawn here is said to be a local sample') from p;
+-- The list of those who make samples stood here as well as in the runner, and a new one would have been forgotten in one of the two.
+select is(kiln.is_local_sample(row_to), w, 'a local sample? ' || output)
+  from (values ('{"finish": {"sample": "local"}, "weave": {}}', true), ('{"disclose": {"local_sample": true}}', true), ('{"disclose": {"local_sample": false}, "furnish": {}}', false), ('{"finish": {}}', false),
+               ('{"finish": {"sample": null}}', false), ('{}', false)) v (output, w)
+ cross join lateral (select jsonb_populate_record(null::kiln.job, jsonb_build_object('output', v.output::jsonb)) as row_to) x;
+select is(kiln.is_local_sample(jsonb_populate_record(null::kiln.job, jsonb_build_object('model_id', m.model_id))), v.is_local, 'by its model, if nothing noted it: ' || v.name)
+  from kiln.provider v join lateral (select m.* from kiln.model m where m.provider_id = v.provider_id limit 1) m on true;
 create function pg_temp.follow(p_url text) returns jsonb language sql as $$
     select fixture.call(null, 'open_media', jsonb_build_object('id', substring(p_url from '/media/([0-9]+)')), jsonb_build_object('exp', substring(p_url from 'exp=([0-9]+)'), 'sig', substring(p_url from 'sig=([0-9a-f]+)'))) $$;
 select is(pg_temp.follow(staged #>> '{results,0,url}') ->> 'bytes', '1234', 'its pictures open without a token') from p;
