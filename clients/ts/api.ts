@@ -441,7 +441,7 @@ export interface OwnMessage {
     created_at: string;
 }
 /**
- * All that is an account's.
+ * What is an account's: what it made, wrote, was told and paid.
  */
 export interface Export {
     /**
@@ -467,6 +467,8 @@ export interface Export {
         api_keys?: ApiKeyPage;
         webhook_endpoints?: EndpointPage;
         blocks?: PersonPage;
+        invites?: InvitePage;
+        conversations?: ExportConversations;
     };
 }
 /**
@@ -885,6 +887,86 @@ export interface PersonPage {
      * Hand it back as cursor= for what comes next; null: there is no more.
      */
     next_cursor: string | null;
+}
+/**
+ * The account's links.
+ */
+export interface InvitePage {
+    /**
+     * Newest first unless said otherwise.
+     */
+    items: Invite[];
+    /**
+     * Hand it back as cursor= for what comes next; null: there is no more.
+     */
+    next_cursor: string | null;
+}
+/**
+ * A link, without its token.
+ */
+export interface Invite {
+    /**
+     * An id: a decimal number as a string, opaque to clients.
+     */
+    id: string;
+    /**
+     * The group, or null.
+     */
+    conversation_id: Id | null;
+    /**
+     * RFC 3339, in UTC.
+     */
+    expires_at: string;
+    /**
+     * When it was taken back, or null.
+     */
+    revoked_at: Time | null;
+    /**
+     * RFC 3339, in UTC.
+     */
+    created_at: string;
+}
+/**
+ * A page of the conversations the account is or was in.
+ */
+export interface ExportConversations {
+    /**
+     * Newest first unless said otherwise.
+     */
+    items: ExportConversation[];
+    /**
+     * Hand it back as cursor= for what comes next; null: there is no more.
+     */
+    next_cursor: string | null;
+}
+/**
+ * A conversation the account is or was in.
+ */
+export interface ExportConversation {
+    /**
+     * An id: a decimal number as a string, opaque to clients.
+     */
+    id: string;
+    /**
+     * A group, or a conversation of two.
+     */
+    is_group: boolean;
+    /**
+     * Of a group, or null.
+     */
+    title: string | null;
+    /**
+     * RFC 3339, in UTC.
+     */
+    joined_at: string;
+    /**
+     * It was.
+     */
+    has_left: boolean;
+    /**
+     * Up to which message one has read.
+     */
+    read_number: number;
 }
 /**
  * A key to be made.
@@ -2496,44 +2578,6 @@ export interface NewInvite {
     expires_at: string;
 }
 /**
- * A link, without its token.
- */
-export interface Invite {
-    /**
-     * An id: a decimal number as a string, opaque to clients.
-     */
-    id: string;
-    /**
-     * The group, or null.
-     */
-    conversation_id: Id | null;
-    /**
-     * RFC 3339, in UTC.
-     */
-    expires_at: string;
-    /**
-     * When it was taken back, or null.
-     */
-    revoked_at: Time | null;
-    /**
-     * RFC 3339, in UTC.
-     */
-    created_at: string;
-}
-/**
- * The account's links.
- */
-export interface InvitePage {
-    /**
-     * Newest first unless said otherwise.
-     */
-    items: Invite[];
-    /**
-     * Hand it back as cursor= for what comes next; null: there is no more.
-     */
-    next_cursor: string | null;
-}
-/**
  * What a link holds.
  */
 export interface InviteToken {
@@ -3853,8 +3897,8 @@ export interface Operations {
     update_me: { takes: { body: AccountChange }; gives: Account };
     /** DELETE /api/v1/me: Delete the account for good. */
     delete_me: { takes: {}; gives: undefined };
-    /** GET /api/v1/me/export: All that is the account's. */
-    export_me: { takes: { query?: { section?: 'generations' | 'projects' | 'media' | 'messages' | 'notifications' | 'ledger' | 'shares' | 'api_keys' | 'webhook_endpoints' | 'blocks'; cursor?: string } }; gives: Export };
+    /** GET /api/v1/me/export: What is the account's. */
+    export_me: { takes: { query?: { section?: 'generations' | 'projects' | 'media' | 'messages' | 'notifications' | 'ledger' | 'shares' | 'api_keys' | 'webhook_endpoints' | 'blocks' | 'invites' | 'conversations'; cursor?: string } }; gives: Export };
     /** POST /api/v1/me/sign-out-everywhere: Refuse every token from before. */
     sign_out_everywhere: { takes: {}; gives: SignedOut };
     /** GET /api/v1/me/identities: The ways into the account. */

@@ -151,7 +151,7 @@ set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan
 as $$
 declare
     c_page     constant int := 500;
-    c_sections constant text[] := '{generations,projects,media,messages,notifications,ledger,shares,api_keys,webhook_endpoints,blocks}';
+    c_sections constant text[] := '{generations,projects,media,messages,notifications,ledger,shares,api_keys,webhook_endpoints,blocks,invites,conversations}';
     v_wanted   text := p_query ->> 'section';
     v_before   bigint := coalesce((kiln.parse_page(p_query - 'limit')).before, 9223372036854775807);
     v_parts    jsonb := '{}';
@@ -189,7 +189,8 @@ begin
 end
 $$;
 comment on function kiln_api.export_me(bigint, jsonb, jsonb, text) is
-'GET /me/export?section=&cursor=: all that is the account''s. Without section the first 500 of each; where a section''s next_cursor is not null, ask on with it.';
+'GET /me/export?section=&cursor=: profile, identities, and what the account made, wrote, was told and paid, whom it blocks or invites, where it takes part
+(not who else does, nor what others wrote). Without section the first 500 of each; where a section''s next_cursor is not null, ask on with it.';
 
 create or replace function kiln.export_section(p_account_id bigint, p_section text, p_before bigint, p_limit int, out ids bigint[], out items jsonb)
 language plpgsql stable security definer
@@ -202,7 +203,7 @@ begin
                jsonb_agg(jsonb_build_object('id', l.ledger_id::text, 'kind', l.kind, 'amount', l.amount_micros, 'currency', c.currency,
                                             'job_id', l.job_id::text, 'note', l.note, 'at', kiln.render_time(l.at)) order by l.ledger_id desc)
           into ids, items
-          from (select x.* from kiln.ledger x where x.account_id = p_account_id and x.ledger_id < p_before order by x.ledger_id desc limit p_limit) l, kiln.config c;
+          from (select x.* from kiln.ledger x where x.account_id = p_account_id and x.ledger_id < p_before order by x.account_id desc, x.ledger_id desc limit p_limit) l, kiln.config c;
     elsif p_section = 'projects' then
         select array_agg(p.project_id order by p.project_id desc),
                jsonb_agg(jsonb_build_object('id', p.project_id::text, 'name', p.name, 'description', p.description,
@@ -210,11 +211,11 @@ begin
                                             'images', (select coalesce(jsonb_agg(i.job_id::text order by i.job_id), '[]') from kiln.image i where i.project_id = p.project_id),
                                             'created_at', kiln.render_time(p.created_at)) order by p.project_id desc)
           into ids, items
-          from (select x.* from kiln.project x where x.account_id = p_account_id and x.project_id < p_before and x.deleted_at is null order by x.project_id desc limit p_limit) p;
+          from (select x.* from kiln.project x where x.account_id = p_account_id and x.project_id < p_before and x.deleted_at is null order by x.account_id desc, x.project_id desc limit p_limit) p;
     elsif p_section = 'media' then
         select array_agg(m.media_id order by m.media_id desc), jsonb_agg(kiln.render_media(m) order by m.media_id desc)
           into ids, items
-          from (select x.* from kiln.media x where x.account_id = p_account_id and x.media_id < p_before order by x.media_id desc limit p_limit) m;
+          from (select x.* from kiln.media x where x.account_id = p_account_id and x.media_id < p_before order by x.account_id desc, x.media_id desc limit p_limit) m;
     elsif p_section = 'shares' then
         select array_agg(s.share_id order by s.share_id desc), jsonb_agg(kiln.render_share(s) order by s.share_id desc)
           into ids, items
@@ -232,17 +233,30 @@ begin
         select array_agg(b.blocked_id order by b.blocked_id desc), jsonb_agg(kiln.render_person(b.blocked_id) order by b.blocked_id desc)
           into ids, items
           from (select x.blocked_id from kiln.block x where x.account_id = p_account_id and x.blocked_id < p_before order by x.account_id desc, x.blocked_id desc limit p_limit) b;
+    elsif p_section = 'invites' then
+        select array_agg(i.invite_id order by i.invite_id desc),
+               jsonb_agg(jsonb_build_object('id', i.invite_id::text, 'conversation_id', i.conversation_id::text, 'expires_at', kiln.render_time(i.expires_at),
+                                            'revoked_at', kiln.render_time(i.revoked_at), 'created_at', kiln.render_time(i.created_at)) order by i.invite_id desc)
+          into ids, items
+          from (select x.* from kiln.invite x where x.account_id = p_account_id and x.invite_id < p_before order by x.account_id desc, x.invite_id desc limit p_limit) i;
+    elsif p_section = 'conversations' then
+        select array_agg(m.conversation_id order by m.conversation_id desc),
+               jsonb_agg(jsonb_build_object('id', m.conversation_id::text, 'is_group', c.is_group, 'title', c.title, 'joined_at', kiln.render_time(m.joined_at),
+                                            'has_left', m.until_number is not null, 'read_number', m.read_number) order by m.conversation_id desc)
+          into ids, items
+          from (select x.* from kiln.member x where x.account_id = p_account_id and x.conversation_id < p_before order by x.account_id desc, x.conversation_id desc limit p_limit) m
+          join kiln.conversation c using (conversation_id);
     else
         select array_agg(m.message_id order by m.message_id desc),
                jsonb_agg(jsonb_build_object('id', m.message_id::text, 'conversation_id', m.conversation_id::text, 'text', m.text,
                                             'media', (select coalesce(jsonb_agg(x::text), '[]') from unnest(m.media) as x),
                                             'created_at', kiln.render_time(m.created_at)) order by m.message_id desc)
           into ids, items
-          from (select x.* from kiln.message x where x.account_id = p_account_id and x.message_id < p_before order by x.message_id desc limit p_limit) m;
+          from (select x.* from kiln.message x where x.account_id = p_account_id and x.message_id < p_before order by x.account_id desc, x.message_id desc limit p_limit) m;
     end if;
 end
 $$;
-comment on function kiln.export_section(bigint, text, bigint, int) is 'A page of an account''s ledger, projects, media, shares, API keys and webhook endpoints (without their secrets), of whom it blocks, or of the messages it wrote, newest first.';
+comment on function kiln.export_section(bigint, text, bigint, int) is 'A page of an account''s ledger, projects, media, shares, API keys and webhook endpoints (without their secrets), of whom it blocks, of its invitations (without their tokens), of the conversations it is or was in, or of the messages it wrote, newest first.';
 
 -- Administration ---------------------------------------------------------------------------------------------------------
 

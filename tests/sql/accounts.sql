@@ -147,8 +147,14 @@ select is((select string_agg(format('%s %s', s, fixture.call('bob', 'export_me',
              from (values ('api_keys', 'name'), ('webhook_endpoints', 'url'), ('blocks', 'id'), ('shares', 'job_id')) v (s, f)),
           format('api_keys mine, blocks %s, shares %s, webhook_endpoints https://example.com/bob', fixture.account('ann'), (select max(j.job_id) from kiln.job j where j.account_id = fixture.account('bob'))),
           'keys, endpoints, shares and blocks too');
+-- And so did it leave out where it takes part, and the links it had made.
+select fixture.call('bob', 'create_conversation', p_body => '{"members": [], "title": "left"}') ->> 'id' as left_one, fixture.call('bob', 'create_conversation', p_body => '{"members": [], "title": "Us"}') ->> 'id' as club \gset
+select fixture.call('bob', 'remove_member', jsonb_build_object('id', :'left_one')), fixture.call('bob', 'create_invite', p_body => format('{"conversation_id": "%s"}', :'club')) \g /dev/null
+select is(jsonb_path_query_array(fixture.call('bob', 'export_me'), '$.sections.conversations.items[*].title'), '["Us", "left"]', 'conversations that one is or was in are exported');
+select is((fixture.call('bob', 'export_me') #> '{sections,conversations,items,0}') - 'joined_at'::text, jsonb_build_object('id', :'club', 'is_group', true, 'title', 'Us', 'has_left', false, 'read_number', 0), 'as memberships');
+select is(fixture.call('bob', 'export_me', p_query => '{"section": "invites"}') #>> '{sections,invites,items,0,conversation_id}', :'club', 'and invitations');
 select ok(fixture.call('bob', 'export_me')::text !~ '"(secret|key|token|[a-z]+_hash)" *:', 'but no secret');
-select is((select string_agg(k, ' ' order by k) from jsonb_object_keys(fixture.call('bob', 'export_me') -> 'sections') k), 'api_keys blocks generations ledger media messages notifications projects shares webhook_endpoints', 'all of it in one answer');
+select is((select string_agg(k, ' ' order by k) from jsonb_object_keys(fixture.call('bob', 'export_me') -> 'sections') k), 'api_keys blocks conversations generations invites ledger media messages notifications projects shares webhook_endpoints', 'all of it in one answer');
 select is(fixture.bad_fields($$ select fixture.call('bob', 'export_me', p_query => '{"section": "secrets"}') $$), 'KN006', 'by its sections');
 update kiln.account set email = 'b@b.b' where account_id = fixture.account('bob');
 create temporary table gone as select fixture.account('bob') as bob;
