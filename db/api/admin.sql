@@ -37,9 +37,13 @@ refused until then), and what may be done about it (resend, fail and adopt go to
 
 create or replace function kiln.held_job_ids(p_before bigint, p_limit int)
 returns bigint[]
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
-return array(select distinct t.job_id from kiln.task_held t where t.job_id < p_before order by t.job_id desc limit p_limit);
+as $$
+begin
+    return array(select distinct t.job_id from kiln.task_held t where t.job_id < p_before order by t.job_id desc limit p_limit);
+end
+$$;
 comment on function kiln.held_job_ids(bigint, int) is 'Jobs with a held task, newest first: the few that there are, without looking through all jobs.';
 
 create or replace function kiln_api.list_jobs(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)

@@ -2,7 +2,6 @@
 create or replace function kiln.file_word(p_text text, p_otherwise text)
 returns text
 language sql immutable
-set search_path = ''
 return coalesce(nullif(btrim(left(btrim(regexp_replace(translate(lower(p_text), '_', '-'), '[^a-z0-9]+', '-', 'g'), '-'), 60), '-'), ''), p_otherwise);
 comment on function kiln.file_word(text, text) is
 'A text as a part of a file''s name that is safe everywhere: at most 60 of a-z, 0-9 and single hyphens within; p_otherwise where nothing of it is left.';
@@ -10,7 +9,6 @@ comment on function kiln.file_word(text, text) is
 create or replace function kiln.file_ending(p_content_type text)
 returns text
 language sql immutable
-set search_path = ''
 return case p_content_type when 'image/jpeg' then 'jpg' when 'image/png' then 'png' when 'image/webp' then 'webp' when 'image/gif' then 'gif'
                            when 'video/mp4' then 'mp4' else 'bin' end;
 comment on function kiln.file_ending(text) is 'What the name of a file of this type ends with.';

@@ -40,10 +40,14 @@ comment on function kiln.read_project(bigint, jsonb, boolean) is 'Checks {name, 
 
 create or replace function kiln.is_original(p_actor bigint, p_id text)
 returns boolean
-language sql stable
+language plpgsql stable
 set search_path = ''
-return exists (select from kiln.media m where m.media_id = case when p_id ~ '^[0-9]{1,18}$' then p_id::bigint end
-                  and m.account_id = p_actor and m.state = 'ready' and m.media_type = 'image' and m.job_id is null);
+as $$
+begin
+    return exists (select from kiln.media m where m.media_id = case when p_id ~ '^[0-9]{1,18}$' then p_id::bigint end
+                      and m.account_id = p_actor and m.state = 'ready' and m.media_type = 'image' and m.job_id is null);
+end
+$$;
 comment on function kiln.is_original(bigint, text) is 'Whether an id is that of a picture which this account sent in and which is ready: results are labelled, and no originals.';
 
 create or replace function kiln_api.create_project(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)

@@ -1,13 +1,18 @@
 -- What a server process says of itself, and its pings. Not routes: the server calls these by itself.
 create or replace function kiln_api.register_instance(p_role text, p_host text, p_pid int, p_port int, p_version text)
 returns bigint
-language sql volatile security definer
+language plpgsql volatile security definer
 set search_path = ''
-begin atomic
+as $$
+declare
+    v_instance_id bigint;
+begin
     insert into kiln.instance (role, host, pid, port, version)
     values (p_role::kiln.server_role, p_host, p_pid, p_port, p_version)
-    returning instance_id;
-end;
+    returning instance_id into v_instance_id;
+    return v_instance_id;
+end
+$$;
 comment on function kiln_api.register_instance(text, text, int, int, text) is 'Announces a server process; returns the number that its other calls carry.';
 
 create or replace function kiln_api.beat_instance(p_instance_id bigint, p_sse int, p_websocket int, p_poll int, p_memory_kib int, p_lag_ms int, p_database_ms int)

@@ -92,16 +92,19 @@ comment on function kiln_api.create_direct_upload(bigint, jsonb, jsonb, text) is
 create or replace function kiln.upload_headers(p_media kiln.media)
 returns jsonb
 language sql stable
-set search_path = ''
 return jsonb_build_object('Content-Type', p_media.content_type)
     || case when p_media.md5 is null then '{}' else jsonb_build_object('Content-MD5', encode(p_media.md5, 'base64')) end;
 comment on function kiln.upload_headers(kiln.media) is 'The headers that an upload must carry, besides its length.';
 
 create or replace function kiln.random_key()
 returns text
-language sql volatile security definer
+language plpgsql volatile security definer
 set search_path = ''
-return (select substr(r.hex, 1, 2) || '/' || substr(r.hex, 3) from (select encode(kiln.gen_random_bytes(16), 'hex') as hex) r);
+as $$
+begin
+    return (select substr(r.hex, 1, 2) || '/' || substr(r.hex, 3) from (select encode(kiln.gen_random_bytes(16), 'hex') as hex) r);
+end
+$$;
 comment on function kiln.random_key() is 'A storage key: 32 random hex digits, as the store wants them.';
 
 create or replace function kiln.require_room(p_account_id bigint, p_bytes bigint)

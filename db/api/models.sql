@@ -1,18 +1,20 @@
 -- The catalogue.
 create or replace function kiln.render_model(p_model kiln.model)
 returns json
-language sql stable
+language plpgsql stable
 set search_path = ''
 as $$
-    select json_build_object(
-        'id', p_model.name, 'title', p_model.title, 'description', p_model.description, 'media_type', p_model.media_type,
-        'provider', (select p.name from kiln.provider p where p.provider_id = p_model.provider_id),
-        'tags', p_model.tags, 'is_default', p_model.is_default, 'params_schema', p_model.params_schema, 'min_media', p_model.min_media, 'example', p_model.example,
-        'price', json_build_object('estimated', kiln.estimate(p_model.model_id, p_model.example), 'base', p_model.price_micros, 'rule', p_model.price,
-                                   'currency', (select c.currency from kiln.config c)),
-        'measured', coalesce((select json_build_object('jobs', u.jobs, 'completed', u.completed, 'took_ms', u.took_ms) from kiln.model_use u where u.model_id = p_model.model_id),
-                             json_build_object('jobs', 0, 'completed', 0, 'took_ms', null)),
-        'available', kiln.model_reason(p_model) is null, 'unavailable_reason', kiln.model_reason(p_model))
+begin
+    return (select json_build_object(
+                'id', p_model.name, 'title', p_model.title, 'description', p_model.description, 'media_type', p_model.media_type,
+                'provider', (select p.name from kiln.provider p where p.provider_id = p_model.provider_id),
+                'tags', p_model.tags, 'is_default', p_model.is_default, 'params_schema', p_model.params_schema, 'min_media', p_model.min_media, 'example', p_model.example,
+                'price', json_build_object('estimated', kiln.estimate(p_model.model_id, p_model.example), 'base', p_model.price_micros, 'rule', p_model.price,
+                                           'currency', (select c.currency from kiln.config c)),
+                'measured', coalesce((select json_build_object('jobs', u.jobs, 'completed', u.completed, 'took_ms', u.took_ms) from kiln.model_use u where u.model_id = p_model.model_id),
+                                     json_build_object('jobs', 0, 'completed', 0, 'took_ms', null)),
+                'available', kiln.model_reason(p_model) is null, 'unavailable_reason', kiln.model_reason(p_model)));
+end
 $$;
 comment on function kiln.render_model(kiln.model) is 'A model of the catalogue, as clients see it; price.estimated is that of its example, measured is of the newest jobs (kiln.model_use).';
 

@@ -1,25 +1,29 @@
 -- Queues and runners, for administrators.
 create or replace function kiln.render_queue(p_name text)
 returns json
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
 as $$
-    select json_build_object('name', q.queue, 'description', k.description, 'is_paused', q.paused, 'ready', q.ready, 'waiting', q.waiting, 'running', q.running, 'held', q.held,
-                             'runners', q.runners, 'oldest_s', kiln.seconds(q.oldest), 'max_running', k.max_running, 'rate_per_minute', k.rate_per_minute)
-      from kiln.queues q join kiln.queue k on k.name = q.queue
-     where q.queue = p_name
+begin
+    return (select json_build_object('name', q.queue, 'description', k.description, 'is_paused', q.paused, 'ready', q.ready, 'waiting', q.waiting, 'running', q.running, 'held', q.held,
+                                     'runners', q.runners, 'oldest_s', kiln.seconds(q.oldest), 'max_running', k.max_running, 'rate_per_minute', k.rate_per_minute)
+              from kiln.queues q join kiln.queue k on k.name = q.queue
+             where q.queue = p_name);
+end
 $$;
 comment on function kiln.render_queue(text) is 'A queue, as administrators see it: kiln.queues with its limits.';
 
 create or replace function kiln.render_runners(p_before bigint, p_limit int)
 returns json[]
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
 as $$
-    select array_agg(json_build_object('id', r.runner::text, 'name', r.name, 'state', r.state, 'beat_s', kiln.seconds(r.beat),
-                                               'running', split_part(r.slots, '/', 1)::int, 'slots', split_part(r.slots, '/', 2)::int,
-                                               'queues', string_to_array(r.queues, ',')) order by r.runner desc)
-      from (select * from kiln.runners x where x.runner < p_before limit p_limit) r
+begin
+    return (select array_agg(json_build_object('id', r.runner::text, 'name', r.name, 'state', r.state, 'beat_s', kiln.seconds(r.beat),
+                                                       'running', split_part(r.slots, '/', 1)::int, 'slots', split_part(r.slots, '/', 2)::int,
+                                                       'queues', string_to_array(r.queues, ',')) order by r.runner desc)
+              from (select * from kiln.runners x where x.runner < p_before limit p_limit) r);
+end
 $$;
 comment on function kiln.render_runners(bigint, int) is 'So many runners below an id, newest first, as administrators see them: kiln.runners.';
 

@@ -69,10 +69,12 @@ written the bytes of the request to the store. Makes a job on the category''s pi
 
 create or replace function kiln.forget_files(p_files jsonb)
 returns void
-language sql volatile security definer
+language plpgsql volatile security definer
 set search_path = ''
 as $$
-    insert into kiln.trash (storage_key) select f ->> 'storage_key' from jsonb_array_elements(p_files) as f on conflict do nothing
+begin
+    insert into kiln.trash (storage_key) select f ->> 'storage_key' from jsonb_array_elements(p_files) as f on conflict do nothing;
+end
 $$;
 comment on function kiln.forget_files(jsonb) is 'Files of the store that a repeated request brought again: a runner removes them.';
 

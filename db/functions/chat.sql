@@ -483,12 +483,17 @@ comment on function kiln.set_block(bigint, bigint, boolean) is 'Blocks an accoun
 
 create or replace function kiln.make_invite(p_actor bigint, p_conversation_id bigint, p_token text, p_expires_at timestamptz)
 returns bigint
-language sql security definer
+language plpgsql security definer
 set search_path = ''
 as $$
+declare
+    v_invite_id bigint;
+begin
     insert into kiln.invite (token_hash, account_id, conversation_id, expires_at)
     values (sha256(convert_to(p_token, 'UTF8')), p_actor, p_conversation_id, p_expires_at)
-    returning invite_id
+    returning invite_id into v_invite_id;
+    return v_invite_id;
+end
 $$;
 comment on function kiln.make_invite(bigint, bigint, text, timestamptz) is 'Writes an invitation; of its token only the hash.';
 

@@ -208,10 +208,14 @@ comment on function kiln.allowance(int, int, int, int) is
 -- one that waited (counting beside each other reached 15 at a limit of 5). Nothing is kept that could leak.
 create or replace function kiln.limited_queues(p_queue_ids smallint[])
 returns smallint[]
-language sql stable
+language plpgsql stable
 set search_path = ''
-return array(select q.queue_id from kiln.queue q
-              where q.queue_id = any (p_queue_ids) and (q.max_running is not null or q.rate_per_minute is not null) order by q.queue_id);
+as $$
+begin
+    return array(select q.queue_id from kiln.queue q
+                  where q.queue_id = any (p_queue_ids) and (q.max_running is not null or q.rate_per_minute is not null) order by q.queue_id);
+end
+$$;
 comment on function kiln.limited_queues(smallint[]) is 'Those of the queues that have a limit, in the order in which their gates are locked.';
 
 -- GCRA grants in any window of 60 s at most the burst and one for each spacing that fits into it: with this spacing rate - burst of

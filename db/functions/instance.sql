@@ -2,24 +2,24 @@
 create or replace function kiln.serves(p_role kiln.server_role, p_wanted kiln.server_role)
 returns boolean
 language sql immutable
-set search_path = ''
 return p_role = p_wanted or p_role = 'both' or p_wanted = 'both';
 comment on function kiln.serves(kiln.server_role, kiln.server_role) is 'Whether a process in one role can answer for another.';
 
 create or replace function kiln.counterpart(p_role kiln.server_role)
 returns kiln.server_role
 language sql immutable
-set search_path = ''
 return case p_role when 'api' then 'realtime' when 'realtime' then 'api' else 'both' end::kiln.server_role;
 comment on function kiln.counterpart(kiln.server_role) is 'Whom a process asks to answer its pings: the other role.';
 
 create or replace function kiln.ring_instances(p_whom text)
 returns void
-language sql
+language plpgsql
 set search_path = ''
-begin atomic
-    select pg_catalog.pg_notify('kiln_instance', p_whom);
-end;
+as $$
+begin
+    perform pg_catalog.pg_notify('kiln_instance', p_whom);
+end
+$$;
 comment on function kiln.ring_instances(text) is
 'Rings the processes of a role (there is a ping to answer) or one instance by its number (its ping was answered). Only while one proves the bus.';
 

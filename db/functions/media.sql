@@ -1,15 +1,17 @@
 -- Files, as runners see them.
 create or replace function kiln.media_files(p_account_id bigint, p_media jsonb)
 returns jsonb
-language sql stable
+language plpgsql stable
 set search_path = ''
 as $$
-    select coalesce(jsonb_agg(jsonb_build_object(
-               'media_id', m.media_id::text, 'storage_key', m.storage_key, 'content_type', m.content_type, 'media_type', m.media_type,
-               'bytes', m.bytes, 'width', m.width, 'height', m.height, 'duration_ms', m.duration_ms) order by u.turn), '[]')
-      from jsonb_array_elements_text(case jsonb_typeof(p_media) when 'array' then p_media else '[]' end) with ordinality as u (id, turn)
-      join kiln.media m on m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end
-     where m.account_id = p_account_id and m.state = 'ready'
+begin
+    return (select coalesce(jsonb_agg(jsonb_build_object(
+                       'media_id', m.media_id::text, 'storage_key', m.storage_key, 'content_type', m.content_type, 'media_type', m.media_type,
+                       'bytes', m.bytes, 'width', m.width, 'height', m.height, 'duration_ms', m.duration_ms) order by u.turn), '[]')
+              from jsonb_array_elements_text(case jsonb_typeof(p_media) when 'array' then p_media else '[]' end) with ordinality as u (id, turn)
+              join kiln.media m on m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end
+             where m.account_id = p_account_id and m.state = 'ready');
+end
 $$;
 comment on function kiln.media_files(bigint, jsonb) is 'The files behind an array of media ids (strings) of one account, in that order; what is not there or not ready is left out.';
 
@@ -203,14 +205,16 @@ comment on function kiln.end_wait(bigint, text) is 'A file was checked: jobs tha
 
 create or replace function kiln.incoming_files(p_job_id bigint, p_media_id text)
 returns jsonb
-language sql stable
+language plpgsql stable
 set search_path = ''
 as $$
-    select coalesce(jsonb_agg(jsonb_build_object(
-               'media_id', m.media_id::text, 'storage_key', m.incoming_key, 'content_type', m.content_type, 'media_type', m.media_type,
-               'bytes', m.bytes, 'width', null, 'height', null, 'duration_ms', null)), '[]')
-      from kiln.media m
-     where m.media_id = case when p_media_id ~ '^[0-9]{1,18}$' then p_media_id::bigint end and m.check_job_id = p_job_id and m.state = 'checking'
+begin
+    return (select coalesce(jsonb_agg(jsonb_build_object(
+                       'media_id', m.media_id::text, 'storage_key', m.incoming_key, 'content_type', m.content_type, 'media_type', m.media_type,
+                       'bytes', m.bytes, 'width', null, 'height', null, 'duration_ms', null)), '[]')
+              from kiln.media m
+             where m.media_id = case when p_media_id ~ '^[0-9]{1,18}$' then p_media_id::bigint end and m.check_job_id = p_job_id and m.state = 'checking');
+end
 $$;
 comment on function kiln.incoming_files(bigint, text) is 'The file that a check is to look at, as media_files() gives files; none where that is done already.';
 

@@ -8,20 +8,22 @@ comment on function kiln.seconds(interval) is 'An interval as clients see it.';
 
 create or replace function kiln.render_pipeline(p_name text, p_version int default null)
 returns json
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
 as $$
-    select json_build_object(
-        'name', p.name, 'description', p.description, 'version', v.version,
-        'versions', (select json_agg(o.version order by o.version desc) from kiln.pipeline_version o where o.pipeline_id = p.pipeline_id),
-        'created_at', kiln.render_time(v.created_at),
-        'stages', (select json_agg(json_build_object(
-                              'name', s.name, 'handler', s.handler, 'config', s.config, 'queue', q.name, 'time_limit_s', kiln.seconds(s.time_limit),
-                              'max_attempts', s.max_attempts, 'backoff_base_s', kiln.seconds(s.backoff_base), 'backoff_cap_s', kiln.seconds(s.backoff_cap)) order by s.position)
-                     from kiln.stage s join kiln.queue q using (queue_id) where s.pipeline_version_id = v.pipeline_version_id))
-      from kiln.pipeline p
-      join kiln.pipeline_version v on v.pipeline_id = p.pipeline_id and case when p_version is null then v.pipeline_version_id = p.pipeline_version_id else v.version = p_version end
-     where p.name = p_name
+begin
+    return (select json_build_object(
+                'name', p.name, 'description', p.description, 'version', v.version,
+                'versions', (select json_agg(o.version order by o.version desc) from kiln.pipeline_version o where o.pipeline_id = p.pipeline_id),
+                'created_at', kiln.render_time(v.created_at),
+                'stages', (select json_agg(json_build_object(
+                                      'name', s.name, 'handler', s.handler, 'config', s.config, 'queue', q.name, 'time_limit_s', kiln.seconds(s.time_limit),
+                                      'max_attempts', s.max_attempts, 'backoff_base_s', kiln.seconds(s.backoff_base), 'backoff_cap_s', kiln.seconds(s.backoff_cap)) order by s.position)
+                             from kiln.stage s join kiln.queue q using (queue_id) where s.pipeline_version_id = v.pipeline_version_id))
+              from kiln.pipeline p
+              join kiln.pipeline_version v on v.pipeline_id = p.pipeline_id and case when p_version is null then v.pipeline_version_id = p.pipeline_version_id else v.version = p_version end
+             where p.name = p_name);
+end
 $$;
 comment on function kiln.render_pipeline(text, int) is 'A pipeline with the stages of its newest (or that) version, in order; null: there is none.';
 

@@ -18,7 +18,6 @@ comment on function kiln.parse_reply(text) is 'The JSON of a reply; null where i
 create or replace function kiln.reply_text(p_value jsonb, p_length int default 1000)
 returns text
 language sql immutable
-set search_path = ''
 return left(regexp_replace(p_value #>> '{}', '[[:cntrl:]]+', ' ', 'g'), p_length);
 comment on function kiln.reply_text(jsonb, int) is 'A value of a reply as one line of text.';
 
@@ -90,16 +89,20 @@ comment on function kiln.retry_after(jsonb) is 'What a reply''s headers say abou
 -- about what was asked for: the provider took it, and says that it failed.
 create or replace function kiln.error_rule(p_provider kiln.provider, p_phase text, p_status int, p_headers jsonb, p_code text)
 returns jsonb
-language sql stable
+language plpgsql stable
 set search_path = ''
-return (select r.rule
-          from jsonb_array_elements(p_provider.errors) with ordinality as r (rule, n)
-         where (not r.rule ? 'phase' and p_phase in ('submit', 'result', 'failure') or r.rule ->> 'phase' = p_phase)
-           and (not r.rule ? 'status' or r.rule ->> 'status' = p_status::text or r.rule ->> 'status' = p_status / 100 || 'xx')
-           and (not r.rule ? 'code' or case jsonb_typeof(r.rule -> 'code') when 'array' then r.rule -> 'code' ? coalesce(p_code, '') else r.rule ->> 'code' = p_code end)
-           and (not r.rule ? 'header' or not exists (select from jsonb_each_text(r.rule -> 'header') as h
-                                                      where lower(p_headers ->> lower(h.key)) is distinct from lower(h.value)))
-         order by r.n limit 1);
+as $$
+begin
+    return (select r.rule
+              from jsonb_array_elements(p_provider.errors) with ordinality as r (rule, n)
+             where (not r.rule ? 'phase' and p_phase in ('submit', 'result', 'failure') or r.rule ->> 'phase' = p_phase)
+               and (not r.rule ? 'status' or r.rule ->> 'status' = p_status::text or r.rule ->> 'status' = p_status / 100 || 'xx')
+               and (not r.rule ? 'code' or case jsonb_typeof(r.rule -> 'code') when 'array' then r.rule -> 'code' ? coalesce(p_code, '') else r.rule ->> 'code' = p_code end)
+               and (not r.rule ? 'header' or not exists (select from jsonb_each_text(r.rule -> 'header') as h
+                                                          where lower(p_headers ->> lower(h.key)) is distinct from lower(h.value)))
+             order by r.n limit 1);
+end
+$$;
 comment on function kiln.error_rule(kiln.provider, text, int, jsonb, text) is 'The first rule of kiln.provider.errors that fits; null: none.';
 
 create or replace function kiln.read_failure(p_provider kiln.provider, p_phase text, p_status int, p_headers jsonb, p_body jsonb)
@@ -367,11 +370,15 @@ comment on function kiln.estimate(int, jsonb) is 'What a wish costs by its model
 
 create or replace function kiln.model_reason(p_model kiln.model)
 returns text
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
-return (select case when not p.is_enabled then format('Provider %s is switched off.', p.name)
-                    when p.auth ->> 'env' is not null
-                         and not exists (select from kiln.runner_secret s join kiln.heartbeat h using (runner_id) where p.auth ->> 'env' = any (s.names))
-                    then format('No runner has %s.', p.auth ->> 'env') end
-          from kiln.provider p where p.provider_id = p_model.provider_id);
+as $$
+begin
+    return (select case when not p.is_enabled then format('Provider %s is switched off.', p.name)
+                        when p.auth ->> 'env' is not null
+                             and not exists (select from kiln.runner_secret s join kiln.heartbeat h using (runner_id) where p.auth ->> 'env' = any (s.names))
+                        then format('No runner has %s.', p.auth ->> 'env') end
+              from kiln.provider p where p.provider_id = p_model.provider_id);
+end
+$$;
 comment on function kiln.model_reason(kiln.model) is 'Why a model cannot be used now, as a sentence; null: it can.';

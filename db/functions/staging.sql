@@ -23,28 +23,34 @@ comment on function kiln.staging_words(kiln.staging_mode, text, text, text) is
 
 create or replace function kiln.staging_reason(p_model kiln.staging_model)
 returns text
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
-return case when p_model.is_enabled then kiln.pipeline_reason(p_model.pipeline_id) else 'It is switched off.' end;
+as $$
+begin
+    return case when p_model.is_enabled then kiln.pipeline_reason(p_model.pipeline_id) else 'It is switched off.' end;
+end
+$$;
 comment on function kiln.staging_reason(kiln.staging_model) is 'Why a model cannot stage now, as a sentence; null: it can.';
 
 create or replace function kiln.staging_options()
 returns json
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
 as $$
-    select json_build_object(
-        'modes', enum_range(null::kiln.staging_mode),
-        'room_types', (select json_agg(json_build_object('name', r.name, 'title', r.title) order by r.position) from kiln.room_type r),
-        'styles', (select json_agg(json_build_object(
-                              'name', s.name, 'title', s.title,
-                              'aliases', (select coalesce(json_agg(a.name order by a.position), '[]') from kiln.style a where a.alias_of = s.name and not a.is_deprecated)) order by s.position)
-                     from kiln.style s where s.alias_of is null),
-        'models', (select json_agg(json_build_object(
-                              'name', m.name, 'title', m.title, 'description', m.description, 'max_variations', m.max_variations, 'price', m.price_micros,
-                              'currency', c.currency, 'is_default', m.is_default, 'unavailable_reason', kiln.staging_reason(m)) order by m.is_default desc, m.name)
-                     from kiln.staging_model m where m.is_enabled))
-      from kiln.config c
+begin
+    return (select json_build_object(
+                'modes', enum_range(null::kiln.staging_mode),
+                'room_types', (select json_agg(json_build_object('name', r.name, 'title', r.title) order by r.position) from kiln.room_type r),
+                'styles', (select json_agg(json_build_object(
+                                      'name', s.name, 'title', s.title,
+                                      'aliases', (select coalesce(json_agg(a.name order by a.position), '[]') from kiln.style a where a.alias_of = s.name and not a.is_deprecated)) order by s.position)
+                             from kiln.style s where s.alias_of is null),
+                'models', (select json_agg(json_build_object(
+                                      'name', m.name, 'title', m.title, 'description', m.description, 'max_variations', m.max_variations, 'price', m.price_micros,
+                                      'currency', c.currency, 'is_default', m.is_default, 'unavailable_reason', kiln.staging_reason(m)) order by m.is_default desc, m.name)
+                             from kiln.staging_model m where m.is_enabled))
+              from kiln.config c);
+end
 $$;
 comment on function kiln.staging_options() is 'What may be asked for: modes, types of rooms, styles with their aliases (without deprecated names), models with the price of one variation.';
 

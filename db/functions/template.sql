@@ -72,19 +72,27 @@ comment on function kiln.at_pointer(jsonb, jsonb) is 'The first value, other tha
 -- RFC 3986: unreserved characters stay; in paths the slash too.
 create or replace function kiln.percent_encode(p_text text, p_keep text default '')
 returns text
-language sql immutable
+language plpgsql immutable
 set search_path = ''
-return (select coalesce(string_agg(case when c ~ '^[A-Za-z0-9._~-]$' or strpos(p_keep, c) > 0 then c
-                                        else (select string_agg('%' || upper(to_hex(get_byte(convert_to(c, 'UTF8'), i))), '' order by i)
-                                                from generate_series(0, octet_length(convert_to(c, 'UTF8')) - 1) as i) end, '' order by n), '')
-          from regexp_split_to_table(p_text, '') with ordinality as x (c, n) where c <> '');
+as $$
+begin
+    return (select coalesce(string_agg(case when c ~ '^[A-Za-z0-9._~-]$' or strpos(p_keep, c) > 0 then c
+                                            else (select string_agg('%' || upper(to_hex(get_byte(convert_to(c, 'UTF8'), i))), '' order by i)
+                                                    from generate_series(0, octet_length(convert_to(c, 'UTF8')) - 1) as i) end, '' order by n), '')
+              from regexp_split_to_table(p_text, '') with ordinality as x (c, n) where c <> '');
+end
+$$;
 comment on function kiln.percent_encode(text, text) is 'Percent-encoding of all but the unreserved characters of RFC 3986 and those of p_keep.';
 
 create or replace function kiln.placeholders(p_text text)
 returns text[]
-language sql immutable
+language plpgsql immutable
 set search_path = ''
-return array(select m[1] from regexp_matches(p_text, '\{([a-z_]+(?:\.[A-Za-z0-9_-]+)*)\}', 'g') as m);
+as $$
+begin
+    return array(select m[1] from regexp_matches(p_text, '\{([a-z_]+(?:\.[A-Za-z0-9_-]+)*)\}', 'g') as m);
+end
+$$;
 comment on function kiln.placeholders(text) is 'What a template string names, in order: {prompt}, {params.seed}, {media.0}.';
 
 -- A string of a template: null where something that it names is missing.
@@ -172,18 +180,21 @@ comment on function kiln.fill(jsonb, jsonb) is
 create or replace function kiln.url_host(p_url text)
 returns text
 language sql immutable
-set search_path = ''
 return lower(substring(p_url from '^https?://([A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?)(?:[/?]|$)'));
 comment on function kiln.url_host(text) is 'host or host:port of an http(s) URL; null where it is none, or hides a user name in it.';
 
 create or replace function kiln.reply_url(p_provider kiln.provider, p_url text)
 returns text
-language sql immutable
+language plpgsql immutable
 set search_path = ''
-return case when length(p_url) <= 2048 and p_url !~ '[[:space:][:cntrl:]#]'
-             and substring(p_url from '^(https?)://') = substring(p_provider.base_url from '^(https?)://')
-             and kiln.url_host(p_url) in (select kiln.url_host(p_provider.base_url) union all select lower(h) from unnest(p_provider.reply_hosts) as h)
-            then p_url end;
+as $$
+begin
+    return case when length(p_url) <= 2048 and p_url !~ '[[:space:][:cntrl:]#]'
+                 and substring(p_url from '^(https?)://') = substring(p_provider.base_url from '^(https?)://')
+                 and kiln.url_host(p_url) in (select kiln.url_host(p_provider.base_url) union all select lower(h) from unnest(p_provider.reply_hosts) as h)
+                then p_url end;
+end
+$$;
 comment on function kiln.reply_url(kiln.provider, text) is 'A URL of a reply, if it may be asked: the base''s scheme, and a host of the description. Else null: the template is used.';
 
 create or replace function kiln.render_request(p_provider kiln.provider, p_kind text, p_context jsonb)

@@ -1,17 +1,19 @@
 -- Try-ons: their categories, and the files that come with a request.
 create or replace function kiln.pipeline_reason(p_pipeline_id smallint)
 returns text
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
 as $$
-    select min(case when not v.is_enabled then format('Provider %s is switched off.', v.name)
-                    when v.auth ->> 'env' is not null
-                         and not exists (select from kiln.runner_secret s join kiln.heartbeat h using (runner_id) where v.auth ->> 'env' = any (s.names))
-                    then format('No runner has %s.', v.auth ->> 'env') end)
-      from kiln.pipeline p
-      join kiln.stage s using (pipeline_version_id)
-      join kiln.provider v on s.handler = 'http' and v.name = s.config ->> 'provider'
-     where p.pipeline_id = p_pipeline_id
+begin
+    return (select min(case when not v.is_enabled then format('Provider %s is switched off.', v.name)
+                            when v.auth ->> 'env' is not null
+                                 and not exists (select from kiln.runner_secret s join kiln.heartbeat h using (runner_id) where v.auth ->> 'env' = any (s.names))
+                            then format('No runner has %s.', v.auth ->> 'env') end)
+              from kiln.pipeline p
+              join kiln.stage s using (pipeline_version_id)
+              join kiln.provider v on s.handler = 'http' and v.name = s.config ->> 'provider'
+             where p.pipeline_id = p_pipeline_id);
+end
 $$;
 comment on function kiln.pipeline_reason(smallint) is 'Why a pipeline cannot be used now, as a sentence: a provider of one of its stages; null: it can.';
 
@@ -45,14 +47,16 @@ comment on function kiln.tryon_page(text[], text, bigint, int) is
 
 create or replace function kiln.render_category(p_name text)
 returns json
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
 as $$
-    select json_build_object('name', c.name, 'title', c.title, 'description', c.description, 'media_type', c.media_type, 'pipeline', p.name, 'version', c.pipeline_version,
-                             'prompt', c.prompt, 'params', c.params, 'price', c.price_micros, 'currency', (select f.currency from kiln.config f), 'is_enabled', c.is_enabled,
-                             'unavailable_reason', kiln.pipeline_reason(c.pipeline_id))
-      from kiln.category c join kiln.pipeline p using (pipeline_id)
-     where c.name = p_name
+begin
+    return (select json_build_object('name', c.name, 'title', c.title, 'description', c.description, 'media_type', c.media_type, 'pipeline', p.name, 'version', c.pipeline_version,
+                                     'prompt', c.prompt, 'params', c.params, 'price', c.price_micros, 'currency', (select f.currency from kiln.config f), 'is_enabled', c.is_enabled,
+                                     'unavailable_reason', kiln.pipeline_reason(c.pipeline_id))
+              from kiln.category c join kiln.pipeline p using (pipeline_id)
+             where c.name = p_name);
+end
 $$;
 comment on function kiln.render_category(text) is 'A category of try-ons, as administrators see it; version null: the newest.';
 

@@ -50,12 +50,14 @@ comment on function kiln.check_pointers(text, text, text, jsonb, boolean) is 'Re
 
 create or replace function kiln.unknown_placeholders(p_template jsonb)
 returns text
-language sql immutable
+language plpgsql immutable
 set search_path = ''
 as $$
-    select string_agg(distinct '{' || n || '}', ', ')
-      from jsonb_path_query(p_template, 'strict $.** ? (@.type() == "string")') as s, unnest(kiln.placeholders(s #>> '{}')) as n
-     where n !~ '^(prompt|seed|endpoint|app|id|body|webhook_url|webhook_events|idempotency_key|call_id|params|params\..+|media|media\.[0-9]+|model\.(name|title)|config\..+)$'
+begin
+    return (select string_agg(distinct '{' || n || '}', ', ')
+              from jsonb_path_query(p_template, 'strict $.** ? (@.type() == "string")') as s, unnest(kiln.placeholders(s #>> '{}')) as n
+             where n !~ '^(prompt|seed|endpoint|app|id|body|webhook_url|webhook_events|idempotency_key|call_id|params|params\..+|media|media\.[0-9]+|model\.(name|title)|config\..+)$');
+end
 $$;
 comment on function kiln.unknown_placeholders(jsonb) is 'The placeholders of a template that nothing fills; null: none.';
 

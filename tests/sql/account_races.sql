@@ -64,5 +64,6 @@ select is(fixture.run('a', format('select count(*) from kiln.account where accou
 -- Tidied up, since all that was committed.
 select fixture.run('a', format('delete from kiln.conversation where conversation_id = %s', :'talk')) \g /dev/null
 select fixture.tidy('a', 'account race') \g /dev/null
+select fixture.run('a', format('delete from kiln.account where account_id in (%s, %s)', :'ann', :'cat')) \g /dev/null
 select finish();
 rollback;

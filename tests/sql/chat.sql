@@ -34,7 +34,7 @@ select is(jsonb_array_length(fixture.call('ann', 'find_people', p_query => '{"ha
 select is(fixture.call('ann', 'find_people', p_query => '{"handle": "crowd"}') -> 'next_cursor', 'null', 'and there is no next page');
 update kiln.account set is_suspended = true where handle = 'test';
 select is(pg_temp.people('ann', 'test'), 'test_admin test_ann test_bob test_cat', 'the suspended are not found');
-update kiln.account set is_suspended = false;
+update kiln.account set is_suspended = false where deleted_at is null;
 
 -- Conversations of two ------------------------------------------------------------------------------------------------------
 

@@ -48,5 +48,12 @@ select isnt_empty(format($$ select from node where state = %L and query ~ 'kiln.
 select isnt_empty(format($$ select from node where state = %L and query ~ 'input -> ''media''' and n ~ 'on kiln\.job' $$, s), s || ': the jobs that use a file were explained') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 select is_empty(format($$ select n from node where state = %L and query ~ 'input -> ''media''' and n ~ 'on kiln\.job' and n !~ 'Index Cond: \(\w+\.job_id = ' $$, s), s || ': and found by their keys')
   from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
+select is_empty($$
+    select p.oid::regprocedure
+      from pg_proc p
+     where p.pronamespace in ('kiln'::regnamespace, 'kiln_api'::regnamespace, 'kiln_runner'::regnamespace)
+       and p.prolang = (select l.oid from pg_language l where l.lanname = 'sql') and (p.prosecdef or p.proconfig is not null or p.proretset)
+$$, 'a function in SQL is one that is inlined where it is called; what has settings or rights of its own would be planned anew by each statement, and is in plpgsql');
+
 select finish();
 rollback;
