@@ -2,9 +2,10 @@
 // itself and at a provider, and what an administrator changes about them while they run.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { crc, make, png } from '../fakes/media.mjs';
-import { begin, until } from './lib.mjs';
+import { begin, run, until } from './lib.mjs';
 
 describe('products', () => {
     let kiln, ann, root;
@@ -29,6 +30,11 @@ describe('products', () => {
         return job;
     }
     const files = () => fs.readdirSync(kiln.media, { recursive: true }).filter(name => /\/[0-9a-f]{30}$/.test(name)).length;
+
+    test('the operations that a stage may name are those that kiln-media has', async () => {
+        const { out } = await run(path.join(kiln.bin, 'kiln-media'), ['--help']);
+        assert.equal(await kiln.value(`select array_to_string(h.ops, '|') from kiln.handler h where h.name = 'media'`), /^usage: kiln-media (\S+) /.exec(out)[1]);
+    });
 
     test('a picture, a film and speech are made', async () => {
         const jobs = await Promise.all(['image', 'video', 'audio'].map(type => ann.make({ type, prompt: `a hill, as ${type}`, ...(type === 'video' ? { params: { duration_s: 3, width: 320, height: 256 } } : {}) })));
