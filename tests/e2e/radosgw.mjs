@@ -5,7 +5,7 @@
 //   s3.end();
 //
 // What took tries: only the old wire protocol (with the new one and no authentication the gateway hangs), one uuid for both halves of
-// the OSD, and one more try when the gateway does not come up.
+// the OSD, which is up before the gateway begins, and a new start of one that does not come up.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, createHmac, randomBytes, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
@@ -42,7 +42,7 @@ memstore device bytes = 1610612736
 osd crush chooseleaf type = 0
 run dir = ${folder}
 admin socket = ${folder}/$name.$pid.asok
-log file =
+log file = ${folder}/$name.log
 log to stderr = false
 mon data = ${folder}/mon
 osd data = ${folder}/osd
@@ -71,14 +71,21 @@ rgw frontends = beast endpoint=127.0.0.1:${gateway}
         call('ceph', ['-c', conf, 'osd', 'new', osd]);
         call('ceph-osd', ['-c', conf, '-i', '0', '--mkfs', '--osd-uuid', osd]);
         start('ceph-osd', ['-i', '0']);
-        start('radosgw', ['-n', 'client.rgw']);
-        const url = `http://127.0.0.1:${gateway}`;
-        await until('the gateway', async () => (await request(url, 'GET', '/', { ms: 2000 }).catch(() => ({}))).status === 200, 45000);
+        await until('the OSD', () => / 1 up/.test(call('ceph', ['-c', conf, 'osd', 'stat'])), 30000);
+        const url = `http://127.0.0.1:${gateway}`, answers = async () => (await request(url, 'GET', '/', { ms: 2000 }).catch(() => ({}))).status === 200;
+        for (let tries = 3; ; tries--) {
+            const child = start('radosgw', ['-n', 'client.rgw']);
+            if (await until('the gateway', answers, 30000).catch(error => { if (tries === 1) throw error; })) break;
+            child.kill('SIGKILL');
+        }
         const keys = { KILN_S3_ACCESS_KEY: `K${randomBytes(9).toString('hex')}`, KILN_S3_SECRET_KEY: randomBytes(20).toString('hex') };
         call('radosgw-admin', ['-c', conf, '-n', 'client.rgw', 'user', 'create', '--uid=kiln', '--display-name=kiln', `--access-key=${keys.KILN_S3_ACCESS_KEY}`, `--secret-key=${keys.KILN_S3_SECRET_KEY}`]);
         return { url, keys, end };
     } catch (error) {
+        const ends = children.map(child => `${path.basename(child.spawnargs[3])} ${child.exitCode ?? child.signalCode ?? 'runs'}`);
+        const said = fs.readdirSync(folder).filter(name => name.endsWith('.log')).map(name => `${name}: ${fs.readFileSync(path.join(folder, name), 'latin1').trim().split('\n').slice(-4).join(' | ')}`);
         await end();
+        error.message += `\n${[...ends, ...said].join('\n')}`;
         throw error;
     }
 }
