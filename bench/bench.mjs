@@ -7,7 +7,8 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
-import { createSign, generateKeyPairSync } from 'node:crypto';
+import { createSign } from 'node:crypto';
+import { key_pair } from '../tests/fakes/keys.mjs';
 import { begin, in_seconds, make_token, pause, request, root, run, until } from '../tests/e2e/lib.mjs';
 
 const is_quick = Boolean(process.env.KILN_BENCH_QUICK);
@@ -313,8 +314,8 @@ const groups = {
     // The same request under a token of the secret and one of an issuer: what differs is the token alone, and that it is longer.
     async tokens() {
         const [iss, aud] = ['https://tenant.example.auth0.com/', 'https://api.example.com'];
-        const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-        const issuer = http.createServer((req, res) => res.end(JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'bench', use: 'sig', alg: 'RS256' }] })));
+        const { privateKey, jwk } = key_pair('rsa', { modulusLength: 2048 });
+        const issuer = http.createServer((req, res) => res.end(JSON.stringify({ keys: [{ ...jwk, kid: 'bench', use: 'sig', alg: 'RS256' }] })));
         await new Promise(resolve => issuer.listen(0, '127.0.0.1', resolve));
         const server = await kiln.server({ env: { KILN_LOG_LEVEL: 'warn', KILN_JWT_ISSUER: iss, KILN_JWT_AUDIENCE: aud, KILN_JWKS_URL: `http://127.0.0.1:${issuer.address().port}/jwks.json` } });
         const b64 = value => Buffer.from(JSON.stringify(value)).toString('base64url');

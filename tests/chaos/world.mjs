@@ -1,7 +1,7 @@
 // What the storms rage over: PostgreSQL, a server and two runners, each behind a wire of its own, people who ask for things,
 // and a keeper who starts again whatever died. Nothing here knows about fail points but that they are on.
 import { spawnSync } from 'node:child_process';
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -11,6 +11,7 @@ import { alive, Kiln, pause, Program, request, until } from '../e2e/lib.mjs';
 import { radosgw } from '../e2e/radosgw.mjs';
 import { Wanderer } from '../e2e/wanderer.mjs';
 import { Failpoints } from './failpoints.mjs';
+import { key_pair } from '../fakes/keys.mjs';
 import { plain_png } from '../fakes/media.mjs';
 import { Paid } from './paid.mjs';
 import { Proxy } from './proxy.mjs';
@@ -147,7 +148,7 @@ export class World {
 
     /** Who publishes the keys of tokens: nobody here has such a token, and the server asks for the keys at each start. */
     async open_issuer() {
-        const key = { ...generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' }), kid: 'one', use: 'sig', alg: 'RS256' };
+        const key = { ...key_pair('rsa', { modulusLength: 2048 }).jwk, kid: 'one', use: 'sig', alg: 'RS256' };
         this.issuer = http.createServer((req, res) => { res.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify({ keys: [key] })); });
         await new Promise(resolve => this.issuer.listen(0, '127.0.0.1', resolve));
         this.issuer_env = { KILN_JWKS_URL: `http://127.0.0.1:${this.issuer.address().port}/keys`, KILN_JWT_ISSUER: 'https://issuer.example.com/', KILN_JWT_AUDIENCE: 'chaos' };

@@ -1,10 +1,11 @@
 // RS256: an issuer whose keys come over the network, and everything that it can do wrong. The issuer is a small HTTP server of this
 // file; the tokens are signed by node, so by another library than the one that verifies them.
 import assert from 'node:assert/strict';
-import { createSign, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { createSign, randomUUID } from 'node:crypto';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { key_pair } from '../fakes/keys.mjs';
 import { begin, free_port, in_seconds, make_token, request, root, run, until } from './lib.mjs';
 
 const audience = 'https://api.example.com';
@@ -14,8 +15,8 @@ const b64 = value => Buffer.from(typeof value === 'string' ? value : JSON.string
 class Key {
     constructor(kid) {
         this.kid = kid;
-        Object.assign(this, generateKeyPairSync('rsa', { modulusLength: 2048 }));
-        this.jwk = { ...this.publicKey.export({ format: 'jwk' }), kid, use: 'sig', alg: 'RS256' };
+        Object.assign(this, key_pair('rsa', { modulusLength: 2048 }));
+        this.jwk = { ...this.jwk, kid, use: 'sig', alg: 'RS256' };
     }
     sign(claims, header = {}) {
         const text = `${b64({ alg: 'RS256', typ: 'JWT', kid: this.kid, ...header })}.${b64({ iss: issuer_name, aud: [audience, 'https://tenant/userinfo'], iat: in_seconds(-1), exp: in_seconds(3600), ...claims })}`;

@@ -1,18 +1,14 @@
 // Webhooks of providers at the door: what is signed rightly comes in, once; everything else is told one of three codes. What the news
 // then means for a job is tests/sql's.
 import assert from 'node:assert/strict';
-import { createHash, createHmac, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { createHash, createHmac, randomUUID, sign } from 'node:crypto';
 import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
+import { key_pair } from '../fakes/keys.mjs';
 import { begin, in_seconds, request } from './lib.mjs';
 
 const secret = key => `whsec_${Buffer.from(key).toString('base64')}`;
 const [old_secret, new_secret] = ['an-old-secret-of-24-bytes', 'a-new-secret-of-24-bytes!'];
-
-function key_pair() {
-    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-    return { privateKey, jwk: publicKey.export({ format: 'jwk' }) };
-}
 
 /** As fal signs: headers over id, user, time and the body's hash. */
 function fal_headers(key, body, { id = randomUUID(), user = 'user_0001', at = in_seconds(0) } = {}) {
@@ -27,7 +23,7 @@ function standard_headers(keys, body, { id = `msg_${randomUUID()}`, at = in_seco
 }
 
 describe('webhooks', () => {
-    const key = key_pair(), next_key = key_pair();
+    const key = key_pair('ed25519'), next_key = key_pair('ed25519');
     let kiln, hand;
     before(async () => {
         kiln = await begin({ server: { env: { REPLICATE_WEBHOOK_SECRET: `${secret(old_secret)},${secret(new_secret)}`, FAL_KEY: 'not for the server' } } });
@@ -103,7 +99,7 @@ describe('webhooks', () => {
             const call = await begun_call();
             await accept(call);
             const body = ended(call);
-            for (const headers of [fal_headers(key_pair(), body, { id: call.request_id }), fal_headers(key, body, { id: call.request_id, at: in_seconds(-3600) }), {}]) {
+            for (const headers of [fal_headers(key_pair('ed25519'), body, { id: call.request_id }), fal_headers(key, body, { id: call.request_id, at: in_seconds(-3600) }), {}]) {
                 assert.equal((await send('fal', body, headers, call.query)).status, 401);
             }
             assert.deepEqual(await state_of(call), ['accepted', 1]);
@@ -131,7 +127,7 @@ describe('webhooks', () => {
             const wrong = [
                 [body.replace('42', '43'), good],
                 [`${body} `, good],
-                [body, fal_headers(key_pair(), body)],
+                [body, fal_headers(key_pair('ed25519'), body)],
                 [body, { ...good, 'X-Fal-Webhook-Request-Id': randomUUID() }],
                 [body, { ...good, 'X-Fal-Webhook-User-Id': 'user_0002' }],
                 [body, { ...good, 'X-Fal-Webhook-Timestamp': String(Number(good['X-Fal-Webhook-Timestamp']) - 1) }],
@@ -176,7 +172,7 @@ describe('webhooks', () => {
         test('a hundred forged at once change nothing, and the true one passes among them', async () => {
             const body = news();
             const before = await kiln.value('select count(*) from kiln.event');
-            const answers = await Promise.all(Array.from({ length: 101 }, (_, i) => send('fal', body, i === 50 ? fal_headers(key, body) : fal_headers(key_pair(), body))));
+            const answers = await Promise.all(Array.from({ length: 101 }, (_, i) => send('fal', body, i === 50 ? fal_headers(key, body) : fal_headers(key_pair('ed25519'), body))));
             assert.deepEqual(answers.map(a => a.status < 300).flatMap((ok, i) => ok ? [i] : []), [50]);
             assert.equal(await kiln.value('select count(*) from kiln.event'), before);
         });
