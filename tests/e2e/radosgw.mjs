@@ -5,7 +5,7 @@
 //   s3.end();
 //
 // What took tries: only the old wire protocol (with the new one and no authentication the gateway hangs), one uuid for both halves of
-// the OSD, which is up before the gateway begins, and a new start of one that does not come up.
+// the OSD, which is up before the gateway begins, and a new start of whichever of the two does not come up.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, createHmac, randomBytes, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
@@ -50,7 +50,9 @@ rgw data = ${folder}/rgw
 rgw frontends = beast endpoint=127.0.0.1:${gateway}
 `);
     const start = (name, args) => {
-        const child = spawn('setpriv', ['--pdeathsig', 'KILL', sbin(name), '-c', conf, '-f', ...args], { stdio: ['ignore', 'ignore', 'ignore'], cwd: folder });
+        const last_words = fs.openSync(path.join(folder, `${name}.stderr.log`), 'a');
+        const child = spawn('setpriv', ['--pdeathsig', 'KILL', sbin(name), '-c', conf, '-f', ...args], { stdio: ['ignore', 'ignore', last_words], cwd: folder });
+        fs.closeSync(last_words);
         children.push(child);
         return child;
     };
@@ -70,8 +72,11 @@ rgw frontends = beast endpoint=127.0.0.1:${gateway}
         await until('the monitor', () => spawnSync(sbin('ceph'), ['-c', conf, '--connect-timeout', '2', '-s'], { timeout: 5000 }).status === 0, 20000);
         call('ceph', ['-c', conf, 'osd', 'new', osd]);
         call('ceph-osd', ['-c', conf, '-i', '0', '--mkfs', '--osd-uuid', osd]);
-        start('ceph-osd', ['-i', '0']);
-        await until('the OSD', () => / 1 up/.test(call('ceph', ['-c', conf, 'osd', 'stat'])), 30000);
+        let device = start('ceph-osd', ['-i', '0']);
+        await until('the OSD', () => {
+            if (device.exitCode !== null) device = start('ceph-osd', ['-i', '0']);      // now and then it ends at once, with 1
+            return / 1 up/.test(call('ceph', ['-c', conf, 'osd', 'stat']));
+        }, 30000);
         const url = `http://127.0.0.1:${gateway}`, answers = async () => (await request(url, 'GET', '/', { ms: 2000 }).catch(() => ({}))).status === 200;
         for (let tries = 3; ; tries--) {
             const child = start('radosgw', ['-n', 'client.rgw']);
