@@ -376,8 +376,8 @@ int main(int argc, char **argv)
         return EXIT_CONFIG;
     }
     log_setup("kiln-runner", (enum log_level)cfg.log_level, cfg.log_format == CFG_LOG_JSON);
-    signal(SIGCHLD,
-           SIG_DFL); /* one that is ignored, which a parent may leave us, hides how a child ended */
+    /* Where a parent has left it ignored, nobody learns how a child ended. */
+    signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     hide_memory();
     return start(&cfg, &flags);

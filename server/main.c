@@ -387,8 +387,8 @@ int main(int argc, char **argv)
         log_fatal(PROGRAM, &err);
         return EXIT_CONFIG;
     }
-    signal(SIGCHLD,
-           SIG_DFL); /* one that is ignored, which a parent may leave us, hides how a child ended */
+    /* Where a parent has left it ignored, nobody learns how a child ended. */
+    signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_IGN); /* a client that has gone shows as EPIPE where we write */
     log_setup(PROGRAM, (enum log_level)program.cfg.log_level,
               program.cfg.log_format == CFG_LOG_JSON);

@@ -224,15 +224,14 @@ static void on_child(void *ctx, uint32_t events)
 {
     struct zip *zip = ctx;
     int         fd  = zip->child.fd;
+    pid_t       found;
 
     (void)events;
-    switch (waitpid(zip->pid, &zip->status, WNOHANG)) {
-    case 0: return;
-    case -1:
-        zip->status = W_EXITCODE(EXIT_INTERNAL, 0);
-        break; /* somebody else's: how it ended is not known */
-    default: break;
-    }
+    found = waitpid(zip->pid, &zip->status, WNOHANG);
+    if (found == 0)
+        return;
+    if (found < 0)
+        zip->status = W_EXITCODE(EXIT_INTERNAL, 0); /* how it ended is not known: not well */
     loop_del(zip->server->loop, &zip->child);
     close(fd);
     zip->is_reaped = true;
