@@ -91,7 +91,9 @@ static const struct variable variables[] = {
       "time to finish at SIGTERM, ms" },
     { "KILN_TOOLS", TEXT, AT(tools), "", 0, 0, "folders of exec commands, divided by colons" },
     { "KILN_TRUSTED_HOSTS", TEXT, AT(trusted_hosts), "", 0, 0,
-      "host[:port],… that may be http or private" },
+      "host[:port],… that may be http or private, for providers" },
+    { "KILN_WEBHOOK_HOSTS", TEXT, AT(webhook_hosts), "", 0, 0,
+      "the same for users' webhooks (written to the database by ./kiln)" },
 
     /* Mail */
     { "KILN_SMTP_URL", TEXT, AT(smtp_url), "", 0, 1000,

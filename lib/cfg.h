@@ -48,6 +48,7 @@ struct cfg {
     int         runners; /* how many the kiln script starts; the programs do not look at it */
     const char *tools;
     const char *trusted_hosts;
+    const char *webhook_hosts; /* the kiln script's; the programs do not look at it */
     const char *smtp_url, *smtp_user, *smtp_password, *smtp_tls, *smtp_ca, *mail_from;
     const char *fal_key;
     const char *stripe_secret_key;

@@ -83,7 +83,7 @@ static void delivery_free(struct delivery *delivery)
     free(delivery);
 }
 
-/* The beginning of a reply, if it is text: bytes that are no UTF-8 or that PostgreSQL's text cannot
+/* The beginning of a mail server's answer, if it is text: bytes that are no UTF-8 or that PostgreSQL's text cannot
  * hold become question marks, and a letter is not cut in half. */
 static json_t *reply_text(const char *body, size_t body_bytes)
 {
@@ -119,25 +119,53 @@ static void keep_answer(struct delivery *delivery, json_t *answer)
     delivery_free(delivery);
 }
 
+/* Users read this. Whether a name is unknown, private or silent is said in one sentence, or the log
+ * would tell them which names and ports there are inside the house. */
+static const char *why_not(const struct transfer_end *end)
+{
+    if (!end->code)
+        return NULL;
+    if (strcmp(end->code, "host") == 0)
+        return "Kiln does not post to this URL: it must be https, at a host of the public internet.";
+    if (strcmp(end->code, "address") == 0 || strcmp(end->code, "connect") == 0)
+        return "No connection to a public address of this host could be made.";
+    return end->message;
+}
+
+/* The body of the reply is counted and dropped: it may be of a service that its reader cannot ask. */
 static void answered(void *ctx, const struct transfer_end *end)
 {
     struct delivery *delivery = ctx;
 
-    keep_answer(delivery, json_pack("{s:s, s:I, s:i, s:I, s:s?, s:o}", "delivery_id", delivery->id,
+    keep_answer(delivery, json_pack("{s:s, s:I, s:i, s:I, s:s?, s:I}", "delivery_id", delivery->id,
                                     "attempt", delivery->attempt, "status", end->status,
                                     "elapsed_ms", (json_int_t)end->elapsed_ms, "error",
-                                    end->message, "reply", reply_text(end->body, end->body_bytes)));
+                                    why_not(end), "reply_bytes", (json_int_t)end->body_bytes));
+}
+
+/* What is wrong with a mail: our own word, or what the server answered. */
+static json_t *mail_error(const struct mail_end *end)
+{
+    json_t *reply, *error;
+
+    if (end->message)
+        return json_string(end->message);
+    if (end->status >= 200 && end->status < 300)
+        return json_null();
+    reply = reply_text(end->reply, strlen(end->reply));
+    error = json_sprintf("It answered: %s", json_string_value(reply));
+    json_decref(reply);
+    return error;
 }
 
 static void mailed(void *ctx, const struct mail_end *end)
 {
     struct delivery *delivery = ctx;
 
-    keep_answer(delivery,
-                json_pack("{s:s, s:I, s:i, s:I, s:s?, s:s, s:o}", "delivery_id", delivery->id,
-                          "attempt", delivery->attempt, "status", end->status, "elapsed_ms",
-                          (json_int_t)end->elapsed_ms, "error", end->message, "stage", end->stage,
-                          "reply", reply_text(end->reply, strlen(end->reply))));
+    keep_answer(delivery, json_pack("{s:s, s:I, s:i, s:I, s:o, s:s}", "delivery_id", delivery->id,
+                                    "attempt", delivery->attempt, "status", end->status,
+                                    "elapsed_ms", (json_int_t)end->elapsed_ms, "error",
+                                    mail_error(end), "stage", end->stage));
 }
 
 /* ---- sending ---- */
@@ -176,19 +204,23 @@ static void start_mail(struct deliver *deliver, const json_t *row)
 
 static void start_webhook(struct deliver *deliver, const json_t *row)
 {
-    const char             *url  = json_string_value(json_object_get(row, "url"));
-    const char             *body = json_string_value(json_object_get(row, "body"));
-    struct transfer_options opt  = {
-         .method     = "POST",
-         .url        = url,
-         .hosts      = json_object_get(row, "hosts"),
-         .headers    = json_object_get(row, "headers"),
-         .is_once    = true,
-         .connect_ms = CONNECT_MS,
-         .timeout_ms = TIMEOUT_MS,
-         .max_bytes  = REPLY_MAX,
-         .fd         = -1,
-         .on_end     = answered,
+    const char             *url       = json_string_value(json_object_get(row, "url"));
+    const char             *body      = json_string_value(json_object_get(row, "body"));
+    const json_t           *hosts     = json_object_get(row, "hosts");
+    const char             *host      = json_string_value(json_array_get(hosts, 0));
+    bool                    is_listed = json_is_true(json_object_get(row, "is_listed"));
+    struct guard           *guard;
+    struct transfer_options opt = {
+        .method     = "POST",
+        .url        = url,
+        .hosts      = hosts,
+        .headers    = json_object_get(row, "headers"),
+        .is_once    = true,
+        .connect_ms = CONNECT_MS,
+        .timeout_ms = TIMEOUT_MS,
+        .max_bytes  = REPLY_MAX,
+        .fd         = -1,
+        .on_end     = answered,
     };
 
     if (!url || !body)
@@ -198,8 +230,10 @@ static void start_webhook(struct deliver *deliver, const json_t *row)
         abort();
     opt.body_bytes = strlen(body);
     opt.ctx        = delivery_new(deliver, row);
+    opt.guard = guard = guard_open(is_listed && host ? host : "");
     FAILPOINT("runner.deliver.sending");
     ((struct delivery *)opt.ctx)->transfer = transfer_start(deliver->runner->transfers, &opt);
+    guard_close(guard);
 }
 
 /* ---- asking the database ---- */

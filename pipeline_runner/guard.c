@@ -154,8 +154,7 @@ bool guard_url(const struct guard *guard, const char *text, const json_t *hosts,
     if (!is_named(hosts, url))
         return refuse(why, size, "the provider's description does not name the host", url->host);
     if (!url->is_https && !url->is_trusted)
-        return refuse(why, size, "only https is spoken, and KILN_TRUSTED_HOSTS does not name",
-                      url->host);
+        return refuse(why, size, "only https is spoken, and the operator does not list", url->host);
     return true;
 }
 
@@ -193,6 +192,7 @@ static const struct range special[] = {
     { 0x0A000000, 8 },  /* private */
     { 0x64400000, 10 }, /* carriers' NAT */
     { 0x7F000000, 8 },  /* loopback */
+    { 0xA83F8110, 32 }, /* Azure's machines alone: 168.63.129.16 */
     { 0xA9FE0000, 16 }, /* link-local, with the metadata services of clouds */
     { 0xAC100000, 12 }, /* private */
     { 0xC0000000, 24 }, /* protocol assignments */

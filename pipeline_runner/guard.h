@@ -5,8 +5,9 @@
  *
  * Three checks: the scheme is https; host and port are among those the request itself names; the
  * address that the name resolves to is a public one, looked at when the socket is made, so that a
- * name that resolves differently the second time gains nothing. Hosts in KILN_TRUSTED_HOSTS are
- * excused from the first and the third.
+ * name that resolves differently the second time gains nothing. Hosts that the
+ * operator lists are excused from the first and the third: in KILN_TRUSTED_HOSTS for providers, in
+ * kiln.config.webhook_hosts for what users have posted, which has a guard of its own.
  *
  * Ownership: end guard_open() with guard_close().
  */
@@ -23,7 +24,7 @@
 
 struct guard;
 
-/* trusted: "host[:port],…", as in KILN_TRUSTED_HOSTS; "" = none. */
+/* trusted: "host[:port],…"; "" = none. */
 struct guard *guard_open(const char *trusted);
 void          guard_close(struct guard *guard);
 

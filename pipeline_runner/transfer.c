@@ -175,7 +175,7 @@ static void judge(struct transfer *t, CURLcode code)
     case CURLE_COULDNT_RESOLVE_HOST:
         if (t->is_refused && !t->is_opened)
             set_error(t, "address",
-                      "it has no public address, and KILN_TRUSTED_HOSTS does not name it");
+                      "it has no public address, and is no host that the operator lists");
         else
             set_error(t, "connect", what);
         return;
@@ -678,7 +678,8 @@ static bool prepare(struct transfer *t, const struct transfer_options *opt)
 {
     char why[400];
 
-    if (!guard_url(t->transfers->guard, opt->url, opt->hosts, &t->url, why, sizeof why)) {
+    if (!guard_url(opt->guard ? opt->guard : t->transfers->guard, opt->url, opt->hosts, &t->url,
+                   why, sizeof why)) {
         t->url.host[0] = '\0'; /* why names it */
         set_error(t, "host", why);
         return false;

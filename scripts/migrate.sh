@@ -23,6 +23,11 @@ if [[ -n ${KILN_PUBLIC_URL:-} ]]; then
     [[ $KILN_PUBLIC_URL =~ ^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$ ]] \
         || die "KILN_PUBLIC_URL must be http(s)://host[:port][/path], without user, query and fragment"
 fi
+if [[ -n ${KILN_WEBHOOK_HOSTS:-} ]]; then
+    KILN_WEBHOOK_HOSTS=${KILN_WEBHOOK_HOSTS//, /,}
+    [[ $KILN_WEBHOOK_HOSTS, =~ ^(((\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?,)+$ ]] \
+        || die "KILN_WEBHOOK_HOSTS must be host[:port] or *.domain[:port], divided by commas"
+fi
 
 connect=()
 if [[ -n ${DATABASE_URL:-} ]]; then
@@ -132,6 +137,9 @@ END
     done
     if [[ -v KILN_PUBLIC_URL ]]; then       # only letters, digits and ./:[]_~- by now
         printf "update kiln.config set public_url = nullif('%s', '') where public_url is distinct from nullif('%s', '');\n" "$KILN_PUBLIC_URL" "$KILN_PUBLIC_URL"
+    fi
+    if [[ -v KILN_WEBHOOK_HOSTS ]]; then    # only letters, digits and *.:[]_-, by now
+        printf "update kiln.config set webhook_hosts = '%s' where webhook_hosts <> '%s';\n" "$KILN_WEBHOOK_HOSTS" "$KILN_WEBHOOK_HOSTS"
     fi
     cat <<'MARK'
 select format('comment on database %I is %L', current_database(), 'Kiln, code ' || :'code' || ', tables ' || :'tables') as remark

@@ -1029,7 +1029,7 @@ export interface NewApiKey {
  */
 export interface EndpointWish {
     /**
-     * An https URL of at most 2000 characters.
+     * An https URL of at most 2000 characters, at a host of the public internet that is named, not numbered; others are for hosts that the operator lists.
      */
     url: string;
     /**
@@ -1114,9 +1114,9 @@ export interface DeliveryAttempt {
      */
     error: string | null;
     /**
-     * The beginning of the answer, or null.
+     * How long the answer's body was, as far as it was read, or null. The body is not kept.
      */
-    reply: string | null;
+    reply_bytes: number | null;
 }
 /**
  * An event on its way to an endpoint.

@@ -8,6 +8,7 @@ declare
     v_body   jsonb := kiln.parse_body(p_body);
     v_errors jsonb := kiln.unknown_fields(v_body, '{url,types}');
     v_all    text[] := array(select t::text from unnest(enum_range(null::kiln.event_type)) t where t <> all ('{session.ended,job.progress,notification.read}'));
+    v_url_error text := kiln.webhook_url_error(case jsonb_typeof(v_body -> 'url') when 'string' then v_body ->> 'url' end);
     v_made   record;
     v_id     bigint;
 begin
@@ -17,9 +18,8 @@ begin
         raise exception 'the webhook endpoint % was made under this Idempotency-Key; its secret is shown once', v_id
             using errcode = 'KN015', detail = json_build_object('id', v_id::text)::text;
     end if;
-    if coalesce(jsonb_typeof(v_body -> 'url') <> 'string' or length(v_body ->> 'url') > 2000
-                or v_body ->> 'url' !~ '^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-"$-~]*)?$', true) then
-        v_errors := v_errors || kiln.field_error('/url', 'must be an https URL of at most 2000 characters, without a name, a password or a fragment');
+    if v_url_error is not null then
+        v_errors := v_errors || kiln.field_error('/url', v_url_error);
     end if;
     if coalesce(jsonb_typeof(v_body -> 'types'), '') <> 'array' or v_body -> 'types' = '[]'
        or exists (select from jsonb_array_elements_text(case jsonb_typeof(v_body -> 'types') when 'array' then v_body -> 'types' else '[]' end) t

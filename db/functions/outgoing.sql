@@ -83,6 +83,55 @@ $$;
 comment on function kiln.sign_delivery(bigint, text, bigint, text) is
 'The header webhook-signature of the Standard Webhooks: HMAC-SHA256 over id.timestamp.body, by each secret that is in force. The secret stays here.';
 
+-- What a webhook's URL may be is decided here alone: the API asks when an endpoint is made, and each delivery carries the answer to its runner.
+create or replace function kiln.is_webhook_host_listed(p_url text)
+returns boolean
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+    v_url  text[] := regexp_match(lower(p_url), '^(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?(?:[/?]|$)');
+    v_usual text := case v_url[1] when 'https' then '443' else '80' end;
+begin
+    return exists (select from kiln.config c
+                    cross join lateral string_to_table(lower(c.webhook_hosts), ',') as item
+                    cross join lateral regexp_match(item, '^(\[[^]]+\]|[^:]+)(?::([0-9]+))?$') as listed
+                    where coalesce(listed[2], v_usual)::int = coalesce(v_url[3], v_usual)::int
+                      and (listed[1] = v_url[2]
+                           or listed[1] like '*.%' and length(v_url[2]) > length(listed[1]) - 1 and right(v_url[2], length(listed[1]) - 1) = substr(listed[1], 2)));
+end
+$$;
+comment on function kiln.is_webhook_host_listed(text) is
+'Whether kiln.config.webhook_hosts names the host and port of a URL; an item without a port means the scheme''s own.';
+
+create or replace function kiln.webhook_url_error(p_url text)
+returns text
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+    v_host text := lower(substring(p_url from '^https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)'));
+    v_port text := substring(p_url from '^https?://[^/]*:([0-9]{1,5})(?:/|$)');
+begin
+    if coalesce(length(p_url) > 2000 or p_url !~ '^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-"$-~]*)?$', true) then
+        return 'must be an https URL of at most 2000 characters, without a name, a password or a fragment';
+    elsif v_port::int not between 1 and 65535 then
+        return 'must have a port from 1 to 65535, or none';
+    elsif kiln.is_webhook_host_listed(p_url) then
+        return null;
+    elsif p_url !~ '^https:' then
+        return 'must begin with https://; http is for hosts that the operator lists';
+    elsif v_host !~ '^(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]\.?$'
+          or v_host ~ '(^|\.)(localhost|localdomain|local|internal|invalid|onion|home\.arpa)\.?$' then
+        return 'must name a host of the public internet by its domain name; addresses and private names are for hosts that the operator lists';
+    end if;
+    return null;
+end
+$$;
+comment on function kiln.webhook_url_error(text) is
+'Why no delivery can go to a URL, as the message of its field; null: one may. An address in digits, in whatever notation, is no domain name. What a name
+resolves to is looked at by the runner, each time that it connects.';
+
 create or replace function kiln.webhook_request(p_delivery kiln.delivery)
 returns jsonb
 language plpgsql stable
@@ -92,12 +141,14 @@ declare
     v_url     text := (select e.url from kiln.webhook_endpoint e where e.webhook_endpoint_id = p_delivery.webhook_endpoint_id);
     v_seconds bigint := extract(epoch from kiln.now());
 begin
-    return jsonb_build_object('url', v_url, 'hosts', jsonb_build_array(substring(v_url from '^https?://([^/?]+)')), 'body', p_delivery.body,
+    return jsonb_build_object('url', v_url, 'hosts', jsonb_build_array(substring(v_url from '^https?://([^/?]+)')),
+        'is_listed', kiln.is_webhook_host_listed(v_url), 'body', p_delivery.body,
         'headers', jsonb_build_object('content-type', 'application/json', 'webhook-id', p_delivery.message_id, 'webhook-timestamp', v_seconds::text,
             'webhook-signature', kiln.sign_delivery(p_delivery.webhook_endpoint_id, p_delivery.message_id, v_seconds, p_delivery.body)));
 end
 $$;
-comment on function kiln.webhook_request(kiln.delivery) is 'What a runner is to post: the address, the only host it may go to, signed headers, the body.';
+comment on function kiln.webhook_request(kiln.delivery) is
+'What a runner is to post: the address, the only host it may go to, whether http and a private address are allowed there, signed headers, the body.';
 
 -- One slow or dead target delays no other: of each at most four are under way, of one that fails only one, and all of these
 -- together take at most half of what a runner has room for.
@@ -164,7 +215,7 @@ end
 $$;
 comment on function kiln_runner.take_deliveries(bigint, int, text) is
 'Makes deliveries of new events and takes up to p_limit that are due: {"wait_ms": when to ask again, "deliveries": [{"delivery_id", "attempt", and for
-webhooks "url", "hosts", "headers", "body"; for mail "from", "to", "message"}]}. p_mail_from: the sender, from runners that can send mail; null from others.';
+webhooks "url", "hosts", "is_listed", "headers", "body"; for mail "from", "to", "message"}]}. p_mail_from: the sender, from runners that can send mail; null from others.';
 
 create or replace function kiln.refuse_delivery(p_delivery_id bigint, p_why text)
 returns void
@@ -190,15 +241,16 @@ begin
     for v_answer in select a.value from jsonb_array_elements(p_answers::jsonb) a order by (a.value ->> 'delivery_id')::bigint
     loop
         perform kiln.note_delivery((v_answer ->> 'delivery_id')::bigint, (v_answer ->> 'attempt')::int, (v_answer ->> 'status')::int,
-                                   (v_answer ->> 'elapsed_ms')::int, v_answer ->> 'error', v_answer ->> 'reply', v_answer ->> 'stage');
+                                   (v_answer ->> 'elapsed_ms')::int, v_answer ->> 'error', (v_answer ->> 'reply_bytes')::int, v_answer ->> 'stage');
     end loop;
 end
 $$;
 comment on function kiln_runner.delivery_answers(json) is
-'What came of deliveries: [{"delivery_id", "attempt", "status" (0: none), "elapsed_ms", "error" or null, "reply", and for mail "stage": "session" before the
-server knew for whom it is, "message" from then on}].';
+'What came of deliveries: [{"delivery_id", "attempt", "status" (0: none), "elapsed_ms", "error" or null, "reply_bytes" of webhooks, and for mail "stage":
+"session" before the server knew for whom it is, "message" from then on; its "error" is the server''s answer where that was no 2xx}].';
 
-create or replace function kiln.note_delivery(p_delivery_id bigint, p_attempt int, p_status int, p_elapsed_ms int, p_error text, p_reply text, p_stage text default null)
+create or replace function kiln.note_delivery(p_delivery_id bigint, p_attempt int, p_status int, p_elapsed_ms int, p_error text, p_reply_bytes int default null,
+                                              p_stage text default null)
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -209,7 +261,7 @@ declare
     v_is_sent  boolean;
     v_is_final boolean;
 begin
-    update kiln.delivery_attempt a set status = nullif(p_status, 0), elapsed_ms = p_elapsed_ms, error = v_error, reply = left(p_reply, 1024)
+    update kiln.delivery_attempt a set status = nullif(p_status, 0), elapsed_ms = p_elapsed_ms, error = v_error, reply_bytes = p_reply_bytes
      where a.delivery_id = p_delivery_id and a.attempt = p_attempt and a.elapsed_ms is null;
     if not found then
         return;         -- told before, or the delivery is gone
@@ -219,8 +271,7 @@ begin
     if v_delivery.state <> 'due' and not v_is_sent then
         return;
     end if;
-    v_error := coalesce(v_error, case when v_delivery.webhook_endpoint_id is null then format('It answered: %s', left(coalesce(p_reply, p_status::text), 300))
-                                      when p_status between 300 and 399 then format('It answered %s: redirects are not followed.', p_status)
+    v_error := coalesce(v_error, case when p_status between 300 and 399 then format('It answered %s: redirects are not followed.', p_status)
                                       else format('It answered %s.', p_status) end);
     v_is_final := v_delivery.tries >= 11 or v_delivery.webhook_endpoint_id is null and p_status >= 500 and p_stage = 'message' or v_delivery.webhook_endpoint_id is not null and p_status = 410;
     update kiln.delivery d
@@ -237,7 +288,7 @@ begin
     end if;
 end
 $$;
-comment on function kiln.note_delivery(bigint, int, int, int, text, text, text) is
+comment on function kiln.note_delivery(bigint, int, int, int, text, int, text) is
 'One attempt''s outcome: sent, to be tried again, or given up (11 tries, about a day; at once 410 of HTTP, and 5xx of SMTP where it is about the message or
 for whom it is: what a mail server has against us, such as a wrong password, the operator will mend).';
 
@@ -433,6 +484,9 @@ as $$
 declare
     v_secret bytea := kiln.gen_random_bytes(32);
 begin
+    if kiln.webhook_url_error(p_url) is not null then
+        perform kiln.refuse_fields(kiln.field_error('/url', kiln.webhook_url_error(p_url)));
+    end if;
     perform 1 from kiln.account a where a.account_id = p_account_id for no key update;      -- one at a time, so the count is exact
     if (select count(*) from kiln.webhook_endpoint e where e.account_id = p_account_id) >= 20 then
         raise exception 'an account has at most 20 webhook endpoints' using errcode = 'KN001', hint = 'Delete one that is no longer used.';
@@ -443,7 +497,7 @@ begin
     secret := 'whsec_' || translate(encode(v_secret, 'base64'), E'\n', '');
 end
 $$;
-comment on function kiln.make_endpoint(bigint, text, kiln.event_type[]) is 'Makes an endpoint and its secret, which is not shown again. KN001: there are 20.';
+comment on function kiln.make_endpoint(bigint, text, kiln.event_type[]) is 'Makes an endpoint and its secret, which is not shown again. KN001: there are 20; KN003: nothing can be delivered to such a URL.';
 
 create or replace function kiln.rotate_endpoint_secret(p_account_id bigint, p_endpoint_id bigint)
 returns text
@@ -516,7 +570,7 @@ begin
         'created_at', kiln.render_time(p_delivery.created_at), 'ended_at', kiln.render_time(p_delivery.ended_at),
         'next_at', case when p_delivery.state = 'due' then kiln.render_time(p_delivery.due_at) end,
         'attempts', coalesce((select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'at', kiln.render_time(a.at), 'status', a.status, 'elapsed_ms', a.elapsed_ms,
-                                                                  'error', a.error, 'reply', a.reply) order by a.attempt desc)
+                                                                  'error', a.error, 'reply_bytes', a.reply_bytes) order by a.attempt desc)
                                 from (select * from kiln.delivery_attempt a where a.delivery_id = p_delivery.delivery_id order by a.attempt desc limit 20) a), '[]'));
 end
 $$;

@@ -13,6 +13,7 @@ create table kiln.config (
     stream_ticket_ttl interval not null default '1 day',
     stray_keep        interval not null default '1 hour',
     public_url        text,
+    webhook_hosts     text     not null default '',
     presence_grace    interval not null default '10 seconds',
     nonce_ttl         interval not null default '10 minutes',
     session_ttl       interval not null default '1 day',
@@ -28,6 +29,7 @@ create table kiln.config (
         and nonce_ttl between '1 minute' and '1 hour' and session_ttl between '1 minute' and '1 year'
         and writes_per_minute > 0 and writes_burst > 0 and logins_per_minute > 0 and logins_burst > 0),
     constraint config_public_url_check check (public_url ~ '^https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$'),
+    constraint config_webhook_hosts_check check (webhook_hosts ~ '^(((\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(,(?!$)|$))*$'),
     constraint config_currency_check check (currency ~ '^[A-Z]{3}$')
 );
 insert into kiln.config default values;
@@ -45,6 +47,9 @@ comment on column kiln.config.media_quota_bytes is 'How many bytes of media an a
 comment on column kiln.config.stray_keep is 'A file in the store that no row names is removed when it is older than this: who made it has died before its row was written.';
 comment on column kiln.config.currency is 'ISO 4217 code of the one currency in which prices are kept.';
 comment on column kiln.config.public_url is 'Where the world reaches this installation, without a slash at the end; null: providers are not asked for webhooks.';
+comment on column kiln.config.webhook_hosts is
+'Hosts, as host[:port] or *.domain[:port] divided by commas, to which users'' webhooks may go by http and at private addresses. Empty: none. ./kiln writes
+KILN_WEBHOOK_HOSTS here. The hosts of providers (KILN_TRUSTED_HOSTS) do not count for webhooks.';
 comment on column kiln.config.stream_ticket_ttl is 'A stream ticket lives at most this long, and never longer than the token it was made with.';
 comment on column kiln.config.presence_grace is 'Who has no stream any more is offline after this long, so that a client that comes back at once was never away.';
 comment on column kiln.config.nonce_ttl is 'How long a nonce for a wallet''s login may be used.';

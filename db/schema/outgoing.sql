@@ -20,7 +20,7 @@ create index webhook_endpoint_account_id_idx on kiln.webhook_endpoint (account_i
 comment on table kiln.webhook_endpoint is 'Where accounts want to be told of what happens.';
 comment on column kiln.webhook_endpoint.webhook_endpoint_id is 'The key; sent to clients as a decimal string.';
 comment on column kiln.webhook_endpoint.account_id is 'Whose; it is told of this account''s events.';
-comment on column kiln.webhook_endpoint.url is 'Where the events are posted to. By http and at private addresses only where KILN_TRUSTED_HOSTS of the runners names the host.';
+comment on column kiln.webhook_endpoint.url is 'Where the events are posted to. What it may be: kiln.webhook_url_error().';
 comment on column kiln.webhook_endpoint.types is 'Of which events.';
 comment on column kiln.webhook_endpoint.failures is 'How many attempts have failed since the last that went well.';
 comment on column kiln.webhook_endpoint.failing_since is 'When the first of them did; null: none.';
@@ -95,9 +95,9 @@ create table kiln.delivery_attempt (
     status      int,
     elapsed_ms  int,
     error       text,
-    reply       text,
+    reply_bytes int,
     primary key (delivery_id, attempt),
-    constraint delivery_attempt_reply_check check (length(reply) <= 1024)
+    constraint delivery_attempt_reply_bytes_check check (reply_bytes >= 0)
 );
 comment on table kiln.delivery_attempt is 'Each attempt at a delivery. One without status and error: its runner has not answered, or died with it.';
 comment on column kiln.delivery_attempt.delivery_id is 'Of which delivery.';
@@ -106,8 +106,8 @@ comment on column kiln.delivery_attempt.runner_id is 'The runner that took it.';
 comment on column kiln.delivery_attempt.at is 'When it was taken.';
 comment on column kiln.delivery_attempt.status is 'The status of the answer, of HTTP or SMTP; null: none came.';
 comment on column kiln.delivery_attempt.elapsed_ms is 'How long it took.';
-comment on column kiln.delivery_attempt.error is 'What went wrong, or null.';
-comment on column kiln.delivery_attempt.reply is 'The beginning of the answer''s body, at most 1,024 characters.';
+comment on column kiln.delivery_attempt.error is 'What went wrong, or null; of mail the server''s answer, where it was no 2xx.';
+comment on column kiln.delivery_attempt.reply_bytes is 'How long the answer''s body was, as far as it was read. The body is not kept: it may be of a service that its reader could not ask.';
 
 create table kiln.outgoing (
     only_row     boolean primary key default true,

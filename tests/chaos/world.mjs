@@ -118,7 +118,7 @@ export class World {
         });
         await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
         this.receiver = { posts, server, is_moody: true, url: `http://127.0.0.1:${server.address().port}` };
-        this.kiln.env.KILN_TRUSTED_HOSTS = `127.0.0.1:${server.address().port}`;
+        await this.kiln.psql(`update kiln.config set webhook_hosts = '127.0.0.1:${server.address().port}'`);
     }
 
     /** The same for mail, of jobs that were cancelled; the id is the one that a webhook would have. */

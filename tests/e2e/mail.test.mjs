@@ -131,7 +131,7 @@ describe('outgoing mail', () => {
         assert.ok(Math.abs(Date.parse(mail.headers.date) - Date.now()) < 120000, mail.headers.date);
         assert.ok(mail.text.includes(prompt.replace(/\r\n/g, '\r\n')) && mail.text.includes(`https://kiln.example/generations/${job.id}`), mail.text);
         assert.ok(!('bcc' in mail.headers) && !/eve@/.test(mail.raw), 'what was written begins no header');
-        assert.deepEqual([sent.said.length, sent.said[0].status, sent.said[0].reply], [1, 250, '250 OK']);
+        assert.deepEqual([sent.said.length, sent.said[0].status, sent.said[0].error], [1, 250, null]);
         assert.equal(box.taken().filter(m => m.to[0] === ann.email).length, 1);
     });
     test('the link at its foot turns it off: a button for people, a POST for mail programs, nothing for those who only look', async () => {
@@ -163,7 +163,7 @@ describe('outgoing mail', () => {
         for (const user of [busy, nobody, spam]) await tell(user);
         for (const [user, says] of [[nobody, '550 5.1.1 nobody of that name'], [spam, '554 5.7.1 we want none of that']]) {
             const gone = await comes(user, 'failed');
-            assert.deepEqual([gone.why, gone.attempts, gone.said[0].reply], [`It answered: ${says}`, 1, says]);
+            assert.deepEqual([gone.why, gone.attempts, gone.said[0].error], [`It answered: ${says}`, 1, `It answered: ${says}`]);
         }
         const waits = await until('the first answer', async () => { const d = await delivery(busy); return d?.said?.[0].status && d; });
         assert.deepEqual([waits.state, waits.why, waits.said[0].status], ['due', 'It answered: 451 4.7.1 come back later', 451]);

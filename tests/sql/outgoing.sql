@@ -13,7 +13,7 @@ $$ insert into kiln.event (xid, account_id, type, data) values ('10', p_account,
 create function pg_temp.rewind() returns void language sql as $$ update kiln.outgoing set from_snapshot = '5:5:', until_snapshot = null, after_id = 0; update kiln.log_start set xid = 0 $$;
 create function pg_temp.answer(p_delivery jsonb, p_status int, p_error text default null, p_stage text default null) returns void language sql as
 $$ select kiln_runner.delivery_answers(json_build_array(json_build_object('delivery_id', p_delivery ->> 'delivery_id', 'attempt', (p_delivery ->> 'attempt')::int, 'status', p_status,
-                                                                          'elapsed_ms', 5, 'error', p_error, 'reply', 'said', 'stage', p_stage))) $$;
+                                                                          'elapsed_ms', 5, 'error', p_error, 'reply_bytes', 4, 'reply', 'said', 'stage', p_stage))) $$;
 
 -- Off until somebody wants something --------------------------------------------------------------------------------------
 
@@ -29,10 +29,36 @@ select is(jsonb_array_length(fixture.call('bob', 'list_webhook_endpoints') -> 'i
 select is(jsonb_array_length(fixture.call('admin', 'list_webhook_endpoints') -> 'items'), 0, 'to no admin either');
 select is(fixture.bad_fields(format('select fixture.call(''ann'', ''create_webhook_endpoint'', p_body => %L)', b)), w, 'refused: ' || b) from (values
     ('{}', '/types /url'), ('{"url": "ftp://x/", "types": ["job.completed"]}', '/url'), ('{"url": "https://a:b@x/", "types": ["job.completed"]}', '/url'),
-    ('{"url": "https://x/#f", "types": ["job.completed"]}', '/url'), ('{"url": "https://x/\r\nA: b", "types": ["job.completed"]}', '/url'), ('{"url": "https://x/", "types": []}', '/types'),
-    ('{"url": "https://x/", "types": ["session.ended"]}', '/types'), ('{"url": "https://x/", "types": [null]}', '/types'), ('{"url": 1, "types": "job.completed"}', '/types /url')) v (b, w);
+    ('{"url": "https://x/#f", "types": ["job.completed"]}', '/url'), ('{"url": "https://x/\r\nA: b", "types": ["job.completed"]}', '/url'), ('{"url": "https://x.example/", "types": []}', '/types'),
+    ('{"url": "https://x.example/", "types": ["session.ended"]}', '/types'), ('{"url": "https://x.example/", "types": [null]}', '/types'), ('{"url": 1, "types": "job.completed"}', '/types /url')) v (b, w);
 select is(fixture.refusal(format('select fixture.call(%L, %L, jsonb_build_object(''id'', %L))', s, f, :'made'::jsonb ->> 'id')) ->> 'code', 'KN002', s || ' has no ' || f || ' of ann''s')
   from unnest('{bob,admin}'::text[]) s, unnest('{delete_webhook_endpoint,rotate_webhook_secret,enable_webhook_endpoint,list_deliveries}'::text[]) f;
+
+-- Which URLs ----------------------------------------------------------------------------------------------------------------
+
+select is(kiln.webhook_url_error(u) is null, may, u || ': ' || why) from (values
+    ('https://example.com/hook', true, 'a public name'), ('https://EXAMPLE.com:8443/x?y=1', true, 'with a port'), ('https://example.com./', true, 'with the dot of the root'),
+    ('https://xn--bcher-kva.example/', true, 'a name of other letters'), ('http://example.com/', false, 'http can never be delivered'),
+    ('https://localhost/', false, 'a name of this machine'), ('https://LOCALHOST./', false, 'however it is written'), ('https://x.localhost/', false, 'and below it'),
+    ('https://db/', false, 'a name of the house'), ('https://db.internal/', false, 'of its network'), ('https://printer.local:631/', false, 'of mDNS'),
+    ('https://127.0.0.1/', false, 'an address'), ('https://8.8.8.8/', false, 'a public one too: a certificate is for a name'), ('https://2130706433/', false, 'in decimal'),
+    ('https://0x7f000001/', false, 'in hexadecimal'), ('https://0177.0.0.1/', false, 'in octal'), ('https://127.1/', false, 'in short'), ('https://127.0.0.1./', false, 'with a dot behind'),
+    ('https://example.0x7f/', false, 'a name that ends in a number is one'), ('https://[::1]/', false, 'of IPv6'), ('https://[::ffff:127.0.0.1]/', false, 'mapped'),
+    ('https://[64:ff9b::7f00:1]/', false, 'translated'), ('https://[fe80::1%25eth0]/', false, 'with a zone'),
+    ('https://user@example.com/', false, 'with a name'), ('https://user:pass@example.com/', false, 'with a password'), ('https://example.com@127.0.0.1/', false, 'with a name that looks like a host'),
+    ('https://example.com\@127.0.0.1/', false, 'with a backslash'), ('https://example.com/#@127.0.0.1', false, 'with a fragment'), ('https://example%2ecom/', false, 'escaped'),
+    ('https://ex..com/', false, 'an empty label'), ('https://-x.example/', false, 'no name of DNS'), ('https://' || repeat('a', 64) || '.example/', false, 'a label that is too long'),
+    ('https://' || repeat('abcdefgh.', 30) || 'example/', false, 'a name that is too long'), ('https://example.com:0/', false, 'no port'), ('https://example.com:65536/', false, 'no port either'),
+    ('https://１２７.0.0.1/', false, 'digits of full width'), ('gopher://example.com/', false, 'another scheme'), ('https:example.com', false, 'half a URL'), ('', false, 'nothing'), (null, false, 'no value')) v (u, may, why);
+select is(fixture.refusal(format('select kiln.make_endpoint(%s, %L, %L)', :ann, 'http://10.0.0.1/', '{notification}')) ->> 'code', 'KN003', 'who calls the function is refused like the API''s client');
+update kiln.config set webhook_hosts = '127.0.0.1:9000,*.house.example,[fd00::1]:8080,http.example:80';
+select is(kiln.webhook_url_error(u) is null, may, u || ': ' || why) from (values
+    ('http://127.0.0.1:9000/x', true, 'what the operator lists may be http and private'), ('https://127.0.0.1:9000/', true, 'or https'), ('http://127.0.0.1/', false, 'on that port only'),
+    ('http://127.0.0.1:9001/', false, 'and no other'), ('http://a.house.example/', true, 'below a domain'), ('https://a.b.house.example/', true, 'at any depth'),
+    ('http://house.example/', false, 'not the domain itself'), ('http://evilhouse.example/', false, 'nor one that ends like it'), ('http://a.house.example:8080/', false, 'on the scheme''s own port'),
+    ('http://[FD00::1]:8080/', true, 'of IPv6'), ('http://http.example/', true, 'the scheme''s own port is the same as none')) v (u, may, why);
+select throws_ok(format('update kiln.config set webhook_hosts = %L', h), '23514', null, h || ' is no list of hosts') from unnest('{"http://x","a b","a,","*","x;y",","}'::text[]) h;
+update kiln.config set webhook_hosts = '';
 
 -- From the log ------------------------------------------------------------------------------------------------------------
 
@@ -42,6 +68,7 @@ select pg_temp.take() as took \gset
 select is(jsonb_array_length(:'took'::jsonb -> 'deliveries'), 1, 'an event becomes a delivery for the endpoint that wants it');
 select :'took'::jsonb #> '{deliveries,0}' as one \gset
 select is(:'one'::jsonb -> 'hosts', '["example.com"]', 'it may go to that host only');
+select is(:'one'::jsonb -> 'is_listed', 'false', 'by https, at a public address');
 select is(:'one'::jsonb #>> '{headers,webhook-signature}',
           'v1,' || encode(kiln.hmac(convert_to((:'one'::jsonb #>> '{headers,webhook-id}') || '.' || (:'one'::jsonb #>> '{headers,webhook-timestamp}') || '.' || (:'one'::jsonb ->> 'body'), 'UTF8'),
                                     decode(substr(:'made'::jsonb ->> 'secret', 7), 'base64'), 'sha256'), 'base64'), 'signed over id, time and body by the secret that was shown');
@@ -72,7 +99,9 @@ select pg_temp.answer(:'three', 200) \g /dev/null
 select is((select state::text from kiln.delivery), 'sent', 'an answer that comes late counts all the same');
 select is((select failures from kiln.webhook_endpoint), 0, 'and the endpoint is well again');
 select is(jsonb_array_length(fixture.call('ann', 'list_deliveries', jsonb_build_object('id', :'made'::jsonb ->> 'id')) #> '{items,0,attempts}'), 4, 'its owner sees each attempt');
-select is(fixture.call('ann', 'list_deliveries', jsonb_build_object('id', :'made'::jsonb ->> 'id')) #>> '{items,0,attempts,3,reply}', 'said', 'with what was answered');
+select is((fixture.call('ann', 'list_deliveries', jsonb_build_object('id', :'made'::jsonb ->> 'id')) #> '{items,0,attempts,3}') - '{at,attempt}'::text[],
+          '{"status": 500, "elapsed_ms": 5, "error": null, "reply_bytes": 4}', 'with the status and the length of the reply, and no word of it');
+select is_empty($$ select attname from pg_attribute where attrelid = 'kiln.delivery_attempt'::regclass and attname = 'reply' $$, 'the reply itself is kept nowhere');
 
 -- Once more -----------------------------------------------------------------------------------------------------------------
 
@@ -167,7 +196,7 @@ select fixture.set_now('2030-01-03 12:00:41Z') \g /dev/null
 select is((select pg_temp.take(p_from => 'kiln@example.org') #>> '{deliveries,0,message}'), :'message', 'at another attempt the message is the same');
 
 -- What the mail server says
-select pg_temp.answer(:'mail', 450, p_stage => 'message') \g /dev/null
+select pg_temp.answer(:'mail', 450, 'It answered: said', 'message') \g /dev/null
 create function pg_temp.story(p_mail jsonb, p_status int, p_stage text, p_error text default null) returns text language plpgsql as $$
 begin
     update kiln.delivery set state = 'due', ended_at = null where delivery_id = (p_mail ->> 'delivery_id')::bigint;
@@ -175,10 +204,10 @@ begin
     perform pg_temp.answer(p_mail, p_status, p_error, p_stage);
     return (select concat_ws(' ', d.state, d.why) from kiln.delivery d where d.delivery_id = (p_mail ->> 'delivery_id')::bigint);
 end $$;
-select is(pg_temp.story(:'mail', 450, 'message'), 'due It answered: said', '4xx of SMTP is tried again');
-select is(pg_temp.story(:'mail', 535, 'session'), 'due It answered: said', '5xx too, where it is about us: the operator will mend it');
+select is(pg_temp.story(:'mail', 450, 'message', 'It answered: said'), 'due It answered: said', '4xx of SMTP is tried again');
+select is(pg_temp.story(:'mail', 535, 'session', 'It answered: said'), 'due It answered: said', '5xx too, where it is about us: the operator will mend it');
 select is(pg_temp.story(:'mail', 0, 'session', 'mail.example: no answer in time'), 'due mail.example: no answer in time', 'and what never answered');
-select is(pg_temp.story(:'mail', 550, 'message'), 'failed It answered: said', '5xx about the message is the end');
+select is(pg_temp.story(:'mail', 550, 'message', 'It answered: said'), 'failed It answered: said', '5xx about the message is the end');
 select is(pg_temp.story(:'mail', 250, 'message'), 'sent', '250 is too');
 
 -- Out of it

@@ -113,6 +113,15 @@ for bad in kiln.example ftp://kiln.example 'https://a b' 'https://user:pass@kiln
 done
 KILN_PUBLIC_URL='' ./kiln migrate >/dev/null
 is "$(public_url)" none 'and an empty one takes it away'
+webhook_hosts() { ./kiln psql -X -At -c "select webhook_hosts from kiln.config"; }
+KILN_WEBHOOK_HOSTS='127.0.0.1:9000, *.house.example' ./kiln migrate >/dev/null
+is "$(webhook_hosts)" '127.0.0.1:9000,*.house.example' 'KILN_WEBHOOK_HOSTS is where webhooks of users may go beside the public internet'
+for bad in http://a.example 'a b' 'a,' "a'" 'a:123456' '*'; do
+    like "$(KILN_WEBHOOK_HOSTS=$bad ./kiln migrate 2>&1)" 'KILN_WEBHOOK_HOSTS must be' "$bad is refused"
+done
+is "$(webhook_hosts)" '127.0.0.1:9000,*.house.example' 'and changes nothing'
+KILN_WEBHOOK_HOSTS='' ./kiln migrate >/dev/null
+is "$(webhook_hosts)" '' 'an empty one is nowhere'
 code=$(curl -s -o /dev/null --noproxy '*' -w '%{http_code}' -H "X-API-Key: $(sed -n 's/^KILN_ADMIN_KEY=//p' "$home/secrets.env")" "$base/api/v1/admin/jobs")
 is "$code" 200 'the admin key that up has made opens administration'
 ./kiln up >/dev/null 2>&1

@@ -102,6 +102,17 @@ static void a_url_that_two_readers_read_differently_is_refused(void **state)
         assert_false(allows("", "[\"a.example\", \"evil.example\"]", urls[i]));
 }
 
+/* libcurl makes 127.0.0.1 of each of these, which is not what the request names. */
+static void an_address_in_another_notation_is_not_the_host_that_was_named(void **state)
+{
+    (void)state;
+    assert_false(allows("", "[\"2130706433\"]", "https://2130706433/"));
+    assert_false(allows("", "[\"0x7f000001\"]", "https://0x7f000001/"));
+    assert_false(allows("", "[\"0177.0.0.1\"]", "https://0177.0.0.1/"));
+    assert_false(allows("", "[\"127.1\"]", "https://127.1/"));
+    assert_false(allows("127.0.0.1:8080", "[\"0x7f.1:8080\"]", "http://0x7f.1:8080/"));
+}
+
 static void no_private_address_is_public(void **state)
 {
     static const char *const addresses[] = {
@@ -111,6 +122,7 @@ static void no_private_address_is_public(void **state)
         "100.127.255.255",
         "127.0.0.1",
         "127.9.9.9",
+        "168.63.129.16",
         "169.254.169.254",
         "172.16.0.1",
         "172.31.255.255",
@@ -196,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_pattern_needs_a_label_of_its_own),
         cmocka_unit_test(only_https_is_spoken_to_who_is_not_trusted),
         cmocka_unit_test(a_url_that_two_readers_read_differently_is_refused),
+        cmocka_unit_test(an_address_in_another_notation_is_not_the_host_that_was_named),
         cmocka_unit_test(no_private_address_is_public),
         cmocka_unit_test(public_addresses_are_public),
         cmocka_unit_test(other_families_are_not_public),
