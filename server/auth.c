@@ -4,6 +4,7 @@
  */
 #include "auth.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <microhttpd.h>
 #include <openssl/crypto.h>
@@ -121,7 +122,7 @@ bool auth_is_admin_key(const struct auth *auth, const char *key)
 static char *write_identity(const struct token_claims *claims)
 {
     struct jbuf j = { 0 };
-    char       *text;
+    char       *text, issued[32];
 
     jbuf_object(&j);
     jbuf_key(&j, "sub");
@@ -129,8 +130,10 @@ static char *write_identity(const struct token_claims *claims)
     jbuf_key(&j, "iss");
     jbuf_str(&j, claims->iss[0] ? claims->iss : NULL);
     jbuf_key(&j, "iat");
-    jbuf_i64(&j, claims->issued_at);
-    if (claims->scope[0]) {
+    snprintf(issued, sizeof(issued), "%" PRId64 ".%06d", claims->issued_us / 1000000,
+             (int)(claims->issued_us % 1000000));
+    jbuf_raw(&j, issued);
+    if (claims->has_scope) {
         jbuf_key(&j, "scope");
         jbuf_str(&j, claims->scope);
     }

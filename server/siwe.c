@@ -228,7 +228,8 @@ static bool read_address(struct lines *l, struct siwe_message *m, struct err *er
         || !copy(line, m->address, sizeof(m->address))
         || strspn(m->address + 2, "0123456789abcdefABCDEF") != 40)
         return refuse(err, "/message", "address: must be 0x and 40 hexadecimal digits");
-    return siwe_is_checksummed(m->address)
+    /* Without a capital there is no checksum, which EIP-55 allows; many wallets and programs send that. */
+    return !m->address[2 + strcspn(m->address + 2, "ABCDEF")] || siwe_is_checksummed(m->address)
            || refuse(err, "/message", "address: its capital letters are not those of EIP-55");
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base64url.h"
 
@@ -65,6 +66,20 @@ struct header {
     char kid[JWKS_KID_MAX + 1];
 };
 
+/* What a token is for (RFC 7519, 5.1; RFC 8725, 3.11): JWT or nothing, and with an issuer's keys also
+ * an access token of RFC 9068. libjwt takes no other type than JWT for HS256, and calls it a wrong
+ * signature. */
+static bool type_holds(const json_t *header, bool is_rs256)
+{
+    const json_t *typ  = json_object_get(header, "typ");
+    const char   *text = json_string_value(typ);
+
+    if (!typ || (text && strcasecmp(text, "JWT") == 0))
+        return true;
+    return is_rs256 && text
+           && (strcasecmp(text, "at+jwt") == 0 || strcasecmp(text, "application/at+jwt") == 0);
+}
+
 static bool read_header(const struct parts *parts, bool may_be_rs256, struct header *header,
                         struct err *err)
 {
@@ -74,8 +89,10 @@ static bool read_header(const struct parts *parts, bool may_be_rs256, struct hea
     bool          is_hs256 = alg && strcmp(alg, "HS256") == 0;
     bool          has_kid  = json_string_length(kid) > 0 && json_string_length(kid) <= JWKS_KID_MAX;
     bool          knows    = !json_object_get(json, "crit"); /* what we must understand: nothing */
+    bool          has_type;
 
     header->is_rs256 = alg && strcmp(alg, "RS256") == 0;
+    has_type         = type_holds(json, header->is_rs256);
     snprintf(header->kid, sizeof(header->kid), "%s", has_kid ? json_string_value(kid) : "");
     json_decref(json);
     if (!is_hs256 && !(header->is_rs256 && may_be_rs256))
@@ -83,6 +100,9 @@ static bool read_header(const struct parts *parts, bool may_be_rs256, struct hea
                                         : "the token's algorithm is not HS256");
     if (!knows)
         return refuse(err, "the token needs extensions that are not known here");
+    if (!has_type)
+        return refuse(err, is_hs256 ? "the token's typ is not JWT"
+                                    : "the token's typ is neither JWT nor at+jwt");
     return is_hs256 || has_kid || refuse(err, "the token does not say which key signed it");
 }
 
@@ -131,38 +151,44 @@ static bool signature_holds(const struct token_keys *keys, const struct parts *p
 
 /* ---- claims ---- */
 
+#define SECOND_US 1000000
+#define DATE_MAX  253402300800.0 /* the year 10000 */
+
 /* NumericDate: seconds, perhaps with a fraction. False: there, but not a sensible one. */
-static bool read_date(const json_t *payload, const char *name, bool *is_given, int64_t *seconds)
+static bool read_date(const json_t *payload, const char *name, bool *is_given, int64_t *us)
 {
     const json_t *value  = json_object_get(payload, name);
     double        number = json_number_value(value);
 
     *is_given = value != NULL;
-    *seconds  = 0;
+    *us       = 0;
     if (!value)
         return true;
-    if (!json_is_number(value) || !(number >= 0) || number >= 9007199254740992.0)
+    if (!json_is_number(value) || !(number >= 0) || number >= DATE_MAX)
         return false;
-    *seconds = (int64_t)floor(number);
+    *us = llround(number * SECOND_US);
     return true;
 }
 
 static bool dates_hold(const json_t *payload, int64_t now, struct token_claims *claims,
                        struct err *err)
 {
-    bool has_exp, has_nbf, has_iat;
+    int64_t exp_us, nbf_us;
+    bool    has_exp, has_nbf, has_iat;
 
-    if (!read_date(payload, "exp", &has_exp, &claims->expires_at)
-        || !read_date(payload, "nbf", &has_nbf, &claims->not_before)
-        || !read_date(payload, "iat", &has_iat, &claims->issued_at))
+    if (!read_date(payload, "exp", &has_exp, &exp_us)
+        || !read_date(payload, "nbf", &has_nbf, &nbf_us)
+        || !read_date(payload, "iat", &has_iat, &claims->issued_us))
         return refuse(err, "a date of the token is not a number of seconds");
+    claims->expires_at = exp_us / SECOND_US;
+    claims->not_before = nbf_us / SECOND_US;
     if (!has_exp)
         return refuse(err, "the token has no exp");
     if (now >= claims->expires_at)
         return refuse(err, "the token has expired");
     if (has_nbf && now < claims->not_before - TOKEN_LEEWAY_SECONDS)
         return refuse(err, "the token is not valid yet");
-    if (has_iat && now < claims->issued_at - TOKEN_LEEWAY_SECONDS)
+    if (has_iat && now < claims->issued_us / SECOND_US - TOKEN_LEEWAY_SECONDS)
         return refuse(err, "the token was issued in the future");
     return true;
 }
@@ -221,8 +247,9 @@ static bool claims_hold(const struct token_keys *keys, const json_t *payload, in
         return refuse(err, "the token is of another issuer");
     if (keys->audience[0] && !audience_holds(payload, keys->audience))
         return refuse(err, "the token is meant for another audience");
+    claims->has_scope = json_object_get(payload, "scope") != NULL;
     if (!copy_claim(payload, "scope", claims->scope, sizeof(claims->scope)))
-        return refuse(err, "the token has no usable scope");
+        return refuse(err, "the token's scope is not a string of at most 1,023 bytes");
     /* what somebody else's token calls a role is not what we call one */
     claims->has_role = !claims->key && named != NULL;
     claims->is_admin = claims->has_role && role && strcmp(role, "admin") == 0;

@@ -37,10 +37,11 @@ struct token_keys {
 struct token_claims {
     char    sub[256];
     char    iss[256];    /* empty: none given */
-    char    scope[1024]; /* words; empty: none given */
+    char    scope[1024]; /* words, perhaps none */
+    bool    has_scope;   /* the token restricts itself to them */
     bool    has_role;    /* the token names one, and we made it; else the account's own holds */
     bool    is_admin;    /* role = admin; any other role is a user */
-    int64_t issued_at;   /* 0: not given */
+    int64_t issued_us;   /* iat in microseconds: a NumericDate may have a fraction; 0: not given */
     int64_t expires_at;
     int64_t not_before;         /* 0: not given */
     const struct jwks_key *key; /* that signed it; NULL: the secret did */

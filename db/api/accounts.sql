@@ -120,7 +120,7 @@ begin
         if v_body ->> 'iss' = 'urn:kiln:wallet' and v_body ->> 'sub' !~ '^0x[0-9a-f]{40}$' then
             perform kiln.refuse_fields(kiln.field_error('/token', 'names no wallet'));
         end if;
-        v_identity := kiln.link_identity(p_actor, coalesce(v_body ->> 'iss', ''), v_body ->> 'sub', coalesce((v_body ->> 'iat')::bigint, 0));
+        v_identity := kiln.link_identity(p_actor, coalesce(v_body ->> 'iss', ''), v_body ->> 'sub', coalesce((v_body ->> 'iat')::numeric, 0));
     end if;
     perform kiln.end_once(p_actor, 'create_identity', v_identity.identity_id);
     return kiln.render_identity(v_identity);

@@ -69,8 +69,8 @@ begin
         raise exception 'the API key % was made under this Idempotency-Key; it is shown once', v_id
             using errcode = 'KN015', detail = json_build_object('id', v_id::text)::text;
     end if;
-    if coalesce(jsonb_typeof(v_body -> 'name') <> 'string' or length(v_body ->> 'name') > 80 or v_body ->> 'name' !~ '\S' or v_body ->> 'name' ~ '[\x01-\x1f\x7f]', true) then
-        v_errors := v_errors || kiln.field_error('/name', 'must be a line of 1 to 80 characters');
+    if coalesce(jsonb_typeof(v_body -> 'name') <> 'string' or not kiln.is_name(v_body ->> 'name', 80), true) then
+        v_errors := v_errors || kiln.field_error('/name', 'must be one line of 1 to 80 characters, not all of them invisible');
     end if;
     if coalesce(jsonb_typeof(v_body -> 'scopes'), '') <> 'array' or v_body -> 'scopes' = '[]'
        or exists (select from jsonb_array_elements_text(case jsonb_typeof(v_body -> 'scopes') when 'array' then v_body -> 'scopes' else '[]' end) s

@@ -232,8 +232,8 @@ begin
              where coalesce(not kiln.may_meet(p_actor, case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end), true);
         end if;
         if v_body ? 'title' and v_body -> 'title' <> 'null'
-           and (jsonb_typeof(v_body -> 'title') <> 'string' or v_body ->> 'title' !~ '\S' or length(v_body ->> 'title') > 100) then
-            v_errors := v_errors || kiln.field_error('/title', 'must be a string of 1 to 100 characters');
+           and (jsonb_typeof(v_body -> 'title') <> 'string' or not kiln.is_name(v_body ->> 'title', 100)) then
+            v_errors := v_errors || kiln.field_error('/title', 'must be one line of 1 to 100 characters, not all of them invisible');
         end if;
         perform kiln.refuse_fields(v_errors);
         v_id := case when v_body ? 'account_id' then kiln.open_pair(p_actor, v_with)
@@ -405,7 +405,7 @@ begin
         end if;
         if v_text is not null and (jsonb_typeof(v_body -> 'text') <> 'string' or octet_length(v_text) > 16000) then
             v_errors := v_errors || kiln.field_error('/text', 'must be a string of at most 16000 bytes');
-        elsif coalesce(v_text, '') !~ '\S' and v_media = '[]' then
+        elsif not coalesce(kiln.is_visible(v_text), false) and v_media = '[]' then
             v_errors := v_errors || kiln.field_error('/text', 'is required unless there is media');
         end if;
         if jsonb_typeof(v_media) <> 'array' or jsonb_array_length(v_media) > 10 then
@@ -488,7 +488,7 @@ declare
 begin
     perform kiln.require_actor(p_actor);
     perform kiln.see_message(p_path);
-    if coalesce(jsonb_typeof(v_body -> 'text') <> 'string' or v_body ->> 'text' !~ '\S' or octet_length(v_body ->> 'text') > 16000, true) then
+    if coalesce(jsonb_typeof(v_body -> 'text') <> 'string' or not kiln.is_visible(v_body ->> 'text') or octet_length(v_body ->> 'text') > 16000, true) then
         v_errors := v_errors || kiln.field_error('/text', 'must be a string of 1 to 16000 bytes');
     end if;
     perform kiln.refuse_fields(v_errors);

@@ -69,7 +69,7 @@ begin
       from kiln.project_files(p_project) f;
     return json_build_object(
         'account_id', p_project.account_id, 'folder', v_folder, 'entries', coalesce(v_entries, '[]'),
-        'readme', regexp_replace(p_project.name, '[\x01-\x1f\x7f]+', ' ', 'g') || E'\n\n'
+        'readme', p_project.name || E'\n\n'
             || E'The pictures beside this file were digitally altered, and each bears a label that says so. The unaltered\n'
             || E'originals are in the folder originals; the number in a picture''s name is that of its original. Who shows an\n'
             || E'altered picture should show its original with it, keep the label, and say that the picture was altered.\n\n'

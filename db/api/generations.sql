@@ -227,7 +227,7 @@ begin
     if v_seed not in ('same', 'new') and not kiln.is_seed(v_seed) then
         v_errors := v_errors || kiln.field_error('/seed', 'must be same, new, or a whole number from 0 to 9223372036854775807');
     end if;
-    if v_prompt is not null and (jsonb_typeof(v_body -> 'prompt') <> 'string' or v_prompt !~ '\S' or octet_length(v_prompt) > 8000) then
+    if v_prompt is not null and (jsonb_typeof(v_body -> 'prompt') <> 'string' or not kiln.is_visible(v_prompt) or octet_length(v_prompt) > 8000) then
         v_errors := v_errors || kiln.field_error('/prompt', 'must be a string of 1 to 8000 bytes');
     end if;
     if jsonb_typeof(v_body -> 'reason') <> 'string' or length(v_body ->> 'reason') > 1000 then

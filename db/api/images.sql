@@ -19,8 +19,8 @@ declare
     v_errors jsonb := kiln.unknown_fields(p_body, '{name,description,media}');
     v_media  jsonb := coalesce(p_body -> 'media', '[]');
 begin
-    if (p_is_new or p_body ? 'name') and (jsonb_typeof(p_body -> 'name') is distinct from 'string' or p_body ->> 'name' !~ '\S' or length(p_body ->> 'name') > 200) then
-        v_errors := v_errors || kiln.field_error('/name', 'must be a string of 1 to 200 characters');
+    if (p_is_new or p_body ? 'name') and (jsonb_typeof(p_body -> 'name') is distinct from 'string' or not kiln.is_name(p_body ->> 'name', 200)) then
+        v_errors := v_errors || kiln.field_error('/name', 'must be one line of 1 to 200 characters, not all of them invisible');
     end if;
     if jsonb_typeof(coalesce(p_body -> 'description', '""')) <> 'string' or length(p_body ->> 'description') > 4000 then
         v_errors := v_errors || kiln.field_error('/description', 'must be a string of at most 4000 characters');

@@ -20,7 +20,7 @@ begin
     v_media_id := kiln.begin_once(p_actor, 'create_upload', p_body);
     if v_media_id is null then
         select c.upload_max_bytes into v_most from kiln.config c;
-        if jsonb_typeof(v_body -> 'filename') is distinct from 'string' or v_name !~ '\S' or length(v_name) > 255 then
+        if jsonb_typeof(v_body -> 'filename') is distinct from 'string' or not kiln.is_visible(v_name) or length(v_name) > 255 then
             v_errors := v_errors || kiln.field_error('/filename', 'must have 1 to 255 characters');
         end if;
         if v_type is null or v_type <> all ('{image/png,image/jpeg,image/webp,image/gif,video/mp4,video/webm,video/quicktime,audio/mpeg,audio/wav,audio/ogg,audio/mp4}') then

@@ -109,12 +109,12 @@ begin
         if coalesce(v_body ->> 'kind', 'announcement') !~ '^[a-z][a-z0-9_.]{0,39}$' then
             v_errors := v_errors || kiln.field_error('/kind', 'must be a word of at most 40 characters: a-z, 0-9, _ and .');
         end if;
-        if coalesce(jsonb_typeof(v_body -> 'text') <> 'string' or v_body ->> 'text' !~ '\S' or length(v_body ->> 'text') > 1000, true) then
+        if coalesce(jsonb_typeof(v_body -> 'text') <> 'string' or not kiln.is_visible(v_body ->> 'text') or length(v_body ->> 'text') > 1000, true) then
             v_errors := v_errors || kiln.field_error('/text', 'must be a string of 1 to 1000 characters');
         end if;
         if v_body ? 'link' and v_body -> 'link' <> 'null'
-           and (jsonb_typeof(v_body -> 'link') <> 'string' or length(v_body ->> 'link') > 1000 or v_body ->> 'link' !~ '^(/|https://)') then
-            v_errors := v_errors || kiln.field_error('/link', 'must be a path here or an https URL of at most 1000 characters');
+           and (jsonb_typeof(v_body -> 'link') <> 'string' or not kiln.is_link(v_body ->> 'link')) then
+            v_errors := v_errors || kiln.field_error('/link', 'must be a path here (/…) or an https URL with a host, at most 1000 characters, without blanks and backslashes');
         end if;
         perform kiln.refuse_fields(v_errors);
         v_id := kiln.announce(p_actor, v_account, coalesce(v_body ->> 'kind', 'announcement'), v_body ->> 'text', v_body ->> 'link');

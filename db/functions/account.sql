@@ -49,6 +49,26 @@ end
 $$;
 comment on function kiln.render_account(kiln.account) is 'An account as its owner and administrators see it; the balance is the sum of its ledger, in micro-units.';
 
+-- A reserved name is refused alone, and with digits and underscores around it; one that is reserved as a part also between underscores.
+create or replace function kiln.check_handle(p_handle text)
+returns jsonb
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_letters text := translate(p_handle, '0123456789', '');
+begin
+    if kiln.is_no_operator()
+       and exists (select from kiln.reserved_handle r
+                    where r.name = replace(v_letters, '_', '') or (r.is_part and r.name = any (string_to_array(v_letters, '_')))) then
+        return kiln.field_error('/handle', 'is reserved for those who run this site');
+    end if;
+    return '[]';
+end
+$$;
+comment on function kiln.check_handle(text) is
+'What is wrong with a handle that a person chooses, beyond the rules of the column: kiln.reserved_handle. Administrators, and people in psql, may give such a handle.';
+
 -- The rules of each field are the table's constraints; here they get words.
 create or replace function kiln.update_account(p_account_id bigint, p_changes jsonb)
 returns void
@@ -66,7 +86,10 @@ begin
       from jsonb_each(p_changes) e
      where case when e.key in ('notify_email', 'show_presence') then jsonb_typeof(e.value) <> 'boolean' else jsonb_typeof(e.value) not in ('string', 'null') end
        and e.key in ('handle', 'display_name', 'email', 'notify_email', 'show_presence');
-    perform kiln.refuse_fields(v_errors);
+    perform kiln.refuse_fields(v_errors || kiln.check_handle(p_changes ->> 'handle'));
+    if p_changes ?| '{email,notify_email}' and not coalesce('read' = any (kiln.acting_scopes()), true) then
+        raise exception 'mail tells what the account makes: to change email or notify_email needs the scope read too' using errcode = 'KN004';
+    end if;
     if p_changes ? 'show_presence' then
         perform kiln.show_presence(p_account_id, (p_changes ->> 'show_presence')::boolean);
     end if;
@@ -81,7 +104,7 @@ exception
         get stacked diagnostics v_rule = constraint_name;
         perform kiln.refuse_fields(case v_rule
             when 'account_handle_check' then kiln.field_error('/handle', 'must be 3 to 30 of a-z, 0-9 and _')
-            when 'account_display_name_check' then kiln.field_error('/display_name', 'must have 1 to 80 characters, and no control characters')
+            when 'account_display_name_check' then kiln.field_error('/display_name', 'must be one line of 1 to 80 characters, not all of them invisible')
             when 'account_email_check' then kiln.field_error('/email', 'must be an address of mail')
             when 'account_notify_needs_email_check' then kiln.field_error('/notify_email', 'needs an email')
             else kiln.field_error('', 'breaks the rule ' || v_rule) end);
@@ -106,15 +129,26 @@ end
 $$;
 comment on function kiln.end_sessions(bigint, text) is 'Has every server close the account''s streams, and forgets its tickets; who still may comes back at once.';
 
+create or replace function kiln.after_tokens_of(p_account_id bigint)
+returns timestamptz
+language sql stable
+return (select greatest(kiln.now(), a.tokens_from,
+                        (select max(i.token_issued_at) from kiln.identity i where i.account_id = a.account_id) + interval '1 microsecond')
+          from kiln.account a where a.account_id = p_account_id);
+comment on function kiln.after_tokens_of(bigint) is
+'Now, or the first moment after every token that sign_in() issued for an account, if a clock was set back or another call was quicker.';
+
 create or replace function kiln.sign_out_everywhere(p_account_id bigint)
 returns timestamptz
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_from timestamptz := kiln.now();
+    v_from timestamptz;
 begin
     perform kiln.guard_own(p_account_id);
+    perform from kiln.identity i where i.account_id = p_account_id order by i.identity_id for no key update;   -- as sign_in() holds it
+    v_from := kiln.after_tokens_of(p_account_id);
     update kiln.account a set tokens_from = v_from where a.account_id = p_account_id;
     perform kiln.end_sessions(p_account_id, 'signed out everywhere');
     return v_from;
@@ -160,26 +194,30 @@ set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan
 as $$
 declare
     v_account   kiln.account;
-    v_id        bigint;
-    v_issued_at bigint;
+    v_issued_at timestamptz;
     v_ttl       interval := (select c.session_ttl from kiln.config c);
 begin
     perform kiln.take_nonce(p_nonce);
-    select a.* into v_account from kiln.identity i join kiln.account a using (account_id) where i.issuer = 'urn:kiln:wallet' and i.subject = p_address;
+    -- The identity's row is held from here on: whoever ends the account at the same moment does it before this token, and then
+    -- there is no row, or after it, and then sees when it was issued.
+    perform from kiln.identity i where i.issuer = 'urn:kiln:wallet' and i.subject = p_address for no key update;
     if not found then
-        v_id := kiln.make_account('urn:kiln:wallet', p_address);
-        select a.* into v_account from kiln.account a where a.account_id = v_id;
+        perform kiln.make_account('urn:kiln:wallet', p_address);
     end if;
+    select a.* into v_account from kiln.identity i join kiln.account a using (account_id) where i.issuer = 'urn:kiln:wallet' and i.subject = p_address;
     if v_account.is_suspended then
         raise exception 'this account is suspended' using errcode = 'KN009';
     end if;
     perform kiln.spend_rate(v_account.account_id, 'login');
-    -- In whole seconds, and not before the moment from which its tokens hold.
-    v_issued_at := greatest(floor(extract(epoch from kiln.now())), ceil(extract(epoch from v_account.tokens_from)));
+    -- To the microsecond (a NumericDate may have a fraction, RFC 7519, 2), and not before the moment from which its tokens hold.
+    v_issued_at := greatest(kiln.now(), v_account.tokens_from);
+    update kiln.identity i set token_issued_at = greatest(i.token_issued_at, v_issued_at)
+     where i.issuer = 'urn:kiln:wallet' and i.subject = p_address;
     return json_build_object(
-        'claims', json_build_object('iss', 'urn:kiln:wallet', 'sub', p_address, 'iat', v_issued_at, 'exp', v_issued_at + extract(epoch from v_ttl)::bigint,
+        'claims', json_build_object('iss', 'urn:kiln:wallet', 'sub', p_address, 'iat', extract(epoch from v_issued_at),
+                                    'exp', ceil(extract(epoch from v_issued_at + v_ttl))::bigint,
                                     'jti', encode(kiln.gen_random_bytes(16), 'hex')),
-        'expires_at', kiln.render_time(to_timestamp(v_issued_at) + v_ttl),
+        'expires_at', kiln.render_time(to_timestamp(ceil(extract(epoch from v_issued_at + v_ttl)))),
         'account', kiln.render_account(v_account));
 end
 $$;
@@ -194,7 +232,7 @@ return jsonb_build_object('id', p_identity.identity_id::text, 'kind', case p_ide
                           'issuer', p_identity.issuer, 'subject', p_identity.subject, 'created_at', kiln.render_time(p_identity.created_at));
 comment on function kiln.render_identity(kiln.identity) is 'A way into an account: {id, kind (wallet, token), issuer, subject, created_at}.';
 
-create or replace function kiln.link_identity(p_account_id bigint, p_issuer text, p_subject text, p_issued_at bigint default null)
+create or replace function kiln.link_identity(p_account_id bigint, p_issuer text, p_subject text, p_issued_at numeric default null)
 returns kiln.identity
 language plpgsql security definer
 set search_path = ''
@@ -203,7 +241,7 @@ declare
     v_identity kiln.identity;
 begin
     perform kiln.guard_own(p_account_id);
-    if exists (select from kiln.identity_gone g where g.identity_hash = kiln.identity_hash(p_issuer, p_subject) and p_issued_at <= extract(epoch from g.gone_at)) then
+    if kiln.is_of_past(p_issuer, p_subject, p_issued_at) then
         raise exception 'this token is older than the moment its identity was unlinked: get a new one' using errcode = 'KN009';
     end if;
     insert into kiln.identity (issuer, subject, account_id) values (p_issuer, p_subject, p_account_id)
@@ -218,7 +256,7 @@ begin
     return v_identity;
 end
 $$;
-comment on function kiln.link_identity(bigint, text, text, bigint) is 'Lets a proven identity lead to this account; again: nothing new. KN001: it leads to another account.';
+comment on function kiln.link_identity(bigint, text, text, numeric) is 'Lets a proven identity lead to this account; again: nothing new. KN001: it leads to another account.';
 
 create or replace function kiln.unlink_identity(p_account_id bigint, p_identity_id bigint)
 returns void
@@ -230,7 +268,7 @@ declare
 begin
     perform kiln.guard_own(p_account_id);
     perform from kiln.account a where a.account_id = p_account_id for no key update;      -- two at once must not remove the last two
-    select * into v_identity from kiln.identity i where i.identity_id = p_identity_id and i.account_id = p_account_id;
+    select * into v_identity from kiln.identity i where i.identity_id = p_identity_id and i.account_id = p_account_id for update;
     if not found then
         raise exception 'there is no such identity' using errcode = 'KN002';
     end if;
@@ -250,8 +288,9 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    insert into kiln.identity_gone (identity_hash, gone_at) values (kiln.identity_hash(p_identity.issuer, p_identity.subject), kiln.now())
-    on conflict (identity_hash) do update set gone_at = excluded.gone_at;
+    insert into kiln.identity_gone (identity_hash, gone_at)
+    values (kiln.identity_hash(p_identity.issuer, p_identity.subject), kiln.after_tokens_of(p_identity.account_id))
+    on conflict (identity_hash) do update set gone_at = greatest(identity_gone.gone_at, excluded.gone_at);
     delete from kiln.identity i where i.identity_id = p_identity.identity_id;
 end
 $$;
@@ -276,7 +315,7 @@ begin
     if not found then
         return;
     end if;
-    for v_identity in select * from kiln.identity i where i.account_id = p_account_id
+    for v_identity in select * from kiln.identity i where i.account_id = p_account_id order by i.identity_id for update
     loop
         perform kiln.forget_identity(v_identity);
     end loop;

@@ -96,8 +96,8 @@ begin
     if v_variations !~ '^[1-4]$' or jsonb_typeof(p_body -> 'variations') not in ('number', 'null') or v_variations::int > v_model.max_variations then
         v_errors := v_errors || kiln.field_error('/variations', 'must be a whole number from 1 to ' || coalesce(v_model.max_variations, 4));
     end if;
-    if jsonb_typeof(p_body -> 'disclosure') not in ('string', 'null') or v_disclosure !~ '\S' or length(v_disclosure) > 200 or v_disclosure ~ '[\x01-\x1f\x7f]' then
-        v_errors := v_errors || kiln.field_error('/disclosure', 'must be a text of 1 to 200 characters: results are always labelled');
+    if jsonb_typeof(p_body -> 'disclosure') not in ('string', 'null') or not kiln.is_name(v_disclosure, 200) then
+        v_errors := v_errors || kiln.field_error('/disclosure', 'must be one line of 1 to 200 characters that can be seen: results are always labelled');
     end if;
     if octet_length(p_body ->> 'prompt') > 2000 then
         v_errors := v_errors || kiln.field_error('/prompt', 'must have at most 2000 bytes');

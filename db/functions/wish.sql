@@ -56,7 +56,7 @@ begin
         v_errors := v_errors || kiln.field_error('/prompt', 'must be a string');
     elsif octet_length(v_prompt) > 8000 then
         v_errors := v_errors || kiln.field_error('/prompt', 'must have at most 8000 bytes');
-    elsif coalesce(v_prompt, '') !~ '\S' and (p_media_type = 'audio' or v_media = '[]' and p_files = 0) then
+    elsif not coalesce(kiln.is_visible(v_prompt), false) and (p_media_type = 'audio' or v_media = '[]' and p_files = 0) then
         v_errors := v_errors || kiln.field_error('/prompt', 'is required' || case when p_media_type is distinct from 'audio' then ' unless there is media' else '' end);
     end if;
     if v_seed is null then

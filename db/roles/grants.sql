@@ -94,7 +94,7 @@ grant execute on function
     kiln.delete_endpoint(bigint, bigint), kiln.enable_endpoint(bigint, bigint), kiln.resend(bigint, bigint), kiln.render_delivery(kiln.delivery), kiln.unsubscribe(text),
     kiln.make_nonce(), kiln.take_nonce(text), kiln.sign_in(text, text), kiln.render_account(kiln.account), kiln.render_account_for_admin(kiln.account),
     kiln.render_identity(kiln.identity), kiln.update_account(bigint, jsonb), kiln.delete_account(bigint), kiln.sign_out_everywhere(bigint),
-    kiln.link_identity(bigint, text, text, bigint), kiln.unlink_identity(bigint, bigint),
+    kiln.link_identity(bigint, text, text, numeric), kiln.is_visible(text), kiln.is_name(text, int), kiln.is_link(text), kiln.unlink_identity(bigint, bigint),
     kiln.export_section(bigint, text, bigint, int), kiln.find_accounts(text, bigint, int), kiln.check_reason(jsonb, boolean), kiln.show_account(bigint),
     kiln.set_role(bigint, kiln.role, text), kiln.suspend(bigint, text), kiln.unsuspend(bigint, text), kiln.grant_to(bigint, bigint, text),
     kiln.acting_scopes(), kiln.render_api_key(kiln.api_key), kiln.make_api_key(bigint, text, kiln.scope[], timestamptz), kiln.revoke_api_key(bigint, bigint),

@@ -20,7 +20,7 @@ create table kiln.account (
     constraint account_media_quota_check check (media_quota_bytes >= 0),
     constraint account_day_cap_check check (day_cap_micros >= 0),
     constraint account_handle_check check (handle ~ '^[a-z0-9_]{3,30}$'),
-    constraint account_display_name_check check (length(display_name) between 1 and 80 and display_name ~ '\S' and display_name !~ '[\x01-\x1f\x7f]'),
+    constraint account_display_name_check check (kiln.is_name(display_name, 80)),
     constraint account_email_check check (length(email) between 3 and 254 and email ~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$'),
     constraint account_notify_needs_email_check check (not notify_email or email is not null),
     constraint account_deleted_is_empty_check check (deleted_at is null or (is_suspended and coalesce(handle, display_name, email) is null)),
@@ -50,12 +50,31 @@ create index account_email_idx on kiln.account (lower(email) text_pattern_ops) w
 create index account_admin_idx on kiln.account (account_id) where role = 'admin';
 create index account_leaving_idx on kiln.account (account_id) where deleted_at is not null and cleared_at is null;
 
+-- Names that people would take for those who run the site. Rows may be added and removed at any time; handles that exist are not asked.
+create table kiln.reserved_handle (
+    name    text    primary key,
+    is_part boolean not null default false,
+    constraint reserved_handle_name_check check (name ~ '^[a-z]{2,30}$')
+);
+comment on table kiln.reserved_handle is 'Handles that accounts cannot choose, since others would take them for the operator. Administrators may give them.';
+comment on column kiln.reserved_handle.name is 'The name, in small letters; underscores and digits around it do not make it another.';
+comment on column kiln.reserved_handle.is_part is 'True: refused also as a part between underscores, as in the_support_team.';
+insert into kiln.reserved_handle (name, is_part) values
+    ('admin', true), ('administrator', true), ('kiln', true), ('support', true), ('moderator', true), ('staff', true), ('official', true),
+    ('security', true), ('system', true), ('operator', true), ('root', true), ('mod', false), ('help', false), ('helpdesk', true),
+    ('abuse', false), ('billing', true), ('payment', true), ('payments', true), ('refund', false), ('refunds', false), ('contact', false),
+    ('info', false), ('legal', false), ('privacy', false), ('postmaster', true), ('webmaster', true), ('hostmaster', true),
+    ('noreply', false), ('team', false), ('owner', false), ('service', false), ('api', false), ('www', false), ('me', false),
+    ('you', false), ('everyone', false), ('all', false), ('here', false), ('nobody', false), ('anonymous', false), ('deleted', false),
+    ('null', false), ('undefined', false);
+
 create table kiln.identity (
     issuer     text   not null,
     subject    text   not null,
     account_id bigint not null references kiln.account on delete cascade,
     created_at timestamptz not null default kiln.now(),
     identity_id bigint generated always as identity,
+    token_issued_at timestamptz,
     primary key (issuer, subject),
     constraint identity_identity_id_key unique (identity_id),
     constraint identity_wallet_check check (issuer <> 'urn:kiln:wallet' or subject ~ '^0x[0-9a-f]{40}$'),
@@ -68,13 +87,14 @@ comment on column kiln.identity.issuer is 'Who vouches: the `iss` of the token, 
 comment on column kiln.identity.subject is 'The `sub` of the token; of a wallet its address, in lower case.';
 comment on column kiln.identity.account_id is 'The account it leads to.';
 comment on column kiln.identity.created_at is 'When it was first used.';
+comment on column kiln.identity.token_issued_at is 'When this installation issued its latest token for it (sign-in by wallet); null: never. The end of the account is later.';
 comment on column kiln.identity.identity_id is 'A number for clients: DELETE /me/identities/{id}.';
 
 -- Keys of programs. The key itself is shown once; what is kept is its hash, so that a copy of this table opens nothing.
 create type kiln.scope as enum ('read', 'generate', 'chat', 'account', 'admin');
 comment on type kiln.scope is
 'What a key, or a token that says so, may do: read (look at what is its account''s), generate (jobs and uploads), chat (people, messages, notifications),
-account (profile, keys, tickets), admin (administration, where its account is an administrator''s). See kiln.scope_of().';
+account (profile, keys, tickets), admin (administration, where its account is an administrator''s). See kiln.scopes_of().';
 
 create table kiln.api_key (
     api_key_id   bigint generated always as identity primary key,
@@ -88,7 +108,7 @@ create table kiln.api_key (
     created_at   timestamptz  not null default kiln.now(),
     constraint api_key_key_hash_key unique (key_hash),
     constraint api_key_hash_is_sha256_check check (length(key_hash) = 32),
-    constraint api_key_name_check check (length(name) between 1 and 80 and name ~ '\S' and name !~ '[\x01-\x1f\x7f]'),
+    constraint api_key_name_check check (kiln.is_name(name, 80)),
     constraint api_key_needs_scope_check check (cardinality(scopes) between 1 and 5 and array_position(scopes, null) is null)
 );
 create index api_key_account_id_idx on kiln.api_key (account_id, api_key_id);

@@ -15,7 +15,7 @@ create table kiln.conversation (
     created_at      timestamptz not null default kiln.now(),
     constraint conversation_pair_key unique (pair_low, pair_high),
     constraint conversation_two_or_group_check check (is_group = (pair_low is null) and is_group = (pair_high is null) and coalesce(pair_low < pair_high, true)),
-    constraint conversation_title_check check (title is null or length(title) between 1 and 100 and is_group)
+    constraint conversation_title_check check (title is null or kiln.is_name(title, 100) and is_group)
 );
 comment on table kiln.conversation is 'A conversation of two, of which the same two have one, or a group.';
 comment on column kiln.conversation.conversation_id is 'The key; sent to clients as a decimal string.';
@@ -71,7 +71,7 @@ create table kiln.message (
     constraint message_text_check check (octet_length(text) <= 16000),
     constraint message_client_id_check check (length(client_id) between 1 and 100),
     constraint message_media_check check (cardinality(media) <= 10),
-    constraint message_says_something_check check (deleted_at is not null or text ~ '\S' or media <> '{}'),
+    constraint message_says_something_check check (deleted_at is not null or kiln.is_visible(text) or media <> '{}'),
     constraint message_tombstone_is_empty_check check (deleted_at is null or (text is null and media = '{}'))
 );
 create index message_account_id_idx on kiln.message (account_id, message_id);

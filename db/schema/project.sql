@@ -108,7 +108,7 @@ create table kiln.project (
     created_at  timestamptz not null default kiln.now(),
     updated_at  timestamptz not null default kiln.now(),
     deleted_at  timestamptz,
-    constraint project_name_check check (length(name) between 1 and 200 and name ~ '\S'),
+    constraint project_name_check check (kiln.is_name(name, 200)),
     constraint project_description_check check (length(description) <= 4000)
 );
 create index project_account_id_idx on kiln.project (account_id, project_id);

@@ -153,7 +153,7 @@ const rows = {
     'GET /api/v1/me':                              ['401 200 200 200 200 401 | 200 403 403 403 403'],
     'PATCH /api/v1/me':                            ['401 200 200 200 200 401 | 403 403 403 200 403', { body: { display_name: mark.slice(0, 40) } }],
     'DELETE /api/v1/me':                           ['401 204 204 204 204 401 | 403 403 403 403 403'],
-    'GET /api/v1/me/export':                       ['401 200 200 200 200 401 | 403 403 403 200 403'],
+    'GET /api/v1/me/export':                       ['401 200 200 200 200 401 | 403 403 403 403 403'],
     'POST /api/v1/me/sign-out-everywhere':         ['401 200 200 200 200 401 | 403 403 403 403 403'],
     'GET /api/v1/me/identities':                   ['401 200 200 200 200 401 | 403 403 403 200 403'],
     'POST /api/v1/me/identities':                  ['401 201 201 201 201 401 | 403 403 403 403 403', { body: () => ({ token: person().token }), once: 'same', other: () => ({ token: person().token }), form_first: true }],
@@ -163,7 +163,7 @@ const rows = {
     'GET /api/v1/api-keys':                        ['401 200 200 200 200 401 | 403 403 403 200 403'],
     'DELETE /api/v1/api-keys/{id}':                ['401 404 204 404 404 401 | 403 403 403 204 403', { thing: 'key' }],
 
-    'POST /api/v1/webhook-endpoints':              ['401 201 201 201 201 401 | 403 403 403 201 403', { body: { url: 'https://example.com/hook', types: ['job.completed'] }, once: 'shown' }],
+    'POST /api/v1/webhook-endpoints':              ['401 201 201 201 201 401 | 403 403 403 403 403', { body: { url: 'https://example.com/hook', types: ['job.completed'] }, once: 'shown' }],
     'GET /api/v1/webhook-endpoints':               ['401 200 200 200 200 401 | 403 403 403 200 403'],
     'DELETE /api/v1/webhook-endpoints/{id}':       ['401 404 204 404 404 401 | 403 403 403 204 403', { thing: 'endpoint' }],
     'POST /api/v1/webhook-endpoints/{id}/rotate':  ['401 404 200 404 404 401 | 403 403 403 200 403', { thing: 'endpoint' }],
@@ -216,7 +216,7 @@ const rows = {
     'GET /api/v1/media/{id}':                      ['403:link_expired 403:link_expired 200 403:link_expired 403:link_expired 403:link_expired | 403:link_expired 403:link_expired 403:link_expired 403:link_expired 403:link_expired',
                                                     { thing: 'file', target: link }],
 
-    'POST /api/v1/shares':                         ['401 201 201 201 201 401 | 403 201 403 403 403', { body: async ({ cast, caller }) => ({ job_id: (await things.made({ owner: cast[caller] ?? cast.owner })).id }), once: 'shown' }],
+    'POST /api/v1/shares':                         ['401 201 201 201 201 401 | 403 403 403 403 403', { body: async ({ cast, caller }) => ({ job_id: (await things.made({ owner: cast[caller] ?? cast.owner })).id }), once: 'shown' }],
     'GET /api/v1/shares':                          ['401 200 200 200 200 401 | 200 403 403 403 403'],
     'DELETE /api/v1/shares/{id}':                  ['401 404 204 404 404 401 | 403 204 403 403 403', { thing: 'share' }],
     'GET /s/{token}':                              ['200 404:undefined 200 200 200 200 | 200 200 200 200 200', { thing: 'shared' }],       // a page: no code

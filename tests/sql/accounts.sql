@@ -14,7 +14,8 @@ $$;
 create temporary table n as select fixture.call(null, 'create_nonce') ->> 'nonce' as nonce;
 create temporary table e as select fixture.call(null, 'sign_in', p_body => json_build_object('address', '0x' || repeat('a', 40), 'nonce', nonce)::text) as answer from n;
 select is(answer -> 'claims' ->> 'sub', '0x' || repeat('a', 40), 'who signs in with a wallet gets a token about its address') from e;
-select is((answer -> 'claims' ->> 'exp')::bigint - (answer -> 'claims' ->> 'iat')::bigint, 86400::bigint, 'for a day') from e;
+select is((answer -> 'claims' ->> 'exp')::bigint - ceil((answer -> 'claims' ->> 'iat')::numeric)::bigint, 86400::bigint, 'for a day') from e;
+select is((answer -> 'claims' ->> 'iat')::numeric, 1893499200.4, 'that says to the microsecond when it was issued') from e;
 select is((select a.role::text from kiln.account a where a.account_id = (answer -> 'account' ->> 'id')::bigint), 'user', 'of an account that was made') from e;
 select is(fixture.bad_fields(format('select fixture.call(null, ''sign_in'', p_body => %L)', json_build_object('address', '0x' || repeat('a', 40), 'nonce', nonce)::text)), '/message', 'a nonce is taken once') from n;
 select fixture.set_now('2030-01-01 12:10:00.4Z') \g /dev/null
@@ -34,7 +35,7 @@ begin
 exception when others then
     return jsonb_build_object('refused', sqlstate, 'message', sqlerrm);
 end $$;
-create function pg_temp.wallet(p_digit text, p_iat bigint default null) returns jsonb language sql as $$
+create function pg_temp.wallet(p_digit text, p_iat numeric default null) returns jsonb language sql as $$
     select jsonb_build_object('iss', 'urn:kiln:wallet', 'sub', '0x' || repeat(p_digit, 40), 'iat', coalesce(p_iat, floor(extract(epoch from kiln.now()))))
 $$;
 select is(pg_temp.me(pg_temp.wallet('a'), 'get_me') ->> 'id', answer -> 'account' ->> 'id', 'the token is the account''s') from e;
@@ -71,9 +72,43 @@ select ok(exists (select from kiln.event where account_id = (answer -> 'account'
 select ok(pg_temp.me(pg_temp.wallet('a'), 'sign_out_everywhere') ? 'signed_out_at', 'one signs out everywhere');
 select is(pg_temp.me(pg_temp.wallet('a'), 'get_me') ->> 'refused', 'KN009', 'tokens from before are refused');
 select is(pg_temp.me(pg_temp.wallet('a', 0), 'get_me') ->> 'refused', 'KN009', 'those that do not say when they were issued too');
-select is(pg_temp.me(pg_temp.wallet('a', (pg_temp.enter('a') -> 'claims' ->> 'iat')::bigint), 'get_me') ->> 'id', answer -> 'account' ->> 'id', 'one that is made in the same second is not') from e;
+select is(pg_temp.me(pg_temp.wallet('a', (pg_temp.enter('a') -> 'claims' ->> 'iat')::numeric), 'get_me') ->> 'id', answer -> 'account' ->> 'id', 'one that is made in the same second is not') from e;
+
+-- A token whose account ended made a new account, if it had been issued in the same second after signing out everywhere: its `iat` was
+-- the next whole second, and the end came before that.
+select fixture.set_now('2031-01-01 00:00:00.3+00') \g /dev/null
+select pg_temp.enter('d') \g /dev/null
+select pg_temp.me(pg_temp.wallet('d'), 'sign_out_everywhere') \g /dev/null
+select fixture.pass('0.1 seconds') \g /dev/null
+create temporary table d as select (pg_temp.enter('d') -> 'claims' ->> 'iat')::numeric as iat;
+select is(pg_temp.me(pg_temp.wallet('d', iat), 'get_me') ? 'id', true, 'one signs in again in the same second') from d;
+select fixture.pass('0.1 seconds') \g /dev/null
+select is(pg_temp.me(pg_temp.wallet('d', iat), 'delete_me'), null, 'and leaves at once') from d;
+select is(pg_temp.me(pg_temp.wallet('d', iat), 'get_me') ->> 'refused', 'KN009', 'its token makes no new account') from d;
+select fixture.set_now('2031-01-01 00:00:00+00') \g /dev/null
+create temporary table d2 as select (pg_temp.enter('d') -> 'claims' ->> 'iat')::numeric as iat;
+select pg_temp.me(pg_temp.wallet('d', iat), 'sign_out_everywhere') from d2 \g /dev/null
+select is(pg_temp.me(pg_temp.wallet('d', iat), 'get_me') ->> 'refused', 'KN009', 'nor does a clock that was set back keep a token alive') from d2;
+select is(pg_temp.me(pg_temp.wallet('d', (pg_temp.enter('d') -> 'claims' ->> 'iat')::numeric), 'get_me') ? 'id', true, 'a later sign-in works all the same');
+select fixture.set_now('2030-01-01 12:10:00.4Z') \g /dev/null
 
 -- The profile ------------------------------------------------------------------------------------------------------------
+
+select is(fixture.bad_fields(format('select fixture.call(''ann'', ''update_me'', p_body => %L)', jsonb_build_object('handle', h))), '/handle', h || ' is reserved')
+  from unnest('{admin,admin1,_admin_,support,kiln,kiln_support,the_moderator,staff2,official_ann,no_reply,system}'::text[]) h;
+select is(fixture.call('ann', 'update_me', p_body => jsonb_build_object('handle', h)::text) ->> 'handle', h, h || ' is not')
+  from unnest('{badminton,kilnfire,supporter,me_and_you,helpful,test_ann}'::text[]) h;
+select is(fixture.call('admin', 'update_me', p_body => '{"handle": "kiln_support"}') ->> 'handle', 'kiln_support', 'an administrator may take one');
+select is(fixture.bad_fields(format('select fixture.call(''ann'', %L, p_body => %L)', f, jsonb_build_object(m, n) || b)), '/' || m, format('%s takes no name such as %s', f, to_json(n)))
+  from (values ('update_me', 'display_name', '{}'), ('create_project', 'name', '{}'), ('create_api_key', 'name', '{"scopes":["read"]}'),
+               ('create_conversation', 'title', jsonb_build_object('members', jsonb_build_array(fixture.account('bob')::text)))) v (f, m, b),
+       unnest(array[E'\u200b', E'\u3164\u2800', E'\u00a0', E'\ufeff ', E'\u00ad\u2060', E'abc\u202egnp', E'a\u2028b', E'a\u0085b', E'\U000e0041']) n;
+select is(fixture.call('ann', 'update_me', p_body => jsonb_build_object('display_name', n)::text) ->> 'display_name', n, format('%s is a name', to_json(n)))
+  from unnest(array['Zoë', '王小明', 'علي', E'\U0001f469\u200d\U0001f680', E'क्\u200dष', 'O''Neil-2']) n;
+select is(fixture.bad_fields(format('select fixture.call(''admin'', ''announce'', p_body => %L)', jsonb_build_object('all', true, 'text', 'x', 'link', l))), '/link', l || ' is no link')
+  from unnest(array['//host', '/\host', E'/\t/host', E'/\n/host', 'https:host', 'https://', 'https:///x', 'https://user@host/', 'http://host/', 'javascript:alert(1)', '', ' /x', '\/host', 'https://a\@b/']) l;
+select isnt(fixture.call('admin', 'announce', p_body => jsonb_build_object('account_id', fixture.account('bob')::text, 'text', 'x', 'link', l)::text) ->> 'id', null, l || ' is one')
+  from unnest(array['/', '/dashboard?a=//b', 'https://status.example.com', 'https://status.example.com/x#y', 'https://[2001:db8::1]:8443/x']) l;
 
 select is(fixture.bad_fields(format('select fixture.call(''ann'', ''update_me'', p_body => %L)', body)), field, body || ' is refused for ' || field)
   from (values ('{"handle": "No"}', '/handle'), ('{"handle": "test_bob"}', '/handle'), ('{"display_name": " "}', '/display_name'), ('{"email": "x"}', '/email'), ('{"notify_email": true}', '/notify_email'),

@@ -55,19 +55,34 @@ select is(pg_temp.with_key(accounts, 'create_api_key', '{}', '{"name":"x","scope
 select is(pg_temp.with_key(accounts, 'create_api_key', '{}', '{"name":"x","scopes":["account"]}')::jsonb ? 'key', true, 'but its equal') from k;
 
 -- Each function of a scope, by keys of each scope: right where it is its own, KN004 where not.
-create temporary table f as select p.proname::text as name, kiln.scope_of(p.proname) as scope from pg_proc p where p.pronamespace = 'kiln_api'::regnamespace;
+create temporary table f as select p.proname::text as name, kiln.scopes_of(p.proname) as scopes from pg_proc p where p.pronamespace = 'kiln_api'::regnamespace;
 create temporary table s as select sc, pg_temp.make('admin', format('{%s}', sc)) as key from unnest(enum_range(null::kiln.scope)) sc;
-select bag_eq($$ select name from f where scope is null $$, $$ select n from unnest('{act_as,use_ticket,bus_head,bus_read,bus_replay,watch_replay,ready,metrics,begin_upload,finish_upload,open_media,open_share,unsubscribe,receive_webhook,webhook_keys,
+select bag_eq($$ select name from f where scopes is null $$, $$ select n from unnest('{act_as,use_ticket,bus_head,bus_read,bus_replay,watch_replay,ready,metrics,begin_upload,finish_upload,open_media,open_share,unsubscribe,receive_webhook,webhook_keys,
     register_instance,beat_instance,end_instance,tell_audience,prove_bus,answer_ping,
     create_nonce,sign_in,create_identity,delete_identity,delete_me,sign_out_everywhere}'::text[]) n where n in (select name from f) $$,
-    'each function has its scope, but those without an actor and those for which a person signs in: a new one wants its line in kiln.scope_of()');
+    'each function has its scope, but those without an actor and those for which a person signs in: a new one wants its line in kiln.scopes_of()');
 select is_empty($$ select sc, name from s, f, pg_temp.with_key(key, name, '{"id":"1"}') said
                     where exists (select from pg_proc where proname = name and pronamespace = 'kiln_api'::regnamespace and proargnames[1] = 'p_actor' and pronargs = 4)
-                      and (said = 'KN004') is distinct from (scope is distinct from sc) $$, 'a key''s scope opens what is of that scope and nothing else');
+                      and (said = 'KN004') is distinct from (scopes is distinct from array[sc]) $$, 'a key''s scope opens what is of that scope alone and nothing else');
+-- One scope is no side door into what another guards: `account` alone exported all messages, and had them sent to a webhook of its own;
+-- `generate` alone made a public page of any job.
+create temporary table d as select pg_temp.make('ann', '{account}') as account, pg_temp.make('ann', '{read,account}') as two, pg_temp.make('ann', '{generate}') as generate;
+select is(pg_temp.with_key(account, 'export_me'), 'KN004', 'account alone exports nothing') from d;
+select is(pg_temp.with_key(two, 'export_me')::jsonb ? 'sections', true, 'account and read do') from d;
+select is(pg_temp.with_key(account, 'create_webhook_endpoint', '{}', '{"url":"https://example.com/h","types":["message.created"]}'), 'KN004', 'account alone subscribes to no messages') from d;
+select is(pg_temp.with_key(two, 'create_webhook_endpoint', '{}', '{"url":"https://example.com/h","types":["message.created"]}')::jsonb ? 'id', true, 'account and read do') from d;
+select is(pg_temp.with_key(account, 'update_me', '{}', '{"email":"elsewhere@example.com"}'), 'KN004', 'account alone has no mail sent elsewhere') from d;
+select is(pg_temp.with_key(account, 'update_me', '{}', '{"display_name":"Ann"}')::jsonb ->> 'display_name', 'Ann', 'it changes the rest of the profile') from d;
+select is(pg_temp.with_key(generate, 'create_share', '{}', '{"job_id":"1"}'), 'KN004', 'generate alone makes no page of what it may not see') from d;
 select is(fixture.refusal($$ select kiln_api.act_as(jsonb_build_object('sub', 'ann', 'scope', 'openid read', 'function', 'create_generation')::text) $$) ->> 'code', 'KN004', 'a token''s scope restricts likewise');
-select is((select kiln_api.act_as('{"sub":"ann","scope":"openid profile","function":"create_generation"}')), fixture.account('ann'), 'words of others restrict nothing');
-select is(kiln.scopes_named(t), null, format('no scope of ours in %L', t)) from unnest(array[null, '', ' ', 'openid', 'READ', 'read:jobs', 'kiln.read']) t;
+select is((select kiln_api.act_as('{"sub":"ann","scope":"openid profile","function":"create_generation"}')), fixture.account('ann'), 'words of OpenID Connect restrict nothing');
+-- A claim that was empty, in capitals or divided by tabs restricted nothing: what cannot be read must open nothing.
+select is(kiln.scopes_named(t), null, format('%L restricts nothing', t)) from unnest(array[null, 'openid', 'openid profile email offline_access']) t;
+select is(kiln.scopes_named(t), '{}', format('%L opens nothing', t)) from unnest(array['', ' ', 'READ', 'Read', 'read:jobs', 'kiln.read', 'openid READ', 'openid jobs']) t;
 select is(kiln.scopes_named('admin  openid read'), '{read,admin}', 'ours are found among others');
+select is(fixture.refusal(format('select kiln.scopes_named(%L)', t)) ->> 'code', 'KN009', format('%L is no scope', t)) from unnest(array[E'read\tgenerate', E'read\n', E'openid\tprofile', 'r\"ead', 'lé']) t;
+select is(fixture.refusal(format('select kiln_api.act_as(%L)', jsonb_build_object('sub', 'ann', 'scope', t, 'function', 'get_me'))) ->> 'code', c, format('a token with the scope %L is refused', t))
+  from (values ('', 'KN004'), ('READ', 'KN004'), (E'read\tgenerate', 'KN009')) v (t, c);
 
 -- The wall: a function that writes, put among those that read.
 create function pg_temp.write_with(p_key text) returns text language plpgsql as $$

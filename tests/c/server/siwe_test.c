@@ -273,8 +273,8 @@ static void line_ends_spaces_and_empty_lines_are_exact(void **state)
     malformed(HEAD "a \"statement\"\n\n" REQUIRED, "statement:");
     malformed(HEAD "a st\xc3\xa4tement\n\n" REQUIRED, "statement:");
     malformed(HEAD "two\nlines\n\n" REQUIRED, "statement:");
-    malformed("app.example.com wants you to sign in with your Ethereum account:\n" ACCOUNT_0_LOWER
-              "\n\n\n" REQUIRED,
+    malformed("app.example.com wants you to sign in with your Ethereum account:\n"
+              "0xf39fd6e51aad88F6F4ce6aB8827279cffFb92266\n\n\n" REQUIRED,
               "address: its capital");
     malformed("app.example.com wants you to sign in with your Ethereum account:\n0x12\n\n",
               "address: must be");

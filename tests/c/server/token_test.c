@@ -140,7 +140,48 @@ static void a_good_token_gives_its_claims(void **state)
     assert_true(verify(
         &plain_keys, sign(SECRET, HS256, "{\"sub\":\"x\",\"exp\":2000000001,\"iat\":1}"), &claims));
     assert_false(claims.has_role); /* then the account's own role holds */
-    assert_int_equal(claims.issued_at, 1);
+    assert_int_equal(claims.issued_us, 1000000);
+    assert_true(
+        verify(&plain_keys,
+               sign(SECRET, HS256, "{\"sub\":\"x\",\"exp\":2000000001,\"iat\":1796031661.123457}"),
+               &claims));
+    assert_true(claims.issued_us == INT64_C(1796031661123457));
+}
+
+static void a_token_of_another_type_is_refused_for_its_type(void **state)
+{
+    static const char *const bad[]   = { "{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}",
+                                         "{\"alg\":\"HS256\",\"typ\":\"logout+jwt\"}",
+                                         "{\"alg\":\"HS256\",\"typ\":1}" };
+    static const char *const good[]  = { "{\"alg\":\"HS256\"}",
+                                         "{\"alg\":\"HS256\",\"typ\":\"jwt\"}" };
+    const char              *payload = "{\"sub\":\"x\",\"exp\":2000000001}";
+    struct token_claims      claims;
+    struct err               err;
+
+    (void)state;
+    for (size_t i = 0; i < countof(bad); i++) {
+        assert_false(
+            token_verify(&plain_keys, sign(SECRET, bad[i], payload), 2000000000, &claims, &err));
+        assert_string_equal(err.message, "the token's typ is not JWT");
+    }
+    for (size_t i = 0; i < countof(good); i++)
+        assert_true(verify(&plain_keys, sign(SECRET, good[i], payload), NULL));
+}
+
+static void an_empty_scope_is_a_scope(void **state)
+{
+    struct token_claims claims;
+
+    (void)state;
+    assert_true(verify(&plain_keys,
+                       sign(SECRET, HS256, "{\"sub\":\"x\",\"exp\":2000000001,\"scope\":\"\"}"),
+                       &claims));
+    assert_true(claims.has_scope);
+    assert_true(
+        verify(&plain_keys, sign(SECRET, HS256, "{\"sub\":\"x\",\"exp\":2000000001}"), &claims));
+    assert_false(claims.has_scope);
+    assert_false(payload_passes("{\"sub\":\"x\",\"exp\":2000000001,\"scope\":[\"read\"]}"));
 }
 
 static void the_previous_secret_is_still_accepted_and_no_other(void **state)
@@ -370,6 +411,8 @@ int main(void)
         cmocka_unit_test(alg_none_is_refused_in_every_spelling),
         cmocka_unit_test(an_rs256_token_is_refused_also_where_its_public_key_is_the_secret),
         cmocka_unit_test(the_confused_token_is_refused),
+        cmocka_unit_test(a_token_of_another_type_is_refused_for_its_type),
+        cmocka_unit_test(an_empty_scope_is_a_scope),
         cmocka_unit_test(an_expired_token_is_refused_though_its_signature_holds),
         cmocka_unit_test(the_rfc_token_fails_for_its_claims_and_not_for_its_signature),
         cmocka_unit_test(dates_that_are_not_sensible_numbers_are_refused),
