@@ -58,7 +58,7 @@ declare
     v_body    jsonb := kiln.parse_body(p_body);
     v_errors  jsonb := kiln.unknown_fields(v_body, '{name,scopes,expires_at}');
     v_all     text[] := enum_range(null::kiln.scope)::text[];
-    v_scopes  text[];
+    v_scopes  text[] := kiln.texts(v_body -> 'scopes', cardinality(v_all));
     v_expires timestamptz;
     v_key     record;
     v_id      bigint;
@@ -72,12 +72,9 @@ begin
     if coalesce(jsonb_typeof(v_body -> 'name') <> 'string' or not kiln.is_name(v_body ->> 'name', 80), true) then
         v_errors := v_errors || kiln.field_error('/name', 'must be one line of 1 to 80 characters, not all of them invisible');
     end if;
-    if coalesce(jsonb_typeof(v_body -> 'scopes'), '') <> 'array' or v_body -> 'scopes' = '[]'
-       or exists (select from jsonb_array_elements_text(case jsonb_typeof(v_body -> 'scopes') when 'array' then v_body -> 'scopes' else '[]' end) s
-                   where s is null or s <> all (v_all)) then
+    if v_scopes is null or v_scopes = '{}' or not v_scopes <@ v_all then
         v_errors := v_errors || kiln.field_error('/scopes', 'must be an array of: ' || array_to_string(v_all, ', '));
     else
-        v_scopes := array(select distinct s from jsonb_array_elements_text(v_body -> 'scopes') s);
         if 'admin' = any (v_scopes) and not kiln.acts_as_admin() then
             v_errors := v_errors || kiln.field_error('/scopes', 'admin is for administrators');
         elsif not v_scopes <@ coalesce(kiln.acting_scopes()::text[], v_all) then
@@ -91,7 +88,7 @@ begin
         end if;
     end if;
     perform kiln.refuse_fields(v_errors);
-    v_key := kiln.make_api_key(p_actor, v_body ->> 'name', array(select s::kiln.scope from unnest(v_scopes) s order by 1), v_expires);
+    v_key := kiln.make_api_key(p_actor, v_body ->> 'name', array(select distinct s::kiln.scope from unnest(v_scopes) s order by 1), v_expires);
     perform kiln.end_once(p_actor, 'create_api_key', v_key.api_key_id);
     return (select (kiln.render_api_key(k) || jsonb_build_object('key', v_key.key))::json from kiln.api_key k where k.api_key_id = v_key.api_key_id);
 end

@@ -206,7 +206,7 @@ as $$
 declare
     v_body   jsonb := kiln.parse_body(p_body);
     v_errors jsonb := kiln.unknown_fields(v_body, '{account_id,members,title}');
-    v_ids    jsonb := coalesce(v_body -> 'members', '[]');
+    v_ids    text[] := kiln.texts(coalesce(v_body -> 'members', '[]'), 255);
     v_other  record;
     v_with   bigint;
     v_id     bigint;
@@ -223,12 +223,12 @@ begin
             end if;
         elsif not v_body ? 'members' then
             v_errors := v_errors || kiln.field_error('/account_id', 'or members is required');
-        elsif jsonb_typeof(v_ids) <> 'array' or jsonb_array_length(v_ids) > 255 then
+        elsif v_ids is null then
             v_errors := v_errors || kiln.field_error('/members', 'must be an array of at most 255 accounts');
         else
             select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/members/' || (u.turn - 1), 'message', 'must be somebody whom one can find')), '[]')
               into v_errors
-              from jsonb_array_elements_text(v_ids) with ordinality as u (id, turn)
+              from unnest(v_ids) with ordinality as u (id, turn)
              where coalesce(not kiln.may_meet(p_actor, case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end), true);
         end if;
         if v_body ? 'title' and v_body -> 'title' <> 'null'
@@ -237,7 +237,7 @@ begin
         end if;
         perform kiln.refuse_fields(v_errors);
         v_id := case when v_body ? 'account_id' then kiln.open_pair(p_actor, v_with)
-                     else kiln.make_group(p_actor, v_body ->> 'title', array(select i::bigint from jsonb_array_elements_text(v_ids) i)) end;
+                     else kiln.make_group(p_actor, v_body ->> 'title', v_ids::bigint[]) end;
         perform kiln.end_once(p_actor, 'create_conversation', v_id);
     end if;
     return kiln_api.get_conversation(p_actor, jsonb_build_object('id', v_id::text), '{}', null);
@@ -390,8 +390,8 @@ declare
     v_conversation kiln.conversation;
     v_body   jsonb := kiln.parse_body(p_body);
     v_errors jsonb := kiln.unknown_fields(v_body, '{client_id,text,media,reply_to}');
-    v_media  jsonb := coalesce(nullif(v_body -> 'media', 'null'), '[]');
-    v_text   text  := v_body ->> 'text';
+    v_media  text[] := kiln.texts(coalesce(nullif(v_body -> 'media', 'null'), '[]'), 10);
+    v_text   text  := kiln.text_field(v_body, 'text');
     v_route  text;
     v_id     bigint;
 begin
@@ -403,17 +403,17 @@ begin
         if v_body ? 'client_id' and (jsonb_typeof(v_body -> 'client_id') <> 'string' or length(v_body ->> 'client_id') not between 1 and 100) then
             v_errors := v_errors || kiln.field_error('/client_id', 'must be a string of 1 to 100 characters');
         end if;
-        if v_text is not null and (jsonb_typeof(v_body -> 'text') <> 'string' or octet_length(v_text) > 16000) then
+        if jsonb_typeof(v_body -> 'text') not in ('string', 'null') or octet_length(v_text) > 16000 then
             v_errors := v_errors || kiln.field_error('/text', 'must be a string of at most 16000 bytes');
-        elsif not coalesce(kiln.is_visible(v_text), false) and v_media = '[]' then
+        elsif not coalesce(kiln.is_visible(v_text), false) and v_media = '{}' then
             v_errors := v_errors || kiln.field_error('/text', 'is required unless there is media');
         end if;
-        if jsonb_typeof(v_media) <> 'array' or jsonb_array_length(v_media) > 10 then
+        if v_media is null then
             v_errors := v_errors || kiln.field_error('/media', 'must be an array of at most 10 media ids');
         else
             select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/media/' || (u.turn - 1), 'message', 'is no media of yours that is ready')), '[]')
               into v_errors
-              from jsonb_array_elements_text(v_media) with ordinality as u (id, turn)
+              from unnest(v_media) with ordinality as u (id, turn)
              where not exists (select from kiln.media m
                                 where m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end
                                   and m.account_id = p_actor and m.state = 'ready');
@@ -423,7 +423,7 @@ begin
         end if;
         perform kiln.refuse_fields(v_errors);
         v_id := kiln.post_message(p_actor, v_conversation.conversation_id, v_body ->> 'client_id', v_text,
-                                  array(select i::bigint from jsonb_array_elements_text(v_media) i),
+                                  v_media::bigint[],
                                   kiln.answered_number(v_body -> 'reply_to', v_conversation.conversation_id));
         perform kiln.end_once(p_actor, v_route, v_id);
     end if;

@@ -41,7 +41,7 @@ own, with the next seeds and this one as their parent_id. KN003: fields that are
 create or replace function kiln.read_variants(p_body jsonb)
 returns int
 language sql immutable
-return case when p_body -> 'variants' is null then 1 when p_body ->> 'variants' ~ '^[1-8]$' and jsonb_typeof(p_body -> 'variants') = 'number' then (p_body ->> 'variants')::int end;
+return case when p_body -> 'variants' is null then 1 when jsonb_typeof(p_body -> 'variants') = 'number' and p_body ->> 'variants' ~ '^[1-8]$' then (p_body ->> 'variants')::int end;
 comment on function kiln.read_variants(jsonb) is 'How many variants a body asks for, 1 to 8; null: it is no such number.';
 
 create or replace function kiln.read_generation(p_actor bigint, p_body jsonb, p_model kiln.model, p_errors jsonb, p_variants int)
@@ -216,18 +216,18 @@ as $$
 declare
     v_body   jsonb := kiln.parse_body(p_body);
     v_errors jsonb := kiln.unknown_fields(v_body, '{seed,reason,prompt}');
-    v_seed   text  := v_body ->> 'seed';
-    v_prompt text  := v_body ->> 'prompt';
+    v_seed   text  := kiln.plain_field(v_body, 'seed');
+    v_prompt text  := kiln.text_field(v_body, 'prompt');
     v_job_id bigint;
 begin
     v_job_id := kiln.begin_once(p_actor, p_route || '/' || p_job_id, p_body);
     if v_job_id is not null then
         return v_job_id;
     end if;
-    if v_seed not in ('same', 'new') and not kiln.is_seed(v_seed) then
+    if coalesce(v_body -> 'seed', 'null') <> 'null' and coalesce(v_seed not in ('same', 'new') and not kiln.is_seed(v_seed), true) then
         v_errors := v_errors || kiln.field_error('/seed', 'must be same, new, or a whole number from 0 to 9223372036854775807');
     end if;
-    if v_prompt is not null and (jsonb_typeof(v_body -> 'prompt') <> 'string' or not kiln.is_visible(v_prompt) or octet_length(v_prompt) > 8000) then
+    if jsonb_typeof(v_body -> 'prompt') not in ('string', 'null') or not kiln.is_visible(v_prompt) or octet_length(v_prompt) > 8000 then
         v_errors := v_errors || kiln.field_error('/prompt', 'must be a string of 1 to 8000 bytes');
     end if;
     if jsonb_typeof(v_body -> 'reason') <> 'string' or length(v_body ->> 'reason') > 1000 then

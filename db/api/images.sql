@@ -17,7 +17,7 @@ set search_path = ''
 as $$
 declare
     v_errors jsonb := kiln.unknown_fields(p_body, '{name,description,media}');
-    v_media  jsonb := coalesce(p_body -> 'media', '[]');
+    v_ids    text[] := kiln.texts(coalesce(p_body -> 'media', '[]'), 100);
 begin
     if (p_is_new or p_body ? 'name') and (jsonb_typeof(p_body -> 'name') is distinct from 'string' or not kiln.is_name(p_body ->> 'name', 200)) then
         v_errors := v_errors || kiln.field_error('/name', 'must be one line of 1 to 200 characters, not all of them invisible');
@@ -25,15 +25,15 @@ begin
     if jsonb_typeof(coalesce(p_body -> 'description', '""')) <> 'string' or length(p_body ->> 'description') > 4000 then
         v_errors := v_errors || kiln.field_error('/description', 'must be a string of at most 4000 characters');
     end if;
-    if jsonb_typeof(v_media) <> 'array' or jsonb_array_length(v_media) > 100 then
+    if v_ids is null then
         v_errors := v_errors || kiln.field_error('/media', 'must be an array of at most 100 media ids');
     else
         select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/media/' || (u.turn - 1), 'message', 'is no picture that you sent in and that is ready')), '[]') into v_errors
-          from jsonb_array_elements_text(v_media) with ordinality as u (id, turn)
+          from unnest(v_ids) with ordinality as u (id, turn)
          where not kiln.is_original(p_actor, u.id);
     end if;
     perform kiln.refuse_fields(v_errors);
-    return case when p_body ? 'media' then array(select id::bigint from jsonb_array_elements_text(v_media) as id) end;
+    return case when p_body ? 'media' then v_ids::bigint[] end;
 end
 $$;
 comment on function kiln.read_project(bigint, jsonb, boolean) is 'Checks {name, description?, media?: [id]}; the media''s ids, or null where there is no list. KN003: every field that is wrong.';

@@ -57,26 +57,24 @@ as $$
 declare
     v_body   jsonb := kiln.parse_body(p_body);
     v_errors jsonb := kiln.unknown_fields(v_body, '{ids,all}');
-    v_ids    jsonb := coalesce(v_body -> 'ids', '[]');
+    v_ids    text[] := kiln.texts(coalesce(v_body -> 'ids', '[]'), 100);
     v_is_all boolean := coalesce(v_body -> 'all' = 'true', false);
-    v_texts  text[];
     v_counts record;
 begin
     perform kiln.require_actor(p_actor);
     if v_body ? 'all' and jsonb_typeof(v_body -> 'all') <> 'boolean' then
         v_errors := v_errors || kiln.field_error('/all', 'must be true or false');
     end if;
-    if jsonb_typeof(v_ids) <> 'array' or jsonb_array_length(v_ids) > 100
-       or exists (select from jsonb_array_elements(v_ids) i where jsonb_typeof(i) <> 'string' or i #>> '{}' !~ '^([0-9]{1,18}|job-[0-9]{1,19}-[0-9]{1,18})$') then
+    if v_ids is null or v_body @? '$.ids[*] ? (@.type() != "string")'
+       or exists (select from unnest(v_ids) i where i !~ '^([0-9]{1,18}|job-[0-9]{1,19}-[0-9]{1,18})$') then
         v_errors := v_errors || kiln.field_error('/ids', 'must be an array of at most 100 ids of notifications');
-    elsif not v_is_all and v_ids = '[]' then
+    elsif not v_is_all and v_ids = '{}' then
         v_errors := v_errors || kiln.field_error('/ids', 'is required unless all is true');
     end if;
     perform kiln.refuse_fields(v_errors);
-    v_texts := array(select jsonb_array_elements_text(v_ids));
-    perform kiln.read_notifications(p_actor, array(select t::bigint from unnest(v_texts) t where t not like 'job-%'),
-                                    array(select split_part(t, '-', 2)::xid8 from unnest(v_texts) t where t like 'job-%'),
-                                    array(select split_part(t, '-', 3)::bigint from unnest(v_texts) t where t like 'job-%'), v_is_all);
+    perform kiln.read_notifications(p_actor, array(select t::bigint from unnest(v_ids) t where t not like 'job-%'),
+                                    array(select split_part(t, '-', 2)::xid8 from unnest(v_ids) t where t like 'job-%'),
+                                    array(select split_part(t, '-', 3)::bigint from unnest(v_ids) t where t like 'job-%'), v_is_all);
     v_counts := kiln.count_unread(p_actor);
     return json_build_object('unread', v_counts.unread, 'unread_jobs', v_counts.unread_jobs);
 end

@@ -9,6 +9,7 @@ declare
     v_errors jsonb := kiln.unknown_fields(v_body, '{url,types}');
     v_all    text[] := array(select t::text from unnest(enum_range(null::kiln.event_type)) t where t <> all ('{session.ended,job.progress,notification.read}'));
     v_url_error text := kiln.webhook_url_error(case jsonb_typeof(v_body -> 'url') when 'string' then v_body ->> 'url' end);
+    v_types  text[] := kiln.texts(v_body -> 'types', cardinality(v_all));
     v_made   record;
     v_id     bigint;
 begin
@@ -21,13 +22,11 @@ begin
     if v_url_error is not null then
         v_errors := v_errors || kiln.field_error('/url', v_url_error);
     end if;
-    if coalesce(jsonb_typeof(v_body -> 'types'), '') <> 'array' or v_body -> 'types' = '[]'
-       or exists (select from jsonb_array_elements_text(case jsonb_typeof(v_body -> 'types') when 'array' then v_body -> 'types' else '[]' end) t
-                   where t is null or t <> all (v_all)) then
+    if v_types is null or v_types = '{}' or not v_types <@ v_all then
         v_errors := v_errors || kiln.field_error('/types', 'must be an array of: ' || array_to_string(v_all, ', '));
     end if;
     perform kiln.refuse_fields(v_errors);
-    v_made := kiln.make_endpoint(p_actor, v_body ->> 'url', array(select distinct t::kiln.event_type from jsonb_array_elements_text(v_body -> 'types') t order by 1));
+    v_made := kiln.make_endpoint(p_actor, v_body ->> 'url', array(select distinct t::kiln.event_type from unnest(v_types) t order by 1));
     perform kiln.end_once(p_actor, 'create_webhook_endpoint', v_made.endpoint_id);
     return (select (kiln.render_endpoint(e) || jsonb_build_object('secret', v_made.secret))::json from kiln.webhook_endpoint e where e.webhook_endpoint_id = v_made.endpoint_id);
 end

@@ -12,11 +12,39 @@ begin
         raise exception 'the body must be a JSON object' using errcode = 'KN006';
     end if;
     return v_body;
-exception when invalid_text_representation or untranslatable_character or statement_too_complex then
-    raise exception 'the body is not JSON' using errcode = 'KN006';
+exception
+    when invalid_text_representation or untranslatable_character then
+        raise exception 'the body is not JSON' using errcode = 'KN006';
+    when statement_too_complex or program_limit_exceeded then
+        raise exception 'the body is nested too deeply' using errcode = 'KN006';
 end
 $$;
-comment on function kiln.parse_body(text) is 'A request body as a JSON object; an empty one is {}. KN006: not JSON, or not an object.';
+comment on function kiln.parse_body(text) is 'A request body as a JSON object; an empty one is {}. KN006: not JSON, not an object, or nested too deeply.';
+
+create or replace function kiln.shorten(p_text text, p_most int)
+returns text
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+    v_start text;
+    v_words text;
+begin
+    if p_text is null or length(p_text) <= p_most then
+        return p_text;
+    end if;
+    v_start := left(p_text, p_most - 1);
+    v_words := rtrim(regexp_replace(v_start, '\s\S*$', ''), E' \t\n\r,;:.(');
+    return case when length(v_words) >= p_most / 2 then v_words else v_start end || '…';     -- one long word is cut where it is
+end
+$$;
+comment on function kiln.shorten(text, int) is 'A text of at most p_most characters: what is longer ends after a word, with an ellipsis.';
+
+create or replace function kiln.pointer(p_key text)
+returns text
+language sql immutable
+return '/' || replace(replace(p_key, '~', '~0'), '/', '~1');
+comment on function kiln.pointer(text) is 'A key as a part of a JSON pointer (RFC 6901).';
 
 create or replace function kiln.field_error(p_field text, p_message text)
 returns jsonb
@@ -30,28 +58,67 @@ language plpgsql
 set search_path = ''
 as $$
 declare
+    v_count int := jsonb_array_length(p_errors);
     v_shown jsonb;
+    v_text  text;
 begin
-    if p_errors <> '[]' then
-        -- What a program can carry (2 KiB) and a person read: the first eight, each cut to its share.
-        select jsonb_agg(jsonb_build_object('field', left(e.value ->> 'field', 60),
-                                            'message', left(e.value ->> 'message', greatest(120, 480 / jsonb_array_length(p_errors)))) order by e.ordinality)
-          into v_shown
-          from jsonb_array_elements(p_errors) with ordinality as e
-         where e.ordinality <= 8;
-        raise exception '%', (select string_agg(e ->> 'field' || ' ' || (e ->> 'message'), '; ') from jsonb_array_elements(v_shown) as e)
-            using errcode = 'KN003', detail = v_shown::text;
+    if v_count = 0 then
+        return;
     end if;
+    -- What a program can carry (a sentence of 511 bytes, a detail of 2,047) and a person read: at most eight, each within its share.
+    for v_n in reverse least(v_count, 8) .. 1
+    loop
+        v_shown := (select jsonb_agg(jsonb_build_object('field', kiln.shorten(e.value ->> 'field', 60),
+                                                        'message', kiln.shorten(e.value ->> 'message', greatest(120, 480 / v_n))) order by e.n)
+                      from (select p_errors -> i as value, i as n from generate_series(0, v_n - 1) as i) e);
+        exit when octet_length(v_shown::text) <= 2000;
+    end loop;
+    select string_agg(t.line, '; ' order by t.n) filter (where t.n = 1 or t.bytes <= 440)
+           || case when v_count > count(*) filter (where t.n = 1 or t.bytes <= 440) then '; and more' else '' end
+      into v_text
+      from (select l.n, l.line, sum(octet_length(l.line) + 2) over (order by l.n) as bytes
+              from (select e.n, kiln.shorten(e.value ->> 'field' || ' ' || (e.value ->> 'message'), 440) as line
+                      from jsonb_array_elements(v_shown) with ordinality as e (value, n)) l) t;
+    raise exception '%', v_text using errcode = 'KN003', detail = v_shown::text;
 end
 $$;
-comment on function kiln.refuse_fields(jsonb) is 'Raises KN003 if there are errors of fields: the first eight at once.';
+comment on function kiln.refuse_fields(jsonb) is 'Raises KN003 if there are errors of fields: the first eight at once, as many of them in its sentence as fit there whole.';
 
 create or replace function kiln.unknown_fields(p_body jsonb, p_known text[])
 returns jsonb
 language sql immutable
-return coalesce((select jsonb_agg(jsonb_build_object('field', '/' || replace(replace(k.key, '~', '~0'), '/', '~1'), 'message', 'is not a field here'))
-                   from jsonb_object_keys(p_body) as k (key) where k.key <> all (p_known)), '[]');
-comment on function kiln.unknown_fields(jsonb, text[]) is 'Errors for the keys of an object that are not known.';
+return coalesce((select jsonb_agg(jsonb_build_object('field', kiln.pointer(k.key), 'message', 'is not a field here'))
+                   from (select o.key from jsonb_object_keys(p_body) as o (key) where o.key <> all (p_known) limit 8) k), '[]');
+comment on function kiln.unknown_fields(jsonb, text[]) is 'Errors for the keys of an object that are not known: the first eight, as many as are told.';
+
+create or replace function kiln.text_field(p_body jsonb, p_key text)
+returns text
+language sql immutable
+return case jsonb_typeof(p_body -> p_key) when 'string' then p_body ->> p_key end;
+comment on function kiln.text_field(jsonb, text) is 'A field that is a string; null where it is absent or anything else, which is not rendered.';
+
+create or replace function kiln.plain_field(p_body jsonb, p_key text)
+returns text
+language sql immutable
+return case when jsonb_typeof(p_body -> p_key) in ('string', 'number') then p_body ->> p_key end;
+comment on function kiln.plain_field(jsonb, text) is 'A field that is a string or a number, as text; null where it is absent or anything else, which is not rendered.';
+
+create or replace function kiln.texts(p_list jsonb, p_most int)
+returns text[]
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+    if p_list is null or jsonb_typeof(p_list) <> 'array' or jsonb_array_length(p_list) > p_most then
+        return null;
+    end if;
+    return array(select case when jsonb_typeof(e.value) in ('string', 'number') then e.value #>> '{}' end
+                   from jsonb_array_elements(p_list) with ordinality as e (value, n) order by e.n);
+end
+$$;
+comment on function kiln.texts(jsonb, int) is
+'The strings (and numbers, as text) of an array; an element of another kind is null. Null: it is no array, or has more than p_most elements: its length is looked
+at before its elements.';
 
 create or replace function kiln.parse_later(p_value jsonb)
 returns timestamptz
@@ -78,23 +145,52 @@ begin
     if p_text ~ '^[0-9]{1,18}$' then
         return p_text::bigint;
     end if;
-    raise exception 'there is nothing with the id %', quote_literal(left(p_text, 40)) using errcode = 'KN002';
+    raise exception 'there is nothing with the id %', quote_literal(kiln.shorten(p_text, 40)) using errcode = 'KN002';
 end
 $$;
 comment on function kiln.parse_id(text) is 'An id as clients hold it (a decimal string). KN002: no id, so nothing has it.';
 
 -- The part of JSON Schema that models may use for their parameters: an object of properties with type (string, integer, number,
 -- boolean), enum, minimum, maximum, multipleOf, minLength, maxLength, default; required; additionalProperties false.
+create or replace function kiln.check_param(p_schema jsonb, p_value jsonb)
+returns text
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+    v_type text := p_schema ->> 'type';
+begin
+    return case
+        when v_type = 'string' and jsonb_typeof(p_value) <> 'string' then 'must be a string'
+        when v_type = 'boolean' and jsonb_typeof(p_value) <> 'boolean' then 'must be true or false'
+        when v_type in ('number', 'integer') and jsonb_typeof(p_value) <> 'number' then 'must be a number'
+        when v_type = 'integer' and (p_value::numeric % 1) <> 0 then 'must be a whole number'
+        when p_schema ? 'enum' and not (p_schema -> 'enum') @> jsonb_build_array(p_value)
+            then 'must be one of ' || (select string_agg(x, ', ') from jsonb_array_elements_text(p_schema -> 'enum') as x)
+        when v_type in ('number', 'integer') and p_value::numeric < (p_schema ->> 'minimum')::numeric
+            then 'must be at least ' || (p_schema ->> 'minimum')
+        when v_type in ('number', 'integer') and p_value::numeric > (p_schema ->> 'maximum')::numeric
+            then 'must be at most ' || (p_schema ->> 'maximum')
+        when v_type in ('number', 'integer') and p_value::numeric % nullif((p_schema ->> 'multipleOf')::numeric, 0) <> 0
+            then 'must be a multiple of ' || (p_schema ->> 'multipleOf')
+        when v_type = 'string' and length(p_value #>> '{}') > (p_schema ->> 'maxLength')::int
+            then 'must have at most ' || (p_schema ->> 'maxLength') || ' characters'
+        when v_type = 'string' and length(p_value #>> '{}') < (p_schema ->> 'minLength')::int
+            then 'must have at least ' || (p_schema ->> 'minLength') || ' characters'
+    end;
+end
+$$;
+comment on function kiln.check_param(jsonb, jsonb) is 'What is wrong with one parameter by its schema, as the end of a sentence; null: nothing.';
+
+-- The time of one call is linear in the parameters: what is unknown is counted up to eight, and the rest is one aggregate.
 create or replace function kiln.check_params(p_schema jsonb, p_params jsonb, out errors jsonb, out params jsonb)
 language plpgsql immutable
 set search_path = ''
 as $$
 declare
-    v_key     text;
-    v_schema  jsonb;
-    v_value   jsonb;
-    v_type    text;
-    v_message text;
+    v_properties jsonb := coalesce(p_schema -> 'properties', '{}');
+    v_required   jsonb := coalesce(p_schema -> 'required', '[]');
+    v_wrong      jsonb;
 begin
     errors := '[]';
     params := '{}';
@@ -102,46 +198,16 @@ begin
         errors := kiln.field_error('/params', 'must be an object');
         return;
     end if;
-    for v_key in select k from jsonb_object_keys(p_params) as k where not coalesce(p_schema -> 'properties', '{}') ? k
-    loop
-        errors := errors || kiln.field_error('/params/' || replace(replace(v_key, '~', '~0'), '/', '~1'), 'is not a parameter of this model');
-    end loop;
-    for v_key, v_schema in select e.key, e.value from jsonb_each(coalesce(p_schema -> 'properties', '{}')) as e order by e.key
-    loop
-        v_value := p_params -> v_key;
-        if v_value is null then
-            if coalesce(p_schema -> 'required', '[]') ? v_key then
-                errors := errors || kiln.field_error('/params/' || replace(replace(v_key, '~', '~0'), '/', '~1'), 'is required');
-            elsif v_schema ? 'default' then
-                params := params || jsonb_build_object(v_key, v_schema -> 'default');
-            end if;
-            continue;
-        end if;
-        v_type := v_schema ->> 'type';
-        v_message := case
-            when v_type = 'string' and jsonb_typeof(v_value) <> 'string' then 'must be a string'
-            when v_type = 'boolean' and jsonb_typeof(v_value) <> 'boolean' then 'must be true or false'
-            when v_type in ('number', 'integer') and jsonb_typeof(v_value) <> 'number' then 'must be a number'
-            when v_type = 'integer' and (v_value::numeric % 1) <> 0 then 'must be a whole number'
-            when v_schema ? 'enum' and not (v_schema -> 'enum') @> jsonb_build_array(v_value)
-                then 'must be one of ' || (select string_agg(x, ', ') from jsonb_array_elements_text(v_schema -> 'enum') as x)
-            when v_type in ('number', 'integer') and v_value::numeric < (v_schema ->> 'minimum')::numeric
-                then 'must be at least ' || (v_schema ->> 'minimum')
-            when v_type in ('number', 'integer') and v_value::numeric > (v_schema ->> 'maximum')::numeric
-                then 'must be at most ' || (v_schema ->> 'maximum')
-            when v_type in ('number', 'integer') and v_value::numeric % nullif((v_schema ->> 'multipleOf')::numeric, 0) <> 0
-                then 'must be a multiple of ' || (v_schema ->> 'multipleOf')
-            when v_type = 'string' and length(v_value #>> '{}') > (v_schema ->> 'maxLength')::int
-                then 'must have at most ' || (v_schema ->> 'maxLength') || ' characters'
-            when v_type = 'string' and length(v_value #>> '{}') < (v_schema ->> 'minLength')::int
-                then 'must have at least ' || (v_schema ->> 'minLength') || ' characters'
-        end;
-        if v_message is not null then
-            errors := errors || kiln.field_error('/params/' || replace(replace(v_key, '~', '~0'), '/', '~1'), v_message);
-        else
-            params := params || jsonb_build_object(v_key, v_value);
-        end if;
-    end loop;
+    errors := coalesce((select jsonb_agg(jsonb_build_object('field', '/params' || kiln.pointer(k.key), 'message', 'is not a parameter of this model'))
+                          from (select o.key from jsonb_object_keys(p_params) as o (key) where not v_properties ? o.key limit 8) k), '[]');
+    select coalesce(jsonb_agg(jsonb_build_object('field', '/params' || kiln.pointer(c.key), 'message', c.message) order by c.key) filter (where c.message is not null), '[]'),
+           coalesce(jsonb_object_agg(c.key, c.value) filter (where c.message is null and c.value is not null), '{}')
+      into v_wrong, params
+      from (select e.key, coalesce(p_params -> e.key, e.value -> 'default') as value,
+                   case when p_params ? e.key then kiln.check_param(e.value, p_params -> e.key)
+                        when v_required ? e.key then 'is required' end as message
+              from jsonb_each(v_properties) as e) c;
+    errors := errors || v_wrong;
 end
 $$;
 comment on function kiln.check_params(jsonb, jsonb) is

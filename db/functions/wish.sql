@@ -5,7 +5,7 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
-    v_type text := p_body ->> 'type';
+    v_type text := kiln.text_field(p_body, 'type');
 begin
     errors := '[]';
     if v_type is null or v_type not in ('image', 'video', 'audio') then
@@ -15,7 +15,7 @@ begin
     select m.* into model
       from kiln.model m join kiln.provider p using (provider_id)
      where m.is_enabled and p.is_enabled and m.media_type = v_type::kiln.media_type
-       and case when p_body ? 'model' then m.name = p_body ->> 'model' else m.is_default end;
+       and case when p_body ? 'model' then m.name = kiln.text_field(p_body, 'model') else m.is_default end;
     if not found then
         errors := kiln.field_error('/model', case when p_body ? 'model' then 'is no ' || v_type || ' model of the catalogue'
                                                   else 'is needed: there is no default ' || v_type || ' model' end);
@@ -45,9 +45,10 @@ set search_path = ''
 as $$
 declare
     v_errors jsonb := p_errors;
-    v_prompt text  := p_body ->> 'prompt';
-    v_seed   text  := p_body ->> 'seed';
+    v_prompt text  := kiln.text_field(p_body, 'prompt');
+    v_seed   text  := kiln.plain_field(p_body, 'seed');
     v_media  jsonb := coalesce(p_body -> 'media', '[]');
+    v_ids    text[] := kiln.texts(v_media, 12 - p_files);
     v_count  int;
     v_params jsonb := '{}';
     v_found  record;
@@ -59,18 +60,18 @@ begin
     elsif not coalesce(kiln.is_visible(v_prompt), false) and (p_media_type = 'audio' or v_media = '[]' and p_files = 0) then
         v_errors := v_errors || kiln.field_error('/prompt', 'is required' || case when p_media_type is distinct from 'audio' then ' unless there is media' else '' end);
     end if;
-    if v_seed is null then
+    if coalesce(p_body -> 'seed', 'null') = 'null' then
         v_seed := kiln.draw_seed();
-    elsif not kiln.is_seed(v_seed) then
+    elsif not coalesce(kiln.is_seed(v_seed), false) then
         v_errors := v_errors || kiln.field_error('/seed', 'must be a whole number from 0 to 9223372036854775807');
     end if;
-    if jsonb_typeof(v_media) <> 'array' or jsonb_array_length(v_media) + p_files > 12 then
+    if v_ids is null then
         v_errors := v_errors || kiln.field_error('/media', 'must be an array of at most 12 media ids');
     else
-        v_count := jsonb_array_length(v_media) + p_files;
+        v_count := cardinality(v_ids) + p_files;
         select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/media/' || (u.turn - 1), 'message', 'is no media of yours that is ready')), '[]')
           into v_errors
-          from jsonb_array_elements_text(v_media) with ordinality as u (id, turn)
+          from unnest(v_ids) with ordinality as u (id, turn)
          where not exists (select from kiln.media m
                             where m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end
                               and m.account_id = p_actor and m.state = 'ready');
