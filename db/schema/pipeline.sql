@@ -180,10 +180,11 @@ create table kiln.model (
     constraint model_price_check check (price_micros >= 0),
     constraint model_min_media_check check (min_media between 0 and 12),
     constraint model_params_schema_check check (jsonb_typeof(params_schema) = 'object' and params_schema ->> 'type' = 'object'),
-    constraint model_example_check check (jsonb_typeof(example) = 'object')
+    constraint model_example_check check (jsonb_typeof(example) = 'object'),
+    -- Deferrable: asked at the end of a statement, so that one UPDATE takes the default from one and gives it to another.
+    constraint model_one_default_excl exclude using btree (media_type with =) where (is_default) deferrable
 );
 create index model_search_idx on kiln.model using gin (search);
-create unique index model_default_idx on kiln.model (media_type) where is_default;
 comment on table kiln.model is 'Something a person can ask for. Adding one is an INSERT.';
 comment on column kiln.model.model_id is 'The key.';
 comment on column kiln.model.name is 'provider/name, as clients write it.';

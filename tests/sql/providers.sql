@@ -3,10 +3,10 @@ begin;
 \ir ../fixtures/fixture.sql
 select no_plan();
 
--- The worked example of docs/providers.md, word for word.
+-- The worked example of docs/providers.md, word for word but for its transaction: this test has one (tests/e2e/docs.test.mjs pastes it whole).
 \set example `mktemp /tmp/kiln-example-XXXXXX`
 \setenv EXAMPLE :example
-\! awk '/^```sql example$/ { inside = 1; next } /^```$/ { inside = 0 } inside' docs/providers.md >"$EXAMPLE"
+\! awk '/^```sql example$/ { inside = 1; next } /^```$/ { inside = 0 } inside && !/^(begin|commit);$/' docs/providers.md >"$EXAMPLE"
 \i :example
 \! rm -f "$EXAMPLE"
 set constraints all immediate;
