@@ -11,6 +11,7 @@
 #include "call.h"
 #include "docs.h"
 #include "jbuf.h"
+#include "mail_link.h"
 #include "media.h"
 #include "metrics.h"
 #include "poll.h"
@@ -18,7 +19,6 @@
 #include "share.h"
 #include "sse.h"
 #include "tryon.h"
-#include "unsubscribe.h"
 #include "wallet.h"
 #include "watch.h"
 #include "webhook.h"
@@ -35,6 +35,8 @@ const struct route routes[] = {
     { "PATCH", V1 "/me", AUTH_USER, &call_sql, "update_me", 200, POOL_WRITE, ROLE_API },
     { "DELETE", V1 "/me", AUTH_USER, &call_sql, "delete_me", 204, POOL_WRITE, ROLE_API },
     { "GET", V1 "/me/export", AUTH_USER, &call_sql, "export_me", 200, POOL_READ, ROLE_API },
+    { "POST", V1 "/me/email/confirmation", AUTH_USER, &call_sql, "send_confirmation", 200,
+      POOL_WRITE, ROLE_API },
     { "POST", V1 "/me/sign-out-everywhere", AUTH_USER, &call_sql, "sign_out_everywhere", 200,
       POOL_WRITE, ROLE_API },
     { "GET", V1 "/me/identities", AUTH_USER, &call_sql, "list_identities", 200, POOL_READ,
@@ -66,7 +68,11 @@ const struct route routes[] = {
     { "POST", V1 "/deliveries/{id}/resend", AUTH_USER, &call_sql, "resend_delivery", 200,
       POOL_WRITE, ROLE_API },
 
-    /* The way out of mail: the link is who one is */
+    /* Links in mail: the link is who one is */
+    { "GET", V1 "/confirm-email/{token}", AUTH_NONE, &confirm_email_ask, NULL, 200, POOL_NONE,
+      ROLE_API },
+    { "POST", V1 "/confirm-email/{token}", AUTH_NONE, &confirm_email_do, "confirm_email", 200,
+      POOL_WRITE, ROLE_API },
     { "GET", V1 "/unsubscribe/{token}", AUTH_NONE, &unsubscribe_ask, NULL, 200, POOL_NONE,
       ROLE_API },
     { "POST", V1 "/unsubscribe/{token}", AUTH_NONE, &unsubscribe_do, "unsubscribe", 200, POOL_WRITE,

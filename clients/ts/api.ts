@@ -221,6 +221,10 @@ export interface Account {
      */
     email: string | null;
     /**
+     * Whether the link that was mailed there was opened; false: nothing else is mailed.
+     */
+    email_verified: boolean;
+    /**
      * Whether it wants mail.
      */
     notify_email: boolean;
@@ -277,6 +281,10 @@ export interface Account1 {
      */
     email: string | null;
     /**
+     * Whether the link that was mailed there was opened; false: nothing else is mailed.
+     */
+    email_verified: boolean;
+    /**
      * Whether it wants mail.
      */
     notify_email: boolean;
@@ -315,7 +323,7 @@ export interface AccountChange {
      */
     display_name?: string | null;
     /**
-     * An address.
+     * An address; another one than before is mailed a link that proves it.
      */
     email?: string | null;
     /**
@@ -3271,6 +3279,10 @@ export interface AdminAccount {
      */
     email: string | null;
     /**
+     * Whether the link that was mailed there was opened; false: nothing else is mailed.
+     */
+    email_verified: boolean;
+    /**
      * Whether it wants mail.
      */
     notify_email: boolean;
@@ -3899,6 +3911,8 @@ export interface Operations {
     delete_me: { takes: {}; gives: undefined };
     /** GET /api/v1/me/export: What is the account's. */
     export_me: { takes: { query?: { section?: 'generations' | 'projects' | 'media' | 'messages' | 'notifications' | 'ledger' | 'shares' | 'api_keys' | 'webhook_endpoints' | 'blocks' | 'invites' | 'conversations'; cursor?: string } }; gives: Export };
+    /** POST /api/v1/me/email/confirmation: Mail the link that proves the address again. */
+    send_confirmation: { takes: {}; gives: Account };
     /** POST /api/v1/me/sign-out-everywhere: Refuse every token from before. */
     sign_out_everywhere: { takes: {}; gives: SignedOut };
     /** GET /api/v1/me/identities: The ways into the account. */
@@ -3927,9 +3941,13 @@ export interface Operations {
     list_deliveries: { takes: { path: { id: Id }; query?: { limit?: number; cursor?: string } }; gives: DeliveryPage };
     /** POST /api/v1/deliveries/{id}/resend: Send it once more. */
     resend_delivery: { takes: { path: { id: Id } }; gives: Delivery };
+    /** GET /api/v1/confirm-email/{token}: The page behind the link that proves an address. */
+    ask_to_confirm_email: { takes: { path: { token: string } }; gives: Response };
+    /** POST /api/v1/confirm-email/{token}: The address is read by whoever has the link. */
+    confirm_email: { takes: { path: { token: string }; body?: BodyInit }; gives: Response };
     /** GET /api/v1/unsubscribe/{token}: The page behind the link in a mail. */
     ask_to_unsubscribe: { takes: { path: { token: string } }; gives: Response };
-    /** POST /api/v1/unsubscribe/{token}: No more mail to that account. */
+    /** POST /api/v1/unsubscribe/{token}: No more mail to that address. */
     unsubscribe: { takes: { path: { token: string }; body?: BodyInit }; gives: Response };
     /** POST /api/v1/generate: Make a picture, a film or a recording. */
     create_generation: { takes: { body: GenerationWish; once?: string }; gives: Job };
@@ -4133,6 +4151,7 @@ export const routes = {
     update_me: ['PATCH', '/api/v1/me'],
     delete_me: ['DELETE', '/api/v1/me'],
     export_me: ['GET', '/api/v1/me/export'],
+    send_confirmation: ['POST', '/api/v1/me/email/confirmation'],
     sign_out_everywhere: ['POST', '/api/v1/me/sign-out-everywhere'],
     list_identities: ['GET', '/api/v1/me/identities'],
     create_identity: ['POST', '/api/v1/me/identities'],
@@ -4147,6 +4166,8 @@ export const routes = {
     enable_webhook_endpoint: ['POST', '/api/v1/webhook-endpoints/{id}/enable'],
     list_deliveries: ['GET', '/api/v1/webhook-endpoints/{id}/deliveries'],
     resend_delivery: ['POST', '/api/v1/deliveries/{id}/resend'],
+    ask_to_confirm_email: ['GET', '/api/v1/confirm-email/{token}'],
+    confirm_email: ['POST', '/api/v1/confirm-email/{token}'],
     ask_to_unsubscribe: ['GET', '/api/v1/unsubscribe/{token}'],
     unsubscribe: ['POST', '/api/v1/unsubscribe/{token}'],
     create_generation: ['POST', '/api/v1/generate'],

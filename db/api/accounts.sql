@@ -57,6 +57,24 @@ end
 $$;
 comment on function kiln_api.update_me(bigint, jsonb, jsonb, text) is 'PATCH /me: {handle?, display_name?, email?, notify_email?, show_presence?}; null empties a text. KN003 names the field.';
 
+create or replace function kiln_api.send_confirmation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_account kiln.account;
+begin
+    perform kiln.require_actor(p_actor);
+    perform kiln.ask_confirmation(p_actor);
+    select a.* into v_account from kiln.account a where a.account_id = p_actor;
+    return kiln.render_account(v_account);
+end
+$$;
+comment on function kiln_api.send_confirmation(bigint, jsonb, jsonb, text) is
+'POST /me/email/confirmation: mails the link that proves the address again; of one that is proven nothing. KN001: no address, no mail here, or its reader wants
+none. KN007: enough for today.';
+
 create or replace function kiln_api.delete_me(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer

@@ -40,7 +40,7 @@ as $$
 begin
     return jsonb_build_object(
         'id', p_account.account_id::text, 'handle', p_account.handle, 'display_name', p_account.display_name,
-        'email', p_account.email, 'notify_email', p_account.notify_email, 'show_presence', p_account.show_presence, 'role', p_account.role, 'is_suspended', p_account.is_suspended,
+        'email', p_account.email, 'email_verified', p_account.email_verified_at is not null, 'notify_email', p_account.notify_email, 'show_presence', p_account.show_presence, 'role', p_account.role, 'is_suspended', p_account.is_suspended,
         'plan', null,
         'balance', jsonb_build_object('amount', (select coalesce(sum(l.amount_micros), 0)::bigint from kiln.ledger l where l.account_id = p_account.account_id),
                                       'currency', (select c.currency from kiln.config c)),
@@ -77,6 +77,8 @@ set search_path = ''
 as $$
 declare
     v_errors jsonb := kiln.unknown_fields(p_changes, '{handle,display_name,email,notify_email,show_presence}');
+    v_before kiln.account;
+    v_after  kiln.account;
     v_rule   text;
 begin
     perform kiln.guard_own(p_account_id);
@@ -93,26 +95,34 @@ begin
     if p_changes ? 'show_presence' then
         perform kiln.show_presence(p_account_id, (p_changes ->> 'show_presence')::boolean);
     end if;
+    select a.* into v_before from kiln.account a where a.account_id = p_account_id for no key update;
     update kiln.account a
        set handle       = case when p_changes ? 'handle' then p_changes ->> 'handle' else a.handle end,
            display_name = case when p_changes ? 'display_name' then p_changes ->> 'display_name' else a.display_name end,
            email        = case when p_changes ? 'email' then p_changes ->> 'email' else a.email end,
            notify_email = case when p_changes ? 'notify_email' then (p_changes ->> 'notify_email')::boolean else a.notify_email end
-     where a.account_id = p_account_id;
+     where a.account_id = p_account_id
+    returning a.* into v_after;
+    if lower(v_after.email) is distinct from lower(v_before.email) then
+        perform kiln.make_confirmation(p_account_id);       -- where it cannot be sent now, POST /me/email/confirmation asks again, and says why not
+    elsif v_after.notify_email and not v_before.notify_email and v_after.email_verified_at is not null then
+        perform kiln.allow_mail(v_after.email);             -- who turned it off has proved to read it, and wants it again
+    end if;
 exception
     when check_violation then
         get stacked diagnostics v_rule = constraint_name;
         perform kiln.refuse_fields(case v_rule
             when 'account_handle_check' then kiln.field_error('/handle', 'must be 3 to 30 of a-z, 0-9 and _')
             when 'account_display_name_check' then kiln.field_error('/display_name', 'must be one line of 1 to 80 characters, not all of them invisible')
-            when 'account_email_check' then kiln.field_error('/email', 'must be an address of mail')
+            when 'account_email_check' then kiln.field_error('/email', 'must be an address of mail, of ASCII letters, in a domain with a dot')
             when 'account_notify_needs_email_check' then kiln.field_error('/notify_email', 'needs an email')
             else kiln.field_error('', 'breaks the rule ' || v_rule) end);
     when unique_violation then
         perform kiln.refuse_fields(kiln.field_error('/handle', 'is another''s'));
 end
 $$;
-comment on function kiln.update_account(bigint, jsonb) is 'Changes handle, display_name, email (null empties them), notify_email and show_presence of an account. KN003 names the field that is wrong.';
+comment on function kiln.update_account(bigint, jsonb) is 'Changes handle, display_name, email (null empties them; another one is mailed a confirmation), notify_email and
+show_presence of an account. KN003 names the field that is wrong.';
 
 -- Sessions ---------------------------------------------------------------------------------------------------------------
 

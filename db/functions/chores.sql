@@ -90,6 +90,7 @@ begin
     delete from kiln.delivery d where d.ended_at < kiln.now() - interval '30 days';
     update kiln.delivery d set state = 'failed', ended_at = kiln.now(), taken_until = null, why = coalesce(d.why, 'No runner with KILN_SMTP_URL was there in three days.')
      where d.target = 0 and d.state = 'due' and d.created_at < kiln.now() - interval '3 days' and coalesce(d.taken_until, '-infinity') < kiln.now();
+    delete from kiln.mail_recipient r where r.day < (kiln.now() at time zone 'UTC')::date - 1 and r.suppressed_at is null;
     delete from kiln.nonce n where n.expires_at < kiln.now();
     delete from kiln.account_rate r where r.free_at < kiln.now() - interval '1 hour';
     delete from kiln.media m where m.state = 'uploading' and m.created_at < kiln.now() - (select c.upload_ttl from kiln.config c) - interval '1 hour';

@@ -157,7 +157,8 @@ begin
                                  remove_member,create_message,mark_delivered,mark_read,tell_typing,edit_message,delete_message,create_block,
                                  list_blocks,delete_block,read_notifications}') then '{chat}'
         when p_function = any ('{create_ticket,list_webhook_endpoints,delete_webhook_endpoint,rotate_webhook_secret,enable_webhook_endpoint,
-                                 list_deliveries,resend_delivery,list_api_keys,create_api_key,delete_api_key,update_me,list_identities}') then '{account}'
+                                 list_deliveries,resend_delivery,list_api_keys,create_api_key,delete_api_key,update_me,
+                                 send_confirmation,list_identities}') then '{account}'
         when p_function = any ('{export_me,create_webhook_endpoint}') then '{read,account}'
         when p_function = any ('{list_jobs,cancel_job,retry_job,resolve_job,list_providers,announce,open_watch,
                                  begin_tryon,create_tryon,get_tryon,list_tryons,retry_tryon,cancel_tryon,list_categories,put_category,

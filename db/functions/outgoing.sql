@@ -32,7 +32,7 @@ begin
         union all
         select n.*, null
           from new n
-          join kiln.mail_template m on m.type = n.type
+          join kiln.mail_template m on m.type = n.type::text
           join kiln.account a on a.account_id = n.account_id
          where v_place.mailing_at > kiln.now() - interval '1 day' and kiln.mail_address(a) is not null),
     made as (
@@ -162,6 +162,7 @@ declare
     v_ids      bigint[];
     v_requests jsonb[];
     v_place    kiln.outgoing;
+    v_mail     kiln.delivery;
 begin
     select * into v_place from kiln.outgoing;
     if p_mail_from is not null and (v_place.from_snapshot is null or v_place.mailing_at is null or v_place.mailing_at < kiln.now() - interval '10 minutes') then
@@ -205,9 +206,15 @@ begin
      where d.delivery_id = any (v_ids);
     insert into kiln.delivery_attempt (delivery_id, attempt, runner_id)
     select d.delivery_id, d.attempts, p_runner_id from kiln.delivery d where d.delivery_id = any (v_ids);
-    v_requests := array(select jsonb_build_object('delivery_id', d.delivery_id::text, 'attempt', d.attempts)
-                               || case when d.webhook_endpoint_id is null then kiln.mail_request(d, p_mail_from) else kiln.webhook_request(d) end
-                          from kiln.delivery d where d.delivery_id = any (v_ids));
+    v_requests := array(select jsonb_build_object('delivery_id', d.delivery_id::text, 'attempt', d.attempts) || kiln.webhook_request(d)
+                          from kiln.delivery d where d.delivery_id = any (v_ids) and d.webhook_endpoint_id is not null);
+    for v_mail in      -- each counts its address: in one order, so that two runners do not wait for one another
+        select d.* from kiln.delivery d join kiln.account a using (account_id)
+         where d.delivery_id = any (v_ids) and d.webhook_endpoint_id is null
+         order by kiln.mail_key(a.email), d.delivery_id
+    loop
+        v_requests := v_requests || (jsonb_build_object('delivery_id', v_mail.delivery_id::text, 'attempt', v_mail.attempts) || kiln.mail_request(v_mail, p_mail_from));
+    end loop;
     perform kiln.refuse_delivery((r ->> 'delivery_id')::bigint, r ->> 'refusal') from unnest(v_requests) r where r ? 'refusal';
     return json_build_object('wait_ms', case when v_is_more or cardinality(v_ids) >= p_limit then 0 else 50 end,
         'deliveries', coalesce((select json_agg(r) from unnest(v_requests) r where not r ? 'refusal'), '[]'));
@@ -380,87 +387,77 @@ language plpgsql immutable
 set search_path = ''
 as $$
 begin
-    return case when p_account.notify_email and not p_account.is_suspended
-                 and p_account.email ~ '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$' then p_account.email end;
+    return case when p_account.notify_email and p_account.email_verified_at is not null and not p_account.is_suspended then p_account.email end;
 end
 $$;
 comment on function kiln.mail_address(kiln.account) is
-'Where an account is mailed to; null: it wants none, is suspended, or what it wrote is no address of ASCII letters that could not end a command or a header.';
+'Where an account is mailed to; null: it wants none, is suspended, or nobody proved that the address is theirs.';
 
--- A key of its own, and the address in it: a link in old mail to another address turns nothing off.
-create or replace function kiln.sign_unsubscribe(p_account_id bigint, p_email text)
-returns text
-language plpgsql stable
+-- From, To, Subject and the two bodies; what stands at its foot is the way out.
+create or replace function kiln.mail_message(p_delivery kiln.delivery, p_from text, p_to text, p_template kiln.mail_template, p_words jsonb, p_why text, p_off text)
+returns jsonb
+language plpgsql immutable
 set search_path = ''
 as $$
-begin
-    return p_account_id || '-' || left(encode(kiln.hmac(convert_to(p_account_id || '|' || lower(p_email), 'UTF8'),
-                                                        (select s.value from kiln.secret s where s.name = 'mail'), 'sha256'), 'hex'), 40);
-end
-$$;
-comment on function kiln.sign_unsubscribe(bigint, text) is 'What stands in the link that turns off an account''s mail: its number and 160 bits of an HMAC over it and its address.';
-
-create or replace function kiln.unsubscribe(p_token text)
-returns void
-language plpgsql security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
-as $$
 declare
-    v_account_id bigint := case when p_token ~ '^[0-9]{1,18}-[0-9a-f]{40}$' then split_part(p_token, '-', 1)::bigint end;
-    v_email      text := (select a.email from kiln.account a where a.account_id = v_account_id);
+    v_border text := 'kiln-' || substr(p_delivery.message_id, 5);
 begin
-    if v_email is null or sha256(convert_to(p_token, 'UTF8')) <> sha256(convert_to(kiln.sign_unsubscribe(v_account_id, v_email), 'UTF8')) then   -- hashed: see kiln.check_link()
-        raise exception 'this link does not turn off mail of any account' using errcode = 'KN008', hint = 'The profile has the same switch: notify_email.';
-    end if;
-    update kiln.account a set notify_email = false where a.account_id = v_account_id and a.notify_email;
-end
-$$;
-comment on function kiln.unsubscribe(text) is 'Turns off the mail of the account that a link of kiln.sign_unsubscribe() is about; again is fine. KN008: it is about none, or about an address of before.';
-
-create or replace function kiln.mail_request(p_delivery kiln.delivery, p_from text)
-returns jsonb
-language plpgsql stable
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
-as $$
-declare
-    v_event    jsonb := p_delivery.body::jsonb;
-    v_to       text;
-    v_template kiln.mail_template;
-    v_words    jsonb;
-    v_link     text;
-    v_border   text := 'kiln-' || substr(p_delivery.message_id, 5);
-    v_url      text := (select c.public_url from kiln.config c);
-    v_off      text;
-begin
-    select kiln.mail_address(a) into v_to from kiln.account a where a.account_id = p_delivery.account_id;
-    select * into v_template from kiln.mail_template m where m.type = p_delivery.type;
-    if v_to is null or v_template.type is null then
-        return jsonb_build_object('refusal', 'There is no address that mail can go to.');
-    end if;
-    v_link := coalesce(case when p_delivery.type = 'notification' then v_event #>> '{notification,link}' else '/generations/' || (v_event ->> 'job_id') end, '/notifications');
-    v_words := jsonb_build_object(
-        'label', case when p_delivery.type = 'notification' then 'News from Kiln' else coalesce(v_event ->> 'media_type', 'job') end,
-        'prompt', left(coalesce(v_event #>> '{notification,text}', (select j.input ->> 'prompt' from kiln.job j where j.job_id = (v_event ->> 'job_id')::bigint)), 1000),
-        'reason', left(v_event #>> '{error,message}', 300),
-        'link', case when v_link like '/%' then coalesce(v_url, '') else '' end || v_link);
-    v_off := v_url || '/api/v1/unsubscribe/' || kiln.sign_unsubscribe(p_delivery.account_id, v_to);
-    return jsonb_build_object('from', p_from, 'to', v_to, 'message',
+    return jsonb_build_object('from', p_from, 'to', p_to, 'message',
         array_to_string(array[
-            'From: Kiln <' || p_from || '>', 'To: <' || v_to || '>',
-            'Subject: ' || kiln.mail_subject(kiln.fill_words(v_template.subject, v_words, false)),
+            'From: Kiln <' || p_from || '>', 'To: <' || p_to || '>',
+            'Subject: ' || kiln.mail_subject(kiln.fill_words(p_template.subject, p_words, false)),
             'Date: ' || to_char(p_delivery.created_at at time zone 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS') || ' +0000',
             'Message-ID: <' || p_delivery.message_id || '@' || split_part(p_from, '@', 2) || '>',
-            'Auto-Submitted: auto-generated', 'List-Unsubscribe: <' || v_off || '>',
-            case when v_off like 'https://%' then 'List-Unsubscribe-Post: List-Unsubscribe=One-Click' end, 'MIME-Version: 1.0', 'Content-Type: multipart/alternative; boundary="' || v_border || '"', '',
+            'Auto-Submitted: auto-generated', 'List-Unsubscribe: <' || p_off || '>',
+            case when p_off like 'https://%' then 'List-Unsubscribe-Post: List-Unsubscribe=One-Click' end, 'MIME-Version: 1.0',
+            'Content-Type: multipart/alternative; boundary="' || v_border || '"', '',
             '--' || v_border, 'Content-Type: text/plain; charset=utf-8', 'Content-Transfer-Encoding: base64', '',
-            kiln.mail_base64(kiln.fill_words(v_template.text, v_words, false) || E'\n-- \nYour account asks for this mail. To turn it off: ' || coalesce(v_off, 'notify_email in your profile') || E'\n'),
+            kiln.mail_base64(kiln.fill_words(p_template.text, p_words, false) || E'\n-- \n' || p_why || ' To turn mail off: ' || coalesce(p_off, 'notify_email in your profile') || E'\n'),
             '--' || v_border, 'Content-Type: text/html; charset=utf-8', 'Content-Transfer-Encoding: base64', '',
-            kiln.mail_base64(kiln.fill_words(v_template.html, v_words, true) || '<hr><p>Your account asks for this mail. '
-                             || case when v_off is null then 'To turn it off: notify_email in your profile.' else kiln.fill_words('<a href="{{off}}">Turn it off</a>', jsonb_build_object('off', v_off), true) end || '</p>'),
+            kiln.mail_base64(kiln.fill_words(p_template.html, p_words, true) || '<hr><p>' || p_why || ' '
+                             || case when p_off is null then 'To turn mail off: notify_email in your profile.'
+                                     else kiln.fill_words('<a href="{{off}}">Turn mail off</a>', jsonb_build_object('off', p_off), true) end || '</p>'),
             '--' || v_border || '--', ''], E'\r\n'));
 end
 $$;
-comment on function kiln.mail_request(kiln.delivery, text) is 'What a runner is to mail: {"from", "to", "message" (whole, with its headers)}, or {"refusal"} where there is nobody to mail to.';
+comment on function kiln.mail_message(kiln.delivery, text, text, kiln.mail_template, jsonb, text, text) is
+'A whole mail with its headers: {"from", "to", "message"}. p_why: a sentence for its foot; p_off: the link that turns mail off, or null.';
+
+create or replace function kiln.mail_request(p_delivery kiln.delivery, p_from text)
+returns jsonb
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_event    jsonb;
+    v_to       text;
+    v_template kiln.mail_template;
+    v_link     text;
+    v_url      text := (select c.public_url from kiln.config c);
+begin
+    if p_delivery.event_id is null then
+        return kiln.confirmation_request(p_delivery, p_from);
+    end if;
+    v_event := p_delivery.body::jsonb;
+    select kiln.mail_address(a) into v_to from kiln.account a where a.account_id = p_delivery.account_id;
+    select * into v_template from kiln.mail_template m where m.type = p_delivery.type::text;
+    if v_to is null or v_template.type is null then
+        return jsonb_build_object('refusal', 'There is no address that mail can go to.');
+    elsif kiln.is_suppressed(v_to) or p_delivery.attempts = 1 and not kiln.spend_mail(v_to, false) then
+        return jsonb_build_object('refusal', 'This address had all its mails of the day, or its reader turned them off.');
+    end if;
+    v_link := coalesce(case when p_delivery.type = 'notification' then v_event #>> '{notification,link}' else '/generations/' || (v_event ->> 'job_id') end, '/notifications');
+    return kiln.mail_message(p_delivery, p_from, v_to, v_template, jsonb_build_object(
+        'label', case when p_delivery.type = 'notification' then 'News from Kiln' else coalesce(v_event ->> 'media_type', 'job') end,
+        'prompt', left(coalesce(v_event #>> '{notification,text}', (select j.input ->> 'prompt' from kiln.job j where j.job_id = (v_event ->> 'job_id')::bigint)), 1000),
+        'reason', left(v_event #>> '{error,message}', 300),
+        'link', case when v_link like '/%' then coalesce(v_url, '') else '' end || v_link),
+        'Your account asks for this mail.', v_url || '/api/v1/unsubscribe/' || kiln.sign_unsubscribe(p_delivery.account_id, v_to));
+end
+$$;
+comment on function kiln.mail_request(kiln.delivery, text) is
+'What a runner is to mail: {"from", "to", "message" (whole, with its headers)}, or {"refusal"} where there is nobody to mail to. Its first attempt is counted
+(kiln.spend_mail()).';
 
 -- Endpoints ------------------------------------------------------------------------------------------------------------------
 

@@ -93,6 +93,7 @@ grant execute on function
     kiln.render_endpoint(kiln.webhook_endpoint), kiln.is_webhook_host_listed(text), kiln.webhook_url_error(text),
     kiln.make_endpoint(bigint, text, kiln.event_type[]), kiln.rotate_endpoint_secret(bigint, bigint),
     kiln.delete_endpoint(bigint, bigint), kiln.enable_endpoint(bigint, bigint), kiln.resend(bigint, bigint), kiln.render_delivery(kiln.delivery), kiln.unsubscribe(text),
+    kiln.confirm_email(text), kiln.ask_confirmation(bigint),
     kiln.make_nonce(), kiln.take_nonce(text), kiln.sign_in(text, text), kiln.render_account(kiln.account), kiln.render_account_for_admin(kiln.account),
     kiln.render_identity(kiln.identity), kiln.update_account(bigint, jsonb), kiln.delete_account(bigint), kiln.sign_out_everywhere(bigint),
     kiln.link_identity(bigint, text, text, numeric), kiln.is_visible(text), kiln.is_name(text, int), kiln.is_link(text), kiln.unlink_identity(bigint, bigint),

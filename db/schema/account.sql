@@ -8,6 +8,7 @@ create table kiln.account (
     display_name text,
     role         kiln.role   not null default 'user',
     email        text,
+    email_verified_at timestamptz,
     notify_email boolean     not null default false,
     show_presence boolean    not null default true,
     is_suspended boolean     not null default false,
@@ -21,7 +22,9 @@ create table kiln.account (
     constraint account_day_cap_check check (day_cap_micros >= 0),
     constraint account_handle_check check (handle ~ '^[a-z0-9_]{3,30}$'),
     constraint account_display_name_check check (kiln.is_name(display_name, 80)),
-    constraint account_email_check check (length(email) between 3 and 254 and email ~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$'),
+    constraint account_email_check check (length(email) <= 254
+        and email ~ '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$'),
+    constraint account_proof_needs_email_check check (email_verified_at is null or email is not null),
     constraint account_notify_needs_email_check check (not notify_email or email is not null),
     constraint account_deleted_is_empty_check check (deleted_at is null or (is_suspended and coalesce(handle, display_name, email) is null)),
     constraint account_cleared_was_deleted_check check (cleared_at is null or deleted_at is not null)
@@ -31,7 +34,8 @@ comment on column kiln.account.account_id is 'The key; sent to clients as a deci
 comment on column kiln.account.handle is 'A short public name, lower case, or null.';
 comment on column kiln.account.display_name is 'What others see, or null.';
 comment on column kiln.account.role is 'What it may do where the token names no role of its own.';
-comment on column kiln.account.email is 'Where mail may go, as its owner wrote it, or null. Nothing signs in by it.';
+comment on column kiln.account.email is 'Where mail may go, as its owner wrote it, or null: of ASCII letters that can end no command and no header. Nothing signs in by it.';
+comment on column kiln.account.email_verified_at is 'When a link that was mailed to the address was opened; null: never, and it is sent confirmations alone. Another address is unproven again.';
 comment on column kiln.account.notify_email is 'Whether it wants to be told by mail what it missed.';
 comment on column kiln.account.show_presence is 'Whether others see when it is online; who hides it sees nobody''s.';
 comment on column kiln.account.tokens_from is 'Tokens that were issued before this moment are refused (sign out everywhere); null: none.';

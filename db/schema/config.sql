@@ -14,6 +14,9 @@ create table kiln.config (
     stray_keep        interval not null default '1 hour',
     public_url        text,
     webhook_hosts     text     not null default '',
+    mails_per_day     int      not null default 50,
+    confirmations_per_day int  not null default 3,
+    confirmation_ttl  interval not null default '3 days',
     presence_grace    interval not null default '10 seconds',
     nonce_ttl         interval not null default '10 minutes',
     session_ttl       interval not null default '1 day',
@@ -29,6 +32,7 @@ create table kiln.config (
         and nonce_ttl between '1 minute' and '1 hour' and session_ttl between '1 minute' and '1 year'
         and writes_per_minute > 0 and writes_burst > 0 and logins_per_minute > 0 and logins_burst > 0),
     constraint config_public_url_check check (public_url ~ '^https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$'),
+    constraint config_mail_check check (mails_per_day >= 0 and confirmations_per_day >= 0 and confirmation_ttl between '1 hour' and '30 days'),
     constraint config_webhook_hosts_check check (webhook_hosts ~ '^(((\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(,(?!$)|$))*$'),
     constraint config_currency_check check (currency ~ '^[A-Z]{3}$')
 );
@@ -50,6 +54,9 @@ comment on column kiln.config.public_url is 'Where the world reaches this instal
 comment on column kiln.config.webhook_hosts is
 'Hosts, as host[:port] or *.domain[:port] divided by commas, to which users'' webhooks may go by http and at private addresses. Empty: none. ./kiln writes
 KILN_WEBHOOK_HOSTS here. The hosts of providers (KILN_TRUSTED_HOSTS) do not count for webhooks.';
+comment on column kiln.config.mails_per_day is 'How many mails go to one address in a day (UTC), over all accounts; what is more is given up. Notifications stay in the profile.';
+comment on column kiln.config.confirmations_per_day is 'How many mails that ask whether an address is read go to one address in a day, over all accounts, and out for one account in 24 hours.';
+comment on column kiln.config.confirmation_ttl is 'How long the link in such a mail holds.';
 comment on column kiln.config.stream_ticket_ttl is 'A stream ticket lives at most this long, and never longer than the token it was made with.';
 comment on column kiln.config.presence_grace is 'Who has no stream any more is offline after this long, so that a client that comes back at once was never away.';
 comment on column kiln.config.nonce_ttl is 'How long a nonce for a wallet''s login may be used.';

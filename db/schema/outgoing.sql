@@ -50,8 +50,8 @@ create table kiln.delivery (
     account_id   bigint              not null references kiln.account on delete cascade,
     webhook_endpoint_id bigint references kiln.webhook_endpoint on delete cascade,
     target       bigint              not null generated always as (coalesce(webhook_endpoint_id, 0)) stored,
-    event_id     bigint              not null,
-    type         kiln.event_type     not null,
+    event_id     bigint,
+    type         kiln.event_type,
     message_id   text                not null default 'msg_' || encode(kiln.gen_random_bytes(16), 'hex'),
     body         text                not null,
     state        kiln.delivery_state not null default 'due',
@@ -63,6 +63,7 @@ create table kiln.delivery (
     created_at   timestamptz         not null default kiln.now(),
     ended_at     timestamptz,
     constraint delivery_once_key unique (account_id, target, event_id),
+    constraint delivery_tells_or_confirms_check check ((event_id is null) = (type is null) and (event_id is not null or webhook_endpoint_id is null)),
     constraint delivery_ended_check check ((state = 'due') = (ended_at is null))
 ) with (fillfactor = 80);
 create index delivery_due_idx on kiln.delivery (target, due_at, delivery_id) where state = 'due';
@@ -74,10 +75,10 @@ comment on column kiln.delivery.delivery_id is 'The key; sent to clients as a de
 comment on column kiln.delivery.account_id is 'Whose event it is.';
 comment on column kiln.delivery.webhook_endpoint_id is 'Where it goes; null: by mail.';
 comment on column kiln.delivery.target is 'The same, with 0 for mail: mail is one target, each endpoint another, and none waits for another.';
-comment on column kiln.delivery.event_id is 'The event it tells of.';
-comment on column kiln.delivery.type is 'What happened.';
+comment on column kiln.delivery.event_id is 'The event it tells of; null: it is a mail that asks whether an address is read (kiln.make_confirmation()).';
+comment on column kiln.delivery.type is 'What happened; null of a confirmation.';
 comment on column kiln.delivery.message_id is 'The header webhook-id, or the local part of Message-ID: the same at every attempt, by which a receiver knows a repeat.';
-comment on column kiln.delivery.body is 'The event as the stream told it: what is posted, byte for byte; what mail is rendered from.';
+comment on column kiln.delivery.body is 'The event as the stream told it: what is posted, byte for byte; what mail is rendered from. Of a confirmation the address.';
 comment on column kiln.delivery.state is 'How it stands.';
 comment on column kiln.delivery.tries is 'Attempts since it was made or asked for again.';
 comment on column kiln.delivery.attempts is 'Attempts in all.';
@@ -128,14 +129,31 @@ comment on column kiln.outgoing.until_snapshot is 'In the middle of a batch: how
 comment on column kiln.outgoing.after_id is 'In the middle of a batch: its events up to this one are done.';
 comment on column kiln.outgoing.mailing_at is 'When a runner with KILN_SMTP_URL last asked, to ten minutes: mail is made for a day after that. Null: none ever did.';
 
+create table kiln.mail_recipient (
+    address_hash  bytea primary key,
+    day           date  not null,
+    mails         int   not null default 0,
+    confirmations int   not null default 0,
+    suppressed_at timestamptz,
+    constraint mail_recipient_counts_check check (mails >= 0 and confirmations >= 0)
+);
+create index mail_recipient_day_idx on kiln.mail_recipient (day) where suppressed_at is null;
+comment on table kiln.mail_recipient is 'What went to an address, over all accounts that name it: for a day, or for as long as its reader wants no mail.';
+comment on column kiln.mail_recipient.address_hash is 'kiln.mail_key() of it.';
+comment on column kiln.mail_recipient.day is 'Which day (UTC) the counts are of.';
+comment on column kiln.mail_recipient.mails is 'How many mails it was sent that day, each counted once however often it was tried.';
+comment on column kiln.mail_recipient.confirmations is 'How many confirmations.';
+comment on column kiln.mail_recipient.suppressed_at is 'Since when its reader wants no mail, or null. kiln.allow_mail() takes it back.';
+
 create table kiln.mail_template (
-    type    kiln.event_type primary key,
+    type    text primary key,
     subject text not null,
     text    text not null,
     html    text not null
 );
-comment on table kiln.mail_template is 'The words of mail, one row for each event that is told by mail: {{label}} {{prompt}} {{reason}} {{link}} stand for what the event says.';
-comment on column kiln.mail_template.type is 'For which event.';
+comment on table kiln.mail_template is 'The words of mail, one row for each event that is told by mail, where {{label}} {{prompt}} {{reason}} {{link}} stand for what the event says; and the
+confirmation, where {{link}} and {{hours}} stand for the link and how long it holds.';
+comment on column kiln.mail_template.type is 'For which event, or confirmation.';
 comment on column kiln.mail_template.subject is 'The subject.';
 comment on column kiln.mail_template.text is 'The body as text.';
 comment on column kiln.mail_template.html is 'The body as HTML; what is put in is escaped.';
@@ -144,4 +162,6 @@ insert into kiln.mail_template values
      '<p>Your {{label}} is ready.</p><p>{{prompt}}</p><p><a href="{{link}}">See it</a></p>'),
     ('job.failed', 'Your {{label}} failed', E'Your {{label}} could not be made: {{reason}}\n\n{{prompt}}\n\n{{link}}\n',
      '<p>Your {{label}} could not be made: {{reason}}</p><p>{{prompt}}</p><p><a href="{{link}}">See it</a></p>'),
+    ('confirmation', 'Confirm your address', E'An account at Kiln wants its mail sent to this address. If it is yours, confirm that within {{hours}} hours:\n\n{{link}}\n\nIf it is not, do nothing.\n',
+     '<p>An account at Kiln wants its mail sent to this address. If it is yours, <a href="{{link}}">confirm that</a> within {{hours}} hours. If it is not, do nothing.</p>'),
     ('notification', '{{label}}', E'{{prompt}}\n\n{{link}}\n', '<p>{{prompt}}</p><p><a href="{{link}}">Open</a></p>');

@@ -1,6 +1,6 @@
 -- What leaves the house, as people read it.
 create or replace view kiln.deliveries as
-select d.delivery_id, d.account_id, coalesce(e.url, 'mail to ' || a.email, 'mail') as target, d.type, d.state,
+select d.delivery_id, d.account_id, coalesce(e.url, 'mail to ' || a.email, 'mail') as target, coalesce(d.type::text, 'confirmation') as type, d.state,
        case when d.state = 'sent' then 'Sent at attempt ' || d.attempts || '.'
             when d.state = 'failed' then 'Given up after ' || d.tries || ' tries: ' || coalesce(d.why, 'no reason')
             when d.taken_until > kiln.now() then 'A runner is at it, attempt ' || d.attempts || '.'
@@ -14,7 +14,7 @@ comment on view kiln.deliveries is 'Webhooks and mail: what is to be told to who
 comment on column kiln.deliveries.delivery_id is 'The delivery.';
 comment on column kiln.deliveries.account_id is 'Whose event it tells of.';
 comment on column kiln.deliveries.target is 'Where it goes.';
-comment on column kiln.deliveries.type is 'What happened.';
+comment on column kiln.deliveries.type is 'What happened, or confirmation: whether its reader has the address.';
 comment on column kiln.deliveries.state is 'due, sent or failed.';
 comment on column kiln.deliveries.story is 'How it stands, in a sentence.';
 comment on column kiln.deliveries.attempts is 'How often it was tried.';

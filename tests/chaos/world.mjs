@@ -64,7 +64,7 @@ export class World {
         this.failpoints = new Failpoints(kiln.folder);
         this.has_disk = !!process.env.KILN_CHAOS_DISK && spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'kiln-chaos', kiln.media]).status === 0;
         Object.assign(kiln.env, this.failpoints.env, { KILN_LOG_LEVEL: 'warn' });
-        await kiln.psql(`update kiln.config set lease = '${LEASE_S} s'`);
+        await kiln.psql(`update kiln.config set lease = '${LEASE_S} s', mails_per_day = 1000000`);
         this.marks = path.join(kiln.folder, 'marks');
         fs.mkdirSync(this.marks);
         await this.make_pipelines();
@@ -99,8 +99,7 @@ export class World {
         for (const name of ['socket', 'poller']) this.streams[name].request.destroy();     // it comes back in its own way
         const endpoint = await this.ann.call('POST', '/webhook-endpoints', { url: `${this.receiver.url}/hook`, types: ['job.cancelled', 'media.ready'] });
         if (endpoint.status !== 201) throw new Error(`no webhook endpoint: ${endpoint.text}`);
-        const profile = await this.ann.call('PATCH', '/me', { email: 'ann@example.com', notify_email: true });
-        if (profile.status !== 200) throw new Error(`no mail: ${profile.text}`);
+        await kiln.psql(`update kiln.account set email = 'ann@example.com', email_verified_at = kiln.now(), notify_email = true where account_id = ${this.account}`);     // a proven address
         this.keys = new Map();          // idempotency key → the job it made
         this.uploads = new Map();       // media id → sha256
         return this;

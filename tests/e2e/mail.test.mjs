@@ -69,8 +69,8 @@ describe('outgoing mail', () => {
     async function someone(word, wants = true) {
         const user = kiln.user(`${word}${++users}`);
         user.email = `${word}@d${users}.example`;
-        assert.equal((await user.call('PATCH', '/me', { email: user.email, notify_email: wants })).status, 200);
         await user.account();
+        await kiln.psql(`update kiln.account set email = '${user.email}', email_verified_at = kiln.now(), notify_email = ${wants} where account_id = ${user.account_id}`);     // proven before
         return user;
     }
     const tell = (user, text = 'hello', link = 'null') => kiln.psql(`select kiln.announce(${user.account_id}, ${user.account_id}, 'test', $t$${text}$t$, ${link})`);
@@ -157,6 +157,41 @@ describe('outgoing mail', () => {
         await tell(bob);
         await comes(bob, 'sent');
         assert.equal(box.mails(ann.email).length, 1, 'no second mail, though one that was told later has his');
+    });
+    test('an address that nobody proved is mailed one link, without a word of who wrote it, and all else once somebody pressed its button', async () => {
+        const eve = kiln.user('eve'), email = 'victim@prove.example', words = 'Cheap gold at evil.example';
+        await eve.account();
+        const mine = () => box.mails(email);
+        const set = await eve.call('PATCH', '/me', { display_name: words, handle: 'cheap_gold', email, notify_email: true });
+        assert.deepEqual([set.status, set.json.email_verified], [200, false]);
+        const jobs = [];
+        for (let i = 0; i < 6; i++) jobs.push(await eve.make({ type: 'image', prompt: `${words} ${i}` }));
+        for (const job of jobs) await kiln.job_state(job.id, 'completed', 60000);
+        await tell(eve, words);
+        const bob = await someone('bob');
+        await tell(bob);
+        await comes(bob, 'sent');
+        await until('the confirmation', () => mine().length > 0);
+        assert.equal(await kiln.value(`select count(*) from kiln.delivery where account_id = ${eve.account_id}`), '1', 'six jobs and a notification are no mail');
+        const [mail] = mine();
+        assert.ok(!/gold|evil/i.test(mail.raw + mail.text + mail.html + mail.headers.subject), mail.text);
+        const link = new RegExp('https://kiln.example(/api/v1/confirm-email/[0-9a-f-]+)').exec(mail.text)[1];
+        const page = await request(kiln.url, 'GET', link);
+        assert.deepEqual([page.status, /<form method="post">/.test(page.text), page.headers['referrer-policy'], page.headers['cache-control']], [200, true, 'no-referrer', 'no-store']);
+        assert.equal((await request(kiln.url, 'HEAD', link)).status, 200);
+        assert.equal((await eve.get('/me')).email_verified, false, 'looking proves nothing');
+        assert.equal((await request(kiln.url, 'POST', link.replace(/.$/, c => (c === '0' ? '1' : '0')))).status, 403);
+        const done = await request(kiln.url, 'POST', link);
+        assert.deepEqual([done.status, done.headers['content-type']], [200, 'text/html; charset=utf-8']);
+        assert.equal((await eve.get('/me')).email_verified, true);
+        await tell(eve, 'wanted');
+        await until('the first wanted mail', () => mine().some(m => m.text.includes('wanted')));
+        assert.equal(mine().length, 2, 'what happened before is not told');
+        assert.equal((await eve.call('PATCH', '/me', { email: 'next@prove.example' })).json.email_verified, false, 'another address is unproven again');
+        await until('its confirmation', () => box.mails('next@prove.example').length === 1);
+        const off = /^<https:\/\/kiln\.example(\/api\/v1\/unsubscribe\/n-[0-9a-f-]+)>$/.exec(box.mails('next@prove.example')[0].headers['list-unsubscribe'])[1];
+        assert.equal((await request(kiln.url, 'POST', off)).status, 200);
+        assert.equal((await eve.call('POST', '/me/email/confirmation', {})).status, 409, 'its reader wants none');
     });
     test('451 is tried again under the same id, 550 and 554 are not', async () => {
         const busy = await someone('busy'), nobody = await someone('nobody'), spam = await someone('spam');

@@ -107,6 +107,11 @@ const things = {
         await good(owner, 'PATCH', '/me', { email: 'owner@example.com', notify_email: true });
         return { id: await kiln.value(`select kiln.sign_unsubscribe(${await account(owner)}, 'owner@example.com')`) };
     },
+    proof: async ({ owner }) => {
+        await good(owner, 'PATCH', '/me', { email: 'owner@example.com' });
+        return { id: await kiln.value(`select kiln.sign_confirmation(${await account(owner)}, 'owner@example.com', extract(epoch from kiln.now())::bigint + 600)`) };
+    },
+    address: async cast => request(kiln.url, 'POST', `${V1}/confirm-email/${(await things.proof(cast)).id}`, { headers: { 'Content-Length': 0 } }),
     invite: async ({ owner }) => good(owner, 'POST', '/invites', {}),
     group: async ({ owner }) => good(owner, 'POST', '/conversations', { members: [await account(mate)], title: mark.slice(0, 60) }),
     message: async cast => {
@@ -155,6 +160,7 @@ const rows = {
     'DELETE /api/v1/me':                           ['401 204 204 204 204 401 | 403 403 403 403 403'],
     'GET /api/v1/me/export':                       ['401 200 200 200 200 401 | 403 403 403 403 403'],
     'POST /api/v1/me/sign-out-everywhere':         ['401 200 200 200 200 401 | 403 403 403 403 403'],
+    'POST /api/v1/me/email/confirmation':          ['401 409 200 409 409 401 | 403 403 403 200 403', { thing: 'address' }],
     'GET /api/v1/me/identities':                   ['401 200 200 200 200 401 | 403 403 403 200 403'],
     'POST /api/v1/me/identities':                  ['401 201 201 201 201 401 | 403 403 403 403 403', { body: () => ({ token: person().token }), once: 'same', other: () => ({ token: person().token }), form_first: true }],
     'DELETE /api/v1/me/identities/{id}':           ['401 404 204 404 404 401 | 403 403 403 403 403', { thing: 'identity' }],
@@ -171,6 +177,8 @@ const rows = {
     'GET /api/v1/webhook-endpoints/{id}/deliveries': ['401 404 200 404 404 401 | 403 403 403 200 403', { thing: 'endpoint' }],
     'POST /api/v1/deliveries/{id}/resend':         ['401 404 200 404 404 401 | 403 403 403 200 403', { thing: 'delivery' }],
 
+    'GET /api/v1/confirm-email/{token}':           ['200 200 200 200 200 200 | 200 200 200 200 200', { thing: 'proof' }],
+    'POST /api/v1/confirm-email/{token}':          ['200 403:link_expired 200 200 200 200 | 200 200 200 200 200', { thing: 'proof' }],
     'GET /api/v1/unsubscribe/{token}':             ['200 200 200 200 200 200 | 200 200 200 200 200', { thing: 'way_out' }],
     'POST /api/v1/unsubscribe/{token}':            ['200 403:link_expired 200 200 200 200 | 200 200 200 200 200', { thing: 'way_out' }],
 

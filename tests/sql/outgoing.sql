@@ -159,18 +159,20 @@ select is(kiln.mail_subject(E'a\r\nBcc: eve@example.com'), '=?UTF-8?B?YSBCY2M6IG
 select is_empty($$ select line from regexp_split_to_table(kiln.mail_subject(repeat('ü😀', 300)), E'\r\n ') line where length(line) > 75 or line !~ '^=\?UTF-8\?B\?[A-Za-z0-9+/=]+\?=$' $$, 'encoded words are whole and short enough');
 select is(kiln.fill_words('{{a}} {{b}} {{c}}', '{"a": "{{b}}", "b": "<i>&\"''"}', true), '{{b}} &lt;i&gt;&amp;&quot;&#39; ', 'what is put in is escaped, and not looked at for words');
 select ok(not kiln.mail_base64(E'.\r\n--kiln-x\r\nBcc: x') ~ '(^|\n)(\.|--|Bcc)', 'a body holds no boundary, no lone dot');
-select is(kiln.mail_address(a), e, coalesce(v.email, 'null') || ': ' || why) from (values
-    ('ann@example.com', true, false, 'ann@example.com', 'is mailed to'), ('a.b+c@x.co.uk', true, false, 'a.b+c@x.co.uk', 'too'), ('ann@example.com', false, false, null, 'not where it wants none'),
-    ('ann@example.com', true, true, null, 'not while suspended'), ('a>b@example.com', true, false, null, 'could end the command'), ('ann@localhost', true, false, null, 'is in no domain'),
-    ('ann@ex..com', true, false, null, 'has an empty label'), ('"a b"@example.com', true, false, null, 'is quoted'), ('änn@example.com', true, false, null, 'is not of ASCII'),
-    (E'ann@example.com\nBcc: x', true, false, null, 'has a line break'), (null, true, false, null, 'is none')) v (email, wants, suspended, e, why)
-  cross join lateral jsonb_populate_record(null::kiln.account, jsonb_build_object('email', v.email, 'notify_email', v.wants, 'is_suspended', v.suspended)) a;
-update kiln.account set email = 'ann@example.com', notify_email = true where account_id = :ann;
-update kiln.account set email = 'a>b@example.com', notify_email = true where account_id = :bob;
+select is(kiln.mail_address(a), e, why) from (values
+    (true, '2030-01-01', false, 'ann@example.com', 'mailed is who wants it, at an address that was proven'), (false, '2030-01-01', false, null, 'not who wants none'),
+    (true, null, false, null, 'not where nobody proved to read it'), (true, '2030-01-01', true, null, 'not who is suspended')) v (wants, proven, suspended, e, why)
+  cross join lateral jsonb_populate_record(null::kiln.account, jsonb_build_object('email', 'ann@example.com', 'notify_email', wants, 'email_verified_at', proven, 'is_suspended', suspended)) a;
+select is(fixture.bad_fields(format('select fixture.call(''ann'', ''update_me'', p_body => %L)', jsonb_build_object('email', e))), w, e || ': ' || why) from (values
+    ('a.b+c@x.co.uk', null, 'is an address'), ('a>b@example.com', '/email', 'could end the command'), ('ann@localhost', '/email', 'is in no domain'), ('ann@ex..com', '/email', 'has an empty label'),
+    ('"a b"@example.com', '/email', 'is quoted'), ('änn@example.com', '/email', 'is not of ASCII'), (E'ann@example.com\nBcc: x', '/email', 'has a line break'), (E'ann@example.com\r', '/email', 'ends in one'),
+    ('ann@example.com,eve@example.com', '/email', 'are two'), ('ann@example.com> SIZE=1', '/email', 'has a parameter'), (repeat('a', 65) || '@example.com', '/email', 'has too long a name')) v (e, w, why);
+update kiln.account set email = 'ann@example.com', email_verified_at = kiln.now(), notify_email = true where account_id = :ann;
+update kiln.account set email = 'bob@example.com', notify_email = true where account_id = :bob;
 select fixture.act_as('cay'), fixture.act_as('dan') \g /dev/null
 select fixture.account('cay') as cay, fixture.account('dan') as dan \gset
-update kiln.account set email = 'cay@example.com' where account_id = :cay;
-update kiln.account set email = 'dan@example.com', notify_email = true, is_suspended = true where account_id = :dan;
+update kiln.account set email = 'cay@example.com', email_verified_at = kiln.now() where account_id = :cay;
+update kiln.account set email = 'dan@example.com', email_verified_at = kiln.now(), notify_email = true, is_suspended = true where account_id = :dan;
 delete from kiln.webhook_endpoint;
 select fixture.set_now('2030-01-03 12:00:00Z') \g /dev/null
 select pg_temp.rewind() \g /dev/null
@@ -181,7 +183,7 @@ select pg_temp.rewind() \g /dev/null
 delete from kiln.event;
 select pg_temp.event(a, p_data => '{"notification": {"text": "Hi\r\nBcc: eve@example.com\r\n.\r\n", "link": "/x"}}') from unnest(array[:ann, :bob, :cay, :dan]) a \g /dev/null
 select pg_temp.take() \g /dev/null
-select results_eq('select account_id from kiln.delivery', array[:ann::bigint], 'once one can, it is made: not for who wants none, is suspended, or has no address that mail could go to');
+select results_eq('select account_id from kiln.delivery', array[:ann::bigint], 'once one can, it is made: not for who wants none, is suspended, or has not proved the address');
 select is(jsonb_array_length(pg_temp.take() -> 'deliveries'), 0, 'a runner that cannot send mail is given none');
 update kiln.config set public_url = 'https://kiln.example';
 select pg_temp.take(p_from => 'kiln@example.org') #> '{deliveries,0}' as mail \gset
@@ -221,10 +223,102 @@ select is((select notify_email from kiln.account where account_id = :ann), false
 select is(kiln_api.unsubscribe(null, jsonb_build_object('token', :'token'), null, null)::text, null, 'again is fine');
 select is(jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries'), 0, 'what was due to it is not sent any more');
 select is((select concat_ws(' ', state, why) from kiln.delivery where account_id = :ann), 'failed There is no address that mail can go to.', 'but given up');
-update kiln.account set email = 'ann@other.example', notify_email = true where account_id = :ann;
+update kiln.account set email = 'ann@other.example', email_verified_at = kiln.now(), notify_email = true where account_id = :ann;
 select is(fixture.refusal(format('select kiln_api.unsubscribe(null, %L, null, null)', jsonb_build_object('token', :'token'))) ->> 'code', 'KN008', 'a link in mail to an address of before turns nothing off');
 update kiln.config set public_url = null;
 select ok(kiln.mail_request(d, 'kiln@example.org') ->> 'message' !~ 'Unsubscribe', 'where nobody knows the way here, no link is promised') from kiln.delivery d where d.account_id = :ann;
+
+-- Who reads it ------------------------------------------------------------------------------------------------------------------
+
+create function pg_temp.mail(p_sub text, p_what jsonb) returns jsonb language sql as $$ select fixture.call(p_sub, 'update_me', p_body => p_what::text) $$;
+create function pg_temp.confirmations(p_email text) returns int language sql as $$ select count(*)::int from kiln.delivery d where d.event_id is null and d.body = p_email $$;
+create function pg_temp.words(p_message text) returns text language sql as
+$$ select string_agg(convert_from(decode(split_part(split_part(p_message, E'base64\r\n\r\n', i), E'\r\n--', 1), 'base64'), 'UTF8'), E'\n') from generate_series(2, 3) i $$;
+delete from kiln.delivery;
+delete from kiln.event;
+create function pg_temp.lands() returns void language sql as $$ update kiln.delivery set taken_until = null $$;      -- as if their runner had told
+update kiln.outgoing set mailing_at = kiln.now();
+update kiln.config set public_url = 'https://kiln.example';
+select pg_temp.mail('bob', '{"display_name": "Buy gold at evil.example", "handle": "buy_gold"}') \g /dev/null
+select is(pg_temp.mail('bob', '{"email": "victim@example.com", "notify_email": true}') -> 'email_verified', 'false', 'an address that was written is not one that was proven');
+select is(pg_temp.confirmations('victim@example.com'), 1, 'it is mailed a confirmation');
+select pg_temp.event(:bob, p_data => '{"notification": {"text": "Buy gold at evil.example", "link": "/x"}}') \g /dev/null
+select pg_temp.rewind() \g /dev/null
+select pg_temp.take(p_from => 'kiln@example.org') as took \gset
+select is((select count(*)::int from kiln.delivery where account_id = :bob), 1, 'and nothing else');
+select :'took'::jsonb #>> '{deliveries,0,message}' as message, pg_temp.words(:'took'::jsonb #>> '{deliveries,0,message}') as words \gset
+select ok(:'words' like '%https://kiln.example/api/v1/confirm-email/%' and :'message' || :'words' !~* 'gold|evil', 'it holds a link, and no word of who wrote the address');
+select is((select body from kiln.delivery where account_id = :bob), :'took'::jsonb #>> '{deliveries,0,to}', 'and goes to that address');
+select substring(:'words' from 'confirm-email/([0-9a-f-]+)') as proof, substring(:'words' from 'unsubscribe/([0-9a-fn-]+)') as off \gset
+select is(fixture.refusal(format('select fixture.call(null, ''confirm_email'', jsonb_build_object(''token'', %L))', t)) ->> 'code', 'KN008', why || ' proves nothing') from (values
+    (translate(:'proof', '0123456789', '1234567890'), 'a forged link'), (:'off', 'the link of the way out'), (kiln.sign_unsubscribe(:bob, 'victim@example.com'), 'the link of another mail'), ('', 'no link'),
+    (kiln.sign_confirmation(:cay, 'victim@example.com', 9999999999), 'a link of another account'), (kiln.sign_confirmation(:bob, 'victim@example.com', extract(epoch from kiln.now())::bigint), 'an old link'),
+    (kiln.sign_confirmation(:bob, 'bob@example.com', 9999999999), 'a link to another address')) v (t, why);
+select is(fixture.refusal(format('select fixture.call(null, ''unsubscribe'', jsonb_build_object(''token'', %L))', :'proof')) ->> 'code', 'KN008', 'nor does the proof turn anything off');
+select is(fixture.call(null, 'confirm_email', jsonb_build_object('token', :'proof')), null, 'the link proves it');
+select is(fixture.call('bob', 'get_me') -> 'email_verified', 'true', 'as the profile says');
+select is(fixture.call(null, 'confirm_email', jsonb_build_object('token', :'proof')), null, 'again is fine');
+select pg_temp.rewind() \g /dev/null
+select pg_temp.take(p_from => 'kiln@example.org') \g /dev/null
+select is((select count(*)::int from kiln.delivery where account_id = :bob and type = 'notification'), 1, 'from then on it is mailed what it wants');
+select is(pg_temp.mail('bob', '{"email": "VICTIM@example.com"}') -> 'email_verified', 'true', 'the same in other letters is proven');
+select is(pg_temp.mail('bob', '{"email": "other@example.com"}') -> 'email_verified', 'false', 'another is not');
+select is(fixture.refusal(format('select fixture.call(null, ''confirm_email'', jsonb_build_object(''token'', %L))', :'proof')) ->> 'code', 'KN008', 'nor by the link to the one before');
+select pg_temp.lands() \g /dev/null
+select is((pg_temp.take(p_from => 'kiln@example.org') #>> '{deliveries,0,to}'), 'other@example.com', 'what was due goes to nobody, but for the next confirmation');
+update kiln.account set email = 'hers@example.com' where account_id = :cay;
+select is((select email_verified_at from kiln.account where account_id = :cay), null, 'whoever writes it');
+
+-- Caps
+select is(fixture.call('bob', 'send_confirmation') -> 'email_verified', 'false', 'a confirmation is sent again');
+select is(fixture.refusal('select fixture.call(''bob'', ''send_confirmation'')') ->> 'code', 'KN007', 'three of an account in a day');
+select is(pg_temp.mail('bob', '{"email": "fourth@example.com"}') ->> 'email', 'fourth@example.com', 'an address can be changed after that');
+select is(pg_temp.confirmations('fourth@example.com'), 0, 'but is mailed nothing');
+select fixture.act_as(s) from unnest('{eve1,eve2,eve3,eve4}'::text[]) s \g /dev/null
+select pg_temp.mail(s, jsonb_build_object('email', e)) from (values ('eve1', 'many@example.com'), ('eve2', 'many+x@example.com'), ('eve3', 'Many@Example.com'), ('eve4', 'many+y@example.com')) v (s, e) \g /dev/null
+select is((select count(*)::int from kiln.delivery where body ~* '^many'), 3, 'three to an address in a day, however many accounts name it, and however they write it');
+select is(fixture.refusal('select fixture.call(''eve4'', ''send_confirmation'')') ->> 'code', 'KN007', 'and who asks again is told');
+update kiln.account set email_verified_at = null where account_id = :ann;
+select is(fixture.call('ann', 'send_confirmation') -> 'email_verified', 'false', 'another account and address are not concerned');
+update kiln.account set email_verified_at = kiln.now(), notify_email = true where account_id = :ann;
+select is(pg_temp.confirmations('ann@other.example'), 1, 'of an address that is proven') from (select fixture.call('ann', 'send_confirmation')) x;
+update kiln.config set mails_per_day = 4;
+update kiln.account set email = 'Ann+2@other.example', email_verified_at = kiln.now(), notify_email = true where account_id = :cay;
+update kiln.account set email = 'ann@other.example', email_verified_at = kiln.now(), notify_email = true where account_id = :ann;
+delete from kiln.delivery;
+insert into kiln.delivery (account_id, event_id, type, body, due_at) select a, -i, 'notification', '{}', kiln.now() - interval '1 minute' from unnest(array[:ann, :cay]::bigint[]) a, generate_series(1, 3) i;
+select jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries') as first, pg_temp.lands() as landed \gset
+select is(:first + jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries'), 4, 'four mails to an address in a day, over all accounts');
+select is((select count(*)::int from kiln.delivery where state = 'failed' and why like 'This address had all its mails%'), 2, 'the others are given up, and say so');
+update kiln.delivery set due_at = kiln.now(), taken_until = null where state = 'due';
+select is(jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries'), 4, 'one that is tried again is not counted again');
+select is((select mails from kiln.mail_recipient where address_hash = kiln.mail_key('ann@other.example')), 4, 'as the count says');
+
+-- The way out holds
+select is(fixture.refusal(format('select fixture.call(null, ''unsubscribe'', jsonb_build_object(''token'', %L))', translate(:'off', '0123456789', '1234567890'))) ->> 'code', 'KN008', 'a forged way out is none');
+select is(fixture.call(null, 'unsubscribe', jsonb_build_object('token', :'off')), null, 'a confirmation has a way out, which holds though its account names another address by now');
+select is(kiln.is_suppressed(e), w, e) from (values ('Victim@example.com', true), ('victim+x@example.com', true), ('other@example.com', false)) v (e, w);
+select pg_temp.mail('eve1', '{"email": "victim@example.com"}') \g /dev/null
+select is(pg_temp.confirmations('victim@example.com'), 0, 'no account has a confirmation sent there any more');
+select is(fixture.refusal('select fixture.call(''eve1'', ''send_confirmation'')') ->> 'code', 'KN001', 'who asks is told');
+select pg_temp.mail('eve1', '{"notify_email": true}') \g /dev/null
+select ok(kiln.is_suppressed('victim@example.com'), 'who has not proved the address cannot turn it on again');
+select fixture.call(null, 'unsubscribe', jsonb_build_object('token', kiln.sign_unsubscribe(:ann, 'ann@other.example'))) \g /dev/null
+select is((select concat_ws(' ', notify_email, kiln.is_suppressed(email)) from kiln.account where account_id = :ann), 'f t', 'the way out of a proven address holds for all accounts too');
+insert into kiln.delivery (account_id, event_id, type, body) values (:cay, -9, 'notification', '{}');
+select is(jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries'), 0, 'and for what is due');
+select pg_temp.mail('ann', '{"notify_email": true}') \g /dev/null
+select is(kiln.is_suppressed('ann@other.example'), false, 'until who proved it turns it on again');
+select is((select count(*)::int from kiln.mail_recipient r where r.address_hash::text ~ 'example'), 0, 'no address is kept for that');
+update kiln.config set public_url = null;
+select fixture.act_as('gil') \g /dev/null
+select pg_temp.mail('gil', '{"email": "gil@example.com"}') \g /dev/null
+select is(fixture.refusal('select fixture.call(''gil'', ''send_confirmation'')') ->> 'code', 'KN001', 'where no link can be made, nothing is sent, and who asks is told');
+select is(pg_temp.confirmations('gil@example.com'), 0, 'really');
+update kiln.config set public_url = 'https://kiln.example', mails_per_day = 50;
+update kiln.account set notify_email = false where account_id <> :ann;
+delete from kiln.delivery;
+insert into kiln.delivery (account_id, event_id, type, body) values (:ann, -10, 'notification', '{}');
 
 -- Off again
 update kiln.delivery set state = 'due', ended_at = null, due_at = kiln.now() + interval '1 hour', why = null where account_id = :ann;

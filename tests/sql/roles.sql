@@ -102,7 +102,7 @@ select bag_eq($$ select proname::text from function where nspname = 'kiln_api' a
                 find_people,create_invite,list_invites,delete_invite,find_invite,accept_invite,create_conversation,list_conversations,get_conversation,list_members,add_member,remove_member,
                 create_message,list_messages,mark_delivered,mark_read,tell_typing,get_message,edit_message,delete_message,create_block,list_blocks,delete_block,
                 list_notifications,read_notifications,announce,
-                create_webhook_endpoint,list_webhook_endpoints,delete_webhook_endpoint,rotate_webhook_secret,enable_webhook_endpoint,list_deliveries,resend_delivery,unsubscribe,
+                create_webhook_endpoint,list_webhook_endpoints,delete_webhook_endpoint,rotate_webhook_secret,enable_webhook_endpoint,list_deliveries,resend_delivery,unsubscribe,confirm_email,send_confirmation,
                 create_api_key,list_api_keys,delete_api_key,create_share,list_shares,delete_share,open_share,download_project,
                 watch_replay,open_watch,register_instance,beat_instance,end_instance,tell_audience,prove_bus,answer_ping,
                 create_nonce,sign_in,get_me,update_me,delete_me,sign_out_everywhere,list_identities,create_identity,delete_identity,
