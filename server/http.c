@@ -22,6 +22,7 @@
 
 #include "auth.h"
 #include "failpoint.h"
+#include "jbuf.h"
 #include "limit.h"
 #include "log.h"
 #include "metrics.h"
@@ -335,6 +336,8 @@ static enum MHD_Result end_request(struct request *r)
     r->phase = REQUEST_RUNNING;
     if (!r->answer && r->body && memchr(r->body, '\0', r->body_bytes))
         refuse(r, "KN006", "The body holds a NUL byte.");
+    if (!r->answer && r->body && !jbuf_is_utf8(r->body, r->body_bytes))
+        refuse(r, "KN006", "The body is not UTF-8.");
     if (!r->answer)
         r->route->handler->finish(r);
     return r->answer && !r->is_suspended ? queue_answer(r) : MHD_YES;

@@ -428,7 +428,7 @@ begin
      where j.job_id = p_task.job_id and j.input ? c;
     select coalesce(jsonb_agg(f), '[]') into v_files from jsonb_array_elements(coalesce(v_read -> 'files', '[]')) as f where f ? 'url';
     if v_read ->> 'missing' is null and p_call.media = '{}'
-       and exists (select from jsonb_array_elements(p_stage.config -> 'outputs') as o where o ->> 'as' <> 'url' and not coalesce((o ->> 'is_optional')::boolean, false)) then
+       and exists (select from jsonb_array_elements(p_stage.config -> 'outputs') as o where o ->> 'as' <> 'url' and not coalesce(o -> 'may_be_empty' = 'true', false)) then
         v_read := v_read || '{"missing": "no file came with the reply"}';
     end if;
     if v_read ->> 'missing' is not null and v_files = '[]' and p_call.media = '{}' then

@@ -13,7 +13,7 @@ begin
     end if;
     return v_body;
 exception
-    when invalid_text_representation or untranslatable_character then
+    when invalid_text_representation or untranslatable_character or numeric_value_out_of_range then
         raise exception 'the body is not JSON' using errcode = 'KN006';
     when statement_too_complex or program_limit_exceeded then
         raise exception 'the body is nested too deeply' using errcode = 'KN006';
@@ -149,66 +149,3 @@ begin
 end
 $$;
 comment on function kiln.parse_id(text) is 'An id as clients hold it (a decimal string). KN002: no id, so nothing has it.';
-
--- The part of JSON Schema that models may use for their parameters: an object of properties with type (string, integer, number,
--- boolean), enum, minimum, maximum, multipleOf, minLength, maxLength, default; required; additionalProperties false.
-create or replace function kiln.check_param(p_schema jsonb, p_value jsonb)
-returns text
-language plpgsql immutable
-set search_path = ''
-as $$
-declare
-    v_type text := p_schema ->> 'type';
-begin
-    return case
-        when v_type = 'string' and jsonb_typeof(p_value) <> 'string' then 'must be a string'
-        when v_type = 'boolean' and jsonb_typeof(p_value) <> 'boolean' then 'must be true or false'
-        when v_type in ('number', 'integer') and jsonb_typeof(p_value) <> 'number' then 'must be a number'
-        when v_type = 'integer' and (p_value::numeric % 1) <> 0 then 'must be a whole number'
-        when p_schema ? 'enum' and not (p_schema -> 'enum') @> jsonb_build_array(p_value)
-            then 'must be one of ' || (select string_agg(x, ', ') from jsonb_array_elements_text(p_schema -> 'enum') as x)
-        when v_type in ('number', 'integer') and p_value::numeric < (p_schema ->> 'minimum')::numeric
-            then 'must be at least ' || (p_schema ->> 'minimum')
-        when v_type in ('number', 'integer') and p_value::numeric > (p_schema ->> 'maximum')::numeric
-            then 'must be at most ' || (p_schema ->> 'maximum')
-        when v_type in ('number', 'integer') and p_value::numeric % nullif((p_schema ->> 'multipleOf')::numeric, 0) <> 0
-            then 'must be a multiple of ' || (p_schema ->> 'multipleOf')
-        when v_type = 'string' and length(p_value #>> '{}') > (p_schema ->> 'maxLength')::int
-            then 'must have at most ' || (p_schema ->> 'maxLength') || ' characters'
-        when v_type = 'string' and length(p_value #>> '{}') < (p_schema ->> 'minLength')::int
-            then 'must have at least ' || (p_schema ->> 'minLength') || ' characters'
-    end;
-end
-$$;
-comment on function kiln.check_param(jsonb, jsonb) is 'What is wrong with one parameter by its schema, as the end of a sentence; null: nothing.';
-
--- The time of one call is linear in the parameters: what is unknown is counted up to eight, and the rest is one aggregate.
-create or replace function kiln.check_params(p_schema jsonb, p_params jsonb, out errors jsonb, out params jsonb)
-language plpgsql immutable
-set search_path = ''
-as $$
-declare
-    v_properties jsonb := coalesce(p_schema -> 'properties', '{}');
-    v_required   jsonb := coalesce(p_schema -> 'required', '[]');
-    v_wrong      jsonb;
-begin
-    errors := '[]';
-    params := '{}';
-    if jsonb_typeof(p_params) <> 'object' then
-        errors := kiln.field_error('/params', 'must be an object');
-        return;
-    end if;
-    errors := coalesce((select jsonb_agg(jsonb_build_object('field', '/params' || kiln.pointer(k.key), 'message', 'is not a parameter of this model'))
-                          from (select o.key from jsonb_object_keys(p_params) as o (key) where not v_properties ? o.key limit 8) k), '[]');
-    select coalesce(jsonb_agg(jsonb_build_object('field', '/params' || kiln.pointer(c.key), 'message', c.message) order by c.key) filter (where c.message is not null), '[]'),
-           coalesce(jsonb_object_agg(c.key, c.value) filter (where c.message is null and c.value is not null), '{}')
-      into v_wrong, params
-      from (select e.key, coalesce(p_params -> e.key, e.value -> 'default') as value,
-                   case when p_params ? e.key then kiln.check_param(e.value, p_params -> e.key)
-                        when v_required ? e.key then 'is required' end as message
-              from jsonb_each(v_properties) as e) c;
-    errors := errors || v_wrong;
-end
-$$;
-comment on function kiln.check_params(jsonb, jsonb) is
-'Checks parameters against a model''s schema. errors: what is wrong, as fields; params: what was given, with the defaults filled in.';

@@ -49,6 +49,7 @@ declare
     v_tries   text := coalesce(p_stage ->> 'max_attempts', '3');
     v_message text;
     v_column  text;
+    v_detail  text;
     v_rule    text;
 begin
     if jsonb_typeof(p_stage) <> 'object' then
@@ -84,7 +85,11 @@ begin
         values (p_version, p_position, p_stage ->> 'name', p_stage ->> 'handler', coalesce(p_stage -> 'config', '{}'), v_queue, v_limit, v_tries::smallint, v_base, v_cap);
     exception
         when sqlstate 'KN003' then
-            get stacked diagnostics v_message = message_text, v_column = column_name;
+            get stacked diagnostics v_message = message_text, v_column = column_name, v_detail = pg_exception_detail;
+            if v_detail like '[%' then
+                return (select jsonb_agg(jsonb_build_object('field', v_at || (e ->> 'field'), 'message', e ->> 'message') order by n)
+                          from jsonb_array_elements(v_detail::jsonb) with ordinality as x (e, n));
+            end if;
             return kiln.field_error(v_at || '/' || coalesce(nullif(v_column, ''), 'config'), v_message);
         when check_violation then
             get stacked diagnostics v_rule = constraint_name;
@@ -107,6 +112,7 @@ declare
     v_stages  jsonb := p_body -> 'stages';
     v_newest  int;
     v_version int;
+    v_message text;
 begin
     if coalesce(v_name, '') !~ '^[a-z][a-z0-9._/-]{0,59}$' then
         v_errors := v_errors || kiln.field_error('/name', 'must be a name of small letters, digits and . _ / -');
@@ -143,7 +149,12 @@ begin
         update kiln.pipeline set description = p_body ->> 'description' where name = v_name;
     end if;
     -- What is checked at commit is checked now, so that its refusal is this request's.
-    set constraints all immediate;
+    begin
+        set constraints all immediate;
+    exception when sqlstate 'KN003' then
+        get stacked diagnostics v_message = message_text;
+        perform kiln.refuse_fields(kiln.field_error('/stages', v_message));
+    end;
     set constraints all deferred;
     return kiln.render_pipeline(v_name);
 end

@@ -86,6 +86,8 @@ begin
         select p.pipeline_id into v_pipeline from kiln.pipeline p where p.name = p_body ->> 'pipeline';
         if not found then
             v_errors := v_errors || kiln.field_error('/pipeline', 'is no pipeline');
+        elsif kiln.pipeline_problem(v_pipeline) is not null then
+            v_errors := v_errors || kiln.field_error('/pipeline', 'cannot be taken: ' || kiln.pipeline_problem(v_pipeline));
         end if;
     elsif v_old.category_id is null then
         v_errors := v_errors || kiln.field_error('/pipeline', 'is required');
@@ -101,6 +103,9 @@ begin
     end if;
     if coalesce(p_body ->> 'media_type', v_old.media_type::text, '') not in ('image', 'video', 'audio') then
         v_errors := v_errors || kiln.field_error('/media_type', 'must be image, video or audio');
+    end if;
+    if coalesce(p_body ->> 'title', p_name) !~ '\S' or length(p_body ->> 'title') > 200 then
+        v_errors := v_errors || kiln.field_error('/title', 'must have 1 to 200 characters');
     end if;
     if octet_length(p_body ->> 'prompt') > 4000 then
         v_errors := v_errors || kiln.field_error('/prompt', 'must have at most 4000 bytes');

@@ -66,7 +66,7 @@ grant execute on function
     kiln.now(), kiln.acting_account(), kiln.acts_as_admin(), kiln.require_actor(bigint), kiln.require_admin(bigint), kiln.begin_once(bigint, text, text),
     kiln.end_once(bigint, text, bigint), kiln.parse_body(text), kiln.parse_id(text), kiln.parse_later(jsonb), kiln.parse_page(jsonb), kiln.render_cursor(bigint), kiln.cut_page(json[], jsonb),
     kiln.field_error(text, text), kiln.refuse_fields(jsonb), kiln.unknown_fields(jsonb, text[]), kiln.pointer(text), kiln.shorten(text, int), kiln.text_field(jsonb, text), kiln.plain_field(jsonb, text), kiln.texts(jsonb, int),
-    kiln.check_param(jsonb, jsonb), kiln.check_params(jsonb, jsonb),
+    kiln.check_value(jsonb, jsonb, text), kiln.check_params(jsonb, jsonb),
     kiln.find_model(jsonb), kiln.draw_seed(), kiln.is_seed(text), kiln.read_wish(bigint, jsonb, jsonb, kiln.model, text, int), kiln.read_variants(jsonb),
     kiln.read_generation(bigint, jsonb, kiln.model, jsonb, int), kiln.render_tryon(kiln.job), kiln.tryon_page(text[], text, bigint, int), kiln.add_inputs(bigint, jsonb), kiln.await_media(bigint), kiln.forget_files(jsonb),
     kiln.pipeline_reason(smallint), kiln.render_category(text), kiln.write_category(text, jsonb), kiln.render_pipeline(text, int), kiln.write_pipeline(jsonb),

@@ -12,7 +12,7 @@ create table kiln.queue (
     rate_burst  int      not null default 1,
     description text     not null default '',
     constraint queue_name_check check (name ~ '^[a-z][a-z0-9_-]{0,39}$'),
-    constraint queue_max_running_check check (max_running >= 0),
+    constraint queue_max_running_check check (max_running >= 1),
     constraint queue_rate_check check (rate_per_minute >= 1 and rate_burst >= 1 and (rate_burst < rate_per_minute or rate_per_minute = 1 and rate_burst = 1))
 );
 comment on table kiln.queue is 'Where tasks wait. Pause one with kiln.pause_queue(name): what runs goes on, nothing new starts.';
@@ -59,22 +59,48 @@ comment on column kiln.floor.moved_at is 'When it was last written: small steps 
 
 -- What a stage may name; a runner knows exactly these.
 create table kiln.handler (
-    name        text primary key,
-    description text not null,
-    required    text[] not null default '{}',
-    ops         text[]
+    name          text  primary key,
+    description   text  not null,
+    config_schema jsonb not null,
+    constraint handler_config_schema_check check (config_schema ->> 'type' = 'object')
 );
 comment on table kiln.handler is 'What runners can do with a task; a stage that names another is refused when it is written.';
 comment on column kiln.handler.name is 'Named in kiln.stage.handler.';
 comment on column kiln.handler.description is 'What it does and which configuration it reads.';
-comment on column kiln.handler.required is 'Keys that a stage''s config must have.';
-comment on column kiln.handler.ops is 'What config.op may be; null: there is no such key.';
-insert into kiln.handler (name, description, required, ops) values
-    ('log',   'Logs its input and hands it on: the first thing one tries.', '{}', null),
-    ('exec',  'Runs a command of the operator''s tools in a private folder: {"command": ["name", "arg"], "network": false, "memory_mb": 2048}.', '{command}', null),
-    ('media', 'Runs an operation of kiln-media in a private folder: {"op": "check|prepare|draw|film|speak|finish|furnish|disclose"}.', '{op}',
-     '{check,prepare,draw,film,speak,finish,furnish,disclose}'),
-    ('http',  'Asks a provider: {"provider": "fal", "endpoint": "fal-ai/flux/dev", "body": {"prompt": "{prompt}"}, "outputs": [{"pointer": "/images/*/url", "as": "url", "media_type": "image"}]}. docs/providers.md', '{provider,outputs}', null);
+comment on column kiln.handler.config_schema is 'JSON Schema of a stage''s config (the part that kiln.check_schema knows); a stage is held against it when it is written.';
+insert into kiln.handler (name, description, config_schema) values
+    ('log',   'Logs its input and hands it on: the first thing one tries.', '{"type": "object"}'),
+    -- A tool is given its whole config, so keys of its own may stand beside these.
+    ('exec',  'Runs a command of the operator''s tools in a private folder: {"command": ["name", "arg"], "network": false, "memory_mb": 2048}.',
+     '{"type": "object", "required": ["command"], "properties": {
+        "command": {"type": "array", "minItems": 1, "maxItems": 63, "items": {"type": "string"}},
+        "network": {"type": "boolean"},
+        "memory_mb": {"type": "integer", "minimum": 16, "maximum": 262144}}}'),
+    ('media', 'Runs an operation of kiln-media in a private folder: {"op": "check|prepare|draw|film|speak|finish|furnish|disclose"}.',
+     '{"type": "object", "additionalProperties": false, "required": ["op"], "properties": {
+        "op": {"type": "string", "enum": ["check", "prepare", "draw", "film", "speak", "finish", "furnish", "disclose"]},
+        "accept": {"type": "array", "uniqueItems": true, "items": {"type": "string", "enum": ["image", "video", "audio"]}},
+        "max_pixels": {"type": "integer", "minimum": 1},
+        "max_duration_s": {"type": "integer", "minimum": 1},
+        "text": {"type": "string", "minLength": 1, "maxLength": 200},
+        "memory_mb": {"type": "integer", "minimum": 16, "maximum": 262144}}}'),
+    ('http',  'Asks a provider: {"provider": "fal", "endpoint": "fal-ai/flux/dev", "body": {"prompt": "{prompt}"}, "outputs": [{"pointer": "/images/*/url", "as": "url", "media_type": "image"}]}. docs/providers.md',
+     '{"type": "object", "additionalProperties": false, "required": ["provider", "outputs"], "properties": {
+        "provider": {"type": "string"},
+        "endpoint": {"type": "string", "minLength": 1, "maxLength": 200},
+        "version": {"type": "string"},
+        "role": {"type": "string", "enum": ["output", "work"]},
+        "body": {},
+        "outputs": {"type": "array", "maxItems": 64, "items": {"type": "object", "additionalProperties": false, "required": ["as", "media_type"], "properties": {
+            "pointer": {"type": "string"},
+            "as": {"type": "string", "enum": ["url", "base64", "data", "binary"]},
+            "media_type": {"type": "string", "enum": ["image", "video", "audio"]},
+            "may_be_empty": {"type": "boolean"}}}},
+        "keep": {"type": "object"},
+        "carry": {"type": "array", "items": {"type": "string"}},
+        "blocked": {"type": "array", "items": {"type": "string"}},
+        "on_unknown": {"type": "string", "enum": ["hold", "retry"]},
+        "media_as": {"type": "string", "enum": ["data_uri", "base64"]}}}');
 
 create table kiln.pipeline (
     pipeline_id smallint generated always as identity primary key,
@@ -89,7 +115,7 @@ comment on table kiln.pipeline is 'A named way to make something. What it does s
 comment on column kiln.pipeline.pipeline_id is 'The key.';
 comment on column kiln.pipeline.name is 'Named by models and by kiln.enqueue().';
 comment on column kiln.pipeline.description is 'One sentence for people.';
-comment on column kiln.pipeline.pipeline_version_id is 'The newest version, which new jobs take; kept by a trigger when a version is written. Null: none yet.';
+comment on column kiln.pipeline.pipeline_version_id is 'The version that new jobs take: the newest, set by a trigger when it is written, or an older one of its own to go back to. Null: none yet.';
 comment on column kiln.pipeline.stages is 'How many stages that version has.';
 comment on column kiln.pipeline.queue_id is 'The queue of its first stage.';
 
@@ -188,13 +214,13 @@ create index model_search_idx on kiln.model using gin (search);
 comment on table kiln.model is 'Something a person can ask for. Adding one is an INSERT.';
 comment on column kiln.model.model_id is 'The key.';
 comment on column kiln.model.name is 'provider/name, as clients write it.';
-comment on column kiln.model.provider_id is 'Who does the work.';
+comment on column kiln.model.provider_id is 'Who does the work: a provider that its pipeline asks, or a local one where it asks none.';
 comment on column kiln.model.pipeline_id is 'How: new jobs take the newest version of this pipeline.';
 comment on column kiln.model.media_type is 'What comes out.';
 comment on column kiln.model.title is 'Its name for people.';
 comment on column kiln.model.description is 'What it makes, in a sentence or two.';
 comment on column kiln.model.tags is 'Words to filter by.';
-comment on column kiln.model.params_schema is 'JSON Schema of `params`: an object; type, enum, minimum, maximum, default, maxLength, required are checked.';
+comment on column kiln.model.params_schema is 'JSON Schema of `params`, of the part that kiln.check_schema knows (docs/providers.md); additionalProperties is false, and is added where it is missing.';
 comment on column kiln.model.example is 'A body for POST /generate that works.';
 comment on column kiln.model.price_micros is 'The estimated price of one generation, in millionths of the currency.';
 comment on column kiln.model.price is 'How the price grows with what is asked: {"per": "params.duration", "micros": 100000, "default": 5} costs 100000 for each unit; per may also be characters or megapixels. Added to price_micros; null: price_micros alone.';

@@ -19,6 +19,28 @@ create or replace trigger t10_guard_rows before delete on kiln.floor for each st
 create or replace trigger t11_guard_truncate before truncate on kiln.config for each statement execute function kiln.guard_rows();
 create or replace trigger t11_guard_truncate before truncate on kiln.floor for each statement execute function kiln.guard_rows();
 
+create or replace function kiln.check_queue()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if new.max_running < 1 then
+        raise exception 'queue %: max_running is to be at least 1, or null for no limit', new.name
+            using errcode = 'KN003', column = 'max_running', hint = format('select kiln.pause_queue(%L) stops a queue, and kiln.resume_queue(%1$L) lets it go on.', new.name);
+    elsif new.rate_per_minute < 1 then
+        raise exception 'queue %: rate_per_minute is to be at least 1, or null for no limit', new.name
+            using errcode = 'KN003', column = 'rate_per_minute', hint = format('select kiln.pause_queue(%L) stops a queue, and kiln.resume_queue(%1$L) lets it go on.', new.name);
+    elsif new.rate_burst < 1 or new.rate_burst >= new.rate_per_minute and new.rate_per_minute > 1 or new.rate_burst > new.rate_per_minute then
+        raise exception 'queue %: rate_burst is to be at least 1 and less than rate_per_minute', new.name using errcode = 'KN003', column = 'rate_burst';
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.check_queue() is 'Refuses limits under which nothing could ever start, and says how to stop a queue (KN003).';
+create or replace trigger t10_check before insert or update on kiln.queue for each row execute function kiln.check_queue();
+alter table kiln.queue enable always trigger t10_check;
+
 create or replace function kiln.on_queue_insert()
 returns trigger
 language plpgsql
@@ -60,7 +82,7 @@ as $$
 declare
     v_stage   kiln.stage := case when tg_op = 'DELETE' then old else new end;
     v_handler kiln.handler;
-    v_missing text;
+    v_errors  jsonb;
     v_xid     xid8;
     v_name    text;
 begin
@@ -85,24 +107,58 @@ begin
             using errcode = 'KN003', hint = 'There are: ' || (select string_agg(h.name, ', ' order by h.name) from kiln.handler h) || '.',
                   column = 'handler';
     end if;
-    select string_agg(r.key, ', ') into v_missing from unnest(v_handler.required) as r (key) where not new.config ? r.key;
-    if v_missing is not null then
-        raise exception 'stage % of pipeline %: handler % needs % in its config', new.position, quote_literal(v_name), new.handler, v_missing
-            using errcode = 'KN003', hint = v_handler.description, column = 'config';
-    end if;
-    if v_handler.ops is not null and not coalesce(new.config ->> 'op' = any (v_handler.ops), false) then
-        raise exception 'stage % of pipeline %: handler % has no operation %', new.position, quote_literal(v_name), new.handler, new.config -> 'op'
-            using errcode = 'KN003', hint = 'There are: ' || array_to_string(v_handler.ops, ', ') || '.', column = 'config';
-    end if;
-    if new.handler = 'http' then
-        perform kiln.check_http_config(format('stage %s of pipeline %L', new.position, v_name), new.config);
+    v_errors := kiln.config_errors(new.handler, new.config);
+    if v_errors <> '[]' then
+        perform kiln.refuse_written(format('stage %s of pipeline %L', new.position, v_name), 'config', v_errors, v_handler.description);
     end if;
     return new;
 end
 $$;
-comment on function kiln.guard_stage() is 'Refuses stages with an unknown handler or an incomplete config (KN003), and changes of a version that is written (KN001).';
+comment on function kiln.guard_stage() is 'Refuses stages with an unknown handler or a config that its handler cannot use (KN003; DETAIL names each field), and changes of a version that is written (KN001).';
 create or replace trigger t10_guard before insert or update or delete on kiln.stage for each row execute function kiln.guard_stage();
 alter table kiln.stage enable always trigger t10_guard;
+
+create or replace function kiln.pipeline_problem(p_pipeline_id smallint)
+returns text
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    return (select case when p.name = 'upload' then 'pipeline ''upload'' checks what people send in, and makes nothing'
+                        when not exists (select from kiln.pipeline_version v where v.pipeline_id = p.pipeline_id) then format('pipeline %L has no version yet', p.name) end
+              from kiln.pipeline p where p.pipeline_id = p_pipeline_id);
+end
+$$;
+comment on function kiln.pipeline_problem(smallint) is 'Why nothing can be made by a pipeline, as a sentence; null: it has a version (or there is no such pipeline, as a foreign key says).';
+
+create or replace function kiln.model_pipeline_problem(p_model kiln.model, p_pipeline_version_id int)
+returns text
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+    v_name      text;
+    v_provider  kiln.provider;
+    v_providers text[];
+begin
+    select p.name into v_name from kiln.pipeline p where p.pipeline_id = p_model.pipeline_id;
+    select p.* into v_provider from kiln.provider p where p.provider_id = p_model.provider_id;
+    if v_name is null or v_provider.name is null then
+        return null;        -- its foreign keys say so
+    elsif kiln.pipeline_problem(p_model.pipeline_id) is not null then
+        return kiln.pipeline_problem(p_model.pipeline_id);
+    end if;
+    v_providers := array(select distinct s.config ->> 'provider' from kiln.stage s
+                          where s.pipeline_version_id = p_pipeline_version_id and s.handler = 'http' order by 1);
+    if v_providers = '{}' and not v_provider.is_local then
+        return format('provider %s is not asked by pipeline %L, which works on the runner''s machine alone', v_provider.name, v_name);
+    elsif v_providers <> '{}' and v_provider.name <> all (v_providers) then
+        return format('provider %s is not asked by pipeline %L, which asks %s', v_provider.name, v_name, array_to_string(v_providers, ', '));
+    end if;
+    return null;
+end
+$$;
+comment on function kiln.model_pipeline_problem(kiln.model, int) is 'Why a model cannot be made by this version of its pipeline, as a sentence: no version, or it asks other providers; null: it can.';
 
 create or replace function kiln.on_pipeline_version()
 returns trigger
@@ -131,10 +187,7 @@ begin
         raise exception 'pipeline ''upload'', version %: it is one stage, the operation check; nothing that people send is used without it', new.version
             using errcode = 'KN003', hint = 'What may change are the caps in its config: max_pixels, max_duration_s.';
     end if;
-    update kiln.pipeline p
-       set pipeline_version_id = new.pipeline_version_id, stages = v_stages,
-           queue_id = (select s.queue_id from kiln.stage s where s.pipeline_version_id = new.pipeline_version_id and s.position = 1)
-     where p.pipeline_id = new.pipeline_id;
+    update kiln.pipeline p set pipeline_version_id = new.pipeline_version_id where p.pipeline_id = new.pipeline_id;
     return null;
 end
 $$;
@@ -143,6 +196,45 @@ drop trigger if exists t50_publish on kiln.pipeline_version;
 create constraint trigger t50_publish after insert on kiln.pipeline_version deferrable initially deferred
     for each row execute function kiln.on_pipeline_version();
 alter table kiln.pipeline_version enable always trigger t50_publish;
+
+create or replace function kiln.check_pipeline()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_problem text;
+begin
+    if new.pipeline_version_id is null then
+        if tg_op = 'UPDATE' and old.pipeline_version_id is not null then
+            raise exception 'pipeline %: it has a version, and keeps one', quote_literal(new.name) using errcode = 'KN003', column = 'pipeline_version_id';
+        end if;
+        new.stages := 0;
+        new.queue_id := null;
+        return new;
+    end if;
+    if not exists (select from kiln.pipeline_version v where v.pipeline_version_id = new.pipeline_version_id and v.pipeline_id = new.pipeline_id) then
+        raise exception 'pipeline %: version % is none of its own', quote_literal(new.name), new.pipeline_version_id
+            using errcode = 'KN003', column = 'pipeline_version_id',
+                  hint = format('Its versions: select * from kiln.pipeline_version where pipeline_id = %s. Another begins with kiln.new_pipeline_version(%L).', new.pipeline_id, new.name);
+    end if;
+    select format('model %L: %s', m.name, kiln.model_pipeline_problem(m, new.pipeline_version_id)) into v_problem
+      from kiln.model m
+     where m.pipeline_id = new.pipeline_id and m.is_enabled and kiln.model_pipeline_problem(m, new.pipeline_version_id) is not null
+     order by m.name limit 1;
+    if found then
+        raise exception '%', v_problem using errcode = 'KN003', column = 'provider', hint = 'A model is made by the provider that its pipeline asks; retire it (is_enabled = false) or keep its provider.';
+    end if;
+    select count(*), min(s.queue_id) filter (where s.position = 1) into new.stages, new.queue_id
+      from kiln.stage s where s.pipeline_version_id = new.pipeline_version_id;
+    return new;
+end
+$$;
+comment on function kiln.check_pipeline() is
+'Refuses a version that is another pipeline''s, or that does not ask the provider of a model that people can ask for (KN003), and keeps stages and queue_id those of the version.
+So an UPDATE of pipeline_version_id goes back to an older version.';
+create or replace trigger t10_check before insert or update on kiln.pipeline for each row execute function kiln.check_pipeline();
+alter table kiln.pipeline enable always trigger t10_check;
 
 create or replace function kiln.guard_pipeline_version()
 returns trigger

@@ -140,9 +140,21 @@ declare
     v_rule jsonb;
     v_n    int := 0;
     v_key  text;
+    v_problem text;
 begin
     if new.name is null or new.name !~ '^[a-z][a-z0-9_-]{0,39}$' then
         perform kiln.refuse_description(new.name, 'name', 'name', 'it is to be lower case letters, digits, - and _, at most 40');
+    end if;
+    if tg_op = 'UPDATE' and (new.name <> old.name or new.is_local and not old.is_local)
+       and exists (select from kiln.stage s where s.handler = 'http' and s.config ->> 'provider' = old.name) then
+        perform kiln.refuse_description(old.name, 'name', case when new.name <> old.name then 'name' else 'is_local' end, 'never changes once stages name it: make another provider, and a new version of the pipelines');
+    end if;
+    if new.max_calls < 1 then
+        perform kiln.refuse_description(new.name, 'max_calls', 'max_calls', 'it is to be at least 1, or null; is_enabled = false stops a provider');
+    elsif new.rate_per_minute < 1 or new.rate_burst < 1 or new.rate_burst >= new.rate_per_minute and new.rate_per_minute > 1 then
+        perform kiln.refuse_description(new.name, 'rate_per_minute', 'rate_per_minute', 'it is to be at least 1, and rate_burst at least 1 and less');
+    elsif new.day_cap_micros < 0 then
+        perform kiln.refuse_description(new.name, 'day_cap_micros', 'day_cap_micros', 'it is to be millionths of the currency, or null');
     end if;
     if new.is_local then
         if new.base_url is not null or new.submit is not null then
@@ -173,7 +185,7 @@ begin
             perform kiln.refuse_description(new.name, 'auth', 'auth.env', 'it is to be the name of a variable of the runner''s environment, such as FAL_KEY; never the secret itself');
         elsif new.auth ->> 'env' ~ '^(KILN_|PG|DATABASE_URL|STRIPE_)' then
             perform kiln.refuse_description(new.name, 'auth', 'auth.env', 'that is a secret of this installation, and no provider is to be told it');
-        elsif new.auth ? 'for_files' and jsonb_typeof(new.auth -> 'for_files') <> 'boolean' or jsonb_typeof(new.auth -> 'prefix') <> 'string' then
+        elsif new.auth ? 'for_files' and jsonb_typeof(new.auth -> 'for_files') <> 'boolean' or new.auth ? 'prefix' and (jsonb_typeof(new.auth -> 'prefix') <> 'string' or new.auth ->> 'prefix' ~ '[[:cntrl:]]') then
             perform kiln.refuse_description(new.name, 'auth', 'auth', 'prefix is to be a text such as "Bearer ", and for_files true or false');
         end if;
     end if;
@@ -271,16 +283,23 @@ begin
 
     if (new.idempotency_header is null) <> (new.idempotency_ttl is null) or new.idempotency_header !~ '^[A-Za-z0-9-]+$' or new.idempotency_ttl <= '0' then
         perform kiln.refuse_description(new.name, 'idempotency_header', 'idempotency_header', 'it is to be the name of a header, together with idempotency_ttl, for how long it is remembered');
-    elsif new.max_calls < 1 then
-        perform kiln.refuse_description(new.name, 'max_calls', 'max_calls', 'it is to be at least 1, or null; is_enabled = false stops a provider');
-    elsif new.rate_per_minute < 1 or new.rate_burst < 1 or new.rate_burst >= new.rate_per_minute and new.rate_per_minute > 1 then
-        perform kiln.refuse_description(new.name, 'rate_per_minute', 'rate_per_minute', 'it is to be at least 1, and rate_burst at least 1 and less');
-    elsif new.day_cap_micros < 0 then
-        perform kiln.refuse_description(new.name, 'day_cap_micros', 'day_cap_micros', 'it is to be millionths of the currency, or null');
     elsif new.reply_timeout not between '1 second' and '1 hour' then
         perform kiln.refuse_description(new.name, 'reply_timeout', 'reply_timeout', 'it is to be between a second and an hour');
     elsif new.max_reply_bytes not between 1024 and 67108864 or new.max_file_bytes not between 1024 and 10737418240 then
         perform kiln.refuse_description(new.name, 'max_reply_bytes', 'max_reply_bytes, max_file_bytes', 'they are to be bytes, 1 KiB to 64 MiB and 1 KiB to 10 GiB');
+    end if;
+    if tg_op = 'UPDATE' then
+        -- What is asked of it now names something that the stages do not have.
+        select format('%s of stage %s of pipeline %L %s', e.field, s.position, p.name, e.message) into v_problem
+          from kiln.pipeline p
+          join kiln.stage s using (pipeline_version_id)
+         cross join lateral kiln.http_config_errors(s.config, new) as e
+         where s.handler = 'http' and s.config ->> 'provider' = new.name
+         order by p.name, s.position
+         limit 1;
+        if found then
+            perform kiln.refuse_description(new.name, 'submit', 'its requests', v_problem);
+        end if;
     end if;
     return new;
 end
@@ -289,50 +308,71 @@ comment on function kiln.check_provider() is 'Refuses a description with a mista
 create or replace trigger t10_check before insert or update on kiln.provider for each row execute function kiln.check_provider();
 alter table kiln.provider enable always trigger t10_check;
 
--- The config of a stage that asks a provider.
-create or replace function kiln.check_http_config(p_where text, p_config jsonb)
-returns void
-language plpgsql
+-- The config of a stage that asks a provider: what its schema (kiln.handler.config_schema) cannot say.
+create or replace function kiln.http_config_errors(p_config jsonb, p_provider kiln.provider, out field text, out message text)
+returns setof record
+language plpgsql stable
 set search_path = ''
 as $$
 declare
-    v_output  jsonb;
-    v_unknown text;
-    v_problem text;
+    v_requests constant jsonb := jsonb_build_array(p_provider.submit, p_provider.poll, p_provider.result, p_provider.cancel, p_provider.lookup);
+    v_needed   text[];
 begin
-    select string_agg(k, ', ') into v_unknown from jsonb_object_keys(p_config) as k
-     where k not in ('provider', 'endpoint', 'body', 'outputs', 'blocked', 'keep', 'carry', 'on_unknown', 'media_as', 'version', 'role');
-    if v_unknown is not null then
-        v_problem := format('nobody reads %s', v_unknown);
-    elsif not exists (select from kiln.provider p where p.name = p_config ->> 'provider' and not p.is_local) then
-        v_problem := format('there is no provider %L with an address', p_config ->> 'provider');
-    elsif p_config ? 'endpoint' and p_config ->> 'endpoint' !~ '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$' then
-        v_problem := 'endpoint is to be the provider''s name for the model, such as fal-ai/flux/dev';
-    elsif p_config ->> 'on_unknown' not in ('hold', 'retry') then
-        v_problem := 'on_unknown is to be hold, or retry where paying twice is better than asking a person';
-    elsif p_config ->> 'media_as' not in ('data_uri', 'base64') then
-        v_problem := 'media_as is to be data_uri or base64';
-    elsif jsonb_typeof(p_config -> 'outputs') <> 'array' then
-        v_problem := 'outputs is to be a list such as [{"pointer": "/images/*/url", "as": "url", "media_type": "image"}]';
-    elsif kiln.unknown_placeholders(p_config -> 'body') is not null then
-        v_problem := format('nothing fills %s of its body', kiln.unknown_placeholders(p_config -> 'body'));
-    elsif p_config ? 'keep' and jsonb_typeof(p_config -> 'keep') <> 'object' or p_config ? 'blocked' and jsonb_typeof(p_config -> 'blocked') <> 'array' then
-        v_problem := 'keep is to be an object of JSON pointers, and blocked a list of them';
-    elsif p_config ? 'carry' and (jsonb_typeof(p_config -> 'carry') <> 'array' or jsonb_path_exists(p_config, '$.carry[*] ? (@.type() != "string")') or p_config -> 'carry' ? 'media') then
-        v_problem := 'carry is to be a list of keys of the job''s input, and media are what the stage makes';
-    else
-        for v_output in select jsonb_array_elements(p_config -> 'outputs')
-        loop
-            if jsonb_typeof(v_output) <> 'object' or coalesce(v_output ->> 'as', '') not in ('url', 'base64', 'data', 'binary')
-               or coalesce(v_output ->> 'media_type', '') not in ('image', 'video', 'audio')
-               or v_output ->> 'as' <> 'binary' and coalesce(v_output ->> 'pointer', '') !~ '^(/([^~/]|~[01])+)+$' then
-                v_problem := 'each of outputs is to have a pointer, as (url, base64, data or binary) and media_type (image, video or audio)';
-            end if;
-        end loop;
+    if p_provider.provider_id is null or p_provider.is_local then
+        return query select '/config/provider', format('is %s: there is no such provider with an address', p_config -> 'provider');
+        return;
     end if;
-    if v_problem is not null then
-        raise exception '%: %', p_where, v_problem using errcode = 'KN003', column = 'config', hint = 'docs/providers.md describes every field.';
-    end if;
+    -- What the provider's requests name of the stage must be there: a path with a hole can never be sent.
+    v_needed := array(select distinct n from jsonb_path_query(v_requests, 'strict $.** ? (@.type() == "string")') as s, unnest(kiln.placeholders(s #>> '{}')) as n
+                       where n in ('endpoint', 'app') or n ~ '^config\.');
+    return query
+        select '/config/endpoint', format('is required: the requests of provider %s name it', p_provider.name)
+         where v_needed && '{endpoint,app}' and not p_config ? 'endpoint'
+        union all
+        select '/config/endpoint', 'must be the provider''s name for the model, such as fal-ai/flux/dev'
+         where p_config ->> 'endpoint' !~ '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$' or p_config ->> 'endpoint' ~ '(^|/)\.\.?(/|$)'
+        union all
+        select '/config/endpoint', format('must have two parts, such as fal-ai/flux: the requests of provider %s name its app', p_provider.name)
+         where 'app' = any (v_needed) and p_config ->> 'endpoint' !~ '^((workflows|comfy)/)?[^/]+/[^/]+'
+        union all
+        select '/config' || kiln.pointer(substr(n, 8)), format('is required: the requests of provider %s name {%s}', p_provider.name, n)
+          from unnest(v_needed) as n where n ~ '^config\.' and p_config #> string_to_array(substr(n, 8), '.') is null
+        union all
+        select '/config/body', format('names %s, and nothing fills that', kiln.unknown_placeholders(p_config -> 'body'))
+         where kiln.unknown_placeholders(p_config -> 'body') is not null
+        union all
+        select format('/config/outputs/%s/pointer', o.ordinality - 1), 'must be a JSON pointer, such as /images/*/url'
+          from jsonb_array_elements(p_config -> 'outputs') with ordinality as o
+         where o.value ->> 'as' <> 'binary' and coalesce(o.value ->> 'pointer', '') !~ '^(/([^~/]|~[01])+)+$'
+        union all
+        select '/config/keep' || kiln.pointer(k.key), 'must be a JSON pointer, such as /seed'
+          from jsonb_each(coalesce(p_config -> 'keep', '{}')) as k where jsonb_typeof(k.value) <> 'string' or k.value #>> '{}' !~ '^(/([^~/]|~[01])+)+$'
+        union all
+        select '/config/blocked/' || b.ordinality - 1, 'must be a JSON pointer, such as /has_nsfw_concepts/*'
+          from jsonb_array_elements_text(coalesce(p_config -> 'blocked', '[]')) with ordinality as b where b.value !~ '^(/([^~/]|~[01])+)+$'
+        union all
+        select '/config/carry', 'cannot name media: these are what the stage makes' where p_config -> 'carry' ? 'media';
 end
 $$;
-comment on function kiln.check_http_config(text, jsonb) is 'Refuses a mistake in the config of a stage of the handler http (KN003).';
+comment on function kiln.http_config_errors(jsonb, kiln.provider) is
+'What is wrong with the config of a stage of the handler http that fits its schema, for the provider that it names (null: there is none): a pointer and a sentence each.';
+
+create or replace function kiln.config_errors(p_handler text, p_config jsonb)
+returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+    v_errors   jsonb;
+    v_provider kiln.provider;
+begin
+    select coalesce(jsonb_agg(jsonb_build_object('field', v.field, 'message', v.message)), '[]') into v_errors
+      from kiln.handler h, kiln.check_value(h.config_schema, p_config, '/config') as v where h.name = p_handler;
+    if v_errors = '[]' and p_handler = 'http' then
+        select p.* into v_provider from kiln.provider p where p.name = p_config ->> 'provider';
+        select coalesce(jsonb_agg(jsonb_build_object('field', v.field, 'message', v.message)), '[]') into v_errors from kiln.http_config_errors(p_config, v_provider) as v;
+    end if;
+    return v_errors;
+end
+$$;
+comment on function kiln.config_errors(text, jsonb) is 'What is wrong with the config of a stage of this handler, as [{field, message}] with pointers that begin with /config; []: nothing.';

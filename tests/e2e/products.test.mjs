@@ -33,7 +33,7 @@ describe('products', () => {
 
     test('the operations that a stage may name are those that kiln-media has', async () => {
         const { out } = await run(path.join(kiln.bin, 'kiln-media'), ['--help']);
-        assert.equal(await kiln.value(`select array_to_string(h.ops, '|') from kiln.handler h where h.name = 'media'`), /^usage: kiln-media (\S+) /.exec(out)[1]);
+        assert.equal(await kiln.value(`select string_agg(o, '|' order by n) from kiln.handler h, jsonb_array_elements_text(h.config_schema #> '{properties,op,enum}') with ordinality as x (o, n) where h.name = 'media'`), /^usage: kiln-media (\S+) /.exec(out)[1]);
     });
 
     test('a picture, a film and speech are made', async () => {

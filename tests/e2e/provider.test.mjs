@@ -457,8 +457,9 @@ describe('providers', () => {
 
     test('a model whose key no runner has is listed with the reason, and asking for it is a 422', async () => {
         await kiln.provider('keyless', 'fal', { webhook: null, auth: { header: 'Authorization', prefix: 'Key ', env: 'KEYLESS_KEY' } });
+        await kiln.pipeline('keyless/image', [{ handler: 'http', queue: 'image', config: { ...fal_image, provider: 'keyless' } }]);
         await kiln.psql(`insert into kiln.model (name, provider_id, pipeline_id, media_type, title)
-            select 'keyless/image', p.provider_id, m.pipeline_id, 'image', 'Keyless' from kiln.provider p, kiln.model m where p.name = 'keyless' and m.name like 'fal/%' and m.media_type = 'image' limit 1`);
+            select 'keyless/image', p.provider_id, l.pipeline_id, 'image', 'Keyless' from kiln.provider p, kiln.pipeline l where p.name = 'keyless' and l.name = 'keyless/image'`);
         const shown = (await ann.get('/models?q=keyless')).items?.[0] ?? (await ann.get('/models?q=keyless'))[0];
         assert.match(JSON.stringify(shown), /KEYLESS_KEY/);
         const answer = await ann.call('POST', '/generate', { type: 'image', model: 'keyless/image', prompt: 'a key' });

@@ -43,6 +43,23 @@ describe('REST', () => {
                 check_problem(answer, 400, 'malformed');
             }
         });
+        // A schema that was written before schemas were checked told each user "cannot call jsonb_each on a non-object", as theirs (400).
+        test('no words of PostgreSQL: what fails inside is ours, and the log has it', async () => {
+            await kiln.psql(`alter table kiln.model disable trigger t20_check`);
+            const kept = await kiln.value(`select params_schema from kiln.model where name = 'local/sketch'`);
+            try {
+                for (const [broken, sqlstate] of [['{"type": "object", "properties": []}', '22023'], ['{"type": "object", "properties": {"width": {"type": "integer", "minimum": "few"}}}', '22P02']]) {
+                    await kiln.psql(`update kiln.model set params_schema = '${broken}' where name = 'local/sketch'`);
+                    const answer = await ann.call('POST', '/generate', { type: 'image', model: 'local/sketch', prompt: 'a hill', params: { width: 512 } }, { undescribed: true });
+                    check_problem(answer, 500, 'internal');
+                    assert.doesNotMatch(answer.text, /jsonb|numeric|syntax|few/);
+                    const id = answer.json.request_id;
+                    await until('the log to have it', () => kiln.main.output.split('\n').some(line => line.includes(id) && line.includes(sqlstate)));
+                }
+            } finally {
+                await kiln.psql(`update kiln.model set params_schema = $schema$${kept}$schema$ where name = 'local/sketch'; alter table kiln.model enable always trigger t20_check`);
+            }
+        });
         test('a query that is too long or holds too much, and says which', async () => {
             for (const [query, says] of [[`q=${'a'.repeat(4200)}`, /4 KiB/], ['a=1&'.repeat(33), /32 parameters/], ['q=%zz', /percent-encoded/], ['q=%00', /percent-encoded/]]) {
                 assert.match((await refused('GET', `/generations?${query}`, undefined, 400, 'malformed')).detail, says);

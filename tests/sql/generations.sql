@@ -77,7 +77,7 @@ select is(fixture.refusal($$ select fixture.call(null, 'estimate_generation', p_
 update kiln.model set price_micros = 0 where name = 'local/sketch';
 
 -- A schema's other words: required, lengths.
-update kiln.model set params_schema = '{"type": "object", "required": ["style"], "properties": {"style": {"type": "string", "minLength": 2, "maxLength": 5}, "ratio": {"type": "number", "minimum": 0.5}}}' where name = 'local/sketch';
+update kiln.model set example = '{"prompt": "x", "params": {"style": "abc"}}', params_schema = '{"type": "object", "required": ["style"], "properties": {"style": {"type": "string", "minLength": 2, "maxLength": 5}, "ratio": {"type": "number", "minimum": 0.5}}}' where name = 'local/sketch';
 select is(pg_temp.fields('{"type": "image", "prompt": "x"}'), '/params/style', 'a parameter that is required');
 select is(pg_temp.fields(format('{"type": "image", "prompt": "x", "params": {"style": "%s", "ratio": 0.4}}', s)), '/params/ratio /params/style', 'a length out of bounds: ' || s) from unnest('{a,abcdef}'::text[]) s;
 select is(pg_temp.fields('{"type": "image", "prompt": "x", "params": {"style": "abc", "ratio": 0.5}}'), null, 'and within them');
@@ -152,7 +152,7 @@ select is((fixture.call('bob', 'get_generation', jsonb_build_object('id', ids[3]
 select kiln.enqueue_many('local/image', array(select '{}'::jsonb from generate_series(1, 1000)), fixture.account('ann')) \g /dev/null
 select is(fixture.call('ann', 'create_generation', p_body => '{"type": "image", "prompt": "x", "params": {"style": "abc"}}') -> 'queue_position', 'null', 'beyond a thousand it is not counted');
 -- A model that works on what it is given.
-update kiln.model set min_media = 1, params_schema = '{"type": "object", "properties": {}}' where name = 'local/sketch';
+update kiln.model set min_media = 1, example = '{"prompt": "x"}', params_schema = '{"type": "object", "properties": {}}' where name = 'local/sketch';
 select is(fixture.bad_fields($$ select fixture.call('ann', 'create_generation', p_body => '{"type": "image", "prompt": "make it winter"}') $$), '/media', 'a model that works on a picture is not asked without one');
 select lives_ok(format($$ select fixture.call('ann', 'create_generation', p_body => '{"type": "image", "prompt": "make it winter", "media": ["%s"]}') $$, fixture.media(p_name => 'winter')), 'with one it is');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');

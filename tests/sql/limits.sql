@@ -18,8 +18,10 @@ select is((select count(*)::int from r, kiln_runner.claim(runner, 20)), 2, 'a hi
 update kiln.queue set max_running = 3 where name = 'image';
 select kiln_runner.complete(t.task_id, t.fence) from kiln.task_running t where t.queue_id = fixture.queue('image') order by t.task_id limit 4 \g /dev/null
 select is((select count(*)::int from r, kiln_runner.claim(runner, 20)), 0, 'a lower one too: what runs goes on, nothing starts');
-update kiln.queue set max_running = 0 where name = 'image';
-select is((select count(*)::int from r, kiln_runner.claim(runner, 20)), 0, 'nought stops it');
+-- Nought looked like a pause, but neither showed as one nor said how it ends.
+select is(fixture.refusal($$ update kiln.queue set max_running = 0 where name = 'image' $$) - 'detail',
+          '{"code": "KN003", "message": "queue image: max_running is to be at least 1, or null for no limit", "hint": "select kiln.pause_queue(''image'') stops a queue, and kiln.resume_queue(''image'') lets it go on."}',
+          'nought is refused, and it is said how to stop a queue');
 select kiln_runner.complete(t.task_id, t.fence) from kiln.task_running t where t.queue_id = fixture.queue('image') \g /dev/null
 
 -- The rate, second by second for ten minutes: never a 61st in any minute, never a sixth at once, at least fifty in each.
@@ -46,7 +48,7 @@ select cmp_ok((select min(n) from (select count(*) as n from started group by fl
 select fixture.pipeline('test/video', 1, 'video') \g /dev/null
 select kiln.enqueue_many('test/video', array(select '{}'::jsonb from generate_series(1, 10))) \g /dev/null
 select is((select count(*)::int from kiln_runner.claim((select runner from r where n = 1), 10) c where c.queue_id = fixture.queue('video')), 10, 'a limited queue does not slow down another');
-select is(fixture.refusal(format('update kiln.queue set %s where name = ''image''', wrong)) ->> 'code', '23514', 'refused: ' || wrong)
+select is(fixture.refusal(format('update kiln.queue set %s where name = ''image''', wrong)) ->> 'code', 'KN003', 'refused: ' || wrong)
   from unnest('{max_running = -1,rate_per_minute = 0,rate_burst = 0,"rate_per_minute = 5, rate_burst = 5"}'::text[]) wrong;
 update kiln.queue set max_running = null, rate_per_minute = null where name = 'image';
 select is((select count(*) from kiln.runner x where x.limited_ids <> '{}'), 0::bigint, 'without a limit claims ask nobody');

@@ -16,21 +16,51 @@ select kiln.new_pipeline_version('wrong') \g /dev/null
 select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'magic') $$) - 'detail',
           '{"code": "KN003", "message": "stage 1 of pipeline ''wrong'': there is no handler ''magic''", "hint": "There are: exec, http, log, media."}',
           'a stage with an unknown handler is refused when it is written, and told which there are');
-select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'http', '{"method": "GET"}') $$) ->> 'message', 'stage 1 of pipeline ''wrong'': handler http needs provider, outputs in its config',
-          'a stage whose handler lacks a key of its config is refused');
+select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'http', '{"method": "GET"}') $$) ->> 'message',
+          'stage 1 of pipeline ''wrong'': /config/method is not a field here; /config/provider is required; /config/outputs is required',
+          'a stage whose handler lacks a key of its config is refused, and each key is named');
 -- Once any word was taken, and each job of it failed.
-select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'media', '{"op": "fly"}') $$) - 'detail',
-          '{"code": "KN003", "message": "stage 1 of pipeline ''wrong'': handler media has no operation \"fly\"", "hint": "There are: check, prepare, draw, film, speak, finish, furnish, disclose."}',
+select is(fixture.refusal($$ select pg_temp.stage('wrong', 1, 'media', '{"op": "fly"}') $$) ->> 'message',
+          'stage 1 of pipeline ''wrong'': /config/op must be one of check, prepare, draw, film, speak, finish, furnish, disclose',
           'an operation that kiln-media does not have is refused, and told which there are');
-select throws_ok(format('select pg_temp.stage(%L, 1, %L, %L)', 'wrong', 'media', format('{"op": %s}', o)), 'KN003', null, 'nor is ' || o || ' one') from unnest(array['null', '7', '{}']) as o;
-select is(fixture.refusal(format('select pg_temp.stage(%L, 1, %L, %L)', 'wrong', h.name, '{}')) ->> 'code', case when h.required <> '{}' then 'KN003' end,
-          format('handler %s %s', h.name, case when h.required <> '{}' then 'is refused without its config' else 'needs none' end)) from kiln.handler h order by h.name;
+create function pg_temp.fields(p_handler text, p_config text) returns text language plpgsql as $$
+declare v_detail text;
+begin
+    perform pg_temp.stage('wrong', 1, p_handler, p_config);
+    delete from kiln.stage where pipeline_version_id = (select max(pipeline_version_id) from kiln.pipeline_version);
+    return 'accepted';
+exception when sqlstate 'KN003' then
+    get stacked diagnostics v_detail = pg_exception_detail;
+    return (select string_agg(e ->> 'field', ' ' order by e ->> 'field') from jsonb_array_elements(v_detail::jsonb) e);
+end $$;
+select is(pg_temp.fields(handler, config), fields, format('%s %s: %s', handler, config, fields)) from (values
+    ('exec', '{}', '/config/command'), ('exec', '{"command": "ls -l"}', '/config/command'), ('exec', '{"command": []}', '/config/command'), ('exec', '{"command": ["ls", 7]}', '/config/command/1'),
+    ('exec', '{"command": ["ls"], "memory_mb": "much"}', '/config/memory_mb'), ('exec', '{"command": ["ls"], "memory_mb": 8}', '/config/memory_mb'), ('exec', '{"command": ["ls"], "memory_mb": 16.5}', '/config/memory_mb'),
+    ('exec', '{"command": ["ls"], "network": "yes"}', '/config/network'), ('exec', '{"command": ["ls", "-l"], "memory_mb": 64, "network": true, "its_own": {"a": 1}}', 'accepted'),
+    ('media', '{"op": null}', '/config/op'), ('media', '{"op": 7}', '/config/op'), ('media', '{"op": {}}', '/config/op'), ('media', '{"op": "prepare", "accept": "image"}', '/config/accept'),
+    ('media', '{"op": "prepare", "accept": ["picture"]}', '/config/accept/0'), ('media', '{"op": "check", "max_pixels": "1e6"}', '/config/max_pixels'), ('media', '{"op": "check", "max_duration_s": 0}', '/config/max_duration_s'),
+    ('media', '{"op": "check", "max_pixel": 5}', '/config/max_pixel'), ('media', '{"op": "disclose", "text": ["x"]}', '/config/text'), ('media', '{"op": "disclose", "text": "AI"}', 'accepted'),
+    ('log', '{"anything": 1}', 'accepted'),
+    ('http', '{"provider": "fal", "outputs": []}', '/config/endpoint'), ('http', '{"provider": "fal", "endpoint": "one", "outputs": []}', '/config/endpoint'),
+    ('http', '{"provider": "fal", "endpoint": "a/../b", "outputs": []}', '/config/endpoint'), ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": []}', 'accepted'),
+    ('http', '{"provider": "nobody", "endpoint": "a/b", "outputs": []}', '/config/provider'), ('http', '{"provider": "local", "endpoint": "a/b", "outputs": []}', '/config/provider'),
+    ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": {}}', '/config/outputs'), ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": [{"as": "url", "media_type": "image"}]}', '/config/outputs/0/pointer'),
+    ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": [{"as": "url", "media_type": "text", "pointer": "/x"}]}', '/config/outputs/0/media_type'),
+    ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": [{"as": "url", "media_type": "image", "pointer": "/x", "is_optional": true}]}', '/config/outputs/0/is_optional'),
+    ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": [], "keep": {"seed": "seed"}}', '/config/keep/seed'), ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": [], "blocked": ["nsfw"]}', '/config/blocked/0'),
+    ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": [], "role": "word"}', '/config/role'), ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": [], "body": {"p": "{promt}"}}', '/config/body')
+  ) v (handler, config, fields);
+select is_empty($$ select h.name, c.* from kiln.handler h, kiln.check_schema(h.config_schema) c $$, 'the schema of each handler''s config is itself right');
+-- Over REST the fields are those of the body.
+select is(fixture.bad_fields(format('select fixture.call(%L, %L, p_body => %L)', 'admin', 'put_pipeline', '{"name": "rest", "stages": [
+            {"name": "a", "handler": "exec", "queue": "local", "config": {"command": "ls", "memory_mb": "x"}}, {"name": "b", "handler": "http", "queue": "image", "config": {"provider": "fal", "outputs": []}}]}')),
+          '/stages/0/config/command /stages/0/config/memory_mb /stages/1/config/endpoint', 'PUT /admin/pipelines names each field of each stage');
 delete from kiln.stage where pipeline_version_id = (select max(pipeline_version_id) from kiln.pipeline_version);
 select throws_ok($$ set constraints all immediate $$, 'KN003', 'pipeline ''wrong'', version 1: it has no stage', 'a version without stages is refused at commit');
 select pg_temp.stage('wrong', 1, 'log'), pg_temp.stage('wrong', 3, 'log') \g /dev/null
 select throws_ok($$ set constraints all immediate $$, 'KN003', 'pipeline ''wrong'', version 1: its stages have a gap: 2 stages, the last at position 3', 'a gap is refused at commit');
 select throws_ok($$ select pg_temp.stage('wrong', 0, 'log') $$, '23514', null, 'stages are counted from 1');
-select throws_ok($$ select pg_temp.stage('wrong', 2, 'log', '[]') $$, '23514', null, 'a config that is no object is refused');
+select throws_ok($$ select pg_temp.stage('wrong', 2, 'log', '[]') $$, 'KN003', null, 'a config that is no object is refused');
 select throws_ok($$ update kiln.stage set time_limit = '0' where position = 3 and pipeline_version_id = (select max(pipeline_version_id) from kiln.pipeline_version) $$, '23514', null, 'a stage without time is refused');
 select throws_ok($$ update kiln.stage set max_attempts = 0 where position = 3 and pipeline_version_id = (select max(pipeline_version_id) from kiln.pipeline_version) $$, '23514', null, 'a stage without an attempt is refused');
 select throws_ok($$ update kiln.stage set backoff_base = '2 hours', backoff_cap = '1 hour' where position = 3 and pipeline_version_id = (select max(pipeline_version_id) from kiln.pipeline_version) $$, '23514', null, 'a backoff above its cap is refused');
@@ -89,6 +119,22 @@ select fixture.complete(running) from j \g /dev/null
 select fixture.start(running), 1 from j \g /dev/null
 select fixture.complete(running) from j \g /dev/null
 select is(fixture.job_state(running) || ' ' || fixture.task_states(running), 'completed done done done', 'one that runs finishes on its own') from j;
+-- A pipeline takes a version of its own: the newest, or an older one to go back to.
+select throws_ok(format('update kiln.pipeline set pipeline_version_id = %s where name = %L', pg_temp.of('local/image'), 'test/three'), 'KN003', null, 'another pipeline''s version is refused');
+select throws_ok($$ update kiln.pipeline set pipeline_version_id = null where name = 'test/three' $$, 'KN003', null, 'nor is it left without one');
+savepoint back;
+select lives_ok(format('update kiln.pipeline set pipeline_version_id = %s where name = %L', old, 'test/three'), 'it goes back to an older one by an UPDATE') from j;
+select is((select (stages, queue_id) from kiln.pipeline where name = 'test/three'), (select (count(*)::smallint, min(s.queue_id) filter (where s.position = 1)) from kiln.stage s, j where s.pipeline_version_id = old),
+          'with the stages and the queue of that one');
+rollback to back;
+-- A version that asks another provider than the models that take it would leave them without one.
+select is(fixture.bad_fields(format('select fixture.call(%L, %L, p_body => %L)', 'admin', 'put_pipeline', '{"name": "fal/kontext", "stages": [{"name": "a", "handler": "media", "queue": "local", "config": {"op": "draw"}}]}')), '/stages',
+          'a version that does not ask the provider of a model is refused over REST');
+select throws_ok($$ insert into kiln.stage (pipeline_version_id, position, name, handler, config, queue_id) select kiln.new_pipeline_version('fal/kontext'), 3, 'more', 'log', '{}', 1;
+                    delete from kiln.stage where handler = 'http' and pipeline_version_id = (select max(pipeline_version_id) from kiln.pipeline_version);
+                    update kiln.stage set position = position - 1 where pipeline_version_id = (select max(pipeline_version_id) from kiln.pipeline_version); set constraints all immediate $$,
+                 'KN003', null, 'and at commit');
+rollback to back;
 select throws_ok('delete from kiln.pipeline_version where pipeline_version_id = (select old from j)', 'KN001', null, 'a version that jobs name stays');
 select throws_ok($$ delete from kiln.pipeline where name = 'test/three' $$, 'KN001', null, 'so does its pipeline');
 

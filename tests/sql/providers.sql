@@ -98,6 +98,13 @@ select is(pg_temp.reason(), 'Provider fal is switched off.', 'one that is switch
 update kiln.provider set is_enabled = true where name = 'fal';
 select kiln_runner.unregister(runner) from r \g /dev/null
 select is(pg_temp.reason(), 'No runner has FAL_KEY.', 'when that runner leaves it is not');
+-- What stages stand on does not go from under them.
+select is(fixture.refusal(format('update kiln.provider set %s where name = %L', change, 'fal')) ->> 'message', said, change) from (values
+    ('name = ''laf''', 'provider fal: name: never changes once stages name it: make another provider, and a new version of the pipelines'),
+    ('is_local = true', 'provider fal: is_local: never changes once stages name it: make another provider, and a new version of the pipelines'),
+    ('submit = submit || ''{"path": "/{config.version}/{endpoint}"}''', 'provider fal: its requests: /config/version of stage 1 of pipeline ''fal/apartment-staging'' is required: the requests of provider fal name {config.version}'),
+    ('max_calls = 0', 'provider fal: max_calls: it is to be at least 1, or null; is_enabled = false stops a provider')) v (change, said);
+select is(fixture.refusal('update kiln.provider set max_calls = 0 where name = ''local''') ->> 'code', 'KN003', 'a local provider has limits that make sense too');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select finish();
 rollback;

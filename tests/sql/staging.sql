@@ -182,5 +182,15 @@ select is((select count(*)::int from kiln.project) + (select count(*)::int from 
 
 select is_empty($$ select * from (select id::text || project || name || state || mode || room || coalesce(style, '') || n || '       ' as line from kiln.images) x where length(line) > 80 $$, 'people read images in 80 columns');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
+-- What an operator writes is right when it is written: once a style without words was an empty prompt, and a prompt said {wrds} to the model.
+select is(fixture.refusal(statement || '; set constraints all immediate') ->> 'message', said, said) from (values
+    ('insert into kiln.style (name, title, position) values (''bare'', ''Bare'', 99)', 'style bare: it has no words'),
+    ('insert into kiln.style_text (style, version, words) values (''boho'', 1, ''x'')', 'style boho: it is another name of bohemian, whose words count'),
+    ('insert into kiln.style_text (style, version, words) values (''modern'', 99, ''x'')', 'style modern: its next words are version 3'),
+    ('insert into kiln.staging_prompt (version, stage, declutter, restyle, wish, preserve) values (2, ''{room} {wrds}'', ''{room}'', ''{room} {words}'', ''{wish}'', ''x'')', 'staging prompt, version 2: stage is to have {room} and {words}, and no other placeholder'),
+    ('insert into kiln.staging_prompt (version, stage, declutter, restyle, wish, preserve) values (2, ''{room} {words}'', ''{room}'', ''{room} {words}'', ''{wish}'', ''{room}'')', 'staging prompt, version 2: preserve is to have none, and no other placeholder'),
+    ('insert into kiln.staging_model (name, title, pipeline_id) select ''a/b'', ''X'', pipeline_id from kiln.pipeline where name = ''upload''', 'staging model a/b: pipeline ''upload'' checks what people send in, and makes nothing'),
+    ('update kiln.staging_model set title = '' '' where name = ''local/furnish''', 'staging model local/furnish: title is to have 1 to 200 characters')) v (statement, said);
+select lives_ok($$ insert into kiln.style (name, title, position) values ('bare', 'Bare', 99); insert into kiln.style_text (style, version, words) values ('bare', 1, 'bare'); set constraints all immediate $$, 'a style with words is taken');
 select finish();
 rollback;

@@ -73,7 +73,7 @@ select is(fixture.call('admin', 'put_category', '{"name": "outfit"}', p_body => 
 select is(pg_temp.post('{"category": "outfit"}', 1) -> 'pipeline' ->> 'version', '1', 'and its try-ons do');
 select is(fixture.bad_fields(format('select pg_temp.put(%L)', jsonb_build_object('name', 'x', 'stages', s))), f, c) from (values
     ('[]'::jsonb, '/stages', 'no stage'), ('[{"name": "a", "handler": "magic", "queue": "local"}]', '/stages/0/handler', 'a handler that is not there'),
-    ('[{"name": "a", "handler": "media", "queue": "local"}]', '/stages/0/config', 'a config that lacks what its handler needs'),
+    ('[{"name": "a", "handler": "media", "queue": "local"}]', '/stages/0/config/op', 'a config that lacks what its handler needs'),
     ('[{"name": "a", "handler": "log", "queue": "lane"}]', '/stages/0/queue', 'a queue that is not there'),
     ('[{"name": "a", "handler": "log", "queue": "local"}, {"name": "a", "handler": "log", "queue": "local"}]', '/stages/1/name', 'two stages of one name'),
     ('[{"name": "A b", "handler": "log", "queue": "local", "when": 1}, 7]', '/stages/0/name /stages/0/when /stages/1', 'several at once'),
@@ -161,5 +161,9 @@ select throws_ok(format('select fixture.call(%L, %L, p_query => %L)', 'admin', f
   from unnest('{list_queues,list_runners,list_pipelines,list_providers,list_categories}'::text[]) f;
 select is_empty($$ select * from (select id::text || coalesce(account, '') || coalesce(type::text, '') || state || coalesce(model, '') || coalesce(prompt, '') as line from kiln.generations) x where length(line) > 80 $$, 'people read generations in 80 columns');
 select isnt_empty('select * from kiln.tryons', 'and try-ons');
+select is(fixture.bad_fields(format('select fixture.call(%L, %L, %L, p_body => %L)', 'admin', 'put_category', '{"name": "outfit"}', body)), field, body)
+  from (values ('{"pipeline": "upload"}', '/pipeline'), ('{"title": " "}', '/title')) v (body, field);
+select is(fixture.refusal($$ update kiln.category set pipeline_id = (select pipeline_id from kiln.pipeline where name = 'upload') where name = 'outfit' $$) ->> 'message',
+          'category outfit: pipeline ''upload'' checks what people send in, and makes nothing', 'in SQL too');
 select finish();
 rollback;

@@ -28,11 +28,6 @@ static const struct {
     { "KN007", 429, "too_many_requests", 1, true },
     { "KN008", 403, "link_expired", 0, true },
     { "KN009", 401, "unauthorized", 0, true },
-    { "22P02", 400, "malformed", 0, true },
-    { "22P05", 400, "malformed", 0, true },
-    { "22021", 400, "malformed", 0, true },
-    { "22023", 400, "malformed", 0, true },
-    { "22003", 400, "malformed", 0, true },
     { "57014", 503, "unavailable", 2, false },
     { "55P03", 503, "unavailable", 1, false },
     { "40001", 503, "unavailable", 1, false },
@@ -53,7 +48,16 @@ static const struct {
     { "42883", 500, "internal", 0, false },
     { "KN010", 500, "internal", 0, false },
     { "XX000", 500, "internal", 0, false },
+    /* What PostgreSQL itself complains of is no client's fault, and its words are not for clients. */
     { "22012", 500, "internal", 0, false },
+    { "22P02", 500, "internal", 0, false },
+    { "22P05", 500, "internal", 0, false },
+    { "22021", 500, "internal", 0, false },
+    { "22023", 500, "internal", 0, false },
+    { "22003", 500, "internal", 0, false },
+    { "23505", 500, "internal", 0, false },
+    { "23514", 500, "internal", 0, false },
+    { "42703", 500, "internal", 0, false },
     { "", 500, "internal", 0, false },
 };
 
