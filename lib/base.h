@@ -22,6 +22,7 @@ enum exit_code {
     EXIT_USAGE    = 64, /* a flag that does not exist or does not parse */
     EXIT_NO_DB    = 69, /* --check or --once: the database does not answer */
     EXIT_INTERNAL = 70, /* our own mistake, or the system refused something basic */
+    EXIT_RESTORED = 75, /* the database was restored from a backup: ./kiln after-restore */
     EXIT_CONTRACT = 76, /* a function is missing or has other arguments */
     EXIT_CONFIG   = 78, /* an unknown or malformed KILN_ variable */
 };

@@ -161,10 +161,15 @@ static void err_from_conn(struct err *err, const char *sqlstate, PGconn *conn, c
             *c = c[1] ? ' ' : '\0';
 }
 
+bool db_is_restored(const struct err *err)
+{
+    return err_is(err, "KN017");
+}
+
 /* What no waiting mends: a function or a right that is not there, another contract. */
 static bool is_refusal(const struct err *err)
 {
-    return err_is(err, "42") || err_is(err, "3F") || err_is(err, "KN012");
+    return err_is(err, "42") || err_is(err, "3F") || err_is(err, "KN012") || db_is_restored(err);
 }
 
 /* ---- the queue of requests ---- */
@@ -431,8 +436,11 @@ static void start_failed(struct db *db, const PGresult *result)
 
     db->has_start_failed = true;
     db_err_from_result(&err, result);
-    err_set(&db->start_err, err.sqlstate, "statement %s cannot be prepared: %.400s",
-            start_step_name(db), err.message);
+    if (db_is_restored(&err)) /* the database's own sentence says what to do */
+        db->start_err = err;
+    else
+        err_set(&db->start_err, err.sqlstate, "statement %s cannot be prepared: %.400s",
+                start_step_name(db), err.message);
 }
 
 static void on_start_result(struct db *db, PGresult *result)
@@ -752,6 +760,8 @@ bool db_check(const struct db_options *opt, struct err *err)
 
 int db_exit_code(const struct err *err)
 {
+    if (db_is_restored(err))
+        return EXIT_RESTORED;
     if (is_refusal(err))
         return EXIT_CONTRACT;
     return err_is(err, "F0000") ? EXIT_CONFIG : EXIT_NO_DB;

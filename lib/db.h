@@ -51,7 +51,7 @@ struct db_options {
                     const struct err *err); /* lost, or an attempt failed */
     void (*on_notify)(void *ctx, struct db *db, const char *payload);
     void (*on_refused)(void *ctx, struct db *db,
-                       const struct err *err); /* contract: end the program with 76 */
+                       const struct err *err); /* end the program with db_exit_code() */
 };
 
 /* Exactly one of result and err is given. result is PGRES_TUPLES_OK or PGRES_COMMAND_OK; PQclear()
@@ -80,6 +80,9 @@ MUST_CHECK bool db_send(struct db *db, size_t statement, const char *const param
  * exit code that fits. */
 MUST_CHECK bool db_check(const struct db_options *opt, struct err *err);
 int             db_exit_code(const struct err *err);
+
+/* The database came here from a backup, and kiln.after_restore() was not called (KN017). */
+bool db_is_restored(const struct err *err);
 
 /* Fills *err from a result that is an error. For those who use libpq directly, such as tests. */
 void db_err_from_result(struct err *err, const PGresult *result);

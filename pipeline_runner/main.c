@@ -206,7 +206,7 @@ static void link_refused(void *ctx, struct db *db, const struct err *err)
 
     (void)db;
     log_fatal("kiln-runner", err);
-    runner->exit_code = EXIT_CONTRACT;
+    runner->exit_code = db_exit_code(err);
     loop_stop(runner->loop);
 }
 

@@ -37,8 +37,9 @@ make_cluster() {
     [[ $fast = yes ]] && args+=(-N)
     out=$(cd / && as_user "$user" "$bin/initdb" "${args[@]}" 2>&1) || die "initdb failed: $out"
     as_user "$user" tee "$part/pg_hba.conf" >/dev/null <<'HBA'
-# Local socket only. The superuser by who you are, all others by password.
+# Local socket only. The superuser by who you are, all others by password; backups and standbys are the superuser's.
 local all postgres peer map=local
+local replication postgres peer map=local
 local all all      scram-sha-256
 HBA
     as_user "$user" tee "$part/pg_ident.conf" >/dev/null <<IDENT

@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
 # migrate: brings one database to the state of this checkout, in one transaction, or leaves it as it was.
 #
-#   scripts/migrate.sh          the database named by DATABASE_URL, or by libpq's own PGHOST, PGDATABASE, PGUSER …
+#   scripts/migrate.sh                    the database named by DATABASE_URL, or by libpq's own PGHOST, PGDATABASE, PGUSER …
+#   scripts/migrate.sh --after-restore    and calls kiln.after_restore() if it came here from a backup (docs/backup.md)
+#   scripts/migrate.sh --nothing-ran      the same, where nothing ran since the backup was made
+#
+# A restored database is migrated too; then someone who sits there is asked, and without one of the two it ends with 75.
 #
 # An empty database gets db/ whole (db/install.psql). An older one gets what it lacks of migrations/, and its code anew:
 # views, kiln_api and kiln_runner are dropped first, so that a migration may change what they lean on, and db/code.psql
@@ -14,6 +18,13 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/common.sh
 source "$here/scripts/common.sh"
 cd "$here"
+after_restore=ask
+case ${1:-} in
+    '') ;;
+    --after-restore) after_restore='' ;;
+    --nothing-ran) after_restore='p_nothing_ran => true' ;;
+    *) die "usage: scripts/migrate.sh [--after-restore | --nothing-ran]" ;;
+esac
 have psql || die "psql is not installed: run scripts/deps.sh demo (package postgresql-client-15)"
 [[ -r db/install.psql ]] || die "db/install.psql is not there: this checkout is not complete"
 
@@ -147,3 +158,32 @@ select format('comment on database %I is %L', current_database(), 'Kiln, code ' 
 commit;
 MARK
 } | psql -X -q -v ON_ERROR_STOP=1 ${connect[@]+"${connect[@]}"} || die "the database was not changed: the message above says why"
+
+# A database that came here from a backup serves nobody until kiln.after_restore() was called.
+sql() { psql -X -q -v ON_ERROR_STOP=1 ${connect[@]+"${connect[@]}"} "$@"; }
+is_restored=$(sql -At <<'SQL'
+select to_regprocedure('kiln.is_restored()') is not null as is_there \gset
+\if :is_there
+    select kiln.is_restored();
+\endif
+SQL
+)
+[[ $is_restored == t ]] || exit 0
+if [[ $after_restore == ask && -t 0 && -t 2 ]]; then
+    cat >&2 <<'QUESTION'
+This database was restored from a backup. Before it serves, its old events have to become history (docs/backup.md).
+  1  the programs ran on after the backup was made, or may have: what may have been done since is held and listed
+  2  nothing ran since: all that was unfinished goes on
+  other  not now
+QUESTION
+    read -r -p 'Which is it? ' answer
+    case $answer in
+        1) after_restore='' ;;
+        2) after_restore='p_nothing_ran => true' ;;
+    esac
+fi
+if [[ $after_restore == ask ]]; then
+    warn "this database was restored from a backup: run ./kiln after-restore, which is select kiln.after_restore(), before it is used (docs/backup.md)"
+    exit 75
+fi
+sql -c "select * from kiln.after_restore($after_restore)"

@@ -26,6 +26,7 @@
 #include "failpoint.h"
 #include "log.h"
 #include "metrics.h"
+#include "refusal.h"
 #include "server.h"
 
 #define BUCKETS        8192 /* of accounts; a power of two */
@@ -421,10 +422,10 @@ static void on_bell(void *ctx, struct db *db, const char *payload)
 
 static void on_refused(void *ctx, struct db *db, const struct err *err)
 {
-    (void)ctx;
+    struct bus *bus = ctx;
+
     (void)db;
-    log_error("the database does not fit this program", "error", err->message, NULL);
-    exit(EXIT_CONTRACT);
+    refusal_take(bus->server, err);
 }
 
 static struct db_options options(struct server *server, struct bus *bus)

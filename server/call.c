@@ -11,6 +11,7 @@
 #include "http.h"
 #include "log.h"
 #include "problem.h"
+#include "refusal.h"
 #include "uri.h"
 
 #define READS_MAX   24000 /* in flight; connections are fewer, so a request always has its place */
@@ -192,6 +193,7 @@ static void on_read_up(void *ctx, struct db *db)
     struct err    err;
 
     (void)db;
+    refusal_end(calls->server);
     for (size_t n = calls->parked.count; n > 0; n--) {
         struct call *call = queue_pop(&calls->parked);
         if (!send_read(call, &err))
@@ -264,7 +266,10 @@ bool call_start(struct calls *calls, struct call *call, struct err *err)
 {
     call->calls          = calls;
     call->was_sent_again = false;
-    return call->pool == POOL_READ ? send_read(call, err) : start_write(calls, call, err);
+    if (call->pool == POOL_READ ? send_read(call, err) : start_write(calls, call, err))
+        return true;
+    refusal_explain(calls->server, err);
+    return false;
 }
 
 size_t calls_writers_up(const struct calls *calls)
@@ -288,14 +293,12 @@ bool calls_read_is_up(const struct calls *calls)
 
 /* ---- opening and closing ---- */
 
-/* Another version of the database was put under us: nothing we could answer would be right. The
- * exit code tells the one who starts us that starting again does not help. */
 static void on_refused(void *ctx, struct db *db, const struct err *err)
 {
-    (void)ctx;
+    struct calls *calls = ctx;
+
     (void)db;
-    log_error("the database does not fit this program", "error", err->message, NULL);
-    exit(EXIT_CONTRACT);
+    refusal_take(calls->server, err);
 }
 
 static struct db_options options(struct calls *calls, const char *application)

@@ -20,6 +20,7 @@
 #include "failpoint.h"
 #include "log.h"
 #include "metrics.h"
+#include "refusal.h"
 #include "poll.h"
 #include "server.h"
 
@@ -404,10 +405,10 @@ static void on_bell(void *ctx, struct db *db, const char *payload)
 
 static void on_refused(void *ctx, struct db *db, const struct err *err)
 {
-    (void)ctx;
+    struct instance *instance = ctx;
+
     (void)db;
-    log_error("the database does not fit this program", "error", err->message, NULL);
-    exit(EXIT_CONTRACT);
+    refusal_take(instance->server, err);
 }
 
 static struct db_options options(struct server *server, struct instance *instance)

@@ -112,13 +112,25 @@ static void health(struct request *r)
                    http_text_response(strdup("{\"status\":\"ok\"}"), 15, "application/json"));
 }
 
+/* Who runs this reads what to do here; who uses it reads "try again" everywhere else. */
+static void on_ready(void *ctx, PGresult *result, const struct err *err)
+{
+    struct err told;
+
+    if (err && db_is_restored(err)) {
+        err_set(&told, "HR001", "%s", err->message);
+        err = &told;
+    }
+    call_answer(ctx, result, err);
+}
+
 /* A draining server is alive but should get nothing new. */
 static void ready(struct request *r)
 {
     struct err err;
 
     if (!r->server->is_draining) {
-        call_route(r, NULL);
+        call_route_then(r, NULL, on_ready);
         return;
     }
     err_set(&err, "57P01", "the server is stopping");

@@ -23,6 +23,7 @@ static const struct problem problems[] = {
     { "KN014", 409, "too_early", "It may still be answered", true, 0 },
     { "KN016", 409, "quota_exceeded", "There is no room left", true, 0 },
     { "KN015", 409, "already_created", "It was made already", true, 0 },
+    { "KN017", 503, "unavailable", "Try again", false, 10 }, /* restored: an operator's affair */
 
     /* No row for SQLSTATEs of PostgreSQL's own (22, 23, 42 …): what a client sends is checked, and
      * refused with a KN code, before it reaches a cast or a constraint. One that comes all the same
@@ -45,6 +46,8 @@ static const struct problem problems[] = {
       0 },
     { "HW003", 401, "webhook_key_unknown", "There is no key to check the signature with", true, 0 },
     { "HJ001", 503, "unavailable", "Try again", true, 2 }, /* the keys of a token's issuer */
+    { "HR001", 503, "unavailable", "The database was restored from a backup", true,
+      10 },                                                /* to /readyz */
     { "HC001", 503, "unavailable", "Try again", true, 0 }, /* to who has gone: nobody reads it */
     { "H0404", 404, "not_found", "Not found", true, 0 },
     { "H0405", 405, "method_not_allowed", "Method not allowed", true, 0 },

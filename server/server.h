@@ -7,6 +7,7 @@
 
 #include "base.h"
 #include "cfg.h"
+#include "err.h"
 #include "loop.h"
 
 enum role { ROLE_API = 1, ROLE_REALTIME = 2, ROLE_BOTH = ROLE_API | ROLE_REALTIME };
@@ -30,6 +31,8 @@ struct server {
     struct metrics   *metrics;
     size_t            json_bodies; /* with files, being read: see tryon.h */
     bool              is_draining;
+    bool              has_served; /* the database has let it in once */
+    struct err        refusal;    /* in force: refusal.h */
 };
 
 #endif

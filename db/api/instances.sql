@@ -7,6 +7,7 @@ as $$
 declare
     v_instance_id bigint;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     insert into kiln.instance (role, host, pid, port, version)
     values (p_role::kiln.server_role, p_host, p_pid, p_port, p_version)
     returning instance_id into v_instance_id;
@@ -24,6 +25,7 @@ declare
     v_before   timestamptz;
     v_was_dead boolean;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     perform set_config('synchronous_commit', 'off', true);      -- a beat that a crash forgets is followed by the next
     select i.beat_at, i.ended_at is not null into v_before, v_was_dead from kiln.instance i where i.instance_id = p_instance_id;
     if not found then

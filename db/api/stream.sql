@@ -2,7 +2,7 @@
 --
 -- A position is EPOCH.SNAPSHOT: everything visible in that snapshot was sent. The new events of a reader at P are those that its
 -- present snapshot N sees and P did not: with xid >= xmax(P), or among the xids in progress at P. Within a batch the position
--- behind one event is EPOCH.P~N~ID, so that a break in mid-batch resumes exactly. The epoch is the cluster and its timeline:
+-- behind one event is EPOCH.P~N~ID, so that a break in mid-batch resumes exactly. The epoch is the cluster, its timeline and the last restore:
 -- snapshots mean nothing elsewhere.
 --
 -- plpgsql, whose plan lasts as long as its session: one in SQL is parsed anew by every statement that calls it (0.35 ms of each read of the
@@ -15,10 +15,11 @@ as $$
 begin
     return to_hex((select s.system_identifier from pg_control_system() s)) || '-'
         || case when pg_is_in_recovery() then (select c.timeline_id from pg_control_checkpoint() c)
-                else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end;
+                else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end
+        || (select c.history from kiln.cluster c);
 end
 $$;
-comment on function kiln.epoch() is 'Names this cluster and its timeline: positions of another are unknown here.';
+comment on function kiln.epoch() is 'Names this cluster, its timeline and, after a restore, the history: positions of another are unknown here.';
 
 -- After a crash PostgreSQL gives out again the transaction numbers of which nothing reached the disk: those of aborted transactions and of
 -- those that wrote unlogged tables only (the sleepers do). A position that counts one of them as seen would hide the event that is written
@@ -46,6 +47,7 @@ as $$
 declare
     v_now pg_snapshot := pg_current_snapshot();
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     if exists (select from kiln.sleeper) then
         perform kiln.wake('bus:' || pg_backend_pid());
     end if;
@@ -76,7 +78,7 @@ begin
     if snapshot is null then        -- an epoch and nothing behind it
         raise exception 'this is no position' using errcode = 'KN013';
     end if;
-    if pg_snapshot_xmin(snapshot)::text::bigint < (select l.xid from kiln.log_start l)
+    if kiln.log_xid(pg_snapshot_xmin(snapshot))::text::bigint < (select l.xid from kiln.log_start l)
        or greatest(pg_snapshot_xmax(snapshot), pg_snapshot_xmax(until)) > pg_snapshot_xmax(pg_current_snapshot()) then
         raise exception 'the log no longer reaches back to this position' using errcode = 'KN013';
     end if;
@@ -97,19 +99,19 @@ begin
     if p_account_id is null then
         return query
         select e.event_id, e.account_id, e.job_id, e.version, e.type, e.data, e.at
-          from (select * from kiln.event e where e.xid >= pg_snapshot_xmax(p_from) and e.xid < pg_snapshot_xmax(p_until)
+          from (select * from kiln.event e where e.xid >= kiln.log_xid(pg_snapshot_xmax(p_from)) and e.xid < kiln.log_xid(pg_snapshot_xmax(p_until))
                 union all
-                select * from kiln.event e where e.xid = any (array(select pg_snapshot_xip(p_from)))) e
-         where pg_visible_in_snapshot(e.xid, p_until) and e.event_id > p_after_id
+                select * from kiln.event e where e.xid = any (array(select kiln.log_xid(x) from pg_snapshot_xip(p_from) x))) e
+         where pg_visible_in_snapshot(kiln.cluster_xid(e.xid), p_until) and e.event_id > p_after_id
          order by e.event_id
          limit p_limit;
     else
         return query
         select e.event_id, e.account_id, e.job_id, e.version, e.type, e.data, e.at
-          from (select * from kiln.event e where e.account_id = p_account_id and e.xid >= pg_snapshot_xmax(p_from) and e.xid < pg_snapshot_xmax(p_until)
+          from (select * from kiln.event e where e.account_id = p_account_id and e.xid >= kiln.log_xid(pg_snapshot_xmax(p_from)) and e.xid < kiln.log_xid(pg_snapshot_xmax(p_until))
                 union all
-                select * from kiln.event e where e.account_id = p_account_id and e.xid = any (array(select pg_snapshot_xip(p_from)))) e
-         where pg_visible_in_snapshot(e.xid, p_until) and e.event_id > p_after_id and not (p_is_own and e.type = 'session.ended')
+                select * from kiln.event e where e.account_id = p_account_id and e.xid = any (array(select kiln.log_xid(x) from pg_snapshot_xip(p_from) x))) e
+         where pg_visible_in_snapshot(kiln.cluster_xid(e.xid), p_until) and e.event_id > p_after_id and not (p_is_own and e.type = 'session.ended')
          order by e.event_id
          limit p_limit;
     end if;
@@ -191,6 +193,7 @@ declare
     v_from  record;
     v_now   pg_snapshot;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     if p_is_idle then
         perform kiln.sleep(v_name, '{}', true);
     elsif exists (select from kiln.sleeper) then
@@ -232,6 +235,13 @@ last what is only whispered, without a position. p_is_idle: marks
 this backend asleep, so that the next event rings kiln_event. p_is_watched: with what a reader of all accounts needs too, its position (place)
 and the job''s state. latest: of events with the same word here only the latest matters, as long as none of them has left. KN013: unknown or trimmed position.';
 
+-- Clients of a former timeline of this cluster are told so by a row and not by an error, which would take back what was noted.
+create or replace function kiln.render_reset()
+returns text
+language sql stable
+return jsonb_build_object('type', 'reset', 'at', kiln.render_time(kiln.now()))::text;
+comment on function kiln.render_reset() is 'What a stream says where it cannot go on from the position that was handed in.';
+
 create or replace function kiln_api.bus_replay(p_account_id bigint, p_from text, p_upto text, p_limit int)
 returns table ("position" text, type text, data text)
 language plpgsql volatile security definer
@@ -243,6 +253,11 @@ declare
     v_upto  pg_snapshot := (kiln.parse_position(p_upto)).snapshot;
     v_sent  int := 0;
 begin
+    if split_part(p_from, '.', 1) <> v_epoch and kiln.note_old_timeline(p_account_id, p_from) then
+        "position" := p_upto; type := 'reset'; data := kiln.render_reset();
+        return next;
+        return;
+    end if;
     v_from := kiln.parse_position(p_from);
     -- First the rest of a batch that was broken off, then all that came after it.
     if v_from.until is not null then
@@ -265,7 +280,7 @@ end
 $$;
 comment on function kiln_api.bus_replay(bigint, text, text, int) is
 'One account''s events between a position and the pump''s, in order, at most p_limit; as many as that: ask again from the last row''s position.
-KN013: unknown or trimmed position: send a reset.';
+A position of an older timeline of this cluster: one row `reset`. KN013: unknown or trimmed position: send a reset.';
 
 -- The same for who watches all accounts, or one, with a filter. A call looks at p_limit events, whatever the filter leaves of them, so that
 -- a filter that nothing passes costs no more than one that all pass.
@@ -283,6 +298,11 @@ declare
     v_seen    int := 0;
     v_is_told boolean := true;
 begin
+    if split_part(p_from, '.', 1) <> v_epoch and kiln.note_old_timeline(p_account_id, p_from) then
+        "position" := p_upto; type := 'reset'; data := kiln.render_reset();
+        return next;
+        return;
+    end if;
     v_from := kiln.parse_position(p_from);
     for v_until in select u from unnest(array[v_from.until, v_upto]) as u where u is not null
     loop
@@ -390,6 +410,7 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     select t.account_id, extract(epoch from t.expires_at)::bigint into account_id, expires_at
       from kiln.stream_ticket t
       join kiln.account a using (account_id)

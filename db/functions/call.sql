@@ -539,6 +539,7 @@ as $$
 declare
     v_task kiln.task;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     select t.* into v_task from kiln.task t
      where t.task_id = p_task_id and t.fence = p_fence and t.state = 'running' for no key update;
     if not found then
@@ -667,6 +668,7 @@ declare
     v_ours     boolean;
     v_why      text;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     v_task := kiln.lock_task(p_task_id);
     if v_task.task_id is null then
         perform kiln.refuse_stale(p_task_id, p_fence);

@@ -10,8 +10,8 @@ as $$
 declare
     c_span   constant bigint := 20000000;
     v_config kiln.config;
-    v_xid    bigint := pg_current_xact_id()::text::bigint;
-    v_oldest bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+    v_xid    bigint := kiln.log_xid(pg_current_xact_id())::text::bigint;
+    v_oldest bigint := kiln.log_xid(pg_snapshot_xmin(pg_current_snapshot()))::text::bigint;
     v_from   bigint;
     v_week   date;
     v_name   text;
@@ -19,6 +19,9 @@ declare
     v_newest timestamptz;
     v_wait   text := current_setting('lock_timeout');
 begin
+    if kiln.is_restored() then
+        return;             -- where the log goes on is not known before kiln.after_restore()
+    end if;
     select * into v_config from kiln.config;
     perform set_config('lock_timeout', '50ms', true);
     foreach v_from in array array[v_xid / c_span * c_span, (v_xid / c_span + 1) * c_span]

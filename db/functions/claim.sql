@@ -315,6 +315,7 @@ as $$
 declare
     v_claimed kiln_runner.claimed;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     foreach v_claimed in array kiln.claim(p_runner_id, p_limit, p_busy)
     loop
         return next v_claimed;

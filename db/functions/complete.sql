@@ -177,6 +177,7 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     if not kiln.finish_task(p_task_id, p_fence, p_output) then
         perform kiln.refuse_stale(p_task_id, p_fence);
     end if;
@@ -215,6 +216,7 @@ declare
     v_done    int;
     v_claimed kiln_runner.claimed;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     if cardinality(p_task_ids) > 0 then
         if cardinality(p_task_ids) = 1 then
             v_done := kiln.finish_task(p_task_ids[1], p_fences[1], p_outputs[1])::int;

@@ -71,6 +71,7 @@ as $$
 declare
     v_task kiln.task;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     select t.* into v_task from kiln.task t
      where t.task_id = p_task_id and t.fence = p_fence and t.state = 'running' for no key update;
     if not found then

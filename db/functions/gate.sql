@@ -339,6 +339,7 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     return array(select distinct p.auth ->> 'env' from kiln.provider p where p.is_enabled and p.auth ->> 'env' is not null order by 1);
 end
 $$;
@@ -350,6 +351,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     insert into kiln.runner_secret (runner_id, names)
     select r.runner_id, coalesce(p_names, '{}') from kiln.runner r where r.runner_id = p_runner_id and r.ended_at is null
     on conflict (runner_id) do update set names = excluded.names, offered_at = excluded.offered_at;

@@ -13,6 +13,7 @@ declare
     v_from       timestamptz;
     v_key        record;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     if v_context ? 'key' then
         v_key := kiln.use_key(v_context ->> 'key');
         perform set_config('kiln.api_key_id', v_key.api_key_id::text, true);

@@ -26,6 +26,7 @@ declare
     v_media_id   bigint;
     v_upload     text;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     select j.job_id, j.account_id, case when j.kind = 'upload' then j.input ->> 'upload' end into v_job_id, v_account_id, v_upload
       from kiln.task t
       join kiln.job j using (job_id)
@@ -224,6 +225,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     return query
     select t.storage_key from kiln.trash t order by t.since limit p_limit;
 end
@@ -236,6 +238,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     delete from kiln.trash t where t.storage_key = any (p_storage_keys);
 end
 $$;
@@ -248,7 +251,9 @@ set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan
 as $$
 declare
     v_keep interval := (select c.stray_keep from kiln.config c);
+    v_kept timestamptz := (select coalesce(max(r.restored_at), '-infinity') from kiln.restore r where r.keeps_files);
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     -- Whoever could not reach the database for that long may still bring the row of a file that is old by now.
     if pg_postmaster_start_time() > pg_catalog.statement_timestamp() - v_keep then
         return;
@@ -257,6 +262,7 @@ begin
     select f.storage_key
       from unnest(p_storage_keys, p_ages_s) as f (storage_key, age_s)
      where f.age_s > extract(epoch from v_keep)
+       and kiln.now() - f.age_s * interval '1 second' > v_kept        -- what was paid after a backup is not lost
        and not exists (select from kiln.media m where m.storage_key = f.storage_key)
        and not exists (select from kiln.media m where m.thumbnail_key = f.storage_key)
        and not exists (select from kiln.media m where m.incoming_key = f.storage_key)
@@ -266,4 +272,4 @@ end
 $$;
 comment on function kiln_runner.strays(text[], bigint[]) is
 'Which of these files of the store, with their ages in seconds, nothing names and nobody will: whoever stored them died before the
-row was written (kiln.config.stray_keep). Remove them.';
+row was written (kiln.config.stray_keep). Remove them. Those from before a restore stay (kiln.restore.keeps_files).';

@@ -1,12 +1,12 @@
 -- Deliveries: made from the log, handed to runners, and what came of them. One statement makes what is new and takes what is due, in a
 -- transaction of its own; nothing of it touches the queue, so paid work neither waits for it nor pays for it.
-create or replace function kiln.make_deliveries(p_limit int)
+create or replace function kiln.make_deliveries(p_limit int, p_now pg_snapshot default pg_current_snapshot())
 returns boolean
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
-    v_now     pg_snapshot := pg_current_snapshot();      -- before this transaction writes: see kiln.make_position_durable()
+    v_now     pg_snapshot := p_now;         -- before this transaction writes: see kiln.make_position_durable()
     v_cluster text := (select s.system_identifier::text from pg_catalog.pg_control_system() s);
     v_place   kiln.outgoing;
     v_until   pg_snapshot;
@@ -16,7 +16,7 @@ begin
     select * into v_place from kiln.outgoing;
     if v_place.from_snapshot is null or pg_snapshot_xmax(v_place.from_snapshot) > pg_snapshot_xmax(v_now) then
         return false;
-    elsif v_place.cluster <> v_cluster or pg_snapshot_xmin(v_place.from_snapshot)::text::bigint < (select l.xid from kiln.log_start l) then
+    elsif v_place.cluster <> v_cluster or kiln.log_xid(pg_snapshot_xmin(v_place.from_snapshot))::text::bigint < (select l.xid from kiln.log_start l) then
         update kiln.outgoing set cluster = v_cluster, from_snapshot = v_now, until_snapshot = null, after_id = 0;
         raise warning 'deliveries go on from now: the log does not reach back to where they stood';
         return false;
@@ -51,7 +51,7 @@ begin
     return v_seen >= p_limit;
 end
 $$;
-comment on function kiln.make_deliveries(int) is
+comment on function kiln.make_deliveries(int, pg_snapshot) is
 'Reads up to p_limit new events and makes a delivery for each and everyone who wants it; the position moves in the same transaction. True: there is more.
 One at a time: the caller holds the lock.';
 
@@ -164,6 +164,7 @@ declare
     v_place    kiln.outgoing;
     v_mail     kiln.delivery;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     select * into v_place from kiln.outgoing;
     if p_mail_from is not null and (v_place.from_snapshot is null or v_place.mailing_at is null or v_place.mailing_at < kiln.now() - interval '10 minutes') then
         perform kiln.begin_deliveries();
@@ -245,6 +246,7 @@ as $$
 declare
     v_answer jsonb;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     for v_answer in select a.value from jsonb_array_elements(p_answers::jsonb) a order by (a.value ->> 'delivery_id')::bigint
     loop
         perform kiln.note_delivery((v_answer ->> 'delivery_id')::bigint, (v_answer ->> 'attempt')::int, (v_answer ->> 'status')::int,

@@ -11,6 +11,7 @@ declare
     v_providers smallint[];
     v_names     text[];
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     if not exists (select from kiln.poll p where p.poll_at <= kiln.now()) then
         return;
     end if;
@@ -70,6 +71,7 @@ declare
     v_answer jsonb;
     v_gate   record;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     -- In the order of tasks, so that two batches do not wait for each other in a circle. What was said before, word for word, is left out.
     for v_answer in
         select a.answer

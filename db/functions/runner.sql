@@ -9,6 +9,7 @@ declare
     v_queue_ids smallint[];
     v_runner_id bigint;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     select string_agg(quote_literal(u.name), ', ') into v_unknown
       from unnest(p_queues) as u (name)
      where not exists (select from kiln.queue q where q.name = u.name);
@@ -36,6 +37,7 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     perform kiln.wake('runner:' || p_runner_id);
     delete from kiln.heartbeat h where h.runner_id = p_runner_id;
     update kiln.runner set ended_at = kiln.now(), ended_why = 'left' where runner_id = p_runner_id and ended_at is null;
@@ -51,6 +53,7 @@ language plpgsql security definer
 set search_path = '' set enable_seqscan = off
 as $$
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     update kiln.heartbeat h
        set beat_at = kiln.now(),
            since   = case when h.beat_at < kiln.now() - 0.7 * c.lease then kiln.now() else h.since end
@@ -80,6 +83,7 @@ declare
     v_job_id bigint;
     v_stage  smallint;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     update kiln.task_running t set fraction = least(greatest(p_fraction, 0), 1), label = left(p_label, 200)
      where t.task_id = p_task_id and t.fence = p_fence
     returning t.job_id, t.stage into v_job_id, v_stage;
@@ -105,6 +109,7 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     update kiln.task t set state = 'ready', error_class = 'released', error_message = p_reason
      where t.task_id = p_task_id and t.fence = p_fence and t.state = 'running';
     if not found then

@@ -7,6 +7,7 @@ as $$
 declare
     v_chore text;
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     if not pg_try_advisory_xact_lock(hashtext('kiln.tick')) then
         return;
     end if;
@@ -32,6 +33,7 @@ begin
             when 'sleepers'   then perform kiln.wake_the_gone();
             when 'models'     then perform kiln.measure_models();
             when 'whispers'   then perform kiln.forget_whispers();
+            when 'timeline'   then perform kiln.note_timeline();
         end case;
     end loop;
 end

@@ -119,6 +119,7 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     return query
     select json_build_object('provider', p.name, 'jwks_url', p.webhook ->> 'jwks_url',
                              'hosts', to_jsonb(array(select h from unnest(p.reply_hosts || kiln.url_host(p.base_url)
@@ -138,6 +139,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
+    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     if jsonb_typeof(p_jwks::jsonb -> 'keys') is distinct from 'array' then
         raise exception 'a JSON Web Key Set has an array of keys' using errcode = 'KN006';
     end if;

@@ -107,13 +107,15 @@ grant execute on function
 grant usage on schema kiln to kiln_reader;
 grant select on all tables in schema kiln to kiln_reader;
 revoke select on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret from kiln_reader;
-grant execute on function kiln.now(), kiln.task_id(bigint, int, int), kiln.queue_position(bigint), kiln.job_stage(bigint), kiln.render_job(kiln.job),
+grant execute on function kiln.now(), kiln.xid_base(), kiln.log_xid(xid8), kiln.is_restored(), kiln.task_id(bigint, int, int), kiln.queue_position(bigint), kiln.job_stage(bigint), kiln.render_job(kiln.job),
     kiln.spent_today(smallint, bigint), kiln.quantile_ms(int[], float8), kiln.words_of(text[]),
     kiln.sky(kiln.provider, kiln.gate), kiln.sky_until(kiln.gate), kiln.recent_counts(kiln.gate) to kiln_reader;
 
 grant insert, update, delete on all tables in schema kiln to kiln_admin;
 revoke all on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret from kiln_admin;
 revoke insert, update, delete on kiln.job_move, kiln.task_move, kiln.call_move, kiln.handler, kiln.migration from kiln_admin;
+revoke insert, update, delete on kiln.cluster, kiln.timeline, kiln.restore from kiln_admin;       -- kiln.after_restore() writes them
+grant update (keeps_files) on kiln.restore to kiln_admin;
 revoke update, delete on kiln.event, kiln.attempt, kiln.ledger, kiln.resolution, kiln.account_act from kiln_admin;    -- append-only: history, money
 revoke delete on kiln.style, kiln.room_type from kiln_admin;        -- a name once given is never taken away
 revoke update, delete on kiln.style_text, kiln.staging_prompt from kiln_admin;      -- versions: images name them

@@ -6,8 +6,8 @@ create table kiln.chore (
 ) with (fillfactor = 20);
 insert into kiln.chore (name, every) values
     ('bury', '500 milliseconds'), ('overdue', '1 second'), ('alone', '1 second'), ('calls', '1 second'), ('rescue', '1 second'), ('sleepers', '1 second'), ('partitions', '1 minute'), ('leaving', '2 seconds'), ('forget', '5 minutes'),
-    ('models', '1 minute'), ('whispers', '10 seconds');
+    ('models', '1 minute'), ('whispers', '10 seconds'), ('timeline', '1 second');
 comment on table kiln.chore is 'What the tick does less often than always.';
-comment on column kiln.chore.name is 'bury, alone, calls, overdue, rescue, partitions, leaving, forget, models, sleepers, whispers: see the functions of db/functions/tick.sql, chores.sql and whisper.sql.';
+comment on column kiln.chore.name is 'bury, alone, calls, overdue, rescue, partitions, leaving, forget, models, sleepers, timeline, whispers: see the functions of db/functions/tick.sql, chores.sql, cluster.sql and whisper.sql.';
 comment on column kiln.chore.every is 'How often.';
 comment on column kiln.chore.ran_at is 'When last.';

@@ -89,7 +89,15 @@ comment on column kiln.migration.name is 'name of migrations/NNNN_name.sql.';
 comment on column kiln.migration.applied_at is 'When it was applied here.';
 
 create function kiln.contract(out major int, out minor int)
-language sql stable
-return (1, 0);
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.check_cluster();
+    major := 1;
+    minor := 0;
+end
+$$;
 comment on function kiln.contract() is
-'The version of what programs may call: another major is refused by a program at start; a minor only adds.';
+'The version of what programs may call: another major is refused by a program at start; a minor only adds. KN017: the database was restored from a
+backup, and kiln.after_restore() was not called.';

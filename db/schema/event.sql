@@ -9,7 +9,7 @@ comment on type kiln.event_type is 'What can happen, as the stream names it. ses
 
 create table kiln.event (
     event_id   bigint          generated always as identity,
-    xid        xid8            not null default pg_current_xact_id(),
+    xid        xid8            not null default kiln.log_xid(),
     at         timestamptz     not null default kiln.now(),
     account_id bigint          not null,
     job_id     bigint,
@@ -23,7 +23,7 @@ create table kiln.event_default partition of kiln.event default;
 comment on table kiln.event_default is 'Events of transactions for which no partition was made; empty as long as the tick runs.';
 comment on table kiln.event is 'The truth about what happened: append-only, in partitions by ranges of transactions that are dropped whole.';
 comment on column kiln.event.event_id is 'Unique; within one job also the order of commits.';
-comment on column kiln.event.xid is 'The transaction that wrote it: what a snapshot can be asked about.';
+comment on column kiln.event.xid is 'The transaction that wrote it, as the log numbers it (kiln.log_xid): what a snapshot can be asked about.';
 comment on column kiln.event.at is 'When.';
 comment on column kiln.event.account_id is 'Who may see it.';
 comment on column kiln.event.job_id is 'The job it is about, or null.';
@@ -40,4 +40,4 @@ create table kiln.log_start (
 insert into kiln.log_start default values;
 comment on table kiln.log_start is 'Where the log of events begins; one row, moved when a part of the log is dropped.';
 comment on column kiln.log_start.only_row is 'Keeps the table at one row.';
-comment on column kiln.log_start.xid is 'Events of transactions below this one are gone.';
+comment on column kiln.log_start.xid is 'Events of transactions below this one, as the log numbers them, are gone.';

@@ -123,7 +123,7 @@ create table kiln.pipeline_version (
     pipeline_version_id int      generated always as identity primary key,
     pipeline_id         smallint not null references kiln.pipeline on delete cascade,
     version             int      not null,
-    xid                 xid8     not null default pg_current_xact_id(),
+    xid                 xid8     not null default kiln.log_xid(),
     created_at          timestamptz not null default kiln.now(),
     unique (pipeline_id, version),
     constraint pipeline_version_number_check check (version >= 1)
@@ -134,7 +134,7 @@ To change a pipeline: begin; select kiln.new_pipeline_version(''image''); insert
 comment on column kiln.pipeline_version.pipeline_version_id is 'The key; a job keeps the one it began with.';
 comment on column kiln.pipeline_version.pipeline_id is 'The pipeline.';
 comment on column kiln.pipeline_version.version is '1, 2, 3 …';
-comment on column kiln.pipeline_version.xid is 'The transaction that wrote it; only that one may still change its stages.';
+comment on column kiln.pipeline_version.xid is 'The transaction that wrote it, as the log numbers it; only that one may still change its stages.';
 comment on column kiln.pipeline_version.created_at is 'When it was written.';
 
 create table kiln.stage (

@@ -14,6 +14,7 @@ comment on function kiln.guard_rows() is 'Refuses to empty the tables whose rows
 create or replace trigger t10_guard_rows before delete on kiln.config for each statement execute function kiln.guard_rows();
 create or replace trigger t10_guard_rows before delete on kiln.secret for each statement execute function kiln.guard_rows();
 create or replace trigger t10_guard_rows before delete on kiln.chore for each statement execute function kiln.guard_rows();
+create or replace trigger t10_guard_rows before delete on kiln.cluster for each statement execute function kiln.guard_rows();
 create or replace trigger t10_guard_rows before delete on kiln.log_start for each statement execute function kiln.guard_rows();
 create or replace trigger t10_guard_rows before delete on kiln.floor for each statement when (pg_catalog.pg_trigger_depth() = 0) execute function kiln.guard_rows();
 create or replace trigger t11_guard_truncate before truncate on kiln.config for each statement execute function kiln.guard_rows();
@@ -92,7 +93,7 @@ begin
     if v_xid is null and tg_op = 'DELETE' then
         return old;         -- its pipeline goes, and takes it along
     end if;
-    if v_xid is distinct from pg_current_xact_id() or tg_op = 'UPDATE' and old.pipeline_version_id <> new.pipeline_version_id then
+    if v_xid is distinct from kiln.log_xid(pg_current_xact_id()) or tg_op = 'UPDATE' and old.pipeline_version_id <> new.pipeline_version_id then
         raise exception 'pipeline %: this version is written, and jobs may run on it; its stages never change', quote_literal(v_name)
             using errcode = 'KN001',
                   hint = format('begin; select kiln.new_pipeline_version(%L); -- then insert, update or delete its stages; commit', v_name);

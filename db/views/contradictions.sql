@@ -111,8 +111,17 @@ select 'account', b.account, format('has %s, and its rows say %s', b.balance, b.
 union all
 select 'media', m.media_id, 'belongs to a job that is gone'
   from kiln.media m
- where m.job_id is not null and not exists (select from kiln.job j where j.job_id = m.job_id);
+ where m.job_id is not null and not exists (select from kiln.job j where j.job_id = m.job_id)
+union all
+select 'event', e.event_id, format('is of transaction %s, ahead of the cluster''s %s%s: it would be told as new when the cluster comes there. kiln.after_restore() makes history of it',
+                                   e.xid, n.xid, case when n.others > 0 then format(', as are %s others', n.others) else '' end)
+  from (select kiln.log_xid(pg_snapshot_xmax(pg_current_snapshot())) as xid,
+               (select count(*) - 1 from (select from kiln.event a where a.xid > kiln.log_xid(pg_snapshot_xmax(pg_current_snapshot())) limit 100001) c) as others) n
+ cross join lateral (select v.event_id, v.xid from kiln.event v where v.xid > n.xid order by v.xid desc, v.event_id desc limit 1) e
+union all
+select 'cluster', null, 'is not the one this database comes from: kiln.after_restore() was not called'
+ where kiln.is_restored();
 comment on view kiln.contradictions is 'What must never be: no row as long as all is well.';
-comment on column kiln.contradictions.what is 'job, task, call, account or media.';
-comment on column kiln.contradictions.id is 'Its id.';
+comment on column kiln.contradictions.what is 'job, task, call, account, media, event or cluster.';
+comment on column kiln.contradictions.id is 'Its id; of a cluster none.';
 comment on column kiln.contradictions.complaint is 'What does not fit.';

@@ -178,7 +178,25 @@ export class Kiln {
     }
 
     /** `settings`: of the cluster; the benchmark takes others, without --fast. */
-    async start_database(settings = ['--fast', '--set', 'synchronous_commit=on', '--set', 'log_min_messages=warning']) {
+    async start_database(settings) {
+        await this.start_cluster(settings);
+        await this.create_database();
+        const installed = await run('psql', ['-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', '-f', 'db/install.psql'], { env: this.pg });
+        if (installed.code !== 0) throw new Error(`db/install.psql: ${installed.err}`);
+        // Tests and the benchmark write faster than people; those of the rate set it themselves.
+        await this.psql(`update kiln.config set writes_per_minute = null`);
+        await this.set_passwords();
+    }
+    async create_database() {
+        this.end_links();
+        this.pg.PGDATABASE = 'postgres';
+        await this.psql(`create database kiln`);
+        await this.psql(`alter database kiln set timezone = 'UTC'`);
+        this.end_links();
+        this.pg.PGDATABASE = 'kiln';
+    }
+    /** A cluster without a database, or, where its folder has one already (a base backup), as it is. */
+    async start_cluster(settings = ['--fast', '--set', 'synchronous_commit=on', '--set', 'log_min_messages=warning']) {
         // Copies, so that a build beside us never changes a program that runs.
         for (const name of ['kiln-server', 'kiln-runner', 'kiln-media']) fs.copyFileSync(path.join(built, name), path.join(this.bin, name));
         if (isSanitized) {      // a tool's environment is small, so what fontconfig and glib never free has to be forgiven here
@@ -188,15 +206,9 @@ export class Kiln {
         const started = await run(cluster_sh, ['start', this.cluster, ...settings, '--set', 'log_min_messages=warning']);
         if (started.code !== 0) throw new Error(`no cluster: ${started.err}`);
         this.socket = started.out.trim();
-        this.pg = { ...clean, PGHOST: this.socket, PGPORT: '5432', PGUSER: 'postgres', PGDATABASE: 'postgres', PGOPTIONS: '-c client_min_messages=warning' };
-        await this.psql(`create database kiln`);
-        await this.psql(`alter database kiln set timezone = 'UTC'`);
-        this.end_links();
-        this.pg.PGDATABASE = 'kiln';
-        const installed = await run('psql', ['-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', '-f', 'db/install.psql'], { env: this.pg });
-        if (installed.code !== 0) throw new Error(`db/install.psql: ${installed.err}`);
-        // Tests and the benchmark write faster than people; those of the rate set it themselves.
-        await this.psql(`update kiln.config set writes_per_minute = null`);
+        this.pg = { ...clean, PGHOST: this.socket, PGPORT: '5432', PGUSER: 'postgres', PGDATABASE: 'kiln', PGOPTIONS: '-c client_min_messages=warning' };
+    }
+    async set_passwords() {
         const passwords = { kiln_server: randomBytes(16).toString('hex'), kiln_worker: randomBytes(16).toString('hex') };
         const passfile = path.join(this.folder, 'pgpass');
         fs.writeFileSync(passfile, Object.entries(passwords).map(([role, password]) => `*:*:*:${role}:${password}\n`).join(''), { mode: 0o600 });
