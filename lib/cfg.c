@@ -79,6 +79,15 @@ static const struct variable variables[] = {
       "largest upload, bytes" },
     { "KILN_MAX_STREAMS", INT, AT(max_streams), "19000", 1, 1000000,
       "event streams one process holds" },
+    { "KILN_MAX_CONNECTIONS", INT, AT(max_connections), "900", 10, 1000000,
+      "connections besides streams one process holds; the oldest idle ones make room" },
+    { "KILN_CONNECTIONS_PER_ADDRESS", INT, AT(connections_per_address), "256", 0, 1000000,
+      "connections and streams of one address (IPv6: /64), 0: any number; 127.0.0.1, ::1 and "
+      "KILN_TRUSTED_PROXIES are exempt" },
+    { "KILN_CLIENT_TIMEOUT_MS", INT, AT(client_timeout_ms), "20000", 100, 3600000,
+      "time for the headers of a request, and the stretch that the next rate is measured in, ms" },
+    { "KILN_CLIENT_BYTES_PER_SECOND", INT, AT(client_bytes_per_second), "4096", 0, 1000000000,
+      "a body or the reading of an answer that is slower is cut" },
 
     /* Runners */
     { "KILN_RUNNERS", INT, AT(runners), "2", 0, 256, "runners that `kiln up` starts" },

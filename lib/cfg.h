@@ -40,6 +40,10 @@ struct cfg {
     const char *allowed_origins;
     int         db_writers;
     int         max_streams;
+    int         max_connections;
+    int         connections_per_address;
+    int         client_timeout_ms;
+    int         client_bytes_per_second;
     int64_t     upload_max_bytes;
     const char *runner_name; /* empty: the runner takes host:pid */
     int         runner_slots;

@@ -3,6 +3,9 @@
  *
  *   first line ─► on_uri ─► headers ─► begin() ─► [body] ─► finish() ─► answer ─► on_completed
  *
+ * on_completed may never come: MHD (0.9.75) forgets it where it refuses a head itself. So a request belongs to
+ * its connection (connection.h), and ends with it at the latest.
+ *
  * MHD calls on_request at the end of the headers, for each piece of the body, once more at its end,
  * and after each resume; the phase says where we are. A refusal before the body is still held back
  * until the body has been read and thrown away (up to DISCARD_BYTES_MAX): closing with unread bytes
@@ -21,7 +24,9 @@
 #include <unistd.h>
 
 #include "auth.h"
+#include "connection.h"
 #include "failpoint.h"
+#include "framing.h"
 #include "jbuf.h"
 #include "limit.h"
 #include "log.h"
@@ -34,14 +39,16 @@
     65 /* above the 60 s that proxies keep an idle connection, or they would meet our close */
 #define DISCARD_BYTES_MAX   (16u << 20)
 #define REQUEST_ARENA_BYTES 1400
+#define BODIES_BYTES_MAX    (64u << 20)
 
 struct http {
-    struct server     *server;
-    struct MHD_Daemon *daemon;
-    size_t             requests;
-    struct loop_watch  watch;
-    struct loop_timer  timer;
-    struct loop_task   run;
+    struct server      *server;
+    struct MHD_Daemon  *daemon;
+    struct connections *connections;
+    size_t              requests, body_bytes;
+    struct loop_watch   watch;
+    struct loop_timer   timer;
+    struct loop_task    run;
 };
 
 /* ---- running MHD ---- */
@@ -169,11 +176,19 @@ static enum MHD_Result queue_answer(struct request *r)
     enum MHD_Result      result;
 
     FAILPOINT("server.answering");
+    connection_enter(r->connection, CONNECTION_ANSWER);
     result = MHD_queue_response(r->conn, r->status, response);
 
     MHD_destroy_response(response); /* our reference; MHD keeps its own */
     r->is_queued = true;
     return result;
+}
+
+/* MHD closes the connection behind it. */
+static enum MHD_Result queue_early(struct request *r)
+{
+    r->is_early = true;
+    return queue_answer(r);
 }
 
 /* ---- before the body ---- */
@@ -281,24 +296,78 @@ static enum MHD_Result answer_or_read_on(struct request *r)
     if (!r->answer || !has_body(r))
         return MHD_YES;
     if (announced_bytes(r) > DISCARD_BYTES_MAX || request_header(r, "Expect"))
-        return queue_answer(r); /* too much is coming, or nothing has been sent yet */
+        return queue_early(r); /* too much is coming, or nothing has been sent yet */
     return MHD_YES;
 }
 
-static enum MHD_Result begin_request(struct request *r)
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                 size_t name_bytes, const char *value, size_t value_bytes)
+{
+    struct framing *framing = cls;
+
+    (void)kind;
+    framing_header(framing, name, name_bytes, value ? value : "", value_bytes);
+    return framing->wrong ? MHD_NO : MHD_YES;
+}
+
+static bool head_is_sound(struct request *r, const char *version)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    struct framing framing;
+    const char    *wrong;
+
+    framing_begin(&framing, r->method, r->target, r->target_bytes, version);
+    MHD_get_connection_values_n(r->conn, MHD_HEADER_KIND, on_header, &framing);
+    wrong = framing_end(&framing, r->method + (info ? info->header_size : 0));
+    if (wrong)
+        refuse(r, "KN006", wrong);
+    return !wrong;
+}
+
+static void wait_for_body(struct request *r)
 {
     r->phase = REQUEST_BODY;
+    connection_enter(r->connection, has_body(r) ? CONNECTION_BODY : CONNECTION_BUSY);
+}
+
+/* Nobody knows where a body ends whose head is not sound: the answer at once closes the connection. */
+static enum MHD_Result begin_request(struct request *r, const char *version)
+{
     choose_id(r);
+    if (!head_is_sound(r, version)) {
+        r->phase = REQUEST_RUNNING;
+        return queue_early(r);
+    }
+    r->phase = REQUEST_BODY;
     if (may_enter(r) && r->route->handler->begin) {
         r->phase = REQUEST_BEGINNING;
         r->route->handler->begin(r);
-        if (!r->is_suspended)
-            r->phase = REQUEST_BODY;
     }
+    connection_enter(r->connection, CONNECTION_BUSY);
+    if (!r->is_suspended)
+        wait_for_body(r);
     return answer_or_read_on(r);
 }
 
 /* ---- the body ---- */
+
+static bool grow_body(struct request *r, size_t need)
+{
+    struct http *http = r->server->http;
+    size_t       size = need > 2 * r->body_size ? need : 2 * r->body_size;
+
+    if (http->body_bytes - r->body_size + size > BODIES_BYTES_MAX) {
+        refuse(r, "53200", "the bodies of all requests take as much memory as they may");
+        return false;
+    }
+    http->body_bytes += size - r->body_size;
+    r->body_size = size;
+    r->body      = realloc(r->body, size);
+    if (!r->body)
+        abort();
+    return true;
+}
 
 static void collect(struct request *r, const char *data, size_t bytes)
 {
@@ -308,12 +377,8 @@ static void collect(struct request *r, const char *data, size_t bytes)
         refuse(r, "H0413", "The body may have 1 MiB.");
         return;
     }
-    if (need > r->body_size) {
-        r->body_size = need > 2 * r->body_size ? need : 2 * r->body_size;
-        r->body      = realloc(r->body, r->body_size);
-        if (!r->body)
-            abort();
-    }
+    if (need > r->body_size && !grow_body(r, need))
+        return;
     memcpy(r->body + r->body_bytes, data, bytes);
     r->body_bytes += bytes;
     r->body[r->body_bytes] = '\0';
@@ -322,6 +387,7 @@ static void collect(struct request *r, const char *data, size_t bytes)
 static enum MHD_Result take_body(struct request *r, const char *data, size_t bytes)
 {
     r->received_bytes += bytes;
+    connection_received(r->connection, bytes);
     if (r->answer) /* thrown away, but not for ever */
         return r->received_bytes > r->discard_from + DISCARD_BYTES_MAX ? MHD_NO : MHD_YES;
     if (r->route->handler->take)
@@ -334,6 +400,7 @@ static enum MHD_Result take_body(struct request *r, const char *data, size_t byt
 static enum MHD_Result end_request(struct request *r)
 {
     r->phase = REQUEST_RUNNING;
+    connection_enter(r->connection, CONNECTION_BUSY);
     if (!r->answer && r->body && memchr(r->body, '\0', r->body_bytes))
         refuse(r, "KN006", "The body holds a NUL byte.");
     if (!r->answer && r->body && !jbuf_is_utf8(r->body, r->body_bytes))
@@ -356,9 +423,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
         r->conn        = conn;
         r->method      = method;
         r->is_http_1_0 = strcmp(version, "HTTP/1.0") == 0;
-        return begin_request(r);
+        return begin_request(r, version);
     case REQUEST_BEGINNING: /* resumed; still before the body */
-        r->phase = REQUEST_BODY;
+        wait_for_body(r);
         return answer_or_read_on(r);
     case REQUEST_BODY:
         if (*data_bytes == 0)
@@ -371,7 +438,75 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     }
 }
 
+/* ---- past MHD ---- */
+
+/* Straight into the socket: where MHD waits for bytes it takes no answer. The connection is given up then. */
+static void say(struct connection *c, const char *sqlstate, const char *sentence)
+{
+    const struct problem *problem;
+    struct jbuf           j = { 0 };
+    struct err            err;
+    char                  id[33], text[1024];
+    int                   bytes;
+
+    err_set(&err, sqlstate, "%s", sentence);
+    problem = problem_find(&err);
+    base_random_hex(id, 32);
+    problem_json(&j, problem, &err, id);
+    bytes = snprintf(
+        text, sizeof(text),
+        "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+        "Cache-Control: no-store\r\nX-Request-Id: %s\r\nContent-Length: %zu\r\n\r\n%s",
+        problem->status, MHD_get_reason_phrase_for(problem->status), id, j.len, jbuf_text(&j));
+    jbuf_free(&j);
+    if (bytes > 0 && (size_t)bytes < sizeof(text))
+        (void)!send(c->fd, text, (size_t)bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void on_late(struct connection *c)
+{
+    struct request *r = c->request;
+
+    if (c->phase == CONNECTION_BODY
+        || (c->phase == CONNECTION_HEAD && (r || connection_is_unanswered(c)))) {
+        say(c, "H0408",
+            c->phase == CONNECTION_BODY ? "The body came too slowly."
+                                        : "The headers took too long to come.");
+        if (r)
+            r->status = 408;
+    }
+}
+
 /* ---- a request's life ---- */
+
+static void free_request(struct http *http, struct request *r)
+{
+    r->connection->request = NULL;
+    http->requests--;
+    http->body_bytes -= r->body_size;
+    if (r->answer && !r->is_queued) /* the client left while we were asking for it */
+        MHD_destroy_response(r->answer);
+    if (r->data_free)
+        r->data_free(r->data);
+    free(r->body);
+    arena_close(r->arena);
+}
+
+static struct connection *connection_of(struct MHD_Connection *conn)
+{
+    return MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* The query is ours to read. Of each of its arguments MHD (0.9.75) would keep a record, and where its memory
+ * does not suffice it forgets the connection without an answer: so it is shown none. The URI lies in its own
+ * buffer, which it goes on to cut up. */
+static void hide_query(const char *uri)
+{
+    char *mark = (char *)(uintptr_t)strchr(uri, '?');
+
+    if (mark)
+        mark[1] = '\0';
+}
 
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
 {
@@ -383,6 +518,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
     r->arena      = arena;
     r->server     = http->server;
     r->conn       = conn;
+    r->connection = connection_of(conn);
     r->started_ns = base_now_ns();
     r->path       = arena_strdup(arena, uri);
     mark          = strchr(r->path, '?');
@@ -390,6 +526,13 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
         *mark    = '\0';
         r->query = mark + 1;
     }
+    r->target       = uri;
+    r->target_bytes = framing_target_is_sound(uri) ? strlen(uri) : 0;
+    hide_query(uri);
+    if (r->connection->request)
+        free_request(http, r->connection->request);
+    r->connection->request  = r;
+    r->connection->is_clean = false;
     http->requests++;
     return r;
 }
@@ -400,28 +543,65 @@ static const char *told_path(const struct request *r)
     return strncmp(r->path, "/s/", 3) == 0 ? "/s/{token}" : r->path;
 }
 
+/* What MHD has answered by itself; 0: nothing. */
+static unsigned status_of(struct MHD_Connection *conn)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(conn, MHD_CONNECTION_INFO_HTTP_STATUS);
+
+    return info ? info->http_status : 0;
+}
+
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
                          enum MHD_RequestTerminationCode code)
 {
     struct http    *http = cls;
     struct request *r    = *con_cls;
 
-    (void)conn;
-    (void)code;
     if (!r)
         return;
     *con_cls = NULL;
-    http->requests--;
+    if (code == MHD_REQUEST_TERMINATED_WITH_ERROR && !r->status)
+        r->status = status_of(conn);
+    connection_enter(r->connection, CONNECTION_HEAD);
+    r->connection->is_clean =
+        code == MHD_REQUEST_TERMINATED_COMPLETED_OK && r->phase == REQUEST_RUNNING && !r->is_early;
     metrics_request(http->server->metrics, r->route, r->status, base_now_ns() - r->started_ns);
     if (log_wants(LOG_LEVEL_DEBUG)) /* the path only: the query may hold a ticket or a signature */
         log_debug("request", "request_id", r->id, "method", r->method, "path", told_path(r),
                   "status", LOG_I64(r->status), NULL);
-    if (r->answer && !r->is_queued) /* the client left while we were asking for it */
-        MHD_destroy_response(r->answer);
-    if (r->data_free)
-        r->data_free(r->data);
-    free(r->body);
-    arena_close(r->arena);
+    free_request(http, r);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *conn, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http       *http = cls;
+    struct connection *c    = *context;
+
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *context = connection_start(
+            http->connections,
+            MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+            MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+        return;
+    }
+    if (c->request)
+        free_request(http, c->request);
+    else if (c->phase == CONNECTION_HEAD && connection_is_unanswered(c))
+        say(c, "KN006",
+            "The first line must be a method, a target and a version, with one "
+            "blank between them.");
+    connection_stop(c);
+    *context = NULL;
+}
+
+static enum MHD_Result on_accept(void *cls, const struct sockaddr *peer, socklen_t bytes)
+{
+    struct http *http = cls;
+
+    (void)bytes;
+    return connections_admit(http->connections, peer) ? MHD_YES : MHD_NO;
 }
 
 /* MHD's own decoding is off: see uri.h. */
@@ -496,15 +676,15 @@ static int listen_on(const char *bind_to, int port, struct err *err)
  * sse.c needs. */
 static struct MHD_Daemon *start_mhd(struct http *http, int fd, unsigned connections)
 {
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_UPGRADE | MHD_ALLOW_SUSPEND_RESUME
-                                | MHD_USE_ERROR_LOG | MHD_USE_TURBO,
-                            0, NULL, NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, log_mhd,
-                            NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                            connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-                            (unsigned)IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK, on_uri, http,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-                            MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_UPGRADE | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG
+            | MHD_USE_TURBO,
+        0, on_accept, http, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK, on_uri, http,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
 }
 
 static bool watch_mhd(struct http *http, struct err *err)
@@ -512,6 +692,12 @@ static bool watch_mhd(struct http *http, struct err *err)
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 
     return info && loop_add(http->server->loop, &http->watch, info->epoll_fd, EPOLLIN, err);
+}
+
+/* Long polls stay with MHD and count as streams. */
+static unsigned connections_most(const struct server *server)
+{
+    return (unsigned)server->cfg->max_streams + (unsigned)server->cfg->max_connections;
 }
 
 struct http *http_open(struct server *server, const char *bind_to, int port, struct err *err)
@@ -529,10 +715,12 @@ struct http *http_open(struct server *server, const char *bind_to, int port, str
         free(http);
         return NULL;
     }
-    http->daemon = start_mhd(http, fd, (unsigned)server->cfg->max_streams + 900);
+    http->connections = connections_open(server, on_late);
+    http->daemon      = start_mhd(http, fd, connections_most(server));
     if (!http->daemon) {
         err_set(err, "58030", "libmicrohttpd does not start");
         close(fd);
+        connections_close(http->connections);
         free(http);
         return NULL;
     }
@@ -549,7 +737,23 @@ void http_stop_accepting(struct http *http)
 
     if (fd >= 0)
         close(fd);
+    connections_drain(http->connections);
     run_later(http);
+}
+
+void http_cut(struct http *http)
+{
+    connections_cut(http->connections);
+}
+
+void http_release_peer(struct http *http, struct peer *peer)
+{
+    peer_release(http->connections, peer);
+}
+
+size_t http_connections(const struct http *http)
+{
+    return connections_count(http->connections);
 }
 
 size_t http_requests(const struct http *http)
@@ -565,5 +769,6 @@ void http_close(struct http *http)
     loop_timer_stop(http->server->loop, &http->timer);
     loop_defer_cancel(http->server->loop, &http->run);
     MHD_stop_daemon(http->daemon);
+    connections_close(http->connections);
     free(http);
 }

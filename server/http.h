@@ -5,11 +5,11 @@
  * the end of a turn. A resumed connection does not wake it (0.9.75), so request_answer() asks for
  * another run.
  *
- * Ownership: a request lives in its arena from its first line until MHD reports it completed. A
- * suspended connection
- *            is not closed by MHD even when the client is gone, so whoever suspends must answer,
- * always. Bounds:    8 KiB for head and header, 1 MiB of JSON; other bodies are the handler's
- * business.
+ * Ownership: a request lives in its arena from its first line until MHD reports it completed, or its
+ *            connection closed, which MHD (0.9.75) may do without the former. A suspended connection is not
+ *            closed by MHD even when the client is gone, so whoever suspends must answer, always.
+ * Bounds:    8 KiB for head and header, 1 MiB of JSON and 64 MiB of all such bodies; other bodies are the
+ *            handler's business. Time and number of connections: connection.h.
  */
 #ifndef KILN_HTTP_H
 #define KILN_HTTP_H
@@ -30,6 +30,7 @@ enum request_phase { REQUEST_NEW, REQUEST_BEGINNING, REQUEST_BODY, REQUEST_RUNNI
 struct request {
     struct server         *server;
     struct MHD_Connection *conn;
+    struct connection     *connection;
     struct arena          *arena;
     const struct route    *route; /* NULL: no such path */
     enum request_phase     phase;
@@ -48,6 +49,9 @@ struct request {
     int64_t     expires_at;
     bool        has_token; /* one was sent, good or not */
 
+    const char *target; /* where MHD has the first line's; for framing.h */
+    size_t      target_bytes;
+
     char    *body; /* NUL-ended */
     size_t   body_bytes, body_size;
     uint64_t received_bytes, discard_from;
@@ -57,6 +61,7 @@ struct request {
     struct MHD_Response *answer;
     unsigned             status;
     bool                 is_suspended, is_queued;
+    bool                 is_early; /* answered before all of it was read */
 
     void (*on_open)(struct request *r, int64_t account); /* stream_request()'s */
 
@@ -70,7 +75,11 @@ struct http *http_open(struct server *server, const char *bind, int port, struct
 void         http_stop_accepting(struct http *http);
 size_t       http_requests(
           const struct http *http); /* begun and not completed; idle connections do not count */
-void http_close(struct http *http); /* no request may be suspended any more */
+struct peer;
+void   http_release_peer(struct http *http, struct peer *peer); /* connection_give_up()'s */
+size_t http_connections(const struct http *http);
+void   http_cut(struct http *http);   /* drain: clients that do not send or read */
+void   http_close(struct http *http); /* no request may be suspended any more */
 
 /* MHD has something to clean up that no event tells it of. */
 void http_run_again(struct http *http);

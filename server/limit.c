@@ -90,6 +90,34 @@ static bool is_proxy(const struct limits *limits, const struct limit_address *a)
     return false;
 }
 
+static struct limit_address network_of(struct limit_address address)
+{
+    if (!is_v4(&address))
+        memset(address.bytes + 8, 0, 8);
+    return address;
+}
+
+struct limit_address limits_network(const struct sockaddr *peer)
+{
+    return network_of(address_of(peer));
+}
+
+/* What a proxy on this machine comes from. */
+static bool is_local(const struct limit_address *a)
+{
+    static const uint8_t four[4] = { 127, 0, 0, 1 }, six[16] = { [15] = 1 };
+
+    return (is_v4(a) && memcmp(a->bytes + 12, four, sizeof(four)) == 0)
+           || memcmp(a->bytes, six, sizeof(six)) == 0;
+}
+
+bool limits_is_exempt(const struct limits *limits, const struct sockaddr *peer)
+{
+    struct limit_address a = address_of(peer);
+
+    return is_local(&a) || is_proxy(limits, &a);
+}
+
 /* ---- the list of proxies ---- */
 
 static bool parse_network(char *text, struct network *n)
@@ -195,14 +223,21 @@ struct limit_address limits_client(const struct limits *limits, const struct soc
 
 /* ---- how often ---- */
 
-static struct place *find_place(struct limits              *limits, enum limit_class class,
-                                const struct limit_address *a)
+size_t limits_hash(const struct limits *limits, const struct limit_address *a)
 {
-    uint64_t      hash  = limits->seed ^ (uint64_t) class;
-    struct place *spare = NULL;
+    uint64_t hash = limits->seed;
 
     for (size_t i = 0; i < sizeof(a->bytes); i++)
         hash = (hash ^ a->bytes[i]) * UINT64_C(0x100000001b3) + (hash >> 47);
+    return (size_t)hash;
+}
+
+static struct place *find_place(struct limits              *limits, enum limit_class class,
+                                const struct limit_address *a)
+{
+    size_t        hash  = limits_hash(limits, a) + (size_t) class * (PLACES / 2);
+    struct place *spare = NULL;
+
     for (size_t i = 0; i < PROBES; i++) {
         struct place *place = &limits->places[(hash + i) % PLACES];
         if (place->free_at_us
@@ -218,12 +253,10 @@ static struct place *find_place(struct limits              *limits, enum limit_c
 bool limits_take(struct limits *limits, enum limit_class class, const struct limit_address *address,
                  uint64_t now_ms, struct err *err)
 {
-    struct limit_address whose = *address;
+    struct limit_address whose = network_of(*address);
     uint64_t             now = now_ms * 1000, step = limits->step_us[class], next;
     struct place        *place;
 
-    if (!is_v4(&whose))
-        memset(whose.bytes + 8, 0, 8);
     place = find_place(limits, class, &whose);
     next  = (place->free_at_us > now ? place->free_at_us : now) + step;
     if (next <= now + MINUTE_US) {

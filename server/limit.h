@@ -29,6 +29,12 @@ struct limits;
 struct limits *limits_open(const struct cfg *cfg, struct err *err);
 void           limits_close(struct limits *limits);
 
+/* The peer's address as it is counted: of IPv6 its /64. */
+struct limit_address limits_network(const struct sockaddr *peer);
+/* Others stand behind it: 127.0.0.1, ::1 or one of KILN_TRUSTED_PROXIES. */
+bool   limits_is_exempt(const struct limits *limits, const struct sockaddr *peer);
+size_t limits_hash(const struct limits *limits, const struct limit_address *address);
+
 /* Whose request it is: the peer, or whom a trusted peer names. forwarded may be NULL. */
 struct limit_address limits_client(const struct limits *limits, const struct sockaddr *peer,
                                    const char *forwarded);

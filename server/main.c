@@ -164,22 +164,28 @@ static const char *media_url(struct program *program)
     return program->media;
 }
 
-/* Each stream is a descriptor; what the kernel does not allow cannot be promised. */
+/* Each stream and each connection is a descriptor; what the kernel does not allow cannot be promised. */
 static void raise_open_files(struct cfg *cfg)
 {
     struct rlimit limit;
-    const rlim_t  spare = 1000;
+    const rlim_t  spare = 100;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur != RLIM_INFINITY && (rlim_t)cfg->max_streams + spare > limit.rlim_cur) {
-        cfg->max_streams =
-            limit.rlim_cur > 2000 ? (int)(limit.rlim_cur - spare) : (int)limit.rlim_cur / 2;
-        log_warn("fewer streams than configured: the limit of open files is lower", "streams",
-                 LOG_I64(cfg->max_streams), NULL);
-    }
+    if (limit.rlim_cur == RLIM_INFINITY
+        || (rlim_t)cfg->max_streams + (rlim_t)cfg->max_connections + spare <= limit.rlim_cur)
+        return;
+    if ((rlim_t)cfg->max_connections > limit.rlim_cur / 4)
+        cfg->max_connections = (int)(limit.rlim_cur / 4);
+    if ((rlim_t)cfg->max_streams + (rlim_t)cfg->max_connections + spare > limit.rlim_cur)
+        cfg->max_streams = limit.rlim_cur > 1000
+                               ? (int)(limit.rlim_cur - spare) - cfg->max_connections
+                               : (int)limit.rlim_cur / 2;
+    log_warn("fewer streams and connections than configured: the limit of open files is lower",
+             "streams", LOG_I64(cfg->max_streams), "connections", LOG_I64(cfg->max_connections),
+             NULL);
 }
 
 /* ---- drain: SIGTERM, SIGINT ----
@@ -210,8 +216,10 @@ static void watch_drain(void *ctx)
                   NULL);
         exit(EXIT_INTERNAL);
     }
-    if (base_now_ms() > program->drain_until_ms - DRAIN_CUT_MS)
+    if (base_now_ms() > program->drain_until_ms - DRAIN_CUT_MS) {
         zips_cut(server);
+        http_cut(server->http);
+    }
     loop_timer_set(server->loop, &program->drain_timer, 20);
 }
 

@@ -17,11 +17,15 @@
 
 #define ROUTES_MAX 160 /* routes[] and one row for what is none */
 
-static const unsigned statuses[] = { 101, 200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405,
-                                     409, 413, 415, 416, 422, 426, 429, 500, 503, 505, 0 };
+static const unsigned statuses[] = { 101, 200, 201, 202, 204, 206, 304, 307, 400, 401,
+                                     403, 404, 405, 408, 409, 410, 413, 414, 415, 416,
+                                     422, 426, 429, 431, 500, 503, 505, 0 };
 
 static const double buckets[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
                                   0.25,  0.5,    1,     2.5,  5,     10 };
+
+/* By enum connection_end. */
+static const char *const ends[] = { "address", "room", "head", "body", "reading" };
 
 struct metrics {
     uint64_t requests[ROUTES_MAX][countof(statuses)];
@@ -29,6 +33,7 @@ struct metrics {
     double   latency_seconds;
     uint64_t streams[FRAME_KINDS], streams_opened[FRAME_KINDS];
     uint64_t events_sent, slow_readers_cut, pump_reads;
+    uint64_t ended[countof(ends)];
 };
 
 struct metrics *metrics_open(void)
@@ -102,6 +107,11 @@ void metrics_slow_reader_cut(struct metrics *metrics)
 void metrics_pump_read(struct metrics *metrics)
 {
     metrics->pump_reads++;
+}
+
+void metrics_connection_ended(struct metrics *metrics, enum connection_end why)
+{
+    metrics->ended[why]++;
 }
 
 /* ---- /healthz and /readyz ---- */
@@ -193,12 +203,26 @@ static void write_latency(FILE *out, const struct metrics *m)
             sum, m->latency_seconds, sum);
 }
 
+static void write_connections(FILE *out, const struct server *server)
+{
+    write_number(out, "kiln_connections", "gauge", "Connections open, but for streams.",
+                 http_connections(server->http));
+    fputs(
+        "# HELP kiln_connections_ended_total Connections that the server refused (address) or closed, by reason.\n"
+        "# TYPE kiln_connections_ended_total counter\n",
+        out);
+    for (size_t i = 0; i < countof(ends); i++)
+        fprintf(out, "kiln_connections_ended_total{reason=\"%s\"} %" PRIu64 "\n", ends[i],
+                server->metrics->ended[i]);
+}
+
 static void write_own(FILE *out, const struct server *server)
 {
     const struct metrics *m = server->metrics;
 
     write_requests(out, m);
     write_latency(out, m);
+    write_connections(out, server);
     write_kinds(out, "kiln_streams", "gauge", "Event streams open.", m->streams);
     write_kinds(out, "kiln_streams_opened_total", "counter", "Event streams ever opened.",
                 m->streams_opened);

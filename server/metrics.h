@@ -6,6 +6,7 @@
 #define KILN_METRICS_H
 
 #include "base.h"
+#include "connection.h"
 #include "frame.h"
 #include "routes.h"
 
@@ -26,6 +27,7 @@ size_t metrics_streams(const struct metrics *metrics, enum frame_kind kind); /* 
 void metrics_events_sent(struct metrics *metrics, size_t events);
 void metrics_slow_reader_cut(struct metrics *metrics);
 void metrics_pump_read(struct metrics *metrics);
+void metrics_connection_ended(struct metrics *metrics, enum connection_end why);
 
 extern const struct handler metrics_health, metrics_ready, metrics_page;
 

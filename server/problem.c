@@ -51,6 +51,7 @@ static const struct problem problems[] = {
     { "HC001", 503, "unavailable", "Try again", true, 0 }, /* to who has gone: nobody reads it */
     { "H0404", 404, "not_found", "Not found", true, 0 },
     { "H0405", 405, "method_not_allowed", "Method not allowed", true, 0 },
+    { "H0408", 408, "timeout", "The request came too slowly", true, 0 },
     { "H0410", 410, "gone", "Gone", true, 0 }, /* a media row without its file */
     { "H0413", 413, "too_large", "The body is too large", true, 0 },
     { "H0415", 415, "unsupported_media_type", "Unsupported media type", true, 0 },

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "connection.h"
 #include "failpoint.h"
 #include "instance.h"
 #include "log.h"
@@ -85,6 +86,7 @@ static void stream_free(struct stream *stream)
     outq_free(&stream->held);
     free(stream->from);
     free(stream->upto);
+    http_release_peer(server_of(stream)->http, stream->peer);
     if (stream->kind->gone)
         stream->kind->gone(stream);
     else
@@ -564,6 +566,7 @@ void stream_init(struct stream *stream, const struct stream_kind *kind, struct r
     stream->from            = from && !stream->is_from_unknown ? strdup(from) : NULL;
     stream->beat_ms = base_now_ms() + BEAT_MS + (uint64_t)streams->count * 7919 % BEAT_SPREAD_MS;
     snprintf(stream->account_text, sizeof(stream->account_text), "%lld", (long long)account);
+    stream->peer = connection_give_up(r->connection);
     streams->count++;
     r->data      = stream;
     r->data_free = handshake_completed;

@@ -74,6 +74,7 @@ struct stream {
     struct outq               out, held; /* to be sent; events that wait for the replay's end */
     char                     *from, *upto;
     struct call               call;
+    struct peer              *peer; /* whose connections this one counts with */
     char                      account_text[24];
 };
 
