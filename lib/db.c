@@ -139,10 +139,13 @@ static void copy_field(char *to, size_t size, const PGresult *result, int field)
 
 void db_err_from_result(struct err *err, const PGresult *result)
 {
+    const char *message;
+
     if (!err)
         return;
     copy_field(err->sqlstate, sizeof(err->sqlstate), result, PG_DIAG_SQLSTATE);
-    copy_field(err->message, sizeof(err->message), result, PG_DIAG_MESSAGE_PRIMARY);
+    message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    err_format(err->message, sizeof(err->message), "%s", message ? message : "");
     copy_field(err->detail, sizeof(err->detail), result, PG_DIAG_MESSAGE_DETAIL);
     if (!err->sqlstate[0]) /* made by libpq, not by the server: the link broke in between */
         err_set(err, "08006", "the link to the database was lost");

@@ -15,6 +15,38 @@ void err_clear(struct err *err)
     err->sqlstate[0] = err->message[0] = err->detail[0] = '\0';
 }
 
+void err_end_sentence(char *text, size_t size)
+{
+    static const char ellipsis[] = "…";
+    size_t            room = size - sizeof(ellipsis), end = strnlen(text, size), word;
+
+    end = end < room ? end : room;
+    while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80)
+        end--;
+    for (word = end; word > 0 && text[word] != ' '; word--)
+        ;
+    if (word > end / 2) /* one long word is cut where it is */
+        end = word;
+    while (end > 0 && strchr(" ,;:.(", text[end - 1]))
+        end--;
+    memcpy(text + end, ellipsis, sizeof(ellipsis));
+}
+
+static void format(char *to, size_t size, const char *fmt, va_list args)
+{
+    if (vsnprintf(to, size, fmt, args) >= (int)size)
+        err_end_sentence(to, size);
+}
+
+void err_format(char *to, size_t size, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    format(to, size, fmt, args);
+    va_end(args);
+}
+
 void err_set(struct err *err, const char *sqlstate, const char *fmt, ...)
 {
     va_list args;
@@ -24,7 +56,7 @@ void err_set(struct err *err, const char *sqlstate, const char *fmt, ...)
     snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate);
     err->detail[0] = '\0';
     va_start(args, fmt);
-    vsnprintf(err->message, sizeof(err->message), fmt, args);
+    format(err->message, sizeof(err->message), fmt, args);
     va_end(args);
 }
 

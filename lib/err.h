@@ -24,6 +24,12 @@ void err_set(struct err *err, const char *sqlstate, const char *fmt, ...) PRINTF
 /* "cannot VERB WHAT: reason of errno"; ENOSPC and EDQUOT become 53100, the rest 58030. */
 void err_errno(struct err *err, const char *verb, const char *what);
 
+/* Of a text that was cut to fit into size bytes: ends it after a whole word, with an ellipsis. */
+void err_end_sentence(char *text, size_t size);
+
+/* snprintf, with such an end where it was cut. */
+void err_format(char *to, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
 /* err_is(err, "08") tests a class, err_is(err, "08006") a code. */
 bool err_is(const struct err *err, const char *prefix);
 

@@ -6,18 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jscan.h"
+
 static void pair(struct jbuf *j, const char *key, const char *text)
 {
     jbuf_key(j, key);
     jbuf_str(j, text);
 }
 
-/* NUL is the one character that JSON has and PostgreSQL's text has not. */
+/* NUL is the one character that JSON has and PostgreSQL's text has not; a number with a big exponent
+ * would be written out there. The rest of a reply that was paid for is read all the same. */
 static void write_body(struct jbuf *j, const char *body, size_t bytes)
 {
     char *copy;
 
-    if (!memchr(body, '\0', bytes)) {
+    if (!memchr(body, '\0', bytes) && !jscan_has_huge_number(body, bytes)) {
         jbuf_strn(j, body, bytes);
         return;
     }
@@ -26,6 +29,7 @@ static void write_body(struct jbuf *j, const char *body, size_t bytes)
         abort();
     for (size_t i = 0; i < bytes; i++)
         copy[i] = body[i] ? body[i] : '?';
+    jscan_blank_numbers(copy, bytes);
     jbuf_strn(j, copy, bytes);
     free(copy);
 }

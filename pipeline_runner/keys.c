@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "failpoint.h"
+#include "jscan.h"
 #include "transfer.h"
 
 #define FIRST_MS   2000
@@ -49,7 +50,9 @@ static void fetched(void *ctx, const struct transfer_end *end)
 {
     struct keys *k         = ctx;
     const char  *params[2] = { provider_of(k), end->body };
-    json_t      *json      = json_loadb(end->body, end->body_bytes, 0, NULL);
+    json_t      *json      = jscan_check(end->body, end->body_bytes, NULL)
+                                 ? json_loadb(end->body, end->body_bytes, 0, NULL)
+                                 : NULL;
     bool         is_sent   = false;
 
     FAILPOINT("runner.keys.fetched");

@@ -292,8 +292,8 @@ static void probe_failed(struct outputs *o, const struct proc_end *end)
 {
     char message[600];
 
-    snprintf(message, sizeof message, "%.256s: %.300s", o->reply->files[o->at].file,
-             end->last_line[0] ? end->last_line : "could not be looked at");
+    err_format(message, sizeof message, "%.256s: %s", o->reply->files[o->at].file,
+               end->last_line[0] ? end->last_line : "could not be looked at");
     if (end->cause == PROC_TIMED_OUT)
         fail(o, OUTCOME_TIMEOUT, message);
     else

@@ -17,6 +17,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "jscan.h"
+
 static const char *const outcome_names[] = {
     [OUTCOME_DONE]         = "done",
     [OUTCOME_TRANSIENT]    = "transient",
@@ -119,8 +121,14 @@ static bool bad(struct err *err, const char *what)
 static json_t *parse(const char *text, size_t bytes, const char *who, struct err *err)
 {
     json_error_t why;
-    json_t      *json = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &why);
+    struct err   wrong;
+    json_t      *json;
 
+    if (!jscan_check(text, bytes, &wrong)) {
+        err_set(err, "22P02", "%s is refused: %s", who, wrong.message);
+        return NULL;
+    }
+    json = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &why);
     if (!json)
         err_set(err, "22P02", "%s is not JSON: %s (line %d)", who, why.text, why.line);
     return json;

@@ -60,8 +60,7 @@ static void refused(struct task *task, const struct err *err)
         /* An output that the database cannot store would be refused again after the same work. */
         task->report  = REPORT_FAIL;
         task->outcome = OUTCOME_INVALID;
-        snprintf(task->message, sizeof task->message, "the output was refused: %.400s",
-                 err->message);
+        err_format(task->message, sizeof task->message, "the output was refused: %s", err->message);
         protocol_clean(task->message);
         task->state = TASK_READY;
         dispatch_outcome(task);

@@ -100,7 +100,8 @@ void task_fail(struct task *task, enum outcome outcome, int retry_after_ms, cons
     task->outcome        = outcome;
     task->retry_after_ms = retry_after_ms;
     va_start(args, fmt);
-    vsnprintf(task->message, sizeof task->message, fmt, args);
+    if (vsnprintf(task->message, sizeof task->message, fmt, args) >= (int)sizeof task->message)
+        err_end_sentence(task->message, sizeof task->message);
     va_end(args);
     protocol_clean(task->message);
     has_outcome(task);

@@ -127,7 +127,7 @@ static void tool_fail(struct tool *tool, enum outcome outcome, const char *messa
     struct task *task = tool->task;
     char         kept[512];
 
-    snprintf(kept, sizeof kept, "%s", message); /* it may lie in what is freed now */
+    err_format(kept, sizeof kept, "%s", message); /* it may lie in what is freed now */
     hide_folder(&tool->folder, kept);
     tool_free(tool);
     task_fail(task, outcome, -1, "%s", kept);
@@ -138,7 +138,7 @@ static void tool_unable(struct tool *tool, const char *reason, const char *detai
     struct task *task = tool->task;
     char         kept[PROC_LINE_MAX];
 
-    snprintf(kept, sizeof kept, "%s", detail);
+    err_format(kept, sizeof kept, "%s", detail);
     tool_free(tool);
     task_unable(task, reason, kept);
 }
@@ -200,7 +200,7 @@ static void ended_badly(struct tool *tool, const struct proc_end *end)
     char message[512];
 
     if (end->last_line[0])
-        snprintf(message, sizeof message, "%.500s", end->last_line);
+        err_format(message, sizeof message, "%s", end->last_line);
     else if (WIFSIGNALED(end->status))
         snprintf(message, sizeof message, "the tool was ended by signal %d", WTERMSIG(end->status));
     else

@@ -28,6 +28,7 @@
 #include "failpoint.h"
 #include "framing.h"
 #include "jbuf.h"
+#include "jscan.h"
 #include "limit.h"
 #include "log.h"
 #include "metrics.h"
@@ -397,14 +398,25 @@ static enum MHD_Result take_body(struct request *r, const char *data, size_t byt
     return MHD_YES;
 }
 
+/* Before anything reads it. Of a raw body its handler knows what it is. */
+static void check_body(struct request *r)
+{
+    struct err err;
+
+    if (memchr(r->body, '\0', r->body_bytes))
+        refuse(r, "KN006", "The body holds a NUL byte.");
+    else if (!jbuf_is_utf8(r->body, r->body_bytes))
+        refuse(r, "KN006", "The body is not UTF-8.");
+    else if (!r->route->handler->is_raw && !jscan_check(r->body, r->body_bytes, &err))
+        request_problem(r, &err);
+}
+
 static enum MHD_Result end_request(struct request *r)
 {
     r->phase = REQUEST_RUNNING;
     connection_enter(r->connection, CONNECTION_BUSY);
-    if (!r->answer && r->body && memchr(r->body, '\0', r->body_bytes))
-        refuse(r, "KN006", "The body holds a NUL byte.");
-    if (!r->answer && r->body && !jbuf_is_utf8(r->body, r->body_bytes))
-        refuse(r, "KN006", "The body is not UTF-8.");
+    if (!r->answer && r->body)
+        check_body(r);
     if (!r->answer)
         r->route->handler->finish(r);
     return r->answer && !r->is_suspended ? queue_answer(r) : MHD_YES;

@@ -29,6 +29,9 @@ static const struct problem problems[] = {
      * refused with a KN code, before it reaches a cast or a constraint. One that comes all the same
      * is a fault of this side, or of what an operator wrote: 500, and the log has it. */
 
+    /* A limit of the program was met: an array, a text or a nesting too large for any of its statements */
+    { "54", 422, "invalid_field", "A field is wrong", false, 0 },
+
     /* Later it may work: time-out, lock, conflict, resources, restart, link */
     { "57014", 503, "unavailable", "Try again", false, 2 },
     { "55P03", 503, "unavailable", "Try again", false, 1 },
@@ -89,6 +92,20 @@ unsigned problem_retry_after(const struct problem *problem, const struct err *er
     return seconds > 86400 ? 86400 : (unsigned)(seconds + 0.999);
 }
 
+/* Of a limit that was met only the whole body can be named. */
+static void write_body_error(struct jbuf *j)
+{
+    jbuf_key(j, "errors");
+    jbuf_array(j);
+    jbuf_object(j);
+    jbuf_key(j, "field");
+    jbuf_str(j, "");
+    jbuf_key(j, "message");
+    jbuf_str(j, "is nested too deeply or holds too much");
+    jbuf_end(j);
+    jbuf_end(j);
+}
+
 /* DETAIL of KN003 goes out as it came, if it is the list it should be (a long one may have been
  * cut). */
 static void write_fields(struct jbuf *j, const struct err *err)
@@ -100,6 +117,17 @@ static void write_fields(struct jbuf *j, const struct err *err)
         jbuf_raw(j, err->detail);
     }
     json_decref(fields);
+}
+
+static const char *sentence_of(const struct problem *problem, const struct err *err)
+{
+    if (problem->is_ours)
+        return err->message;
+    switch (problem->status) {
+    case 422: return "The body is nested too deeply or holds too much.";
+    case 503: return "The request could not be served just now; it is safe to try again.";
+    default: return "Something went wrong on our side; the log has it under the request id.";
+    }
 }
 
 void problem_json(struct jbuf *j, const struct problem *problem, const struct err *err,
@@ -116,15 +144,14 @@ void problem_json(struct jbuf *j, const struct problem *problem, const struct er
     jbuf_key(j, "status");
     jbuf_i64(j, problem->status);
     jbuf_key(j, "detail");
-    jbuf_str(j, problem->is_ours ? err->message
-                : problem->status == 503
-                    ? "The request could not be served just now; it is safe to try again."
-                    : "Something went wrong on our side; the log has it under the request id.");
+    jbuf_str(j, sentence_of(problem, err));
     jbuf_key(j, "code");
     jbuf_str(j, problem->code);
     jbuf_key(j, "request_id");
     jbuf_str(j, request_id);
     if (err_is(err, "KN003"))
         write_fields(j, err);
+    else if (problem->status == 422)
+        write_body_error(j);
     jbuf_end(j);
 }

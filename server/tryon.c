@@ -12,6 +12,7 @@
 
 #include "failpoint.h"
 #include "http.h"
+#include "jscan.h"
 #include "log.h"
 #include "sniff.h"
 #include "store.h"
@@ -248,12 +249,14 @@ static bool read_media(struct tryon *tryon, size_t i, const json_t *media)
 
 static bool read_json(struct tryon *tryon)
 {
-    json_t *body =
-        json_loadb(tryon->text_bytes ? tryon->text : "{}",
-                   tryon->text_bytes ? tryon->text_bytes : 2, JSON_REJECT_DUPLICATES, NULL);
-    json_t *medias, *media;
-    size_t  i;
+    const char *text  = tryon->text_bytes ? tryon->text : "{}";
+    size_t      bytes = tryon->text_bytes ? tryon->text_bytes : 2, i;
+    json_t     *body, *medias, *media;
 
+    tryon->has_failed = !jscan_check(text, bytes, &tryon->err);
+    if (tryon->has_failed)
+        return false;
+    body = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(body)) {
         json_decref(body);
         return fail(tryon, "KN006", "The body must be a JSON object.");
@@ -274,12 +277,36 @@ static bool read_json(struct tryon *tryon)
 
 /* ---- multipart/form-data ---- */
 
+/* As of a JSON body: the field is told by its pointer. Its name is the client's, and may hold anything. */
+static bool fail_form_field(struct tryon *tryon)
+{
+    static const char sentence[] = "must not hold the character U+0000";
+    char             *field, *detail;
+    json_t           *json;
+
+    if (asprintf(&field, "/%s", tryon->field) < 0)
+        abort();
+    json   = json_pack("[{s:s, s:s}]", "field", field, "message", sentence);
+    detail = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    fail(tryon, "KN003", sentence);
+    snprintf(tryon->err.detail, sizeof(tryon->err.detail), "%s", detail ? detail : "");
+    json_decref(json);
+    free(detail);
+    free(field);
+    return false;
+}
+
 /* `media` may come several times, and holds ids; everything else is a word of the body. */
 static bool close_value(struct tryon *tryon)
 {
-    json_t *value = json_stringn(tryon->text ? tryon->text : "", tryon->text_bytes);
+    size_t  bytes = tryon->text_bytes;
+    json_t *value = json_stringn(tryon->text ? tryon->text : "", bytes);
 
     tryon->text_bytes = 0;
+    if (tryon->text && memchr(tryon->text, '\0', bytes)) {
+        json_decref(value);
+        return fail_form_field(tryon);
+    }
     if (!value)
         return fail(tryon, "KN006", "A field of the form is not UTF-8.");
     if (strcmp(tryon->field, "media") == 0) {

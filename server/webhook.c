@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "http.h"
+#include "jscan.h"
 #include "log.h"
 #include "signature.h"
 #include "uri.h"
@@ -199,6 +200,8 @@ static void receive(struct request *r, struct webhook_rule *rule)
     bool     lacks_key = verdict == SIGNATURE_UNMATCHED || verdict == SIGNATURE_KEY_UNKNOWN;
     uint64_t now = base_now_ms(), asked = rule->fetch_asked_at_ms;
 
+    if (verdict == SIGNATURE_GOOD && r->body) /* told off, a provider would send it for hours */
+        jscan_blank_numbers(r->body, r->body_bytes);
     if (verdict == SIGNATURE_GOOD)
         call(r, (size_t)(r->route - routes), r->route->pool, r->body ? r->body : "", on_answer);
     else if (lacks_key && now - rule->read_at_ms >= LOOK_AGAIN_MS)

@@ -16,6 +16,7 @@
 #include <wslay/wslay.h>
 
 #include "failpoint.h"
+#include "jscan.h"
 #include "log.h"
 #include "origin.h"
 #include "problem.h"
@@ -315,12 +316,19 @@ static void obey(struct websocket *ws, json_t *message, const char *id)
 
 static void take_text(struct websocket *ws, const char *text, size_t bytes)
 {
-    json_t     *message = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
-    const char *given   = json_string_value(json_object_get(message, "id"));
+    json_t     *message;
+    const char *given;
     char       *id;
+    struct err  err;
 
+    if (!jscan_check(text, bytes, &err)) {
+        say_problem(ws, NULL, &err);
+        return;
+    }
+    message = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
+    given   = json_string_value(json_object_get(message, "id"));
     if (!json_is_object(message)) {
-        refuse(ws, NULL, "KN006", "A message must be a JSON object without a NUL.");
+        refuse(ws, NULL, "KN006", "A message must be a JSON object.");
     } else if (json_object_get(message, "id") && (!given || strlen(given) > ID_BYTES)) {
         refuse(ws, NULL, "KN006", "id must be a string of at most 100 bytes.");
     } else {

@@ -155,7 +155,9 @@ describe('products', () => {
         for (const body of ['{', '[]', '{"a": 1, "a": 2}', '{"body": {}, "files"']) assert.equal((await root.call('POST', '/tryons', body)).status, 400, body);
         assert.equal((await root.call('POST', '/tryons', 'x', { headers: { 'Content-Type': 'text/plain' } })).status, 415);
         assert.equal((await root.call('POST', '/tryons', 'x', { headers: { 'Content-Type': 'multipart/form-data' } })).status, 400);
-        assert.equal((await root.call('POST', '/tryons', '--b\r\nContent-Disposition: form-data; name="category"\r\n\r\nout', { headers: { 'Content-Type': 'multipart/form-data; boundary=b' } })).status, 400);
+        assert.equal((await root.call('POST', '/tryons', '--part\r\nContent-Disposition: form-data; name="category"\r\n\r\nout', { headers: { 'Content-Type': 'multipart/form-data; boundary=part' } })).status, 400);
+        const nul = await root.call('POST', '/tryons', '--part\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na\0b\r\n--part--\r\n', { headers: { 'Content-Type': 'multipart/form-data; boundary=part' } });
+        assert.deepEqual([nul.status, nul.json.errors?.map(error => error.field)], [422, ['/prompt']], `a character that no text can hold is of its field, in a form too: ${nul.text}`);
         const forged = await root.call('POST', '/tryons', { category: 'outfit', prompt: 'x', files: [{ storage_key: 'ab/000000000000000000000000000000', bytes: 1, sha256: '00', content_type: 'image/png' }] });
         assert.deepEqual(forged.json.errors.map(error => error.field).sort(), ['/files', '/media'], 'nobody names a file of the store');
         const speech = new FormData();

@@ -383,6 +383,15 @@ describe('providers', () => {
                 });
             });
 
+            // jsonb keeps such a number in a few bytes and SQL writes 131,072 digits; what is paid is not lost for it.
+            test('a number with a big exponent beside the result is left out, and the result is had', async () => {
+                const huge = '\u00001e131071\u0000';
+                const w = await wish({ told: [{ match: { phase: 'result' }, do: { set: { metrics: { seconds: huge }, list: [huge, huge] } } }] });
+                const { job } = await became('completed; succeeded; charged 1', w);
+                assert.equal((await outputs(w.id)).length, 1, JSON.stringify(job));
+                assert.equal(await kiln.value(`select result ->> 'list' from kiln.call where job_id = ${w.id}`), '["", ""]');
+            });
+
             // --- webhooks
 
             describe('a webhook', () => {

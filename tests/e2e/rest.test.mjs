@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
+import { description } from './description.mjs';
 import { begin, in_seconds, make_token, request, until } from './lib.mjs';
 
 const wish = { type: 'image', prompt: 'a hill' };
@@ -32,7 +33,7 @@ describe('REST', () => {
 
     describe('refuses', () => {
         test('what is malformed, with 400', async () => {
-            for (const body of ['{', '[]', '"text"', 'null', '{"type": "image",}', '{"prompt": "\\u0000"}', Buffer.from('{"type": "image", "prompt": "\xff\xfe"}', 'latin1'), `{"type":"image","prompt":"${'\\ud800'}"}`]) {
+            for (const body of ['{', '[]', '"text"', 'null', '{"type": "image",}', Buffer.from('{"type": "image", "prompt": "\xff\xfe"}', 'latin1'), '['.repeat(200), `{"a":${'['.repeat(101)}${']'.repeat(101)}}`]) {
                 const answer = await ann.call('POST', '/generate', body);
                 assert.deepEqual([body, answer.status], [body, 400]);
                 check_problem(answer, 400, 'malformed');
@@ -59,6 +60,40 @@ describe('REST', () => {
             } finally {
                 await kiln.psql(`update kiln.model set params_schema = $schema$${kept}$schema$ where name = 'local/sketch'; alter table kiln.model enable always trigger t20_check`);
             }
+        });
+        // jsonb keeps 1e131071 in a few bytes, and SQL writes 131,072 digits of it: 27 KB of them took 1.6 GB.
+        test('a number with a big exponent by its place, on every route that takes a body', async () => {
+            const admin = kiln.user('root', { role: 'admin' });
+            await admin.account();
+            const huge = Array(3000).fill('1e131071').join();
+            const json_routes = description.operations.filter(({ method, template, operation }) => method !== 'GET' && operation.responses[415] && !/media\/\{id\}$/.test(template));
+            assert.ok(json_routes.length > 50);
+            for (const { method, template } of json_routes) {
+                const answer = await admin.call(method, template.replace('/api/v1', '').replace(/\{\w+\}/, '1'), `{"type": "image", "prompt": [${huge}]}`);
+                assert.deepEqual([method, template, answer.status, answer.json?.errors], [method, template, 422, [{ field: '/prompt/0', message: 'must be a number of at most 40 characters, with at most two digits of exponent' }]]);
+            }
+            for (const [body, field] of [['{"prompt": "1e131071", "seed": -1e100}', '/seed'], [`{"params": {"a/b": [0, {"c": ${'1'.repeat(41)}}]}}`, '/params/a~1b/1/c'], ['1E+999', '']]) {
+                assert.deepEqual(fields(await refused('POST', '/generate/estimate', body, 422, 'invalid_field')), [field], body);
+            }
+        });
+        test('a character that no text can hold, by the field', async () => {
+            for (const [body, field] of [['{"type": "image", "prompt": "a\\u0000b"}', '/prompt'], ['{"type": "image", "media": ["1", "\\ud800"]}', '/media/1'], ['{"params": {"x": "\\udc00"}}', '/params/x'], ['{"a\\u0000": 1}', '']]) {
+                const json = await refused('POST', '/generate', body, 422, 'invalid_field');
+                assert.deepEqual(fields(json), [field], body);
+                assert.match(json.errors[0].message, /U\+0000|surrogate/);
+            }
+            assert.equal((await ann.call('POST', '/generate', '{"type": "image", "prompt": "\\ud83d\\ude00 \\\\u0000"}')).status, 202, 'a whole pair is a character, and an escaped backslash escapes nothing');
+        });
+        test('a list that is longer than it may be, before its elements are looked at', async () => {
+            for (const [target, body, field] of [['/api-keys', { name: 'k', scopes: Array(100_000).fill('read') }, '/scopes'], ['/webhook-endpoints', { url: 'https://example.com/', types: Array(50_000).fill('job.completed') }, '/types'],
+                ['/notifications/read', { ids: Array(100_000).fill('1') }, '/ids'], ['/conversations', { members: Array(100_000).fill('1') }, '/members'], ['/projects', { name: 'p', media: Array(100_000).fill('1') }, '/media']]) {
+                assert.deepEqual(fields(await refused('POST', target, body, 422, 'invalid_field')), [field]);
+            }
+        });
+        test('many fields at once, with sentences that are whole', async () => {
+            const json = await refused('POST', '/generate/estimate', { type: 'image', prompt: 'x', params: Object.fromEntries(Array.from({ length: 8000 }, (_, i) => [`a parameter of no model, whose name is as long as it may be, and longer ${i}`, i])) }, 422, 'invalid_field');
+            assert.equal(json.errors.length, 8);
+            for (const text of [json.detail, ...json.errors.map(error => error.message)]) assert.match(text, /(…|model|and more)$/);
         });
         test('a query that is too long or holds too much, and says which', async () => {
             for (const [query, says] of [[`q=${'a'.repeat(4200)}`, /4 KiB/], ['a=1&'.repeat(33), /32 parameters/], ['q=%zz', /percent-encoded/], ['q=%00', /percent-encoded/]]) {

@@ -214,6 +214,12 @@ describe('WebSocket', () => {
             assert.deepEqual([said.type, said.problem?.code], ['error', code], JSON.stringify([message, said]));
             assert.ok([status, 400].includes(said.problem.status), JSON.stringify(said));
         }
+        for (const text of ['"a\\u0000b"', '"\\ud800"', '[0, 1e131071]']) {
+            const from = socket.said.length;
+            socket.send(`{"type": "message.send", "conversation_id": "${pair}", "text": ${text}}`);
+            const { problem } = await until('the refusal', () => socket.said.slice(from).find(event => event.type === 'error'));
+            assert.deepEqual([problem.status, problem.errors.map(error => error.field)], [422, [text.startsWith('[') ? '/text/1' : '/text']], text);
+        }
         await socket.close();
         await foreign.close();
     });

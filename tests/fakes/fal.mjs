@@ -145,5 +145,5 @@ export class Fal {
 }
 
 // A seed beyond 2^53 goes out with all its digits.
-const exact = body => Buffer.from(JSON.stringify(body).replace(/"\\u0000(\d+)\\u0000"/g, '$1'));
-const unexact = body => JSON.parse(JSON.stringify(body).replace(/"\\u0000(\d+)\\u0000"/g, '$1'));
+const exact = body => Buffer.from(JSON.stringify(body).replace(/"\\u0000([\d.eE+-]+)\\u0000"/g, '$1'));
+const unexact = body => JSON.parse(JSON.stringify(body).replace(/"\\u0000([\d.eE+-]+)\\u0000"/g, '$1'));

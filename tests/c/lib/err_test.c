@@ -38,6 +38,19 @@ static void a_long_message_is_cut_and_ended(void **state)
     assert_string_equal(err.sqlstate, "XX000");
 }
 
+static void a_sentence_that_is_cut_ends_after_a_word(void **state)
+{
+    char text[24];
+
+    (void)state;
+    err_format(text, sizeof(text), "must be one of %s", "a");
+    assert_string_equal(text, "must be one of a");
+    err_format(text, sizeof(text), "must be one of %s", "living, dining, bath");
+    assert_string_equal(text, "must be one of…");
+    err_format(text, sizeof(text), "%s", "日本語の文章です。日本語");
+    assert_string_equal(text, "日本語の文章…");
+}
+
 static void a_class_is_a_prefix(void **state)
 {
     struct err err;
@@ -57,6 +70,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_disk_has_its_own_code),
         cmocka_unit_test(a_long_message_is_cut_and_ended),
+        cmocka_unit_test(a_sentence_that_is_cut_ends_after_a_word),
         cmocka_unit_test(a_class_is_a_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

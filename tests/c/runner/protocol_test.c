@@ -190,6 +190,8 @@ static void malformed_stdout_is_refused_with_a_sentence(void **state)
         "{\"output\":{},\"output\":{}}",
         "{\"output\":{\"a\":\"\\u0000\"}}",
         "{\"output\":{\"a\":\"\xFF\"}}",
+        "{\"output\":{\"a\":[1e131071]}}",
+        "{\"output\":{\"a\":1e300}}",
         "{\"output\":{},\"media\":{}}",
         "{\"output\":{},\"media\":[1]}",
         "{\"output\":{},\"media\":[{\"role\":\"output\"}]}",

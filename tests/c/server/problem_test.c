@@ -28,6 +28,8 @@ static const struct {
     { "KN007", 429, "too_many_requests", 1, true },
     { "KN008", 403, "link_expired", 0, true },
     { "KN009", 401, "unauthorized", 0, true },
+    { "54000", 422, "invalid_field", 0, false },
+    { "54001", 422, "invalid_field", 0, false },
     { "57014", 503, "unavailable", 2, false },
     { "55P03", 503, "unavailable", 1, false },
     { "40001", 503, "unavailable", 1, false },
