@@ -1404,7 +1404,7 @@ export interface GenerationWish {
      */
     model?: string;
     /**
-     * Parameters: see params_schema of the model.
+     * Parameters: see params_schema of the model. At most 64 KiB.
      */
     params?: {
         [k: string]: unknown;

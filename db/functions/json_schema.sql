@@ -86,9 +86,13 @@ language plpgsql immutable
 set search_path = ''
 as $$
 begin
+    params := '{}';
+    if pg_column_size(p_params) > 65536 then        -- each element costs some 15 µs of the one link that reads
+        errors := kiln.field_error('/params', 'must have at most 64 KiB');
+        return;
+    end if;
     select coalesce(jsonb_agg(jsonb_build_object('field', c.field, 'message', c.message) order by c.message <> 'is not a field here', c.field collate "C"), '[]') into errors
       from (select v.field, v.message from kiln.check_value(p_schema || '{"additionalProperties": false}', p_params, '/params') as v limit 100) as c;
-    params := '{}';
     if errors = '[]' then
         select coalesce(jsonb_object_agg(e.key, e.value -> 'default'), '{}') || p_params into params
           from jsonb_each(coalesce(p_schema -> 'properties', '{}')) as e where e.value ? 'default';
@@ -96,7 +100,7 @@ begin
 end
 $$;
 comment on function kiln.check_params(jsonb, jsonb) is
-'Checks parameters against a model''s schema. errors: what is wrong, as fields (the first hundred); params: what was given, with the defaults of its properties filled in.';
+'Checks parameters against a model''s schema. errors: what is wrong, as fields (the first hundred; of more than 64 KiB only that); params: what was given, with the defaults of its properties filled in.';
 
 create or replace function kiln.check_schema(p_schema jsonb, p_at text default '', p_depth int default 1, out field text, out message text)
 returns setof record

@@ -91,9 +91,9 @@ describe('REST', () => {
             }
         });
         test('many fields at once, with sentences that are whole', async () => {
-            const json = await refused('POST', '/generate/estimate', { type: 'image', prompt: 'x', params: Object.fromEntries(Array.from({ length: 8000 }, (_, i) => [`a parameter of no model, whose name is as long as it may be, and longer ${i}`, i])) }, 422, 'invalid_field');
+            const json = await refused('POST', '/generate/estimate', { type: 'image', prompt: 'x', params: Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`a parameter of no model, whose name is as long as it may be, and longer ${i}`, i])) }, 422, 'invalid_field');
             assert.equal(json.errors.length, 8);
-            for (const text of [json.detail, ...json.errors.map(error => error.message)]) assert.match(text, /(…|model|and more)$/);
+            for (const text of [json.detail, ...json.errors.map(error => error.message)]) assert.match(text, /(…|here|and more)$/);
         });
         test('a query that is too long or holds too much, and says which', async () => {
             for (const [query, says] of [[`q=${'a'.repeat(4200)}`, /4 KiB/], ['a=1&'.repeat(33), /32 parameters/], ['q=%zz', /percent-encoded/], ['q=%00', /percent-encoded/]]) {

@@ -14,7 +14,8 @@ select is(params, '{"a": "x", "b": 2}', 'what is absent has its default') from k
 select is(errors, '[{"field": "/params/a", "message": "must have at most 3 characters"}, {"field": "/params/b", "message": "is required"}]', 'each parameter that is wrong is told')
   from kiln.check_params(pg_temp.schema(), '{"a": "four"}');
 select is(errors -> 0 ->> 'field', '/params/a~1b~0', 'a key is told as a part of a pointer') from kiln.check_params(pg_temp.schema(), '{"b": 1, "a/b~": 1}');
-select is(jsonb_array_length(errors), 9, 'of 20,000 unknown keys eight are told, beside what is missing') from kiln.check_params(pg_temp.schema(), pg_temp.keys(20000));
+select is(jsonb_array_length(errors), 9, 'of 2,000 unknown keys eight are told, beside what is missing') from kiln.check_params(pg_temp.schema(), pg_temp.keys(2000));
+select is(errors, '[{"field": "/params", "message": "must have at most 64 KiB"}]', 'what is larger than any parameters is not looked at') from kiln.check_params(pg_temp.schema(), pg_temp.keys(20000));
 select is(jsonb_array_length(kiln.unknown_fields(pg_temp.keys(20000), '{}')), 8, 'of a body too');
 
 -- Lists --------------------------------------------------------------------------------------------------------------------
