@@ -3,7 +3,7 @@
 
 FROM debian:bookworm-slim AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        gcc libc6-dev make pkg-config libpq-dev libmicrohttpd-dev libwslay-dev libjwt-dev libjansson-dev libcurl4-openssl-dev libssl-dev libvips-dev nettle-dev libsecp256k1-dev libarchive-dev \
+        gcc libc6-dev make pkg-config libpq-dev libmicrohttpd-dev libwslay-dev libjwt-dev libjansson-dev libcurl4-openssl-dev libssl-dev libvips-dev nettle-dev libsecp256k1-dev libarchive-dev libseccomp-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Makefile ./
@@ -30,7 +30,7 @@ ENTRYPOINT ["kiln-server"]
 # kiln-runner, kiln-media and the tools they call.
 FROM debian:bookworm-slim AS runner
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        libpq5 libjansson4 libcurl4 libssl3 libvips42 ffmpeg espeak-ng fonts-dejavu-core ca-certificates \
+        libpq5 libjansson4 libcurl4 libssl3 libseccomp2 bubblewrap libvips42 ffmpeg espeak-ng fonts-dejavu-core ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --home-dir /var/lib/kiln kiln \
     && install -d -o kiln -g kiln /var/lib/kiln /var/lib/kiln/media /var/lib/kiln/work

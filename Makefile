@@ -46,7 +46,7 @@ ldflags := $(sanitize)
 else ifeq ($(FLAVOUR),coverage)
 B       := build/coverage
 CC      := gcc
-flags   := -O0 -g --coverage -fprofile-update=atomic
+flags   := -O0 -g --coverage -fprofile-update=atomic -DKILN_COVERAGE='"$(CURDIR)/$(B)"'
 ldflags := --coverage
 else ifeq ($(FLAVOUR),chaos)
 B       := build/chaos
@@ -64,7 +64,7 @@ endif
 
 # --- libraries of others: asked of pkg-config once, when first needed -----------------------------------------------
 
-packages   := libmicrohttpd libpq libjwt jansson libcurl libcrypto nettle libsecp256k1
+packages   := libmicrohttpd libpq libjwt jansson libcurl libcrypto nettle libsecp256k1 libseccomp
 pkg_cflags  = $(eval pkg_cflags := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(packages))))$(pkg_cflags)
 pkg_libs    = $(eval pkg_libs := $(shell pkg-config --libs $(packages)))$(pkg_libs)
 vips_cflags = $(eval vips_cflags := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags vips)))$(vips_cflags)

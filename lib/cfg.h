@@ -50,7 +50,9 @@ struct cfg {
     const char *runner_queues;
     int         runner_drain_ms;
     int         runners; /* how many the kiln script starts; the programs do not look at it */
-    const char *tools;
+    const char *tools, *tools_read, *tools_write;
+    int         tools_disk_mb;
+    bool        needs_sandbox;
     const char *trusted_hosts;
     const char *webhook_hosts; /* the kiln script's; the programs do not look at it */
     const char *smtp_url, *smtp_user, *smtp_password, *smtp_tls, *smtp_ca, *mail_from;

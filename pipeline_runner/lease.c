@@ -17,6 +17,7 @@
 #include "beat.h"
 #include "dispatch.h"
 #include "failpoint.h"
+#include "sandbox.h"
 #include "polls.h"
 #include "secrets.h"
 
@@ -119,7 +120,13 @@ static void send_register(void *ctx)
     struct dispatch     *d         = ctx;
     const struct runner *runner    = d->runner;
     char                 host[256] = "", pid[16], slots[16];
-    const char *params[] = { runner->name, host, pid, KILN_VERSION, runner->queues, slots };
+    const char          *params[]  = { runner->name,
+                                       host,
+                                       pid,
+                                       KILN_VERSION,
+                                       runner->queues,
+                                       slots,
+                             runner->sandbox ? sandbox_name(runner->sandbox) : "none" };
 
     if (d->is_registering || d->runner_id != 0)
         return;

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,9 +22,9 @@
 #include "housekeeping.h"
 #include "keys.h"
 #include "runner.h"
+#include "sandbox.h"
 #include "polls.h"
 #include "secrets.h"
-#include "spawn.h"
 #include "transfer.h"
 
 #define IDLE_EXIT_S 1
@@ -301,13 +300,54 @@ static int run(struct runner *runner)
         log_fatal("kiln-runner", &err);
         runner->exit_code = err_is(&err, "F0000") ? EXIT_CONFIG : EXIT_INTERNAL;
     } else {
-        log_info("ready", "name", runner->name, "version", KILN_VERSION, "tools_network",
-                 runner->can_cut_network ? "cut off" : "cannot be cut off here", NULL);
+        log_info("ready", "name", runner->name, "version", KILN_VERSION, "sandbox",
+                 runner->sandbox->word, NULL);
         loop_run(runner->loop);
         log_info("stopped", NULL);
     }
     close_all(runner);
     return runner->exit_code;
+}
+
+/* What runs on this machine without one reads whatever the runner may read; see docs/runner.md. */
+static void warn_of_weakness(const struct sandbox *sandbox)
+{
+    if (sandbox->way == SANDBOX_NONE)
+        log_warn(
+            "tools and kiln-media run without a sandbox: what users send could read the runner's "
+            "secrets and other users' media",
+            "needs", "Landlock (Linux 5.13, 6.1 or newer is better), or the package bubblewrap",
+            "see", "docs/runner.md", NULL);
+    if (geteuid() == 0)
+        log_warn(
+            "kiln-runner runs as root: its tools own what root owns; give it a user of its own",
+            NULL);
+}
+
+static int run_with_sandbox(struct runner *runner)
+{
+    struct sandbox         sandbox;
+    struct sandbox_options options = SANDBOX_ANY;
+    struct err             err     = { 0 };
+    int                    code    = EXIT_CONFIG;
+
+    if (!sandbox_open(&sandbox, &options, &err)) {
+        log_fatal("kiln-runner", &err);
+        return code;
+    }
+    if (sandbox.way == SANDBOX_NONE && runner->cfg->needs_sandbox) {
+        err_set(
+            &err, "F0000",
+            "KILN_REQUIRE_SANDBOX is on, and this machine has neither Landlock (Linux 5.13) nor "
+            "a bubblewrap that works here");
+        log_fatal("kiln-runner", &err);
+    } else {
+        warn_of_weakness(&sandbox);
+        runner->sandbox = &sandbox;
+        code            = run(runner);
+    }
+    sandbox_close(&sandbox);
+    return code;
 }
 
 static int start(struct cfg *cfg, const struct flags *flags)
@@ -334,8 +374,7 @@ static int start(struct cfg *cfg, const struct flags *flags)
         log_fatal("kiln-runner", &err);
         code = EXIT_CONFIG;
     } else {
-        runner.can_cut_network = spawn_can_cut_network();
-        code                   = run(&runner);
+        code = run_with_sandbox(&runner);
     }
     literal_free(&queues);
     return code;
@@ -348,14 +387,6 @@ static bool check_cfg(const struct cfg *cfg, struct err *err)
         return true;
     err_set(err, "F0000", "DATABASE_URL is empty (./kiln up sets it for the embedded database)");
     return false;
-}
-
-/* Tools run as the runner's user; without this they could read its environment in /proc. */
-static void hide_memory(void)
-{
-#if !defined(__SANITIZE_ADDRESS__) /* the leak checker attaches to us */
-    prctl(PR_SET_DUMPABLE, 0);
-#endif
 }
 
 int main(int argc, char **argv)
@@ -379,6 +410,6 @@ int main(int argc, char **argv)
     /* Where a parent has left it ignored, nobody learns how a child ended. */
     signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
-    hide_memory();
+    base_hide_memory();
     return start(&cfg, &flags);
 }

@@ -20,10 +20,11 @@
 #include "proc.h"
 #include "tool.h"
 
-#define PROBE_MS        60000
-#define STORE_MS        120000
-#define ASK_AGAIN_MS    300
-#define PROBE_MEMORY_MB 2048
+#define PROBE_MS         60000
+#define STORE_MS         120000
+#define ASK_AGAIN_MS     300
+#define PROBE_MEMORY_MB  2048
+#define PROBE_FILE_BYTES ((uint64_t)64 << 20) /* of a thumbnail, and what decoders put aside */
 
 /* What the storing child writes to its stdout. */
 struct receipt {
@@ -290,12 +291,16 @@ static void store_file(struct outputs *o)
 
 static void probe_failed(struct outputs *o, const struct proc_end *end)
 {
-    char message[600];
+    char        message[600], excess[128];
+    const char *why = end->cause == PROC_EXCESSIVE ? tool_excess(o->task->runner, end, excess)
+                      : end->last_line[0]          ? end->last_line
+                                                   : "could not be looked at";
 
-    err_format(message, sizeof message, "%.256s: %s", o->reply->files[o->at].file,
-               end->last_line[0] ? end->last_line : "could not be looked at");
+    err_format(message, sizeof message, "%.256s: %s", o->reply->files[o->at].file, why);
     if (end->cause == PROC_TIMED_OUT)
         fail(o, OUTCOME_TIMEOUT, message);
+    else if (end->cause == PROC_EXCESSIVE)
+        fail(o, OUTCOME_INVALID, message);
     else
         fail(o, end->cause == PROC_EXITED ? protocol_exit(end->status) : OUTCOME_TRANSIENT,
              message);
@@ -338,6 +343,12 @@ static void probe_file(struct outputs *o)
             .envp = tool_environment(o->arena, "", o->folder->path),
             .folder = o->folder->path,
             .memory_bytes = tool_memory_bytes(PROBE_MEMORY_MB),
+            .file_bytes = PROBE_FILE_BYTES,
+            .folder_bytes = tool_folder_bytes(runner),
+            .folder_entries = TOOL_ENTRIES_MOST,
+            .sandbox = runner->sandbox,
+            .reads = runner->self_folder,
+            .keeps_inputs = true,
         },
         .timeout_ms = at_most(o, PROBE_MS),
         .stdout_most = 65536,

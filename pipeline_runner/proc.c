@@ -31,7 +31,7 @@ struct proc {
     size_t              line_len;
     char                last_line[PROC_LINE_MAX];
 
-    volatile enum spawn_step *step;
+    volatile struct spawn_report *report;
 };
 
 static void signal_group(const struct proc *proc, int signo)
@@ -183,7 +183,7 @@ static void proc_free(struct proc *proc)
     close_watch(proc, &proc->in);
     close_watch(proc, &proc->out);
     close_watch(proc, &proc->err);
-    spawn_forget(proc->step);
+    spawn_forget(proc->report);
     free(proc->out_text);
     free(proc);
 }
@@ -203,9 +203,11 @@ static enum proc_cause cause_of(const struct proc *proc, int status)
 {
     bool gave_up = WIFEXITED(status) && WEXITSTATUS(status) == SPAWN_EXIT_SETUP;
 
-    if (proc->cause != PROC_EXITED || !gave_up || *proc->step == SPAWN_RUNNING)
+    if (proc->cause == PROC_EXITED && proc->report->excess != SPAWN_NO_EXCESS)
+        return PROC_EXCESSIVE;
+    if (proc->cause != PROC_EXITED || !gave_up || proc->report->step == SPAWN_RUNNING)
         return proc->cause;
-    return *proc->step == SPAWN_NOT_RUN ? PROC_NOT_RUN : PROC_NOT_SET_UP;
+    return proc->report->step == SPAWN_NOT_RUN ? PROC_NOT_RUN : PROC_NOT_SET_UP;
 }
 
 static void on_ended(void *ctx, uint32_t events)
@@ -220,12 +222,15 @@ static void on_ended(void *ctx, uint32_t events)
         continue;
     if (found < 0)
         end.status = W_EXITCODE(EXIT_FAILURE, 0); /* how it ended is not known: not well */
+    if (found > 0 && proc->report->has_status)    /* of the program, where its watcher saw it end */
+        end.status = proc->report->status;
     proc->pid = 0;
     loop_timer_stop(proc->loop, &proc->timer);
     drain(proc);
     out_room(proc);
     proc->out_text[proc->out_len] = '\0';
     end.cause                     = cause_of(proc, end.status);
+    end.excess                    = proc->report->excess;
     end.out                       = proc->out_text;
     end.out_bytes                 = proc->out_len;
     end.last_line                 = proc->last_line;
@@ -280,8 +285,8 @@ struct proc *proc_start(struct loop *loop, const struct proc_options *opt, struc
         free(proc);
         return NULL;
     }
-    proc->pid  = child.pid;
-    proc->step = child.step;
+    proc->pid    = child.pid;
+    proc->report = child.report;
     if (!watch_all(proc, &child, err)) {
         signal_group(proc, SIGKILL);
         waitpid(proc->pid, NULL, 0);

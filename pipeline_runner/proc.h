@@ -25,17 +25,19 @@ enum proc_cause {
     PROC_EXITED, /* by itself: look at status */
     PROC_TIMED_OUT,
     PROC_FLOODED,    /* more than stdout_most */
+    PROC_EXCESSIVE,  /* it took too much of the machine: look at excess */
     PROC_STOPPED,    /* proc_stop() or proc_kill() */
     PROC_NOT_SET_UP, /* the child could not be made ready; last_line says why, as below */
     PROC_NOT_RUN,    /* it was ready, but the program could not be run */
 };
 
 struct proc_end {
-    enum proc_cause cause;
-    int             status; /* as waitpid() gives it */
-    const char     *out;    /* stdout, NUL-ended behind out_bytes */
-    size_t          out_bytes;
-    const char     *last_line; /* of stderr that is not a report of progress; or "" */
+    enum proc_cause   cause;
+    enum spawn_excess excess;
+    int               status; /* as waitpid() gives it */
+    const char       *out;    /* stdout, NUL-ended behind out_bytes */
+    size_t            out_bytes;
+    const char       *last_line; /* of stderr that is not a report of progress; or "" */
 };
 
 struct proc_options {

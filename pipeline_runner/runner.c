@@ -6,8 +6,8 @@
 
 const struct db_statement runner_statements[ST_COUNT] = {
     [ST_REGISTER] = { "register",
-                      "select kiln_runner.register($1::text, $2::text, $3::int, $4::text, $5::text[], $6::int)",
-                      6 },
+                      "select kiln_runner.register($1::text, $2::text, $3::int, $4::text, $5::text[], $6::int, $7::text)",
+                      7 },
     [ST_CYCLE]    = { "cycle",
                       "select task_id, fence, job_id, queue_id, stage, stage_name, attempt, handler, config, input, media,"
                          " timeout_ms from kiln_runner.cycle($1::bigint, $2::bigint[], $3::bigint[], $4::text[], $5::int,"

@@ -20,6 +20,7 @@ struct deliver;
 struct secrets;
 struct keys;
 struct housekeeping;
+struct sandbox;
 
 /* Places in runner_statements; both links prepare all of them, so that either can stand in for the
  * other's beats. */
@@ -67,7 +68,7 @@ struct runner {
 
     const char *work_folder; /* $KILN_HOME/work */
     const char *self_folder; /* where kiln-runner's own binary lies, and kiln-media beside it */
-    bool        can_cut_network;
+    const struct sandbox *sandbox; /* of tools and kiln-media; NULL: none, in tests */
 
     struct dispatch     *dispatch;
     struct beat         *beat;

@@ -60,6 +60,11 @@ uint64_t tool_memory_bytes(int memory_mb)
 #endif
 }
 
+uint64_t tool_folder_bytes(const struct runner *runner)
+{
+    return (uint64_t)runner->cfg->tools_disk_mb << 20;
+}
+
 char **tool_environment(struct arena *arena, const char *tools, const char *folder)
 {
     char **env = arena_alloc(arena, 5 * sizeof *env);
@@ -219,6 +224,22 @@ static void not_run(struct tool *tool, const struct proc_end *end)
         ended_badly(tool, end);
 }
 
+const char *tool_excess(const struct runner *runner, const struct proc_end *end, char message[128])
+{
+    switch (end->excess) {
+    case SPAWN_ENTRIES:
+        snprintf(message, 128, "the tool made more than %d files", TOOL_ENTRIES_MOST);
+        break;
+    case SPAWN_PROCESSES:
+        snprintf(message, 128, "the tool had more than %d processes", SPAWN_PROCESSES_MOST);
+        break;
+    default:
+        snprintf(message, 128, "the tool's files took more than %d MiB (KILN_TOOLS_DISK_MB)",
+                 runner->cfg->tools_disk_mb);
+    }
+    return message;
+}
+
 static void on_end(void *ctx, const struct proc_end *end)
 {
     struct tool *tool = ctx;
@@ -234,6 +255,9 @@ static void on_end(void *ctx, const struct proc_end *end)
         return;
     case PROC_FLOODED:
         tool_fail(tool, OUTCOME_INVALID, "the tool wrote more than 1 MiB to its stdout");
+        return;
+    case PROC_EXCESSIVE:
+        tool_fail(tool, OUTCOME_INVALID, tool_excess(tool->task->runner, end, message));
         return;
     case PROC_NOT_SET_UP:
         tool_unable(tool, "it cannot set up a work folder", end->last_line);
@@ -310,7 +334,14 @@ static bool start_process(struct tool *tool, struct err *err)
             .memory_bytes = tool_memory_bytes(tool->memory_mb),
             .cpu_seconds = cpu_seconds(tool->task),
             .file_bytes = FILE_BYTES,
+            .folder_bytes = tool_folder_bytes(runner),
+            .folder_entries = TOOL_ENTRIES_MOST,
+            .sandbox = runner->sandbox,
+            .reads = tool->is_ours ? runner->self_folder
+                : arena_printf(tool->arena, "%s:%s", runner->cfg->tools, runner->cfg->tools_read),
+            .writes = tool->is_ours ? NULL : runner->cfg->tools_write,
             .has_network = tool->has_network,
+            .keeps_inputs = tool->is_ours,
         },
         .input = jbuf_text(&tool->request),
         .input_bytes = tool->request.len,

@@ -4,6 +4,7 @@
 #ifndef RUNNER_TOOL_H
 #define RUNNER_TOOL_H
 
+#include "proc.h"
 #include "task.h"
 
 void exec_start(struct task *task);
@@ -16,6 +17,11 @@ char **tool_environment(struct arena *arena, const char *tools, const char *fold
 
 /* For struct spawn. */
 uint64_t tool_memory_bytes(int memory_mb);
+uint64_t tool_folder_bytes(const struct runner *runner);
+#define TOOL_ENTRIES_MOST 10000
+
+/* The sentence for PROC_EXCESSIVE. */
+const char *tool_excess(const struct runner *runner, const struct proc_end *end, char message[128]);
 
 /* The program `name` in the first of the folders (separated by colons) that has it; NULL: none. A
  * name with a slash is never found: a stage's configuration says which tool, the operator's

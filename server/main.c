@@ -398,6 +398,7 @@ int main(int argc, char **argv)
     /* Where a parent has left it ignored, nobody learns how a child ended. */
     signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_IGN); /* a client that has gone shows as EPIPE where we write */
+    base_hide_memory();
     log_setup(PROGRAM, (enum log_level)program.cfg.log_level,
               program.cfg.log_format == CFG_LOG_JSON);
     program.server.cfg   = &program.cfg;

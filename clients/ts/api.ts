@@ -3597,6 +3597,10 @@ export interface Runner {
      * Which queues it serves.
      */
     queues: string[] | null;
+    /**
+     * What keeps its tools from the machine; null: it did not say.
+     */
+    sandbox: 'landlock' | 'bubblewrap' | 'none' | null;
 }
 /**
  * Runners, the newest first.
@@ -3890,6 +3894,10 @@ export interface Readiness {
          * How many are alive.
          */
         runners: number;
+        /**
+         * ok, or a warning: runners alive whose tools have no sandbox.
+         */
+        sandbox: string;
         /**
          * Whether a failover may forget what was paid.
          */

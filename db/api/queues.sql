@@ -21,7 +21,7 @@ as $$
 begin
     return (select array_agg(json_build_object('id', r.runner::text, 'name', r.name, 'state', r.state, 'beat_s', kiln.seconds(r.beat),
                                                        'running', split_part(r.slots, '/', 1)::int, 'slots', split_part(r.slots, '/', 2)::int,
-                                                       'queues', string_to_array(r.queues, ',')) order by r.runner desc)
+                                                       'queues', string_to_array(r.queues, ','), 'sandbox', r.sandbox) order by r.runner desc)
               from (select * from kiln.runners x where x.runner < p_before limit p_limit) r);
 end
 $$;

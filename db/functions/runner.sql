@@ -1,5 +1,6 @@
 -- Coming, living and going of a runner.
-create or replace function kiln_runner.register(p_name text, p_host text, p_pid int, p_version text, p_queues text[] default null, p_slots int default 1)
+create or replace function kiln_runner.register(p_name text, p_host text, p_pid int, p_version text, p_queues text[] default null, p_slots int default 1,
+                                                p_sandbox text default null)
 returns bigint
 language plpgsql security definer
 set search_path = ''
@@ -21,15 +22,16 @@ begin
       from kiln.queue q
      where p_queues is null or p_queues = '{}' or q.name = any (p_queues);
 
-    insert into kiln.runner (name, host, pid, version, queue_ids, limited_ids, slots)
-    values (p_name, p_host, p_pid, p_version, v_queue_ids, kiln.limited_queues(v_queue_ids), p_slots)
+    insert into kiln.runner (name, host, pid, version, queue_ids, limited_ids, slots, sandbox)
+    values (p_name, p_host, p_pid, p_version, v_queue_ids, kiln.limited_queues(v_queue_ids), p_slots, p_sandbox)
     returning runner_id into v_runner_id;
     insert into kiln.heartbeat (runner_id) values (v_runner_id);
     return v_runner_id;
 end
 $$;
-comment on function kiln_runner.register(text, text, int, text, text[], int) is
-'Announces a runner; returns the id that its other calls carry. p_queues null or empty: all queues there are now. KN002: no such queue.';
+comment on function kiln_runner.register(text, text, int, text, text[], int, text) is
+'Announces a runner; returns the id that its other calls carry. p_queues null or empty: all queues there are now. p_sandbox: what keeps
+the programs it starts from the machine: landlock, bubblewrap or none (then /readyz warns); null: it starts none. KN002: no such queue.';
 
 create or replace function kiln_runner.unregister(p_runner_id bigint)
 returns void

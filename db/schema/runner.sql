@@ -8,11 +8,13 @@ create table kiln.runner (
     queue_ids     smallint[]  not null,
     limited_ids   smallint[]  not null default '{}',
     slots         int         not null,
+    sandbox       text,
     alone_task_id bigint,
     started_at    timestamptz not null default kiln.now(),
     ended_at      timestamptz,
     ended_why     text,
     constraint runner_slots_check check (slots between 1 and 10000),
+    constraint runner_sandbox_check check (sandbox in ('landlock', 'bubblewrap', 'none')),
     constraint runner_end_check check ((ended_at is null) = (ended_why is null))
 ) with (fillfactor = 50);
 create index runner_alive_idx on kiln.runner (runner_id) where ended_at is null;
@@ -25,6 +27,7 @@ comment on column kiln.runner.version is 'The program''s version.';
 comment on column kiln.runner.queue_ids is 'The queues it serves.';
 comment on column kiln.runner.limited_ids is 'Those of them that have a limit; kept by a trigger of kiln.queue, so that a claim need not ask.';
 comment on column kiln.runner.slots is 'How many tasks it runs at once.';
+comment on column kiln.runner.sandbox is 'What keeps its tools from the machine: landlock, bubblewrap or none. Null: it did not say, as a runner that starts no program.';
 comment on column kiln.runner.alone_task_id is 'A suspect task that it is to run alone: it is given nothing else until that one is over.';
 comment on column kiln.runner.started_at is 'When it registered.';
 comment on column kiln.runner.ended_at is 'When it left or was declared dead.';

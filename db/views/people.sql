@@ -48,6 +48,7 @@ select r.runner_id as runner, left(r.name, 24) as name,
             when h.beat_at < kiln.now() - c.lease then 'silent' else 'alive' end as state,
        date_trunc('milliseconds', kiln.now() - h.beat_at) as beat,
        (select count(*) from kiln.task_running t where t.runner_id = r.runner_id) || '/' || r.slots as slots,
+       r.sandbox,
        (select string_agg(q.name, ',' order by q.queue_id) from kiln.queue q where q.queue_id = any (r.queue_ids)) as queues
   from kiln.runner r
   left join kiln.heartbeat h using (runner_id)
@@ -59,6 +60,7 @@ comment on column kiln.runners.name is 'What the operator calls it.';
 comment on column kiln.runners.state is 'alive, silent, left or dead.';
 comment on column kiln.runners.beat is 'Since its last heartbeat.';
 comment on column kiln.runners.slots is 'Running / slots.';
+comment on column kiln.runners.sandbox is 'What keeps its tools from the machine: landlock, bubblewrap or none; empty: it did not say.';
 comment on column kiln.runners.queues is 'What it serves.';
 
 create or replace view kiln.instances as

@@ -65,8 +65,7 @@ export class World {
         this.has_disk = !!process.env.KILN_CHAOS_DISK && spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'kiln-chaos', kiln.media]).status === 0;
         Object.assign(kiln.env, this.failpoints.env, { KILN_LOG_LEVEL: 'warn' });
         await kiln.psql(`update kiln.config set lease = '${LEASE_S} s', mails_per_day = 1000000`);
-        this.marks = path.join(kiln.folder, 'marks');
-        fs.mkdirSync(this.marks);
+        this.marks = kiln.marks;
         await this.make_pipelines();
         kiln.url = `http://127.0.0.1:${this.port}`;
         if (has_bucket) {

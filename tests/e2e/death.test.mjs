@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { alive, begin, pause, until } from './lib.mjs';
+import { alive, begin, pause, tool_pids, until } from './lib.mjs';
 
 describe('death', () => {
     let kiln, ann, bob, marks;
@@ -13,10 +13,9 @@ describe('death', () => {
         bob = kiln.user('bob');
         await ann.account();
         await bob.account();
-        marks = path.join(kiln.folder, 'marks');
-        fs.mkdirSync(marks);
-        // Each tool notes the fence under which it was started and its pid; its output tells the fence too.
-        const begin_mark = `fence=\${PWD##*-}; echo "$fence $$" >>${marks}/$task_id`;
+        marks = kiln.marks;
+        // Each tool notes the fence under which it was started; its output tells the fence too.
+        const begin_mark = `fence=\${PWD##*-}; echo "$fence" >>${marks}/$task_id`;
         const say = `echo "{\\"output\\":{\\"fence\\":\\"$fence\\"}}"`;
         kiln.tool('quick', `${begin_mark}; ${say}`);
         kiln.tool('brief', `${begin_mark}; echo 'progress 0.5 half' >&2; sleep 0.15; ${say}`);
@@ -29,9 +28,9 @@ describe('death', () => {
     after(() => kiln.end());
 
     const task_of = (id, stage = 1) => id * 10000 + stage * 100;
-    /** [{ fence, pid }]: each time the task's tool was started. */
+    /** [{ fence }]: each time the task's tool was started. */
     const starts = (id, stage = 1) => {
-        try { return fs.readFileSync(path.join(marks, String(task_of(id, stage))), 'utf8').trim().split('\n').map(line => ({ fence: line.split(' ')[0], pid: Number(line.split(' ')[1]) })); } catch { return []; }
+        try { return fs.readFileSync(path.join(marks, String(task_of(id, stage))), 'utf8').trim().split('\n').map(fence => ({ fence })); } catch { return []; }
     };
     const let_go = (id, stage = 1) => fs.writeFileSync(path.join(marks, `go-${task_of(id, stage)}`), '');
     const whose = async (id, stage) => kiln.value(`select r.name from kiln.task_running t join kiln.runner r using (runner_id) where t.task_id = ${task_of(id, stage)}`);
@@ -65,7 +64,7 @@ describe('death', () => {
         const runners = Object.fromEntries(await Promise.all(['red', 'blue'].map(async name => [name, await kiln.runner({ name })])));
         const id = await kiln.enqueue('middle', { account: await ann.account() });
         const first = await until('the second stage to run', async () => starts(id, 2).length && whose(id, 2));
-        const [{ pid }] = starts(id, 2);
+        const [pid] = tool_pids(task_of(id, 2));
         // A runner that lives has to have beaten for a whole lease before it may bury another.
         await until('the other to have beaten for a lease', async () => kiln.value(`select 1 from kiln.heartbeat h join kiln.runner r using (runner_id) where r.name <> '${first}' and r.ended_at is null and h.since < kiln.now() - interval '5 s'`));
         await runners[first].kill();

@@ -68,6 +68,13 @@ export function alive(pid) {
     } catch { return false; }
 }
 
+/** The machine's processes of a task's tool, by what is in their environment: their own numbers are of a namespace of theirs. */
+export function tool_pids(task_id) {
+    return fs.readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number).filter(pid => {
+        try { return new RegExp(`(^|\0)HOME=[^\0]*/work/${task_id}-`).test(fs.readFileSync(`/proc/${pid}/environ`, 'latin1')); } catch { return false; }
+    });
+}
+
 export async function free_port() {
     // Below the range from which the kernel gives out client ports, so that nobody takes it meanwhile by chance.
     for (;;) {
@@ -162,9 +169,10 @@ export class Kiln {
         this.home = path.join(this.folder, 'home');
         this.media = path.join(this.home, 'media');
         this.tools = path.join(this.folder, 'tools');
+        this.marks = path.join(this.folder, 'marks');       // where tools may leave marks for the test
         this.bin = path.join(this.folder, 'bin');
         this.cluster = path.join(this.folder, 'cluster');
-        for (const folder of [this.home, this.media, this.tools, this.bin, this.cluster]) fs.mkdirSync(folder);
+        for (const folder of [this.home, this.media, this.tools, this.marks, this.bin, this.cluster]) fs.mkdirSync(folder);
         this.secret = randomBytes(32).toString('hex');
         this.programs = new Set();
         this.sessions = new Set();
@@ -215,7 +223,7 @@ export class Kiln {
         for (const [role, password] of Object.entries(passwords)) await this.psql(`alter role ${role} login password '${password}'`);
         this.env = {
             ...clean, DATABASE_URL: `host='${this.socket}' port=5432 dbname=kiln`, PGPASSFILE: passfile,
-            KILN_HOME: this.home, KILN_MEDIA: `file:${this.media}`, KILN_JWT_SECRET: this.secret, KILN_TOOLS: this.tools,
+            KILN_HOME: this.home, KILN_MEDIA: `file:${this.media}`, KILN_JWT_SECRET: this.secret, KILN_TOOLS: this.tools, KILN_TOOLS_WRITE: this.marks,
             ASAN_OPTIONS: 'detect_leaks=0',
         };
     }
@@ -249,10 +257,12 @@ export class Kiln {
     }
 
     /** A program as it is: for tests of starting and ending. */
-    program(name, args = [], env = {}) {
+    program(name, args = [], env = {}, as) {
         const merged = { ...this.env, ...env };
         for (const key of Object.keys(merged)) if (merged[key] === undefined) delete merged[key];
-        const program = new Program(name, path.join(this.bin, name), args, merged, this.folder);
+        const become = as ? ['setpriv', `--reuid=${as}`, `--regid=${as}`, '--init-groups', '--pdeathsig', 'KILL'] : [];
+        const [command, ...rest] = [...become, path.join(this.bin, name), ...args];
+        const program = new Program(name, command, rest, merged, this.folder);
         this.programs.add(program);
         return program;
     }
@@ -273,8 +283,9 @@ export class Kiln {
         return server;
     }
 
-    async runner({ name = `runner-${this.programs.size}`, args = [], env = {}, ready = true } = {}) {
-        const runner = this.program('kiln-runner', ['--name', name, ...args], env);
+    /** `as`: the user it runs as, where the test is root. */
+    async runner({ name = `runner-${this.programs.size}`, args = [], env = {}, ready = true, as } = {}) {
+        const runner = this.program('kiln-runner', ['--name', name, ...args], env, as);
         runner.label = name;
         if (ready) {
             await until(`${name} to register`, async () => {

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { alive, begin, until } from './lib.mjs';
+import { alive, begin, request, root, run, tool_pids, until } from './lib.mjs';
 
 describe('queue', () => {
     let kiln, ann, account, runner, marks, server;
@@ -25,8 +25,7 @@ describe('queue', () => {
         await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
         kiln.env.KILN_TRUSTED_HOSTS = `127.0.0.1:${server.address().port}`;
         runner = await kiln.runner({ name: 'one' });
-        marks = path.join(kiln.folder, 'marks');
-        fs.mkdirSync(marks);
+        marks = kiln.marks;
 
         // Each tool leaves a line a try in a file named by its task, so that what ran can be compared with what is recorded.
         kiln.tool('fails-twice', `echo x >>${marks}/$task_id; [[ $(wc -l <${marks}/$task_id) -gt 2 ]] || { echo "the kiln is cold" >&2; exit 1; }; echo '{"output":{"tries":3}}'`);
@@ -53,7 +52,7 @@ describe('queue', () => {
     after(() => { server.closeAllConnections(); server.close(); return kiln.end(); });
 
     const tries = (id, stage = 1) => { try { return fs.readFileSync(path.join(marks, String(id * 10000 + stage * 100)), 'utf8').trim().split('\n'); } catch { return []; } };
-    const pid_of = id => until(`the tool of job ${id} to run`, () => Number(tries(id)[0]));
+    const pid_of = id => until(`the tool of job ${id} to run`, () => tries(id)[0] && tool_pids(id * 10000 + 100)[0]);
     const let_go = id => fs.writeFileSync(path.join(marks, `go-${id * 10000 + 100}`), '');
     const outcomes = async id => (await kiln.attempts(id)).map(a => a.outcome);
     const enqueue = (pipeline, more) => kiln.enqueue(pipeline, { account, ...more });
@@ -311,6 +310,47 @@ describe('queue', () => {
             other.close();
             assert.deepEqual([job.state, job.error_code, came], ['failed', 'invalid', 0]);
         });
+    });
+
+    describe('a hostile tool', () => {
+        // The embedded stack of root runs as postgres, who is the database's superuser and owns its files.
+        for (const user of process.getuid() === 0 ? ['root', 'postgres'] : ['who runs the test']) {
+            test(`reaches nothing of the stack: ${user}`, { timeout: 60000 }, async t => {
+                const name = `hostile-${user.split(' ')[0]}`, home = path.join(kiln.folder, name), media = path.join(home, 'media');
+                fs.mkdirSync(path.join(media, 'ab'), { recursive: true });
+                const at = { secrets: path.join(home, 'secrets.env'), pgpass: path.join(home, 'pgpass'), picture: path.join(media, 'ab/picture'), other: '1-1' };
+                for (const file of [at.secrets, at.picture]) fs.writeFileSync(file, 'SECRET', { mode: 0o600 });
+                fs.copyFileSync(kiln.env.PGPASSFILE, at.pgpass);
+                fs.chmodSync(at.pgpass, 0o600);
+                fs.copyFileSync(path.join(root, 'tests/fakes/hostile.py'), path.join(kiln.tools, name));
+                fs.chmodSync(path.join(kiln.tools, name), 0o755);
+                fs.copyFileSync(path.join(kiln.bin, 'kiln-server'), path.join(home, 'kiln-server'));
+                if (user === 'postgres') await run('chown', ['-R', 'postgres:', home]);
+                const sleep = `61.${process.pid}`;
+                const runner = await kiln.runner({ name, as: user === 'postgres' ? user : undefined, args: ['--queues', 'audio'],
+                    env: { KILN_HOME: home, KILN_MEDIA: `file:${media}`, PGPASSFILE: at.pgpass } });
+                t.diagnostic(`sandbox: ${runner.logged('ready')[0].sandbox}`);
+                fs.mkdirSync(path.join(home, 'work/1-1/in'), { recursive: true });      // another task's; at its start the runner sweeps
+                fs.writeFileSync(path.join(home, 'work/1-1/in/0.png'), 'SECRET');
+                Object.assign(at, { media, server_program: path.join(home, 'kiln-server'), cluster: kiln.cluster, socket: path.join(kiln.socket, '.s.PGSQL.5432'),
+                    port: kiln.main.port, runner: runner.pid, server: kiln.main.pid, sleep });
+                await kiln.pipeline(name, [{ queue: 'audio', config: { command: [name, JSON.stringify(at)] } }]);
+                const job = await kiln.job_state(await enqueue(name), 'completed');
+                assert.deepEqual(job.output.harm, []);
+                assert.ok(job.output.tried >= 36, `${job.output.tried} tricks`);
+                assert.equal(fs.readFileSync(at.picture, 'utf8'), 'SECRET');
+                assert.equal(fs.statSync(at.picture).mode & 0o777, 0o600);
+                assert.deepEqual(fs.readFileSync(at.server_program), fs.readFileSync(path.join(kiln.bin, 'kiln-server')));
+                await until('its daemon to be gone', () => !fs.readdirSync('/proc').some(pid => {
+                    try { return fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(sleep); } catch { return false; }
+                }));
+                assert.equal(runner.ended, undefined);
+                const listed = (await kiln.rows(`select sandbox from kiln.runners where name = '${name}'`))[0].sandbox;
+                assert.match(listed, /^(landlock|bubblewrap)$/);
+                assert.equal((await request(kiln.url, 'GET', '/readyz')).json.checks.sandbox, 'ok');
+                await runner.stop();
+            });
+        }
     });
 
     test('logs carry job and task, and no line of a program is anything but JSON', async () => {

@@ -15,6 +15,13 @@ select cmp_ok(w::int, '<=', 80, v || ' fits an 80-column screen') from unnest('{
 select is((select (ready, waiting, running, held, runners > 0)::text from kiln.queues where queue = 'image'), '(1,0,2,1,t)', 'kiln.queues counts what waits, runs and is held');
 select is((select stage || ' ' || about from kiln.jobs join s on job = job_id where s.state = 'failed'), '1/3 It went wrong.', 'a failed job says why');
 select is((select count(*)::int from kiln.runners where state = 'alive' and slots = '1/8'), 2, 'kiln.runners shows who lives and what it runs');
+select is((kiln_api.ready(null, '{}', '{}', null) #>> '{checks,sandbox}'), 'ok', 'a runner that starts no program needs no sandbox');
+select kiln_runner.register('bare', 'here', 1, 'test', '{local}', 8, 'none') as bare \gset
+select is((select sandbox from kiln.runners where runner = :bare), 'none', 'kiln.runners shows what keeps a runner''s tools from the machine');
+select alike(kiln_api.ready(null, '{}', '{}', null) #>> '{checks,sandbox}', 'warning: 1 of the runners alive %', '/readyz warns of a runner whose tools have no sandbox');
+select throws_ok($$ select kiln_runner.register('odd', 'here', 1, 'test', '{local}', 8, 'sand') $$, '23514', null, 'a sandbox that nobody knows is refused');
+select kiln_runner.unregister(:bare) \g /dev/null
+select is((kiln_api.ready(null, '{}', '{}', null) #>> '{checks,sandbox}'), 'ok', 'until it has left');
 select fixture.pass('1 minute') \g /dev/null
 select is((select count(*)::int from kiln.runners where state = 'silent' and slots = '1/8'), 2, 'and whose beats are late');
 select is((select string_agg(stage || ' ' || outcome, ', ' order by fence) from kiln.attempts join s on job = job_id where s.state = 'completed'), 'one done, two done, three done', 'kiln.attempts tells a job''s story');

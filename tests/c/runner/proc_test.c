@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,6 +15,8 @@
 #include <cmocka.h>
 
 #include "proc.h"
+
+static struct sandbox sandbox; /* the strongest that this machine has */
 
 struct run {
     struct loop      *loop;
@@ -60,10 +63,11 @@ static struct run *start(const char *script, struct proc_options opt)
     struct run        *run    = calloc(1, sizeof *run);
     char              *argv[] = { "sh", "-c", (char *)(uintptr_t)script, NULL };
 
-    run->loop      = loop_open(NULL);
-    run->stop      = (struct loop_timer) { .on_time = on_stop, .ctx = run };
-    opt.spawn.path = "/bin/sh";
-    opt.spawn.argv = argv;
+    run->loop         = loop_open(NULL);
+    run->stop         = (struct loop_timer) { .on_time = on_stop, .ctx = run };
+    opt.spawn.path    = "/bin/sh";
+    opt.spawn.argv    = argv;
+    opt.spawn.sandbox = &sandbox;
     if (!opt.spawn.envp)
         opt.spawn.envp = env;
     opt.timeout_ms  = opt.timeout_ms ? opt.timeout_ms : 10000;
@@ -162,51 +166,96 @@ static void at_its_time_limit_it_is_asked_to_end(void **state)
     done(run);
 }
 
-/* Until the pid is gone or a second has passed. */
-static bool is_gone(pid_t pid)
+/* Whether a process of the machine has this word in its command. Numbers of processes do not do: a program's may be of its
+ * own namespace. */
+static bool runs(const char *word)
+{
+    DIR           *proc = opendir("/proc");
+    struct dirent *entry;
+    bool           is_found = false;
+
+    while ((entry = readdir(proc)) && !is_found) {
+        char    path[300], command[256];
+        ssize_t got;
+        int     fd;
+
+        snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        got = read(fd, command, sizeof command); /* of a zombie it is empty */
+        close(fd);
+        is_found = got > 0 && memmem(command, (size_t)got, word, strlen(word) + 1) != NULL;
+    }
+    closedir(proc);
+    return is_found;
+}
+
+/* Until it has gone or a second has passed. */
+static bool is_gone(const char *word)
 {
     for (int i = 0; i < 100; i++) {
-        char path[64], stat[256] = "";
-        int  fd;
-
-        snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-        fd = open(path, O_RDONLY);
-        if (fd < 0)
-            return true;
-        ssize_t got = read(fd, stat, sizeof stat - 1);
-        close(fd);
-        if (got > 0 && strstr(stat, ") Z")) /* dead, and its parent (init) has yet to notice */
+        if (!runs(word))
             return true;
         usleep(10000);
     }
     return false;
 }
 
+/* A sleep that no other process of the machine sleeps. */
+static const char *own_sleep(const char *format, char script[256], char word[32])
+{
+    static int count;
+
+    snprintf(word, 32, "60.%d%d", (int)getpid(), count++);
+    snprintf(script, 256, format, word);
+    return script;
+}
+
 static void one_that_will_not_end_is_killed_with_its_whole_group(void **state)
 {
     uint64_t    begin = base_now_ms();
-    struct run *run   = finish(start(
-          "trap '' TERM; sh -c 'trap \"\" TERM; echo $$; exec sleep 60' & while :; do sleep 1; done",
-          (struct proc_options) { .timeout_ms = 1500 })); /* by then both have set their traps */
+    char        script[256], word[32];
+    const char *all = "trap '' TERM; sh -c 'trap \"\" TERM; echo here; exec sleep %s' & "
+                      "while :; do sleep 1; done";
+    struct run *run =
+        finish(start(own_sleep(all, script, word), (struct proc_options) { .timeout_ms = 1500 }));
 
-    (void)state;
+    (void)state; /* by then both have set their traps */
     assert_int_equal(run->end.cause, PROC_TIMED_OUT);
     assert_true(WIFSIGNALED(run->end.status));
     assert_in_range(base_now_ms() - begin, 1500 + PROC_GRACE_MS - 100, 1500 + PROC_GRACE_MS + 3000);
-    assert_true((pid_t)strtol(run->out, NULL, 10) > 1);
-    assert_true(is_gone((pid_t)strtol(run->out, NULL, 10)));
+    assert_string_equal(run->out, "here\n");
+    assert_true(is_gone(word));
     done(run);
 }
 
 static void whoever_it_leaves_behind_ends_with_it_and_is_not_waited_for(void **state)
 {
     uint64_t    begin = base_now_ms();
-    struct run *run   = finish(start("sleep 60 & echo $!; exit 0", (struct proc_options) { 0 }));
+    char        script[256], word[32];
+    struct run *run = finish(start(own_sleep("sleep %s & echo here; exit 0", script, word),
+                                   (struct proc_options) { 0 }));
 
     (void)state;
     assert_int_equal(run->end.cause, PROC_EXITED);
     assert_true(base_now_ms() - begin < 2000); /* though the sleeper holds its stdout open */
-    assert_true(is_gone((pid_t)strtol(run->out, NULL, 10)));
+    assert_string_equal(run->out, "here\n");
+    assert_true(is_gone(word));
+    done(run);
+}
+
+static void a_daemon_ends_with_its_tool(void **state)
+{
+    char        script[256], word[32];
+    struct run *run =
+        finish(start(own_sleep("exec 2>/dev/null; setsid -f sleep %s; echo here", script, word),
+                     (struct proc_options) { 0 }));
+
+    (void)state;
+    assert_int_equal(run->end.cause, PROC_EXITED);
+    assert_string_equal(run->out, "here\n");
+    assert_true(is_gone(word));
     done(run);
 }
 
@@ -259,17 +308,16 @@ static void its_signals_are_as_if_nobody_had_touched_them(void **state)
     done(run);
 }
 
-static void its_session_and_group_are_its_own(void **state)
+/* Its watcher leads both: so the signals of its own group reach the runner as little as the runner's reach it. */
+static void its_session_and_group_are_not_the_runners(void **state)
 {
-    struct run *run =
-        finish(start("cut -d ' ' -f 1,5,6 /proc/$$/stat", (struct proc_options) { 0 }));
-    char *rest;
-    long  pid = strtol(run->out, &rest, 10);
+    struct run *run = finish(start("cut -d ' ' -f 5,6 /proc/$$/stat", (struct proc_options) { 0 }));
+    char       *rest;
+    long        group = strtol(run->out, &rest, 10);
 
     (void)state;
-    assert_true(pid > 1);
-    assert_int_equal(strtol(rest, &rest, 10), pid); /* group */
-    assert_int_equal(strtol(rest, &rest, 10), pid); /* session */
+    assert_true(group > 0 && group != getpgrp());
+    assert_int_equal(strtol(rest, &rest, 10), group); /* session */
     done(run);
 }
 
@@ -295,12 +343,12 @@ static void it_cannot_gain_rights(void **state)
     done(run);
 }
 
-static void it_has_no_network_where_the_kernel_lets_us(void **state)
+static void it_has_no_network_unless_the_stage_says_so(void **state)
 {
     struct run *run;
 
     (void)state;
-    if (!spawn_can_cut_network())
+    if (!sandbox.has_namespaces)
         skip();
     run = finish(
         start("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' \\n'; tail -n +2 /proc/net/route",
@@ -460,13 +508,14 @@ int main(void)
         cmocka_unit_test(at_its_time_limit_it_is_asked_to_end),
         cmocka_unit_test(one_that_will_not_end_is_killed_with_its_whole_group),
         cmocka_unit_test(whoever_it_leaves_behind_ends_with_it_and_is_not_waited_for),
+        cmocka_unit_test(a_daemon_ends_with_its_tool),
         cmocka_unit_test(killed_on_order_it_says_so),
         cmocka_unit_test(it_has_three_descriptors_and_nothing_of_ours),
         cmocka_unit_test(its_signals_are_as_if_nobody_had_touched_them),
-        cmocka_unit_test(its_session_and_group_are_its_own),
+        cmocka_unit_test(its_session_and_group_are_not_the_runners),
         cmocka_unit_test(limits_are_in_force),
         cmocka_unit_test(it_cannot_gain_rights),
-        cmocka_unit_test(it_has_no_network_where_the_kernel_lets_us),
+        cmocka_unit_test(it_has_no_network_unless_the_stage_says_so),
         cmocka_unit_test(an_end_that_is_not_known_is_no_success),
         cmocka_unit_test(input_files_are_copies),
         cmocka_unit_test(our_own_code_can_run_in_a_child),
@@ -476,5 +525,8 @@ int main(void)
     };
 
     signal(SIGPIPE, SIG_IGN);
+    if (!sandbox_open(&sandbox, &SANDBOX_ANY, NULL))
+        return EXIT_FAILURE;
+    printf("# sandbox: %s\n", sandbox.word);
     return cmocka_run_group_tests_name("proc", tests, NULL, NULL);
 }

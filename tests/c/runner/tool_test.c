@@ -15,9 +15,12 @@
 #include "dispatch.h"
 #include "fake_link.h"
 #include "folder.h"
+#include "sandbox.h"
 #include "tool.h"
 
 #define KEY "ab/cdefcdefcdefcdefcdefcdefcdefcd"
+
+static struct sandbox sandbox;
 
 struct world {
     char            root[64], bin[96], home[96], media[96], url[112];
@@ -64,19 +67,22 @@ static int open_world(void **state)
                  "cp \"$2\" \"$4\"\n"
                  "echo '{\"media_type\":\"image\",\"content_type\":\"image/png\",\"width\":2,"
                  "\"height\":3}'");
-    w->cfg.tools           = w->bin;
-    w->runner.cfg          = &w->cfg;
-    w->runner.loop         = loop_open(NULL);
-    w->runner.store        = store_open(w->url, NULL);
-    w->runner.work_folder  = w->home;
-    w->runner.self_folder  = w->bin;
-    w->runner.slots        = 1;
-    w->runner.dispatch     = &w->dispatch;
-    w->dispatch.runner     = &w->runner;
-    w->dispatch.slots      = &w->task;
-    w->dispatch.free_slots = calloc(1, sizeof(struct task *));
-    w->dispatch.step       = (struct loop_task) { .on_turn_end = nothing };
-    w->task.runner         = &w->runner;
+    w->cfg.tools         = w->bin;
+    w->cfg.tools_disk_mb = 64;
+    w->cfg.tools_read = w->cfg.tools_write = "";
+    w->runner.cfg                          = &w->cfg;
+    w->runner.loop                         = loop_open(NULL);
+    w->runner.store                        = store_open(w->url, NULL);
+    w->runner.work_folder                  = w->home;
+    w->runner.self_folder                  = w->bin;
+    w->runner.sandbox                      = &sandbox;
+    w->runner.slots                        = 1;
+    w->runner.dispatch                     = &w->dispatch;
+    w->dispatch.runner                     = &w->runner;
+    w->dispatch.slots                      = &w->task;
+    w->dispatch.free_slots                 = calloc(1, sizeof(struct task *));
+    w->dispatch.step                       = (struct loop_task) { .on_turn_end = nothing };
+    w->task.runner                         = &w->runner;
     task_clear(&w->task);
     fake_link_open(w->runner.loop);
     *state = w;
@@ -156,6 +162,10 @@ static void assert_failed(const struct task *task, enum outcome outcome, const c
     assert_string_equal(outcome_name(task->outcome), outcome_name(outcome));
     assert_non_null(strstr(task->message, message));
 }
+
+#define MAKES(path)                                                   \
+    "echo PIXELS > out/a.png; echo '{\"output\":{\"x\":1},\"media\":" \
+    "[{\"file\":\"" path "\",\"role\":\"output\"}]}'"
 
 /* ---- the process ---- */
 
@@ -259,6 +269,26 @@ static void a_flood_is_invalid(void **state)
     assert_failed(finish(*state), OUTCOME_INVALID, "1 MiB");
 }
 
+static void files_beyond_the_limit_are_invalid_and_the_limit_is_named(void **state)
+{
+    begin(*state, "truncate -s 70M out/a; cat >/dev/null; echo '{\"output\":{}}'");
+    assert_failed(finish(*state), OUTCOME_INVALID,
+                  "the tool's files took more than 64 MiB (KILN_TOOLS_DISK_MB)");
+}
+
+static void a_file_that_kiln_media_looks_at_can_read_nothing_else(void **state)
+{
+    struct world *w = *state;
+
+    write_script(w->bin, "kiln-media",
+                 "cat ../../media/secret >&2 || exit 65; echo '{\"media_type\":\"audio\","
+                 "\"content_type\":\"audio/mpeg\"}'");
+    write_script(w->media, "secret", "");
+    begin(w, MAKES("out/a.png"));
+    assert_failed(finish(w), OUTCOME_INVALID, "Permission denied");
+    unlink(strcat(strcpy(w->config, w->media), "/secret"));
+}
+
 static void malformed_stdout_is_invalid(void **state)
 {
     begin(*state, "echo hello");
@@ -277,10 +307,6 @@ static void stopped_it_ends_at_once(void **state)
 }
 
 /* ---- its files ---- */
-
-#define MAKES(path)                                                   \
-    "echo PIXELS > out/a.png; echo '{\"output\":{\"x\":1},\"media\":" \
-    "[{\"file\":\"" path "\",\"role\":\"output\"}]}'"
 
 static void a_file_is_probed_stored_recorded_and_named_in_the_output(void **state)
 {
@@ -493,6 +519,8 @@ int main(void)
         TEST(a_signal_is_transient),
         TEST(at_the_tasks_time_limit_it_is_a_timeout),
         TEST(a_flood_is_invalid),
+        TEST(files_beyond_the_limit_are_invalid_and_the_limit_is_named),
+        TEST(a_file_that_kiln_media_looks_at_can_read_nothing_else),
         TEST(malformed_stdout_is_invalid),
         TEST(stopped_it_ends_at_once),
         TEST(a_file_is_probed_stored_recorded_and_named_in_the_output),
@@ -515,6 +543,9 @@ int main(void)
     };
 
     signal(SIGPIPE, SIG_IGN);
+    if (!sandbox_open(&sandbox, &SANDBOX_ANY, NULL))
+        return EXIT_FAILURE;
+    printf("# sandbox: %s\n", sandbox.word);
     log_setup("tool_test", LOG_LEVEL_ERROR, false);
     return cmocka_run_group_tests_name("tool", tests, NULL, NULL);
 }
