@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "accept.h"
 #include "answer.h"
 #include "dispatch.h"
 #include "failpoint.h"
@@ -350,27 +351,23 @@ static bool take_one(void *ctx, size_t n, const void *data, size_t bytes, struct
     return fd >= 0 && bytes == 0;
 }
 
-static bool is_success(int status)
-{
-    return status >= 200 && status < 300;
-}
-
 /* Keeps the reply, without the files in it; how many there are, or -1. */
 static long keep_reply(struct call *call, const struct transfer_end *end, struct err *err)
 {
     const json_t *request = json_object_get(call->step, "request");
     const json_t *take    = json_object_get(request, "take");
+    bool          is_good = accept_is_success(json_object_get(request, "accept"), end->status);
     size_t        count   = 0;
 
     drop_reply(call);
     call->end = *end;
     json_incref(call->end.headers);
-    if (json_is_true(json_object_get(request, "binary")) && is_success(end->status)) {
+    if (json_is_true(json_object_get(request, "binary")) && is_good) {
         call->end.body       = "{\"$file\": 0}"; /* as where a file is cut out of a reply */
         call->end.body_bytes = strlen(call->end.body);
         return 1;
     }
-    if (!json_is_array(take) || !is_success(end->status))
+    if (!json_is_array(take) || !is_good)
         take = NULL;
     if (!take_files(end->body, end->body_bytes, take, take_one, call, &call->body,
                     &call->end.body_bytes, &count, err)) {
@@ -445,6 +442,7 @@ static bool make_request(struct call *call, struct transfer_options *opt, struct
         .headers    = json_object_get(request, "headers"),
         .auth       = json_object_get(request, "auth"),
         .is_once    = is_once,
+        .accept     = json_object_get(request, "accept"),
         .connect_ms = number_of(request, "connect_timeout_ms", 10000),
         .timeout_ms = timeout,
         .send_by_ms = call->asked_ms + number_of(call->step, "send_within_ms", 10000),
@@ -534,7 +532,7 @@ static void files_stored(void *ctx, const struct outputs_end *end)
         return;
     }
     if (end->outcome != OUTCOME_DONE) {
-        fetch_failed(call, 0, "file", message);
+        fetch_failed(call, 0, end->outcome == OUTCOME_INVALID ? "content" : "file", message);
         return;
     }
     output = json_loads(end->output, 0, NULL);

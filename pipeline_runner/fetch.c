@@ -84,6 +84,13 @@ static const json_t *file_of(const struct fetch *f)
     return json_array_get(f->files, f->at);
 }
 
+static size_t most_bytes(const json_t *file)
+{
+    json_int_t most = json_integer_value(json_object_get(file, "max_bytes"));
+
+    return most > 0 ? (size_t)most : MAX_BYTES;
+}
+
 static off_t have_bytes(const struct fetch *f)
 {
     off_t size = lseek(f->fd, 0, SEEK_END);
@@ -231,7 +238,6 @@ static void ask(void *ctx)
 {
     struct fetch *f    = ctx;
     const json_t *file = file_of(f);
-    json_int_t    most = json_integer_value(json_object_get(file, "max_bytes"));
     uint64_t      now  = base_now_ms();
     json_t       *headers;
 
@@ -246,7 +252,7 @@ static void ask(void *ctx)
         .auth       = f->is_moved ? NULL : json_object_get(file, "auth"),
         .timeout_ms = f->until_ms > now ? f->until_ms - now : 1,
         .idle_ms    = IDLE_MS,
-        .max_bytes  = most > 0 ? (size_t)most : MAX_BYTES,
+        .max_bytes  = most_bytes(file),
         .fd         = f->fd,
         .from       = (uint64_t)have_bytes(f),
         .on_end     = transferred,
@@ -259,28 +265,39 @@ static void ask(void *ctx)
 
 /* ---- one file ---- */
 
-static bool write_data(struct fetch *f, const char *url)
+static bool write_data(struct fetch *f, const uint8_t *data, size_t bytes)
 {
-    uint8_t *data;
-    size_t   bytes, done = 0;
+    size_t done = 0;
 
-    if (!take_decode(url, strlen(url), &data, &bytes))
-        return false;
     while (done < bytes) {
         ssize_t now = write(f->fd, data + done, bytes - done);
 
         if (now <= 0)
-            break;
+            return false;
         done += (size_t)now;
     }
-    free(data);
-    return done == bytes;
+    return true;
 }
 
 static void next_data(struct fetch *f, const char *url)
 {
-    if (!write_data(f, url)) {
-        fail(f, "file", "a data: URI of the result cannot be read");
+    uint8_t *data;
+    size_t   bytes;
+    bool     is_written;
+
+    if (!take_decode(url, strlen(url), &data, &bytes)) {
+        fail(f, "content", "a data: URI of the result cannot be read");
+        return;
+    }
+    if (bytes > most_bytes(file_of(f))) {
+        free(data);
+        fail(f, "too_long", "a data: URI of the result is longer than allowed");
+        return;
+    }
+    is_written = write_data(f, data, bytes);
+    free(data);
+    if (!is_written) {
+        fail(f, "file", "a file of the result cannot be written here");
         return;
     }
     close_file(f);

@@ -123,6 +123,47 @@ static bool is_clean(const char *text)
     return true;
 }
 
+/* Where the host and its port end; the whole text, where there is no "//". */
+static size_t authority_len(const char *text)
+{
+    const char *slashes = strstr(text, "//");
+
+    return slashes ? (size_t)(slashes + 2 - text) + strcspn(slashes + 2, "/?#") : strlen(text);
+}
+
+/* As browsers do (URL Standard, percent-encode sets of path and query): a blank, what is not of ASCII and
+ * some signs stand as %XX from there on. In front of it nothing is mended. malloc'ed. */
+static char *escaped(const char *text, size_t from)
+{
+    const char *signs = " \"<>`{}^";
+    size_t      len = 0, bytes = strlen(text);
+    char       *out = malloc(bytes * 3 + 1);
+
+    if (!out)
+        abort();
+    while (bytes > from && text[bytes - 1] == ' ')
+        bytes--;
+    for (size_t i = 0; i < bytes; i++) {
+        if (i >= from && text[i] == '?')
+            signs = " \"<>'";
+        if (i >= from && ((unsigned char)text[i] >= 0x80 || strchr(signs, text[i])))
+            len += (size_t)sprintf(out + len, "%%%02X", (unsigned char)text[i]);
+        else
+            out[len++] = text[i];
+    }
+    out[len] = '\0';
+    return out;
+}
+
+/* Whether it names a scheme and a host, or a host. */
+static bool is_absolute(const char *text)
+{
+    size_t scheme =
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+
+    return strncmp(text, "//", 2) == 0 || (scheme > 0 && text[scheme] == ':');
+}
+
 static bool refuse(char *why, size_t size, const char *what, const char *host)
 {
     snprintf(why, size, host ? "%s: %s" : "%s", what, host);
@@ -132,14 +173,18 @@ static bool refuse(char *why, size_t size, const char *what, const char *host)
 bool guard_url(const struct guard *guard, const char *text, const json_t *hosts,
                struct guard_url *url, char *why, size_t size)
 {
-    char scheme[16], port[16];
+    char  scheme[16], port[16];
+    char *clean = escaped(text, authority_len(text));
+    bool  is_url;
 
     *url = (struct guard_url) { .parts = curl_url() };
     if (!url->parts)
         abort();
-    if (strlen(text) > URL_MAX || !is_clean(text)
-        || curl_url_set(url->parts, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK
-        || !take_part(url->parts, CURLUPART_SCHEME, 0, scheme, sizeof scheme)
+    is_url =
+        strlen(clean) <= URL_MAX && is_clean(clean)
+        && curl_url_set(url->parts, CURLUPART_URL, clean, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK;
+    free(clean);
+    if (!is_url || !take_part(url->parts, CURLUPART_SCHEME, 0, scheme, sizeof scheme)
         || !take_part(url->parts, CURLUPART_HOST, 0, url->host, sizeof url->host) || !url->host[0])
         return refuse(why, size, "an address cannot be read", NULL);
     url->is_https = strcmp(scheme, "https") == 0;
@@ -161,13 +206,15 @@ bool guard_url(const struct guard *guard, const char *text, const json_t *hosts,
 char *guard_follow(const struct guard_url *base, const char *location)
 {
     CURLU *parts = curl_url_dup(base->parts);
-    char  *text = NULL, *copy = NULL;
+    char  *text = NULL, *copy = NULL, *clean = NULL;
 
     if (!parts)
         abort();
-    if (curl_url_set(parts, CURLUPART_URL, location, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK
+    clean = escaped(location, is_absolute(location) ? authority_len(location) : 0);
+    if (curl_url_set(parts, CURLUPART_URL, clean, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK
         && curl_url_get(parts, CURLUPART_URL, &text, 0) == CURLUE_OK)
         copy = strdup(text);
+    free(clean);
     curl_free(text);
     curl_url_cleanup(parts);
     return copy;

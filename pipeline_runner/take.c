@@ -142,8 +142,8 @@ static bool walk_value(struct walk *w, const char *pointer, int depth)
         return walk_object(w, pointer, depth);
     if (eat(w, '['))
         return walk_array(w, pointer, depth);
-    from = w->at;
-    while (w->at < w->end && strchr("+-.0123456789abcdefghijklmnopqrstuvwxyzE", *w->at) && *w->at)
+    from = w->at; /* NaN and Infinity too: SQL mends what is no JSON for their sake */
+    while (w->at < w->end && strchr("+-.0123456789abcdefghijklmnopqrstuvwxyzEIN", *w->at) && *w->at)
         w->at++;
     return w->at > from;
 }
@@ -201,6 +201,18 @@ static int next_char(const char **at, const char *end)
     return c > 0 && c < 0x80 ? c : -1;
 }
 
+/* In a data: URI padding may be written %3D. */
+static int next_of_base64(const char **at, const char *end)
+{
+    int c = next_char(at, end);
+
+    if (c != '%')
+        return c;
+    c = end - *at >= 2 ? hex(*at, 2) : -1;
+    *at += c < 0 ? 0 : 2;
+    return c;
+}
+
 static bool decode_base64(const char *at, const char *end, uint8_t *out, size_t *out_bytes)
 {
     uint32_t bits = 0;
@@ -208,7 +220,7 @@ static bool decode_base64(const char *at, const char *end, uint8_t *out, size_t 
     size_t   digits = 0, len = 0;
 
     while (at < end) {
-        int c = next_char(&at, end), value;
+        int c = next_of_base64(&at, end), value;
 
         if (c < 0)
             return false;
@@ -351,8 +363,9 @@ static bool take_span(const struct span *span, struct taken *taken, size_t *coun
 static bool take_pointer(const char *text, size_t bytes, const char *pointer, struct taken *taken,
                          size_t *count, take_file_fn *on_file, void *ctx, struct err *err)
 {
-    struct walk w  = { .at = text, .end = text + bytes };
-    bool        ok = walk_value(&w, pointer, 0);
+    bool        has_mark = bytes >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0;
+    struct walk w        = { .at = text + (has_mark ? 3 : 0), .end = text + bytes };
+    bool        ok       = walk_value(&w, pointer, 0);
 
     skip_space(&w);
     if (w.is_full) {

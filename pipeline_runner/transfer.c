@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "accept.h"
 #include "failpoint.h"
 #include "protocol.h"
 #include "retry_after.h"
@@ -56,6 +57,7 @@ struct transfer {
     size_t             body_bytes, body_sent;
     bool               is_once;
     uint64_t           send_by_ms, body_by_ms, started_ms;
+    json_t            *accept;
     size_t             max_bytes;
     int                fd;
     uint64_t           from;
@@ -132,6 +134,7 @@ static void transfer_free(struct transfer *t)
     guard_url_free(&t->url);
     curl_slist_free_all(t->headers);
     json_decref(t->reply_headers);
+    json_decref(t->accept);
     free(t->body);
     free(t->reply);
     free(t);
@@ -442,7 +445,7 @@ static bool write_all(int fd, const char *data, size_t bytes)
 
 static bool is_for_file(const struct transfer *t)
 {
-    return t->fd >= 0 && t->status >= 200 && t->status < 300;
+    return t->fd >= 0 && accept_is_success(t->accept, t->status);
 }
 
 /* The first bytes for a file that is there in part: the rest of it, or all of it anew. */
@@ -709,6 +712,7 @@ struct transfer *transfer_start(struct transfers *transfers, const struct transf
         .send_by_ms    = opt->send_by_ms,
         .body_by_ms    = opt->body_by_ms,
         .started_ms    = base_now_ms(),
+        .accept        = json_incref((json_t *)(uintptr_t)opt->accept),
         .max_bytes     = opt->max_bytes,
         .fd            = opt->fd,
         .from          = opt->from,

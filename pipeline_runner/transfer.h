@@ -52,11 +52,12 @@ struct transfer_options {
     char               *body;    /* malloc'ed, taken over; NULL = none */
     size_t              body_bytes;
     bool                is_once; /* it may be paid for */
+    const json_t       *accept;  /* for accept_is_success() */
     uint64_t            connect_ms, timeout_ms;
     uint64_t            send_by_ms, body_by_ms; /* of transfer_now_ms(); 0 = whenever */
     size_t              max_bytes;              /* of the reply's body */
     uint64_t            idle_ms; /* fewer than 1 KiB a second for so long: it ends; 0 = never */
-    int      fd;   /* a body of status 2xx goes here, and stays the caller's; -1 = into memory */
+    int      fd;   /* the body of a success goes here, and stays the caller's; -1 = into memory */
     uint64_t from; /* so much of it is in the file: a 206 goes on there */
     transfer_end_fn *on_end;
     void            *ctx;

@@ -426,8 +426,9 @@ begin
     select coalesce(jsonb_object_agg(c, j.input -> c), '{}') || coalesce(v_read -> 'keep', '{}') into v_output
       from kiln.job j, jsonb_array_elements_text(coalesce(p_stage.config -> 'carry', '[]')) as c
      where j.job_id = p_task.job_id and j.input ? c;
-    select coalesce(jsonb_agg(f), '[]') into v_files from jsonb_array_elements(coalesce(v_read -> 'files', '[]')) as f where f ? 'url';
-    if v_read ->> 'missing' is null and p_call.media = '{}'
+    -- Where a runner took files out of the reply, what it left there was none.
+    select coalesce(jsonb_agg(f - 'is_inline'), '[]') into v_files from jsonb_array_elements(v_read -> 'files') as f where p_call.media = '{}' or not f ? 'is_inline';
+    if v_read ->> 'missing' is null and p_call.media = '{}' and v_files = '[]'
        and exists (select from jsonb_array_elements(p_stage.config -> 'outputs') as o where o ->> 'as' <> 'url' and not coalesce(o -> 'may_be_empty' = 'true', false)) then
         v_read := v_read || '{"missing": "no file came with the reply"}';
     end if;
@@ -438,8 +439,6 @@ begin
     if v_files = '[]' then
         if p_call.media <> '{}' then
             v_output := v_output || jsonb_build_object('media', (select jsonb_agg(m::text order by n) from unnest(p_call.media) with ordinality as u (m, n)));
-        elsif jsonb_typeof(v_read -> 'files') = 'array' and v_read -> 'files' <> '[]' then
-            v_output := v_output || jsonb_build_object('media', (select jsonb_agg(f -> 'media') from jsonb_array_elements(v_read -> 'files') as f));
         end if;
         return json_build_object('do', 'complete', 'call_id', p_call.call_id::text, 'output', v_output);
     end if;
@@ -605,7 +604,26 @@ comment on function kiln.record_submit(kiln.task, kiln.job, kiln.stage, kiln.pro
 of a second sending says nothing about the first: only what names the request, or brings the result, settles that.';
 
 -- Asking for the result, or fetching its files, went wrong: it is paid, so it is tried for long, and then held, never sent again.
-create or replace function kiln.fetch_later(p_task kiln.task, p_call kiln.call, p_why text, p_is_final boolean default false)
+create or replace function kiln.fetch_tries(p_answer jsonb)
+returns int
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+    v_status int := (p_answer ->> 'status')::int;
+    v_code   text := p_answer -> 'error' ->> 'code';
+begin
+    return case when v_code in ('host', 'too_long') then 1
+                when v_code = 'content' or v_status between 300 and 499 and v_status not in (408, 409, 421, 423, 425, 429) then 3
+                when v_code is null and v_status between 200 and 299 and kiln.parse_reply(p_answer ->> 'body') is null then 3
+                else 10 end;
+end
+$$;
+comment on function kiln.fetch_tries(jsonb) is
+'How often a paid result is asked for that comes to such an answer. 1: a host that the description does not name, a file beyond its bounds. 3, some seconds:
+gone, forbidden, moved about, a page of HTML or a file that is none, which a CDN may answer before a file has reached it. 10, a quarter of an hour: all else.';
+
+create or replace function kiln.fetch_later(p_task kiln.task, p_call kiln.call, p_why text, p_tries int)
 returns void
 language plpgsql
 as $$
@@ -613,15 +631,29 @@ declare
     v_fetches int;
 begin
     update kiln.call c set fetches = c.fetches + 1 where c.call_id = p_call.call_id returning c.fetches into v_fetches;
-    if v_fetches >= 10 or p_is_final and v_fetches >= 3 then
-        perform kiln.hold_task(p_task.task_id, 'lost', format('It is paid, and its result could not be had in %s tries: %s', v_fetches, p_why));
+    if v_fetches >= p_tries then
+        perform kiln.hold_task(p_task.task_id, 'lost', format('It is paid, and its result could not be had in %s: %s', case v_fetches when 1 then 'one try' else v_fetches || ' tries' end, p_why));
     else
         perform kiln.set_aside(p_task, 'fetch', p_why, kiln.now() + kiln.backoff('1 second', '10 minutes', v_fetches));
     end if;
 end
 $$;
-comment on function kiln.fetch_later(kiln.task, kiln.call, text, boolean) is
-'Lets a task wait before its result is asked for once more; after ten tries (three where the provider says it is gone) it is held.';
+comment on function kiln.fetch_later(kiln.task, kiln.call, text, int) is
+'Lets a task wait before its result is asked for once more; after p_tries (kiln.fetch_tries()) it is held.';
+
+-- Evidence: what was not JSON as it stood can be looked at by whoever decides about a held job.
+create or replace function kiln.keep_odd_reply(p_call_id bigint, p_body text)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if p_body <> '' and kiln.strict_json(p_body) is null then
+        update kiln.call c set odd_reply = left(p_body, 16384) where c.call_id = p_call_id;
+    end if;
+end
+$$;
+comment on function kiln.keep_odd_reply(bigint, text) is 'Keeps the beginning of a reply that is not JSON as it stands.';
 
 -- What the provider says after the call was settled: it cannot change what followed, but the money shows.
 create or replace function kiln.note_late(p_call kiln.call, p_provider kiln.provider, p_outcome text, p_result jsonb, p_cost bigint, p_is_unbilled boolean)
@@ -684,6 +716,7 @@ begin
 
     if v_kind in ('submit', 'result') then
         perform kiln.note_reply(v_provider, v_stage.config, v_kind, v_answer);
+        perform kiln.keep_odd_reply(p_call_id, v_answer ->> 'body');
     end if;
     case v_kind
         when 'submit' then
@@ -706,13 +739,13 @@ begin
             if v_call.state = 'accepted' then
                 v_why := kiln.record_result(v_stage, v_provider, v_call, v_answer, v_media);
                 if v_why is not null and v_ours then
-                    perform kiln.fetch_later(v_task, v_call, v_why, (v_answer ->> 'status')::int in (404, 410));
+                    perform kiln.fetch_later(v_task, v_call, v_why, kiln.fetch_tries(v_answer));
                     return kiln.nothing_to_do(p_task_id);
                 end if;
             end if;
         when 'fetch' then
             if v_ours and v_call.outcome = 'succeeded' then
-                perform kiln.fetch_later(v_task, v_call, coalesce(v_answer -> 'error' ->> 'message', 'Its files could not be fetched.'), (v_answer ->> 'status')::int in (403, 404, 410));
+                perform kiln.fetch_later(v_task, v_call, coalesce(v_answer -> 'error' ->> 'message', 'Its files could not be fetched.'), kiln.fetch_tries(v_answer));
                 return kiln.nothing_to_do(p_task_id);
             end if;
         else

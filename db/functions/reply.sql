@@ -1,7 +1,7 @@
 -- Replies, read by the provider's description. Nothing here raises, whatever the bytes: what cannot be read is `unclear`, and what
 -- follows from that is decided where the money is (db/functions/call.sql).
 
-create or replace function kiln.parse_reply(p_body text)
+create or replace function kiln.strict_json(p_body text)
 returns jsonb
 language plpgsql immutable
 set search_path = ''
@@ -13,7 +13,31 @@ exception when others then
     return null;
 end
 $$;
-comment on function kiln.parse_reply(text) is 'The JSON of a reply; null where it is none.';
+comment on function kiln.strict_json(text) is 'The JSON of a reply that is JSON as it stands, but for zero bytes; null where it is none.';
+
+-- What encoders are known to get wrong: a byte order mark, half a surrogate pair (a prompt that was cut in the middle), control characters in strings,
+-- NaN and Infinity for numbers. Strings and what lies between them are told apart, so that a prompt that says NaN keeps its word.
+create or replace function kiln.mend_json(p_body text)
+returns text
+language sql immutable
+return (select string_agg(case when left(m.part[1], 1) = '"'
+                               then regexp_replace(regexp_replace(regexp_replace(m.part[1], '[\x01-\x1f]', ' ', 'g'),
+                                        '\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})', '\\ufffd', 'g'),
+                                        '(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}', '\\ufffd', 'g')
+                               else regexp_replace(m.part[1], '[+-]?\m(NaN|Infinity)\M', 'null', 'g') end, '' order by m.n)
+          from regexp_matches(ltrim(p_body, U&'\FEFF'), '"(?:[^"\\]|\\.)*"|[^"]+|"', 'g') with ordinality as m (part, n));
+comment on function kiln.mend_json(text) is 'A reply without what encoders are known to get wrong; what is wrong otherwise stays so.';
+
+create or replace function kiln.parse_reply(p_body text)
+returns jsonb
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+    return coalesce(kiln.strict_json(p_body), case when length(p_body) <= 4194304 then kiln.strict_json(kiln.mend_json(p_body)) end);
+end
+$$;
+comment on function kiln.parse_reply(text) is 'The JSON of a reply, mended where it is none as it stands (up to 4 MiB); null where it is none at all.';
 
 create or replace function kiln.reply_text(p_value jsonb, p_length int default 1000)
 returns text
@@ -269,7 +293,9 @@ set search_path = ''
 as $$
 declare
     v_output  jsonb;
+    v_as      text;
     v_value   jsonb;
+    v_url     text;
     v_files   jsonb := '[]';
     v_missing text;
     v_found   boolean;
@@ -278,17 +304,25 @@ declare
 begin
     for v_output in select jsonb_array_elements(p_config -> 'outputs')
     loop
-        v_found := v_output ->> 'as' in ('base64', 'data', 'binary');     -- these came with the reply
-        if not v_found then
-            foreach v_value in array kiln.pointer_values(p_result, v_output ->> 'pointer')
-            loop
-                if jsonb_typeof(v_value) = 'string' and v_value #>> '{}' ~ '^https?://' and length(v_value #>> '{}') <= 4096 and jsonb_array_length(v_files) < 64 then
-                    v_files := v_files || jsonb_build_object('url', v_value, 'media_type', v_output -> 'media_type');
-                    v_found := true;
-                end if;
-            end loop;
-        end if;
-        if not v_found and not (v_output ->> 'may_be_empty' = 'true' and '[]' = any (kiln.pointer_values(p_result, regexp_replace(v_output ->> 'pointer', '/\*.*$', '')))) then
+        v_as := v_output ->> 'as';
+        v_found := v_as = 'binary';         -- it came with the reply
+        foreach v_value in array kiln.pointer_values(p_result, coalesce(v_output ->> 'pointer', ''))
+        loop
+            v_found := v_found or jsonb_typeof(v_value) = 'object' and v_value ? '$file';      -- so did this one: its runner has stored it
+            v_url := case jsonb_typeof(v_value) when 'string' then btrim(v_value #>> '{}', E' \t\r\n') end;
+            -- Base64 in a poll's reply or in a webhook is one that no runner has cut out.
+            if v_as = 'base64' and v_url <> '' and v_url !~* '^(data|https?):' then
+                v_url := 'data:;base64,' || v_url;
+            end if;
+            if (v_as = 'url' and v_url ~* '^https?://' and length(v_url) <= 8000 or v_url ~* '^data:' and length(v_url) <= 67108864) and jsonb_array_length(v_files) < 64 then
+                v_files := v_files || (jsonb_build_object('url', v_url, 'media_type', v_output -> 'media_type')
+                                       || case when v_as <> 'url' then '{"is_inline": true}' else '{}' end::jsonb);
+                v_found := true;
+            end if;
+        end loop;
+        -- Paid, and nothing came: an empty list, null and no word of it are one thing, unless the description says that a list may be empty.
+        if not v_found and not coalesce(v_output -> 'may_be_empty' = 'true'
+                                        and kiln.pointer_values(p_result, regexp_replace(v_output ->> 'pointer', '/\*.*$', '')) && array['[]', 'null']::jsonb[], false) then
             v_missing := coalesce(v_missing, v_output ->> 'pointer');
         end if;
     end loop;
@@ -306,7 +340,8 @@ begin
 end
 $$;
 comment on function kiln.read_outputs(jsonb, jsonb) is
-'What a stage''s config finds in a result: {files: [{url, media_type}], keep: {…}, is_blocked, missing: the pointer that leads nowhere, or null}.';
+'What a stage''s config finds in a result: {files: [{url (https:, data:), media_type, is_inline: of an output that is no url}], keep: {…}, is_blocked, missing: the
+pointer that leads to no file, or null}.';
 
 -- Prices.
 create or replace function kiln.check_price()

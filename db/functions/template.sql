@@ -274,11 +274,12 @@ begin
         'connect_timeout_ms', 10000,
         'max_bytes', p_provider.max_reply_bytes,
         'max_file_bytes', p_provider.max_file_bytes,
+        'accept', v_spec -> 'accept',
         'take', v_take,
         'binary', v_binary);
 end
 $$;
 comment on function kiln.render_request(kiln.provider, text, jsonb) is
 'The request that a runner sends: method, url, headers, auth (names the secret''s variable), body (text), files (words in the body that
-stand for files), hosts it may go to, bounds, take (where the reply carries files as base64), binary (the reply is the file).
+stand for files), hosts it may go to, bounds, accept (statuses, or null: 2xx), take (where the reply carries files as base64), binary (the reply is the file).
 p_kind: submit, poll, result, cancel, lookup. Null: the description has no such request. 22023: its path names what is missing.';

@@ -42,6 +42,7 @@ begin
     select s.* into v_stage from kiln.stage s where s.pipeline_version_id = v_task.pipeline_version_id and s.position = v_task.stage;
     v_reply := kiln.read_reply(v_provider, v_stage.config, 'webhook', 200, '{}', p_body);
 
+    perform kiln.keep_odd_reply(v_call.call_id, p_body);
     if v_call.state = 'settled' then
         perform kiln.note_late(v_call, v_provider, v_reply.outcome, v_reply.result, v_reply.cost_micros, v_reply.is_unbilled);
     elsif v_reply.request_id is not null and v_call.provider_request_id is not null and v_reply.request_id <> v_call.provider_request_id then

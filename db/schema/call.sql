@@ -57,6 +57,7 @@ create table kiln.call (
     error_code          text,
     error_message       text,
     result              jsonb,
+    odd_reply           text,
     media               bigint[]        not null default '{}',
     estimated_micros    bigint          not null default 0,
     charged_micros      bigint,
@@ -118,6 +119,7 @@ comment on column kiln.call.error_class is 'Of a failure: transient, rate_limite
 comment on column kiln.call.error_code is 'Of a failure, in the provider''s or the runner''s word.';
 comment on column kiln.call.error_message is 'Of a failure, as a sentence.';
 comment on column kiln.call.result is 'What the provider answered: where its files are, and what is worth keeping.';
+comment on column kiln.call.odd_reply is 'The beginning of the last reply that was not JSON as it stood, at most 16,384 characters: evidence for whoever decides about it. Null: none was.';
 comment on column kiln.call.media is 'Media that came inside a reply; stored before it was reported.';
 comment on column kiln.call.estimated_micros is 'What it was thought to cost.';
 comment on column kiln.call.charged_micros is 'What it cost; null where that cannot be known, and before its end.';

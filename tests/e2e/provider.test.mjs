@@ -346,6 +346,49 @@ describe('providers', () => {
                         await refused_file(await wish({ provider: { max_file_bytes: 1 << 20 }, told: [name] }));
                     });
                 }
+                for (const name of ['result-empty', 'result-null']) {
+                    test(`that is ${name.slice(7)} is paid and nothing came: held, never the user's fault and never paid again`, async () => {
+                        const { job, calls: [call] } = await became('held; succeeded; charged 1', await wish({ told: [name] }));
+                        assert.match(job.error_message, /not where it should be: \/images/);
+                        assert.equal(call.odd_reply, null);
+                    });
+                }
+                test('that is empty is none where the description says that it may be', async () => {
+                    const w = await wish({ told: ['result-empty'], config: { outputs: [{ ...fal_image.outputs[0], may_be_empty: true }] } });
+                    await became('completed; succeeded; charged 1', w);
+                });
+                for (const [what, name] of [['is forbidden', 'file-forbidden'], ['is gone', 'file-gone'], ['is a page', 'file-lies-about-type']]) {
+                    test(`whose file ${what} is held after three tries, not after ten`, async () => {
+                        const { calls: [call] } = await became('held; succeeded; charged 1', await wish({ told: [name] }));
+                        assert.equal(call.fetches, 3);
+                    });
+                }
+                test('that is a page in place of JSON is held after three tries, with the page as evidence', async () => {
+                    const { calls: [call] } = await became('held; accepted; charged 1', await wish({ told: ['result-page'] }));
+                    assert.deepEqual([call.fetches, call.odd_reply], [3, '<!doctype html><title>Just a moment</title>']);
+                });
+                test('with blanks and letters in its address is fetched as a browser would', async () => {
+                    const w = await wish({ told: ['result-odd-address'] });
+                    await became('completed; succeeded; charged 1', w);
+                    assert.equal((await outputs(w.id)).length, 1);
+                });
+                test('that is a data: URI is a file', async () => {
+                    for (const url of [`data:image/png;base64,${png('inline').toString('base64')}`, `data:image/png,${[...png('inline')].map(byte => `%${byte.toString(16).padStart(2, '0')}`).join('')}`]) {
+                        const w = await wish({ provider: { max_reply_bytes: 4 << 20 }, told: [{ match: { phase: 'result' }, do: { set: { images: [{ url }] } } }] });
+                        await became('completed; succeeded; charged 1', w);
+                        const [file] = await outputs(w.id);
+                        assert.equal(file.sha256.replace(/^\\x/, ''), sum(png('inline')));
+                    }
+                });
+                test('longer than a file may be is held at once', async () => {
+                    const w = await wish({ provider: { max_file_bytes: 4096 }, told: [{ match: { phase: 'result' }, do: { set: { images: [{ url: `data:image/png,${'a'.repeat(5000)}` }] } } }] });
+                    const { calls: [call] } = await became('held; succeeded; charged 1', w);
+                    assert.equal(call.fetches, 1);
+                });
+                test('beside what is no JSON (a mark, half a letter, no number) is read, and the reply kept as it came', async () => {
+                    const { calls: [call] } = await became('completed; succeeded; charged 1', await wish({ told: ['json-mark', 'json-half-pair', 'json-nan'] }));
+                    assert.match(call.odd_reply, /NaN/);
+                });
                 test('that is there again later is fetched then, and not paid again', async () => {
                     await became('completed; succeeded; charged 1', await wish({ told: [['file-gone', { times: 2 }]] }));
                 });

@@ -6,6 +6,7 @@
 // do, at phase submit (also status, result, cancel, lookup, file, jwks where it makes sense):
 //   wait_ms            before the answer          drop             no answer, the link is reset      hang          no answer, the link stays
 //   status, headers, body  this answer instead    set              fields laid over the JSON answer   text          these bytes as body
+//   edit: [[from, to]]  in the text of the answer, JSON or not        mark: true       a byte order mark in front of it
 //   accept: false      nothing is begun (an answer ≥ 400 begins nothing unless it says accept: true)   charge: true, false  against the rule
 //   queue_ms, run_ms   how long it waits and runs                 end: ok, error, refused, nsfw       id: the request's id
 //   cancel: "ignore"   the cancel is heard and does nothing       drip_ms, drip_bytes                 the body in drops
@@ -33,6 +34,13 @@ export const named = {
     'odd-id': { phase: 'submit', do: { id: 'a b/../ü?x=1&y=%2F#"\'z' } },
     'drip': { phase: 'submit', do: { drip_ms: 200, drip_bytes: 4 } },
     'no-json': { phase: 'submit', do: { text: '<html>Bad Gateway</html>' } },
+    'json-mark': { phase: 'submit', do: { mark: true } },
+    'json-half-pair': { phase: 'result', do: { edit: [['"prompt":"', '"prompt":"\\ud83d']] } },
+    'json-nan': { phase: 'result', do: { edit: [['"inference":0.5', '"inference":NaN,"overhead":-Infinity']] } },
+    'result-empty': { phase: 'result', do: { set: { images: [] } } },
+    'result-null': { phase: 'result', do: { set: { images: null } } },
+    'result-page': { phase: 'result', do: { text: '<!doctype html><title>Just a moment</title>', type: 'text/html' } },
+    'result-odd-address': { phase: 'result', do: { edit: [['.png"', '.png?name=a b é {x}"']] } },
     'no-polls': { phase: 'status', do: { status: 503, body: { detail: 'no polls today' } } },
     'polls-hang': { phase: 'status', do: { hang: true } },
     'no-webhooks': { phase: 'webhook', do: { never: true } },
@@ -44,6 +52,7 @@ export const named = {
     'webhook-old': { phase: 'webhook', do: { forge: 'time' } },
     'webhook-out-of-order': { phase: 'webhook', do: { out_of_order: true } },
     'file-gone': { phase: 'file', do: { status: 404, body: { detail: 'gone' } } },
+    'file-forbidden': { phase: 'file', do: { status: 403, body: { detail: 'forbidden' } } },
     'file-breaks': { phase: 'file', do: { break_at: 100 } },
     'file-breaks-for-good': { phase: 'file', do: { break_at: 100, is_resumable: false } },
     'file-lies-about-type': { phase: 'file', do: { serve: 'html', type: 'image/png' } },
@@ -93,6 +102,7 @@ export async function answer(res, how, status, body, headers = {}) {
     if (how.set && typeof body === 'object' && !Buffer.isBuffer(body)) body = { ...body, ...how.set };
     const type = Buffer.isBuffer(body) ? 'application/octet-stream' : typeof body === 'string' ? 'text/html' : 'application/json';
     let bytes = how.text !== undefined ? Buffer.from(how.text) : Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+    if (how.edit || how.mark) bytes = Buffer.from((how.mark ? '\ufeff' : '') + (how.edit ?? []).reduce((all, [from, to]) => all.replaceAll(from, to), bytes.toString()));
     const all = { 'Content-Type': type, 'Content-Length': bytes.length, ...headers, ...how.headers };
     if (how.type) all['Content-Type'] = how.type;
     if (how.length !== undefined) all['Content-Length'] = how.length;

@@ -104,6 +104,7 @@ export class Fake {
     async serve(req, res, url) {
         const [, id, n] = /^\/files\/([^/]+)\/(\d+)\.\w+$/.exec(url.pathname) ?? [];
         const request = id && this.book.requests.get(decodeURIComponent(id));
+        if (/[^!-~]/.test(req.url)) throw new Refusal(400, 'an address that is not escaped', { detail: 'bad request' });
         if (req.headers.authorization) this.book.write({ is: 'leak', at: new Date().toISOString(), url: req.url });
         if (!request) throw new Refusal(404, `no file ${url.pathname}`, { detail: 'no such file' });
         const how = told(this.book, 'file', request);

@@ -141,6 +141,21 @@ select is((select string_agg(pg_temp.fetch_fails(), ' ') from generate_series(2,
 select is((fixture.calls(job), (select count(*)::int from kiln.call where job_id = h.job), error_class)::text, ('succeeded', 1, 'lost')::text, 'it was called once') from h, kiln.task_held t where t.job_id = h.job;
 rollback to answers;
 
+create function pg_temp.paid_with(p_result text, p_pipeline text default 'test/paid') returns text language plpgsql as $$
+declare
+    v_job  bigint := fixture.pay(p_pipeline => p_pipeline);
+    v_step jsonb := fixture.answer(fixture.begin(v_job), 200, p_result);
+begin
+    return concat_ws(' ', v_step ->> 'do', fixture.task_states(v_job), (select t.error_class from kiln.task t where t.job_id = v_job and t.state = 'held'));
+end $$;
+select fixture.paid_pipeline('test/empty', '{"outputs": [{"pointer": "/files/*", "as": "url", "media_type": "image", "may_be_empty": true}]}') \g /dev/null
+select is(pg_temp.paid_with(format('{"id": "r", "status": "done", "files": %s}', f), p), e, format('paid, and the files are %s: %s of %s', f, e, p)) from (values
+    ('[]', 'test/paid', 'nothing held lost'), ('null', 'test/paid', 'nothing held lost'), ('[]', 'test/empty', 'complete running'), ('null', 'test/empty', 'complete running'), ('7', 'test/empty', 'nothing held lost')) v (f, p, e);
+select is((select count(distinct odd_reply)::int from kiln.call), 0, 'of a reply that is JSON nothing more is kept');
+select is(pg_temp.paid_with(U&'\FEFF{"id": "r", "status": "done", "files": ["https://pay.test/1.png"], "score": NaN}'), 'fetch running', 'a reply that is nearly JSON is read');
+select is((select odd_reply from kiln.call where odd_reply is not null), U&'\FEFF{"id": "r", "status": "done", "files": ["https://pay.test/1.png"], "score": NaN}', 'and kept as it came, as evidence');
+rollback to answers;
+
 create temporary table h as select fixture.pay() as job;
 select is((select string_agg(pg_temp.fetch_fails(404), ' ') from generate_series(1, 3)), 'waiting waiting held', 'what the provider says is gone is asked for three times');
 rollback to answers;

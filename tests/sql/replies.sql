@@ -99,6 +99,42 @@ select is(pg_temp.says(pg_temp.read('other', kind, status, body)), said, 'other:
 select is((pg_temp.read('other', 'poll', 200, '{"done": true, "tokens": 1001}')).cost_micros, 2503::bigint, 'its own figure of the cost');
 select is((pg_temp.read('other', 'poll', 200, format('{"done": true, "tokens": %s}', t))).cost_micros, null, 'no cost: ' || t) from unnest('{-5,1e300,"\"x\"","[]",null}'::text[]) t;
 
+-- Where a result's files are, however they are given.
+create function pg_temp.outputs(p_output text, p_result text) returns text language sql as $$
+    select concat_ws(' ', coalesce((select string_agg(f ->> 'url' || case when f ? 'is_inline' then ' (inline)' else '' end, ' ') from jsonb_array_elements(r -> 'files') f), 'none'), 'missing ' || (r ->> 'missing'))
+      from kiln.read_outputs(jsonb_build_object('outputs', jsonb_build_array('{"pointer": "/images/*", "as": "url", "media_type": "image"}'::jsonb || p_output::jsonb)), kiln.parse_reply(p_result)) r $$;
+select is(pg_temp.outputs(o, r), e, claim) from (values
+    ('{}', '{"images": []}', 'none missing /images/*', 'an empty list is nothing'), ('{}', '{"images": null}', 'none missing /images/*', 'as null is'), ('{}', '{}', 'none missing /images/*', 'and no word of it'),
+    ('{}', '{"images": [null, ""]}', 'none missing /images/*', 'and nothing in a list'), ('{"may_be_empty": false}', '{"images": []}', 'none missing /images/*', 'whether the description says so or not'),
+    ('{"may_be_empty": true}', '{"images": []}', 'none', 'unless it says that a list may be empty'), ('{"may_be_empty": true}', '{"images": null}', 'none', 'which null is too'),
+    ('{"may_be_empty": true}', '{"pictures": []}', 'none missing /images/*', 'but not another shape'), ('{"may_be_empty": true}', '{"images": [7]}', 'none missing /images/*', 'nor what is no address'),
+    ('{"as": "base64"}', '{"images": []}', 'none missing /images/*', 'the same of files that come inside'), ('{"as": "base64"}', '{"images": [{"$file": 0}]}', 'none', 'what its runner took out is there'),
+    ('{"as": "base64"}', '{"images": ["aGk="]}', 'data:;base64,aGk= (inline)', 'what no runner took out, as of a webhook, is fetched from the reply'),
+    ('{"as": "binary", "pointer": null}', '{}', 'none', 'what is the reply itself has no pointer'),
+    ('{"as": "data"}', '{"images": ["data:image/png;base64,aGk="]}', 'data:image/png;base64,aGk= (inline)', 'a data: URI too'),
+    ('{}', '{"images": ["DATA:image/svg+xml,%3Csvg/%3E"]}', 'DATA:image/svg+xml,%3Csvg/%3E', 'also where an address is expected'),
+    ('{}', '{"images": [" https://x.test/a b é.png\n"]}', 'https://x.test/a b é.png', 'an address with blanks is one'),
+    ('{}', '{"images": ["HTTPS://x.test/a"]}', 'HTTPS://x.test/a', 'and one in capitals'),
+    ('{}', format('{"images": ["https://x.test/%s"]}', repeat('a', 8000)), 'none missing /images/*', 'one without end is none')) v (o, r, e, claim);
+
+-- JSON that is nearly none: what is to be known stands beside it.
+select is(kiln.parse_reply(t), j::jsonb, claim) from (values
+    (U&'\FEFF{"id": "r"}', '{"id": "r"}', 'a byte order mark'), ('{"id": "r", "prompt": "a \ud83d"}', '{"id": "r", "prompt": "a \ufffd"}', 'half a pair'),
+    ('{"prompt": "\udc00 \ud83d\ude00 \ud83d\ud83d\ude00", "id": "r"}', '{"prompt": "\ufffd 😀 \ufffd😀", "id": "r"}', 'either half, beside whole ones'),
+    ('{"id": "r", "score": NaN, "a": [-Infinity, Infinity,NaN]}', '{"id": "r", "score": null, "a": [null, null, null]}', 'numbers that are none'),
+    ('{"id": "NaN, \"Infinity\"", "x": NaN}', '{"id": "NaN, \"Infinity\"", "x": null}', 'but not in strings'), (E'{"id": "r\ns"}', '{"id": "r s"}', 'a line break in a string'),
+    (U&'\FEFF{"seed": 196619188014358660, "x": [NaN], "s": "\\ud800"}', '{"seed": 196619188014358660, "x": [null], "s": "\ufffd"}', 'all at once, every other digit as it was'),
+    ('{"id": "r", "x": nan}', null, 'what is worse is none'), ('{"id": "r"', null, 'as what was cut'), ('<html>NaN</html>', null, 'and a page')) v (t, j, claim);
+select is(pg_temp.says(pg_temp.read('fal', 'submit', 200, U&'\FEFF{"request_id": "r1", "queue_position": NaN, "prompt": "\\ud83d"}')), 'accepted r1', 'a job whose id can be read is not held for what stands beside it');
+
+-- How often a paid result is asked for.
+select is(kiln.fetch_tries(a::jsonb), n, claim) from (values
+    ('{"status": 404, "error": {"code": "reply"}}', 3, 'gone'), ('{"status": 410, "error": {"code": "reply"}}', 3, 'gone for good'), ('{"status": 403, "error": {"code": "reply"}}', 3, 'forbidden'),
+    ('{"status": 302, "error": {"code": "reply"}}', 3, 'moved about'), ('{"error": {"code": "content"}}', 3, 'no picture'), ('{"error": {"code": "host"}}', 1, 'a host that nobody named'),
+    ('{"error": {"code": "too_long"}}', 1, 'too large'), ('{"status": 404, "body": "x"}', 3, 'a result that is gone'), ('{"status": 200, "body": "<html>"}', 3, 'a page in its place'),
+    ('{"status": 429, "error": {"code": "reply"}}', 10, 'too many'), ('{"status": 503, "error": {"code": "reply"}}', 10, 'not now'), ('{"error": {"code": "timeout"}}', 10, 'silence'), ('{"error": {"code": "file"}}', 10, 'our own disk'),
+    ('{"status": 408, "error": {"code": "reply"}}', 10, 'too slow'), ('{"status": 200, "body": "{}"}', 10, 'a result that can be read')) v (a, n, claim);
+
 -- Times to come again.
 select fixture.set_now('2026-05-04 10:00:00+00') \g /dev/null
 select is(kiln.retry_after(h::jsonb), i::interval, 'retry-after ' || h) from (values

@@ -47,7 +47,7 @@ create function pg_temp.request(p_model text, p_kind text default 'submit', p_mo
      where m.name = p_model $$;
 select is(pg_temp.request('fal/flux-schnell') - '{files,hosts,take,binary,timeout_ms,connect_timeout_ms,max_bytes,max_file_bytes}'::text[],
     '{"method": "POST", "url": "https://queue.fal.run/fal-ai/flux/schnell", "headers": {"Accept": "application/json", "Content-Type": "application/json"},
-      "auth": {"header": "Authorization", "prefix": "Key ", "env": "FAL_KEY"}, "body": "{\"seed\": 7, \"prompt\": \"a cat\", \"num_images\": 1}"}', 'fal: the body is the input itself, the secret a name');
+      "auth": {"header": "Authorization", "prefix": "Key ", "env": "FAL_KEY"}, "body": "{\"seed\": 7, \"prompt\": \"a cat\", \"num_images\": 1}", "accept": [200, 201, 202]}', 'fal: the body is the input itself, the secret a name');
 select is(pg_temp.request('fal/flux-schnell', p_more => '{"webhook_url": "https://me.test/api/v1/webhooks/fal?call=1"}') ->> 'url',
     'https://queue.fal.run/fal-ai/flux/schnell?fal_webhook=https%3A%2F%2Fme.test%2Fapi%2Fv1%2Fwebhooks%2Ffal%3Fcall%3D1', 'fal: the webhook goes into the query');
 select is(pg_temp.request('fal/flux-schnell', kind, '{"id": "abc"}') ->> 'method' || ' ' || (pg_temp.request('fal/flux-schnell', kind, '{"id": "abc"}') ->> 'url'), url, 'fal: ' || kind || ' leaves out the sub-path')

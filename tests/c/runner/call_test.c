@@ -498,6 +498,21 @@ static void the_error_in_place_of_a_file_is_told_as_it_is(void **state)
     assert_non_null(strstr(told(NOTHING), "no money"));
 }
 
+static void what_is_a_success_is_the_descriptions_word(void **state)
+{
+    (void)state;
+    begin(SEND(",\"take\":[\"/a\"],\"accept\":[200,303,409]"));
+    reply(0, 409, "{\"a\":\"aGk=\"}");
+    assert_string_equal(storing.first, "hi");
+    stored((struct outputs_end) { .outcome = OUTCOME_DONE, .output = "{\"media\":[42]}" });
+    assert_non_null(strstr(told(NOTHING), "\"media\":[42]"));
+    call_start(task_of(state));
+    begin(SEND(",\"take\":[\"/a\"],\"accept\":[200]"));
+    reply(0, 201, "{\"a\":\"aGk=\"}");
+    assert_int_equal(storing.nstarted, 1); /* the first alone */
+    assert_non_null(strstr(told(NOTHING), "aGk="));
+}
+
 static void files_inside_a_reply_are_cut_out_and_kept(void **state)
 {
     const char *text;
@@ -607,7 +622,13 @@ static void fetched_files_that_cannot_be_kept(void **state)
     begin(FETCH);
     fetching.on_end(fetching.ctx, &ok);
     stored((struct outputs_end) { .outcome = OUTCOME_INVALID, .message = "no picture" });
-    assert_non_null(strstr(told(NOTHING), "no picture"));
+    assert_non_null(strstr(told(NOTHING), "\"code\":\"content\",\"message\":\"no picture\""));
+
+    call_start(task_of(state));
+    begin(FETCH);
+    fetching.on_end(fetching.ctx, &ok);
+    stored((struct outputs_end) { .outcome = OUTCOME_TRANSIENT, .message = "no room" });
+    assert_non_null(strstr(told(NOTHING), "\"code\":\"file\",\"message\":\"no room\""));
 
     call_start(task_of(state));
     begin(FETCH);
@@ -737,6 +758,7 @@ int main(void)
         TEST(an_answer_that_sql_cannot_take_is_told_as_unreadable_and_then_given_up),
         TEST(a_reply_that_is_a_file_is_kept_and_told_with_its_media),
         TEST(the_error_in_place_of_a_file_is_told_as_it_is),
+        TEST(what_is_a_success_is_the_descriptions_word),
         TEST(files_inside_a_reply_are_cut_out_and_kept),
         TEST(more_files_than_are_kept_are_an_error_that_was_paid),
         TEST(a_file_that_is_no_picture_loses_nothing_of_the_reply),

@@ -113,6 +113,46 @@ static void an_address_in_another_notation_is_not_the_host_that_was_named(void *
     assert_false(allows("127.0.0.1:8080", "[\"0x7f.1:8080\"]", "http://0x7f.1:8080/"));
 }
 
+static bool becomes(const char *text, const char *wanted)
+{
+    struct guard    *guard = guard_open("");
+    json_t          *hosts = json_loads("[\"a.example\"]", 0, NULL);
+    struct guard_url url;
+    char             why[400], *seen = NULL;
+    bool             ok = guard_url(guard, text, hosts, &url, why, sizeof why)
+              && curl_url_get(url.parts, CURLUPART_URL, &seen, 0) == CURLUE_OK
+              && strcmp(seen, wanted) == 0;
+
+    curl_free(seen);
+    guard_url_free(&url);
+    json_decref(hosts);
+    guard_close(guard);
+    return ok;
+}
+
+static void behind_the_host_a_url_is_escaped_as_browsers_do(void **state)
+{
+    (void)state;
+    assert_true(
+        becomes("https://a.example/a b \xC3\xA9.png", "https://a.example/a%20b%20%C3%A9.png"));
+    assert_true(becomes("https://a.example/x?n=a b'\xC3\xA9\"&s=%2F+{}",
+                        "https://a.example/x?n=a%20b%27%C3%A9%22&s=%2F+{}"));
+    assert_true(
+        becomes("https://a.example/{a}|<b>^`%zz", "https://a.example/%7Ba%7D|%3Cb%3E%5E%60%zz"));
+    assert_true(becomes("https://a.example/a ", "https://a.example/a"));
+    assert_true(becomes("https://a.example/%20%C3%A9", "https://a.example/%20%C3%A9"));
+}
+
+static void in_front_of_its_end_nothing_is_mended(void **state)
+{
+    (void)state;
+    assert_false(allows("", "[\"a.example\"]", "https://a.example b/"));
+    assert_false(allows("", "[\"a.example\"]", "https://a.example @evil.example/"));
+    assert_false(allows("", "[\"a.example\"]", "https://\xC3\xA9.example/"));
+    assert_false(allows("", "[\"a.example\"]", "ht tps://a.example/"));
+    assert_false(allows("", "[\"a.example\"]", "https://a.example/a\tb"));
+}
+
 static void no_private_address_is_public(void **state)
 {
     static const char *const addresses[] = {
@@ -192,10 +232,15 @@ static char *followed(const char *location)
 static void a_location_is_read_from_where_it_was_given(void **state)
 {
     char *relative = followed("z"), *absolute = followed("https://b.example/q");
+    char *odd = followed("/a b?u=http://c d"), *other = followed("//b.example/a b");
 
     (void)state;
     assert_string_equal(relative, "https://a.example/x/z");
     assert_string_equal(absolute, "https://b.example/q");
+    assert_string_equal(odd, "https://a.example/a%20b?u=http://c%20d");
+    assert_string_equal(other, "https://b.example/a%20b");
+    free(odd);
+    free(other);
     free(relative);
     free(absolute);
 }
@@ -209,6 +254,8 @@ int main(void)
         cmocka_unit_test(only_https_is_spoken_to_who_is_not_trusted),
         cmocka_unit_test(a_url_that_two_readers_read_differently_is_refused),
         cmocka_unit_test(an_address_in_another_notation_is_not_the_host_that_was_named),
+        cmocka_unit_test(behind_the_host_a_url_is_escaped_as_browsers_do),
+        cmocka_unit_test(in_front_of_its_end_nothing_is_mended),
         cmocka_unit_test(no_private_address_is_public),
         cmocka_unit_test(public_addresses_are_public),
         cmocka_unit_test(other_families_are_not_public),

@@ -124,6 +124,21 @@ static void what_is_no_json_is_left_alone(void **state)
     assert_string_equal(left("[\"/a\"]", deep), deep);
 }
 
+static void files_beside_what_is_no_json_are_taken_all_the_same(void **state)
+{
+    (void)state;
+    assert_string_equal(left("[\"/a\"]", "\xEF\xBB\xBF{\"x\":[NaN,-Infinity],\"a\":\"aGk=\"}"),
+                        "\xEF\xBB\xBF{\"x\":[NaN,-Infinity],\"a\":{\"$file\": 0}}");
+    assert_string_equal(files[0], "hi");
+    assert_string_equal(left("[\"/a\"]", "{\"p\":\"\\ud83d\",\"a\":\"aGk=\"}"),
+                        "{\"p\":\"\\ud83d\",\"a\":{\"$file\": 0}}");
+    assert_string_equal(left("[\"/a\"]", "{\"a\":\"data:image/png;base64,aGk%3D\"}"),
+                        "{\"a\":{\"$file\": 0}}");
+    assert_string_equal(files[0], "hi");
+    assert_string_equal(left("[\"/a\"]", "{\"a\":\"data:;base64,aGk%3\"}"),
+                        "{\"a\":\"data:;base64,aGk%3\"}");
+}
+
 static void escapes_and_line_breaks_in_base64_are_read(void **state)
 {
     (void)state;
@@ -229,6 +244,7 @@ int main(void)
         cmocka_unit_test(every_other_byte_stays_as_it_was),
         cmocka_unit_test(what_is_no_json_is_left_alone),
         cmocka_unit_test(escapes_and_line_breaks_in_base64_are_read),
+        cmocka_unit_test(files_beside_what_is_no_json_are_taken_all_the_same),
         cmocka_unit_test(there_are_never_too_many),
         cmocka_unit_test(tokens_become_files),
     };

@@ -317,6 +317,11 @@ static void act_redirect(int fd)
     put(fd, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
 }
 
+static void act_see_other(int fd)
+{
+    put(fd, "HTTP/1.1 303 See Other\r\nContent-Length: 4\r\n\r\nfile");
+}
+
 static void act_great_header(int fd)
 {
     static char value[(1 << 20) + 1];
@@ -386,6 +391,17 @@ static void into_file(struct transfer_options *opt)
     assert_non_null(file);
     opt->fd   = fileno(file);
     opt->from = 4;
+}
+
+static void into_file_at_303(struct transfer_options *opt)
+{
+    static json_t *accept;
+
+    if (!accept)
+        accept = json_pack("[i]", 303);
+    into_file(opt);
+    opt->from   = 0;
+    opt->accept = accept;
 }
 
 /* ---- claims ---- */
@@ -478,6 +494,19 @@ static void what_is_packed_stays_packed(void **state)
     (void)state;
     assert_false(seen.has_error);
     assert_int_equal(seen.body_bytes, 4);
+}
+
+static void what_the_description_takes_for_a_success_goes_into_the_file(void **state)
+{
+    char        log[8192];
+    struct seen seen;
+
+    (void)state;
+    seen = ask(act_see_other, into_file_at_303, log, sizeof log);
+    assert_false(seen.has_error);
+    assert_int_equal(seen.status, 303);
+    assert_int_equal(seen.body_bytes, 4);
+    assert_string_equal(seen.body, ""); /* not in memory */
 }
 
 static void another_part_of_a_file_is_not_taken(void **state)
@@ -667,6 +696,7 @@ int main(void)
         cmocka_unit_test(a_redirect_is_an_answer),
         cmocka_unit_test(any_bytes_can_be_told),
         cmocka_unit_test(what_is_packed_stays_packed),
+        cmocka_unit_test(what_the_description_takes_for_a_success_goes_into_the_file),
         cmocka_unit_test(another_part_of_a_file_is_not_taken),
         cmocka_unit_test(too_late_is_not_sent_at_all),
         cmocka_unit_test(a_body_that_is_too_late_was_begun),
