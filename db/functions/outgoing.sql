@@ -1,5 +1,20 @@
 -- Deliveries: made from the log, handed to runners, and what came of them. One statement makes what is new and takes what is due, in a
 -- transaction of its own; nothing of it touches the queue, so paid work neither waits for it nor pays for it.
+-- A standby, or a restore, may have an event and not the delivery that was made of it elsewhere: made here again it has the same id, by which
+-- its receiver knows it. Another event under the same number has another time.
+create or replace function kiln.message_id(p_event_id bigint, p_at timestamptz, p_type kiln.event_type, p_endpoint_id bigint)
+returns text
+language plpgsql stable
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    return 'msg_' || left(encode(kiln.hmac(convert_to(format('delivery|%s|%s|%s|%s', p_event_id, (extract(epoch from p_at) * 1000000)::bigint, p_type, p_endpoint_id), 'UTF8'),
+                                           (select s.value from kiln.secret s where s.name = 'mail'), 'sha256'), 'hex'), 32);
+end
+$$;
+comment on function kiln.message_id(bigint, timestamptz, kiln.event_type, bigint) is
+'The id under which an endpoint (null: mail) is told of an event: the same wherever this event is told from.';
+
 create or replace function kiln.make_deliveries(p_limit int, p_now pg_snapshot default pg_current_snapshot())
 returns boolean
 language plpgsql
@@ -36,8 +51,9 @@ begin
           join kiln.account a on a.account_id = n.account_id
          where v_place.mailing_at > kiln.now() - interval '1 day' and kiln.mail_address(a) is not null),
     made as (
-        insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body)
-        select w.account_id, w.webhook_endpoint_id, w.event_id, w.type, kiln.render_event(w.type, w.job_id, w.version, w.data, w.at)
+        insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, message_id)
+        select w.account_id, w.webhook_endpoint_id, w.event_id, w.type, kiln.render_event(w.type, w.job_id, w.version, w.data, w.at),
+               kiln.message_id(w.event_id, w.at, w.type, w.webhook_endpoint_id)
           from wanted w
          order by w.event_id
         on conflict on constraint delivery_once_key do nothing

@@ -72,17 +72,22 @@ end
 $$;
 comment on function kiln.check_cluster() is 'Refuses a database that was restored and not prepared (KN017); once a session, since its cluster stays the same.';
 
-create function kiln.log_xid()
+create function kiln.check_xid()
 returns xid8
 language plpgsql volatile
 as $$
 begin
-    if kiln.is_unchecked() then
-        perform kiln.check_cluster();
-    end if;
+    perform kiln.check_cluster();
     return kiln.log_xid(pg_catalog.pg_current_xact_id());
 end
 $$;
+comment on function kiln.check_xid() is 'kiln.log_xid() for the first time in a session.';
+
+-- Each event asks: inlined, this costs a look at a setting.
+create function kiln.log_xid()
+returns xid8
+language sql volatile
+return case when kiln.is_unchecked() then kiln.check_xid() else kiln.log_xid(pg_catalog.pg_current_xact_id()) end;
 comment on function kiln.log_xid() is 'This transaction as the log numbers it: for what is written. KN017: the database was restored, and whoever writes is refused.';
 
 -- A promoted standby, or a physical restore to an earlier time, goes on at a new timeline: what the old one told beyond the fork is gone here.

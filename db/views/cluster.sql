@@ -9,7 +9,7 @@ select 'call', c.call_id, c.account_id, c.why, format($$select * from kiln.held_
   from kiln.call c
  where c.settled_at is null and c.why like 'The database was restored from a backup.%'
 union all
-select 'delivery', d.delivery_id, d.account_id, format('%s by %s: %s', d.type, case when d.webhook_endpoint_id is null then 'mail' else 'webhook' end, d.why),
+select 'delivery', d.delivery_id, d.account_id, format('%s by %s: %s', coalesce(d.type::text, 'confirmation'), case when d.webhook_endpoint_id is null then 'mail' else 'webhook' end, d.why),
        case when d.webhook_endpoint_id is not null then format('select kiln.resend(%s, %s)', d.account_id, d.delivery_id) end
   from kiln.delivery d
  where d.ended_at is not null and d.state = 'failed' and d.why like 'The database was restored from a backup.%'

@@ -64,7 +64,7 @@ describe('a dump, restored into a new cluster', { timeout: 240000 }, () => {
         await kiln.psql(`update kiln.config set public_url = 'https://kiln.example', webhook_hosts = '127.0.0.1:${hook.address().port}'`);
         ann = kiln.user('ann');
         account = await ann.account();
-        await kiln.psql(`update kiln.account set email = 'ann@d.example', notify_email = true where account_id = ${account}`);
+        await kiln.psql(`update kiln.account set email = 'ann@d.example', email_verified_at = kiln.now(), notify_email = true where account_id = ${account}`);
         for (const where of ['/hook', '/stuck']) {
             assert.equal((await ann.call('POST', '/webhook-endpoints', { url: `${base}${where}`, types: ['job.completed'] })).status, 201);
         }
@@ -205,6 +205,15 @@ describe('a dump, restored into a new cluster', { timeout: 240000 }, () => {
         await until('the server to be ready', async () => (await request(there.url, 'GET', '/readyz')).status === 200, 20000);
         assert.equal((await ann_there.call('GET', '/me')).status, 200);
         assert.ok(!there.main.ended);
+        // The second restore of one history: its log goes on from the first one's numbers.
+        const stream = await ann_there.stream().opened();
+        await there.runner({ name: 'two' });
+        const [id] = await make(there);
+        await stream.sees('the new job\'s end', e => e.event === 'job.completed' && e.data.job_id === id);
+        assert.deepEqual(stream.types(id).filter(type => type !== 'job.progress'), ['job.queued', 'job.started', 'job.completed']);
+        assert.deepEqual([...new Set(ended_events(stream).map(e => e.data.job_id))], [id]);
+        stream.close();
+        assert.deepEqual(await there.rows('select * from kiln.contradictions'), []);
     });
 });
 

@@ -248,6 +248,20 @@ static void a_missing_function_is_named_with_its_arguments(void **state)
     assert_int_equal(db_exit_code(&err), EXIT_CONTRACT);
 }
 
+/* The database's sentence says what to run, so it must come through as it is. */
+static void a_restored_database_has_an_exit_code_of_its_own(void **state)
+{
+    struct err err;
+
+    (void)state;
+    err_set(&err, "KN017", "this database was restored from a backup");
+    assert_true(db_is_restored(&err));
+    assert_int_equal(db_exit_code(&err), EXIT_RESTORED);
+    err_set(&err, "KN012", "the database speaks contract 2");
+    assert_false(db_is_restored(&err));
+    assert_int_equal(db_exit_code(&err), EXIT_CONTRACT);
+}
+
 static void a_server_that_fits_passes(void **state)
 {
     struct db_options opt = options();
@@ -362,6 +376,7 @@ int main(void)
         cmocka_unit_test(no_more_than_the_bound_is_in_flight),
         cmocka_unit_test(a_bell_is_heard_once_the_link_is_up),
         cmocka_unit_test(a_missing_function_is_named_with_its_arguments),
+        cmocka_unit_test(a_restored_database_has_an_exit_code_of_its_own),
         cmocka_unit_test(a_server_that_fits_passes),
         cmocka_unit_test(a_host_that_refuses_is_passed_over_for_the_next),
         cmocka_unit_test(a_server_that_never_speaks_is_given_up),
