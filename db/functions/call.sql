@@ -95,7 +95,7 @@ returns void
 language plpgsql
 as $$
 begin
-    update kiln.task t set state = 'waiting', due_at = p_due_at, error_class = p_word, error_message = left(p_why, 2000)
+    update kiln.task t set state = 'waiting', due_at = p_due_at, error_class = p_word, error_message = kiln.shorten(p_why, 2000)
      where t.state = 'running' and t.task_id = p_task.task_id;
     perform kiln.tell_progress(p_task, coalesce(p_label, case p_word
         when 'resend'       then 'Asking once more'
@@ -113,7 +113,7 @@ returns void
 language plpgsql
 as $$
 begin
-    update kiln.task t set state = 'held', error_class = p_class, error_message = left(p_why, 2000)
+    update kiln.task t set state = 'held', error_class = p_class, error_message = kiln.shorten(p_why, 2000)
      where t.state in ('running', 'waiting') and t.task_id = p_task_id;
 end
 $$;
@@ -146,7 +146,7 @@ declare
 begin
     delete from kiln.poll p where p.call_id = p_call.call_id;
     update kiln.call c
-       set state = 'settled', outcome = p_outcome, error_class = p_class, error_code = left(p_code, 200), error_message = left(p_message, 2000),
+       set state = 'settled', outcome = p_outcome, error_class = p_class, error_code = left(p_code, 200), error_message = kiln.shorten(p_message, 2000),
            is_unbilled = p_is_unbilled, charged_micros = v_charged, result = p_result, media = coalesce(p_media, '{}'),
            poll_request = null, settled_at = kiln.now()
      where c.call_id = p_call.call_id
@@ -329,7 +329,7 @@ begin
     end if;
 
     update kiln.call c
-       set state = 'unknown', why = left(p_why, 2000), expires_at = greatest(c.timeout_at, kiln.now()) + interval '1 day'
+       set state = 'unknown', why = kiln.shorten(p_why, 2000), expires_at = greatest(c.timeout_at, kiln.now()) + interval '1 day'
      where c.call_id = p_call.call_id
     returning c.* into v_call;
     if p_provider.lookup is not null then

@@ -55,7 +55,7 @@ begin
            due_at        = case when v_state = 'waiting'
                                 then kiln.now() + greatest(kiln.backoff(v_stage.backoff_base, v_stage.backoff_cap, v_tries), p_retry_after) end,
            error_class   = v_class,
-           error_message = left(p_message, 2000)
+           error_message = kiln.shorten(p_message, 2000)
      where t.task_id = p_task.task_id and t.state = 'running';
     select t.state into v_state from kiln.task t where t.task_id = p_task.task_id;   -- its job may have ended meanwhile
     return v_state;

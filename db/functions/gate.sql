@@ -168,11 +168,11 @@ returns void
 language plpgsql
 as $$
 begin
-    update kiln.task_waiting t set label = left(p_label, 200), fraction = p_fraction where t.task_id = p_task.task_id;
+    update kiln.task_waiting t set label = kiln.shorten(p_label, 200), fraction = p_fraction where t.task_id = p_task.task_id;
     if p_tell then
         insert into kiln.event (account_id, job_id, version, type, data)
         select j.account_id, j.job_id, j.version, 'job.progress',
-               jsonb_strip_nulls(jsonb_build_object('stage', p_task.stage, 'fraction', p_fraction, 'label', left(p_label, 200)))
+               jsonb_strip_nulls(jsonb_build_object('stage', p_task.stage, 'fraction', p_fraction, 'label', kiln.shorten(p_label, 200)))
           from kiln.job j
          where j.job_id = p_task.job_id;
         if exists (select from kiln.sleeper) then
@@ -298,7 +298,7 @@ begin
     end if;
     if p_pause is not null then
         v_gate.paused_until := greatest(v_gate.paused_until, kiln.now() + least(p_pause, interval '1 hour'));
-        v_gate.paused_why := left(p_why, 200);
+        v_gate.paused_why := kiln.shorten(p_why, 200);
     end if;
     update kiln.gate g
        set window_at = v_gate.window_at, counts = v_gate.counts, last_counts = v_gate.last_counts, failures = v_gate.failures, opened = v_gate.opened,

@@ -94,7 +94,7 @@ begin
            jsonb_build_object('id', 'job-' || e.xid || '-' || e.event_id, 'kind', e.type,
                'text', case e.type when 'job.completed' then 'Your ' || coalesce(j.media_type::text, 'job') || ' is ready'
                                    when 'job.held' then 'A job of yours waits for an administrator' else 'A job of yours failed' end
-                       || coalesce(': ' || nullif(left(coalesce(case when e.type <> 'job.completed' then e.data ->> 'message' end, j.input ->> 'prompt'), 200), ''), ''),
+                       || coalesce(': ' || nullif(kiln.shorten(coalesce(case when e.type <> 'job.completed' then e.data ->> 'message' end, j.input ->> 'prompt'), 200), ''), ''),
                'link', '/generations/' || e.job_id, 'job_id', e.job_id::text, 'conversation_id', null,
                'read_at', case when e.at <= r.upto then kiln.render_time(r.read_at) end, 'created_at', kiln.render_time(e.at))
       from (select * from kiln.event v

@@ -282,7 +282,7 @@ set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan
 as $$
 declare
     v_delivery kiln.delivery;
-    v_error    text := left(p_error, 500);
+    v_error    text := kiln.shorten(p_error, 500);
     v_is_sent  boolean;
     v_is_final boolean;
 begin
@@ -339,14 +339,14 @@ begin
     returning * into v_endpoint;
     v_why := case when p_status = 410 then 'It answered 410: it wants nothing more.'
                   when v_endpoint.failures >= 20 and v_endpoint.failing_since <= kiln.now() - interval '1 day'
-                  then format('%s attempts in a row failed, for more than a day; the last: %s', v_endpoint.failures, left(p_error, 200)) end;
+                  then format('%s attempts in a row failed, for more than a day; the last: %s', v_endpoint.failures, kiln.shorten(p_error, 200)) end;
     if v_why is null or v_endpoint.disabled_at is not null then
         return;
     end if;
     update kiln.webhook_endpoint e set disabled_at = kiln.now(), disabled_why = v_why where e.webhook_endpoint_id = p_endpoint_id;
     update kiln.delivery d set state = 'failed', ended_at = kiln.now(), taken_until = null, why = 'The endpoint was disabled.' where d.target = p_endpoint_id and d.state = 'due';
     insert into kiln.notification as n (account_id, kind, text)
-    values (v_endpoint.account_id, 'webhook.disabled', left(format('Nothing more is sent to %s. %s', left(v_endpoint.url, 300), v_why), 1000))
+    values (v_endpoint.account_id, 'webhook.disabled', kiln.shorten(format('Nothing more is sent to %s. %s', kiln.shorten(v_endpoint.url, 300), v_why), 1000))
     returning n.notification_id into v_id;
     insert into kiln.event (account_id, type, data)
     values (v_endpoint.account_id, 'notification', jsonb_build_object('notification_id', v_id::text, 'to', v_endpoint.account_id::text));
@@ -396,7 +396,7 @@ create or replace function kiln.mail_subject(p_text text)
 returns text
 language sql immutable
 return (select string_agg('=?UTF-8?B?' || translate(encode(convert_to(substr(c.line, i, 11), 'UTF8'), 'base64'), E'\n', '') || '?=', E'\r\n ' order by i)
-          from (select left(regexp_replace(p_text, '[\x01-\x1f\x7f]+', ' ', 'g'), 150) as line) c, generate_series(1, greatest(length(c.line), 1), 11) i);
+          from (select kiln.shorten(regexp_replace(p_text, '[\x01-\x1f\x7f]+', ' ', 'g'), 150) as line) c, generate_series(1, greatest(length(c.line), 1), 11) i);
 comment on function kiln.mail_subject(text) is 'A subject as encoded words: no character of it can end the header.';
 
 create or replace function kiln.mail_address(p_account kiln.account)
@@ -467,8 +467,8 @@ begin
     v_link := coalesce(case when p_delivery.type = 'notification' then v_event #>> '{notification,link}' else '/generations/' || (v_event ->> 'job_id') end, '/notifications');
     return kiln.mail_message(p_delivery, p_from, v_to, v_template, jsonb_build_object(
         'label', case when p_delivery.type = 'notification' then 'News from Kiln' else coalesce(v_event ->> 'media_type', 'job') end,
-        'prompt', left(coalesce(v_event #>> '{notification,text}', (select j.input ->> 'prompt' from kiln.job j where j.job_id = (v_event ->> 'job_id')::bigint)), 1000),
-        'reason', left(v_event #>> '{error,message}', 300),
+        'prompt', kiln.shorten(coalesce(v_event #>> '{notification,text}', (select j.input ->> 'prompt' from kiln.job j where j.job_id = (v_event ->> 'job_id')::bigint)), 1000),
+        'reason', kiln.shorten(v_event #>> '{error,message}', 300),
         'link', case when v_link like '/%' then coalesce(v_url, '') else '' end || v_link),
         'Your account asks for this mail.', v_url || '/api/v1/unsubscribe/' || kiln.sign_unsubscribe(p_delivery.account_id, v_to));
 end

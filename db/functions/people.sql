@@ -68,7 +68,7 @@ begin
         if found then
             insert into kiln.attempt (fence, task_id, job_id, runner_id, started_at, stage, attempt, outcome, message)
             values (nextval('kiln.fence'), v_task.task_id, p_job_id, v_task.runner_id, kiln.now(), v_task.stage, v_task.attempts, 'rejected',
-                    format('Job %s is to do better: %s', v_new, left(btrim(p_reason), 1000)));
+                    format('Job %s is to do better: %s', v_new, kiln.shorten(btrim(p_reason), 1000)));
         end if;
     end if;
     return v_new;

@@ -75,26 +75,17 @@ returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$
-declare
-    v_list  jsonb := '[]';
-    v_id    text;
-    v_media kiln.media;
 begin
     if p_ids is null or p_ids = '[]' or jsonb_typeof(p_ids) <> 'array' then
-        return v_list;
+        return '[]';
     end if;
-    for v_id in select i from jsonb_array_elements_text(p_ids) as i
-    loop
-        continue when v_id !~ '^[0-9]{1,18}$';
-        select m.* into v_media from kiln.media m where m.media_id = v_id::bigint and m.account_id = p_account_id;
-        if found then
-            v_list := v_list || jsonb_build_array(kiln.render_media(v_media));
-        end if;
-    end loop;
-    return v_list;
+    return coalesce((select jsonb_agg(kiln.render_media(m) order by i.n)
+                       from (select g.n, p_ids ->> g.n as id from generate_series(0, least(jsonb_array_length(p_ids), 100) - 1) as g (n)) i
+                      cross join lateral (select x from kiln.media x
+                                           where x.media_id = case when i.id ~ '^[0-9]{1,18}$' then i.id::bigint end and x.account_id = p_account_id limit 1) as l (m)), '[]');
 end
 $$;
-comment on function kiln.render_media_list(bigint, jsonb) is 'The media of an array of ids, as clients see them; what is gone is left out.';
+comment on function kiln.render_media_list(bigint, jsonb) is 'The media of an array of ids, the first hundred, as clients see them; what is gone is left out.';
 
 create or replace function kiln.queue_position(p_job_id bigint)
 returns int

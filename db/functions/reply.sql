@@ -42,7 +42,7 @@ comment on function kiln.parse_reply(text) is 'The JSON of a reply, mended where
 create or replace function kiln.reply_text(p_value jsonb, p_length int default 1000)
 returns text
 language sql immutable
-return left(regexp_replace(p_value #>> '{}', '[[:cntrl:]]+', ' ', 'g'), p_length);
+return kiln.shorten(regexp_replace(p_value #>> '{}', '[[:cntrl:]]+', ' ', 'g'), p_length);
 comment on function kiln.reply_text(jsonb, int) is 'A value of a reply as one line of text.';
 
 create or replace function kiln.reply_word(p_body jsonb, p_headers jsonb, p_pointers jsonb)

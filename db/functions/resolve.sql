@@ -92,7 +92,7 @@ begin
         if p_action = 'resend' then
             update kiln.task t set state = 'ready' where t.task_id = v_task.task_id and t.state = 'held';
         else
-            update kiln.task t set state = 'failed', error_class = 'operator', error_message = format('Failed by %s: %s', p_actor, left(btrim(p_reason), 1000))
+            update kiln.task t set state = 'failed', error_class = 'operator', error_message = format('Failed by %s: %s', p_actor, kiln.shorten(btrim(p_reason), 1000))
              where t.task_id = v_task.task_id and t.state = 'held';
         end if;
     end if;

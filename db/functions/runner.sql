@@ -86,7 +86,7 @@ declare
     v_stage  smallint;
 begin
     if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
-    update kiln.task_running t set fraction = least(greatest(p_fraction, 0), 1), label = left(p_label, 200)
+    update kiln.task_running t set fraction = least(greatest(p_fraction, 0), 1), label = kiln.shorten(p_label, 200)
      where t.task_id = p_task_id and t.fence = p_fence
     returning t.job_id, t.stage into v_job_id, v_stage;
     if not found then
@@ -97,7 +97,7 @@ begin
         select j.account_id, j.job_id, j.version from kiln.job j where j.job_id = v_job_id for no key update)
     insert into kiln.event (account_id, job_id, version, type, data)
     select l.account_id, l.job_id, l.version, 'job.progress',
-           jsonb_build_object('stage', v_stage, 'fraction', least(greatest(p_fraction, 0), 1), 'label', left(p_label, 200))
+           jsonb_build_object('stage', v_stage, 'fraction', least(greatest(p_fraction, 0), 1), 'label', kiln.shorten(p_label, 200))
       from locked l;
     perform kiln.ring(null);
 end

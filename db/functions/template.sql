@@ -13,6 +13,7 @@ declare
     v_found jsonb[] := array[p_doc];
     v_next  jsonb[];
     v_at    jsonb;
+    v_item  jsonb;
     v_part  text;
 begin
     if p_doc is null then
@@ -28,7 +29,10 @@ begin
         loop
             if jsonb_typeof(v_at) = 'array' then
                 if v_part = '*' then
-                    v_next := v_next || array(select e from jsonb_array_elements(v_at) as e);
+                    for v_item in select e from jsonb_array_elements(v_at) as e     -- one by one: that alone is done in place
+                    loop
+                        v_next := v_next || v_item;
+                    end loop;
                 elsif v_part ~ '^[0-9]{1,6}$' and v_at -> v_part::int is not null then
                     v_next := v_next || (v_at -> v_part::int);
                 end if;
@@ -138,7 +142,6 @@ set search_path = ''
 as $$
 declare
     v_text  text;
-    v_key   text;
     v_value jsonb;
     v_out   jsonb;
 begin
@@ -158,13 +161,10 @@ begin
                     v_out := v_value;
                 end if;
             end if;
-            for v_key, v_value in select e.key, kiln.fill(e.value, p_context) from jsonb_each(p_template) as e where e.key <> '$merge'
-            loop
-                if v_value is not null then
-                    v_out := v_out || jsonb_build_object(v_key, v_value);
-                end if;
-            end loop;
-            return v_out;
+            return v_out || coalesce((
+                select jsonb_object_agg(f.key, f.value)
+                  from (select e.key, kiln.fill(e.value, p_context) as value from jsonb_each(p_template) as e where e.key <> '$merge' offset 0) f
+                 where f.value is not null), '{}');
         when 'array' then
             return coalesce((select jsonb_agg(f.value order by f.n) from (
                 select kiln.fill(e.value, p_context) as value, e.n from jsonb_array_elements(p_template) with ordinality as e (value, n)) f

@@ -72,7 +72,7 @@ declare
     v_version  int;
 begin
     if coalesce(p_name, '') !~ '^[a-z][a-z0-9_-]{0,39}$' then
-        raise exception 'there is no category %', quote_literal(left(p_name, 40)) using errcode = 'KN002';
+        raise exception 'there is no category %', quote_literal(kiln.shorten(p_name, 40)) using errcode = 'KN002';
     end if;
     select c.* into v_old from kiln.category c where c.name = p_name for update;
     v_pipeline := v_old.pipeline_id;

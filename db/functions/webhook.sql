@@ -16,7 +16,7 @@ declare
 begin
     select p.* into v_provider from kiln.provider p where p.name = p_provider;
     if v_provider.webhook is null then
-        raise exception 'there is no provider % with webhooks', quote_literal(left(p_provider, 40)) using errcode = 'KN002';
+        raise exception 'there is no provider % with webhooks', quote_literal(kiln.shorten(p_provider, 40)) using errcode = 'KN002';
     end if;
     if p_token ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then
         select c.* into v_call from kiln.call c where c.webhook_token = p_token::uuid and c.provider_id = v_provider.provider_id;
@@ -87,7 +87,7 @@ declare
 begin
     select p.* into v_provider from kiln.provider p where p.name = p_provider;
     if v_provider.webhook is null then
-        raise exception 'there is no provider % with webhooks', quote_literal(left(p_provider, 40)) using errcode = 'KN002';
+        raise exception 'there is no provider % with webhooks', quote_literal(kiln.shorten(p_provider, 40)) using errcode = 'KN002';
     end if;
     if p_fetch and v_provider.webhook ->> 'jwks_url' is not null then
         insert into kiln.webhook_key (provider_id, wanted_at) values (v_provider.provider_id, kiln.now())
