@@ -22,6 +22,22 @@ select is_empty($$ select m.roleid::regrole, m.member::regrole from pg_auth_memb
                 'no service role is a member of another');
 select bag_eq($$ select rolname::text from pg_roles where rolname like 'kiln\_%' and rolcanlogin and rolname in ('kiln_server', 'kiln_worker', 'kiln_owner', 'kiln_definer') $$, '{kiln_server,kiln_worker}'::text[], 'only the programs log in');
 
+-- A statement that sorts what a client sent wrote 2.1 GB of them.
+create temporary view bounded as select setrole::regrole::text as role, c from pg_db_role_setting, unnest(setconfig) c where c like 'temp_file_limit=%';
+select is((select count(*)::int from bounded where role = r), 1, r || ' has a limit for temporary files') from unnest('{kiln_server,kiln_worker}'::text[]) r;
+alter role kiln_server reset temp_file_limit;
+alter role kiln_worker set temp_file_limit = '1GB';
+\ir ../../db/roles/limits.sql
+select is((select string_agg(role || ' ' || c, ', ' order by role collate "C") from bounded), 'kiln_server temp_file_limit=256MB, kiln_worker temp_file_limit=1GB', 'what somebody has set stays');
+alter role kiln_server reset temp_file_limit;
+create role fixture_installer createrole;
+set local client_min_messages = error;
+set local role fixture_installer;
+\ir ../../db/roles/limits.sql
+reset role;
+set local client_min_messages = warning;
+select is((select count(*)::int from bounded where role = 'kiln_server'), 0, 'an installer who is no superuser goes on without it, and is told the command');
+
 set local role kiln_server;
 select throws_ok('select * from kiln.job', '42501', null, 'the server cannot read a table');
 select throws_ok('select * from kiln.jobs', '42501', null, 'nor a view');
