@@ -38,6 +38,7 @@ struct cfg {
     int         log_format; /* enum cfg_log_format */
     const char *public_url;
     const char *allowed_origins;
+    int         db_readers;
     int         db_writers;
     int         max_streams;
     int         max_connections;

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "failpoint.h"
+#include "jbuf.h"
 #include "log.h"
 
 #define CONNINFO_MAX   64
@@ -30,6 +31,7 @@ struct request {
     void        *ctx;
     PGresult    *result;
     uint64_t     due_ms;
+    size_t       settings; /* results that come before its own */
 };
 
 struct db {
@@ -37,8 +39,10 @@ struct db {
     struct loop      *loop;
     PGconn           *conn;
     enum state        state;
-    bool              is_calling; /* inside a callback: db_close() would pull the ground away */
+    bool is_pooled;  /* another program stands between, and gives each transaction a connection */
+    bool is_calling; /* inside a callback: db_close() would pull the ground away */
 
+    char             *session_sql, *local_sql; /* the settings, for all and for one transaction */
     PQconninfoOption *conninfo;
     size_t            nhosts, attempts; /* attempts since the link was last up */
 
@@ -121,7 +125,7 @@ static PGconn *connect_start(struct db *db)
     }
     if (db->nhosts > 1 && !option(db, "target_session_attrs")) {
         keys[n]     = "target_session_attrs";
-        values[n++] = "read-write";
+        values[n++] = "primary"; /* read-write would refuse a role whose default is read only */
     }
     keys[n] = values[n] = NULL;
     FAILPOINT("db.connecting");
@@ -328,18 +332,98 @@ static void on_notice(void *ctx, const PGresult *result)
     log_debug("database notice", "notice", text, NULL);
 }
 
+/* ---- settings ---- */
+
+/* What a role's or a database's defaults could change under our statements. */
+static const char *const settings[][2] = {
+    { "search_path", "pg_catalog, pg_temp" },
+    { "role", "none" },
+    { "row_security", "on" },
+    { "DateStyle", "ISO, MDY" },
+    { "IntervalStyle", "postgres" },
+    { "TimeZone", "UTC" },
+    { "extra_float_digits", "1" },
+    { "bytea_output", "hex" },
+    { "lc_monetary", "C" },
+    { "lc_numeric", "C" },
+    { "lc_time", "C" },
+    { "standard_conforming_strings", "on" },
+    { "transform_null_equals", "off" },
+    { "array_nulls", "on" },
+    { "quote_all_identifiers", "off" },
+    { "plpgsql.extra_errors", "none" },
+    { "exit_on_error", "off" },
+    { "client_min_messages", "notice" },
+    { "idle_session_timeout", "0" },
+    { "idle_in_transaction_session_timeout", "60000" },
+};
+
+/* Those of transactions hold from the next one on. */
+static const char *const transaction_settings[][2] = {
+    { "default_transaction_isolation", "read committed" },
+    { "default_transaction_read_only", "off" },
+    { "default_transaction_deferrable", "off" },
+};
+
+/* For the transaction that is under way, before its first snapshot; unlike SET LOCAL they log no warning. */
+static const char *const pooled_statements[] = {
+    "set transaction_isolation = 'read committed'",
+    "set transaction_read_only = off",
+};
+
+static void add_setting(struct jbuf *sql, const char *name, const char *value, bool is_local)
+{
+    jbuf_raw(sql, sql->len ? ", " : "select ");
+    jbuf_raw(sql, "pg_catalog.set_config('");
+    jbuf_raw(sql, name);
+    jbuf_raw(sql, "', '");
+    jbuf_raw(sql, value);
+    jbuf_raw(sql, is_local ? "', true)" : "', false)");
+}
+
+static char *settings_sql(const struct db_options *opt, bool is_local)
+{
+    struct jbuf sql = { 0 };
+    char        ms[24];
+
+    for (size_t i = 0; i < countof(settings); i++)
+        add_setting(&sql, settings[i][0], settings[i][1], is_local);
+    for (size_t i = 0; !is_local && i < countof(transaction_settings); i++)
+        add_setting(&sql, transaction_settings[i][0], transaction_settings[i][1], is_local);
+    snprintf(ms, sizeof(ms), "%u", opt->statement_timeout_ms);
+    add_setting(&sql, "statement_timeout", ms, is_local);
+    snprintf(ms, sizeof(ms), "%u", opt->statement_timeout_ms / 2);
+    add_setting(&sql, "lock_timeout", ms, is_local);
+    return jbuf_take(&sql);
+}
+
+static bool send_plain(struct db *db, const char *sql)
+{
+    return PQsendQueryParams(db->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
+}
+
 static bool send_settings(struct db *db)
 {
-    char        statement_ms[24], lock_ms[24];
-    const char *params[2] = { statement_ms, lock_ms };
+    return send_plain(db, db->session_sql)
+           && (PQserverVersion(db->conn) < 170000
+               || send_plain(db,
+                             "select pg_catalog.set_config('transaction_timeout', '0', false)"));
+}
 
-    snprintf(statement_ms, sizeof(statement_ms), "%u", db->opt.statement_timeout_ms);
-    snprintf(lock_ms, sizeof(lock_ms), "%u", db->opt.statement_timeout_ms / 2);
-    return PQsendQueryParams(db->conn,
-                             "select pg_catalog.set_config('statement_timeout', $1, false), "
-                             "pg_catalog.set_config('lock_timeout', $2, false)",
-                             2, NULL, params, NULL, NULL, 0)
-           == 1;
+/* How many results the start has before the first statement's. */
+static size_t start_steps(const struct db *db)
+{
+    return PQserverVersion(db->conn) < 170000 ? 2 : 3;
+}
+
+/* Behind a pooler each transaction may have another connection, which has heard nothing of ours. */
+static bool send_pooled_settings(struct db *db)
+{
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < countof(pooled_statements); i++)
+        ok = send_plain(db, pooled_statements[i]);
+    return ok && send_plain(db, db->local_sql);
 }
 
 /* Without prepared statements the unnamed one is parsed all the same: it finds a missing function
@@ -347,11 +431,10 @@ static bool send_settings(struct db *db)
 static bool send_start(struct db *db)
 {
     char listen[80];
-    bool ok = PQsetnonblocking(db->conn, 1) == 0 && PQenterPipelineMode(db->conn) == 1
-              && PQsendQueryParams(db->conn, "select major, minor from kiln.contract()", 0, NULL,
-                                   NULL, NULL, NULL, 0)
-                     == 1
-              && send_settings(db);
+    bool ok =
+        PQsetnonblocking(db->conn, 1) == 0 && PQenterPipelineMode(db->conn) == 1
+        && send_plain(db, "select major, minor, pg_catalog.pg_backend_pid() from kiln.contract()")
+        && send_settings(db);
 
     for (size_t i = 0; ok && i < db->opt.nstatements; i++) {
         const struct db_statement *s = &db->opt.statements[i];
@@ -360,7 +443,7 @@ static bool send_start(struct db *db)
     }
     if (ok && db->opt.listen) {
         snprintf(listen, sizeof(listen), "listen %s", db->opt.listen);
-        ok = PQsendQueryParams(db->conn, listen, 0, NULL, NULL, NULL, NULL, 0) == 1;
+        ok = send_plain(db, listen);
     }
     return ok && PQpipelineSync(db->conn) == 1;
 }
@@ -415,6 +498,9 @@ static void check_contract(struct db *db, const PGresult *result)
 {
     int major = PQntuples(result) == 1 ? (int)strtol(PQgetvalue(result, 0, 0), NULL, 10) : 0;
 
+    /* A pooler tells its clients numbers of its own. */
+    db->is_pooled = PQntuples(result) == 1 && PQnfields(result) > 2
+                    && strtol(PQgetvalue(result, 0, 2), NULL, 10) != PQbackendPID(db->conn);
     if (major == DB_CONTRACT_MAJOR)
         return;
     db->has_start_failed = true;
@@ -424,10 +510,12 @@ static void check_contract(struct db *db, const PGresult *result)
 
 static const char *start_step_name(const struct db *db)
 {
-    if (db->started < 2)
+    size_t steps = start_steps(db);
+
+    if (db->started < steps)
         return db->started == 0 ? "contract" : "settings";
-    if (db->started - 2 < db->opt.nstatements)
-        return db->opt.statements[db->started - 2].name;
+    if (db->started - steps < db->opt.nstatements)
+        return db->opt.statements[db->started - steps].name;
     return "listen";
 }
 
@@ -487,7 +575,10 @@ static void keep_result(struct db *db, PGresult *result)
 {
     struct request *request = oldest(db);
 
-    if (request->result && PQresultStatus(result) != PGRES_FATAL_ERROR) {
+    bool is_error = PQresultStatus(result) == PGRES_FATAL_ERROR;
+
+    if (!is_error && (request->result || request->settings > 0)) {
+        request->settings -= request->settings > 0;
         PQclear(result);
         return;
     }
@@ -626,7 +717,9 @@ struct db *db_open(struct loop *loop, const struct db_options *opt, struct err *
         db->opt.statement_timeout_ms = db->opt.request_timeout_ms > 3000
                                            ? db->opt.request_timeout_ms - 1500
                                            : db->opt.request_timeout_ms / 2;
-    db->nhosts = items(option(db, "host"));
+    db->session_sql = settings_sql(&db->opt, false);
+    db->local_sql   = settings_sql(&db->opt, true);
+    db->nhosts      = items(option(db, "host"));
     if (items(option(db, "hostaddr")) > db->nhosts)
         db->nhosts = items(option(db, "hostaddr"));
     if (db->nhosts == 0)
@@ -650,6 +743,8 @@ void db_close(struct db *db)
     err_set(&err, "08006", "the program is stopping");
     answer_all(db, &err);
     PQconninfoFree(db->conninfo);
+    free(db->session_sql);
+    free(db->local_sql);
     free(db->ring);
     free(db);
 }
@@ -674,6 +769,8 @@ static bool send_query(struct db *db, const struct db_statement *s, const char *
     int sent;
 
     FAILPOINT("db.sending");
+    if (db->is_pooled && !send_pooled_settings(db))
+        return false;
     sent = db->opt.is_preparing
                ? PQsendQueryPrepared(db->conn, s->name, s->nparams, params, NULL, NULL, 0)
                : PQsendQueryParams(db->conn, s->sql, s->nparams, NULL, params, NULL, NULL, 0);
@@ -702,7 +799,10 @@ bool db_send(struct db *db, size_t statement, const char *const params[], db_rep
         return false;
     }
     request  = push(db);
-    *request = (struct request) { on_reply, ctx, NULL, base_now_ms() + db->opt.request_timeout_ms };
+    *request = (struct request) { .on_reply = on_reply,
+                                  .ctx      = ctx,
+                                  .due_ms   = base_now_ms() + db->opt.request_timeout_ms,
+                                  .settings = db->is_pooled ? countof(pooled_statements) + 1 : 0 };
     if (db->count == 1)
         loop_timer_set(db->loop, &db->deadline, db->opt.request_timeout_ms);
     loop_defer(db->loop, &db->flush);

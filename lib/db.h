@@ -1,8 +1,10 @@
 /*
  * db: one asynchronous libpq link that lives in the loop and survives a restart of the server.
  *
- * At every connect: the contract is checked (`kiln.contract()`), every statement of the table is
- * prepared, LISTEN is issued where asked for; only then is the link up. Requests are answered in
+ * At every connect: the contract is checked (`kiln.contract()`), what the role's or the database's
+ * defaults could change is set (isolation, time-outs, search_path, forms of values …), every statement
+ * of the table is prepared, LISTEN is issued where asked for; only then is the link up. Where a pooler
+ * stands between, the settings go along with each request. Requests are answered in
  * order. A request that is not answered before its deadline closes the connection (a cancel needs a
  * server that answers, and a libpq call on a frozen one hangs for ever): everything in flight is
  * answered with 08006 and the link is made again, with backoff and jitter.

@@ -55,8 +55,11 @@ tables=$({ find db/schema db/tables.psql -type f -print0 2>/dev/null || true; } 
 
 {
     cat <<'BEGIN'
-begin;
+-- A snapshot of before the lock would not see what the migration that held it has done.
+begin isolation level read committed read write;
 set local client_min_messages = warning;
+set local statement_timeout = 0;
+set local idle_in_transaction_session_timeout = 0;
 set local lock_timeout = '60s';
 -- Held to the end of the transaction: a second migration waits here and then finds nothing to do.
 select pg_advisory_xact_lock(hashtextextended('kiln migrate', 0)) \g /dev/null

@@ -16,6 +16,7 @@
 
 #include "arena.h"
 #include "http.h"
+#include "owner.h"
 #include "jbuf.h"
 #include "routes.h"
 #include "uri.h"
@@ -29,6 +30,7 @@ struct verified {
     unsigned char digest[SHA256_DIGEST_LENGTH];
     char         *identity; /* NULL: empty place */
     int64_t       expires_at, not_before;
+    uint64_t      owner; /* of its issuer and subject */
 
     const struct jwks_key *key; /* NULL: the secret */
 };
@@ -147,6 +149,16 @@ static char *write_identity(const struct token_claims *claims)
     return text;
 }
 
+static uint64_t owner_of_claims(const struct token_claims *claims)
+{
+    unsigned char digests[2][SHA256_DIGEST_LENGTH], digest[SHA256_DIGEST_LENGTH];
+
+    digest_of(claims->iss, digests[0]);
+    digest_of(claims->sub, digests[1]);
+    SHA256(digests[0], sizeof(digests), digest);
+    return owner_of(OWNER_TOKEN, digest);
+}
+
 /* The issuer is asked for its keys; what it did not have just now it does not have. */
 static void ask_for_key(struct auth *auth, struct err *err)
 {
@@ -174,11 +186,13 @@ static bool verify_into(struct auth *auth, const char *token, int64_t now, struc
     place->expires_at = claims.expires_at;
     place->not_before = claims.not_before;
     place->key        = claims.key;
+    place->owner      = owner_of_claims(&claims);
     return true;
 }
 
-bool auth_identity(struct auth *auth, const char *token, int64_t now, const char **identity,
-                   int64_t *expires_at, struct err *err)
+/* NULL: it is no good. */
+static const struct verified *verify(struct auth *auth, const char *token, int64_t now,
+                                     struct err *err)
 {
     unsigned char    digest[SHA256_DIGEST_LENGTH];
     struct verified *place;
@@ -188,11 +202,21 @@ bool auth_identity(struct auth *auth, const char *token, int64_t now, const char
     if (!place->identity || CRYPTO_memcmp(place->digest, digest, sizeof(digest)) != 0
         || now >= place->expires_at || now < place->not_before - TOKEN_LEEWAY_SECONDS) {
         if (!verify_into(auth, token, now, place, err))
-            return false;
+            return NULL;
         memcpy(place->digest, digest, sizeof(digest));
     }
-    *identity   = place->identity;
-    *expires_at = place->expires_at;
+    return place;
+}
+
+bool auth_identity(struct auth *auth, const char *token, int64_t now, const char **identity,
+                   int64_t *expires_at, struct err *err)
+{
+    const struct verified *verified = verify(auth, token, now, err);
+
+    if (!verified)
+        return false;
+    *identity   = verified->identity;
+    *expires_at = verified->expires_at;
     return true;
 }
 
@@ -253,18 +277,21 @@ static bool call_members(struct request *r, const char **member, struct err *err
 
 static bool act_as_user(struct auth *auth, struct request *r, struct err *err)
 {
-    const char *token = bearer_token(r);
-    const char *identity, *member;
+    const char            *token = bearer_token(r), *member;
+    const struct verified *verified;
 
     if (!token) {
         err_set(err, "KN009", "Authorization: Bearer <token> is missing");
         return false;
     }
     r->has_token = true;
-    if (!auth_identity(auth, token, base_unix_seconds(), &identity, &r->expires_at, err)
-        || !call_members(r, &member, err))
+    verified     = verify(auth, token, base_unix_seconds(), err);
+    if (!verified || !call_members(r, &member, err))
         return false;
-    r->context = arena_printf(r->arena, "%s%s,\"request_id\":\"%s\"}", identity, member, r->id);
+    r->expires_at = verified->expires_at;
+    r->owner      = verified->owner;
+    r->context =
+        arena_printf(r->arena, "%s%s,\"request_id\":\"%s\"}", verified->identity, member, r->id);
     return true;
 }
 
@@ -298,6 +325,7 @@ static bool act_as_key(struct request *r, const char *key, struct err *err)
         return false;
     digest_of(key, digest);
     write_hex(digest, sizeof(digest), hex);
+    r->owner      = owner_of(OWNER_KEY, digest);
     r->expires_at = base_unix_seconds() + KEY_STREAM_SECONDS;
     r->context =
         arena_printf(r->arena, "{\"key\":\"%s\"%s,\"request_id\":\"%s\"}", hex, member, r->id);
@@ -315,6 +343,7 @@ static bool act_as_operator(struct auth *auth, struct request *r, const char *ke
     }
     if (!call_members(r, &member, err))
         return false;
+    r->owner      = owner_of(OWNER_KEY, auth->admin_key);
     r->expires_at = INT64_MAX;
     r->context =
         arena_printf(r->arena,

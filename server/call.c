@@ -1,5 +1,5 @@
 /*
- * call: the read link, the pool of writers, and what waits for them.
+ * call: every statement that the server calls, and what a request makes of one.
  */
 #include "call.h"
 
@@ -7,41 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "failpoint.h"
 #include "http.h"
-#include "log.h"
+#include "lanes.h"
+#include "owner.h"
 #include "problem.h"
-#include "refusal.h"
 #include "uri.h"
 
-#define READS_MAX   24000 /* in flight; connections are fewer, so a request always has its place */
-#define WAITING_MAX 1024
-#define WAITING_MS  5000
-#define PARKED_MS   1500 /* a restart of the database takes about a second */
-#define DEADLINE_MS 10000
-
-struct queue {
-    struct call  *first;
-    struct call **last;
-    size_t        count;
-};
-
 struct calls {
-    struct server       *server;
     struct db_statement *statements;
-    size_t               nstatements;
-    struct db           *read;
-    struct db          **writers;
-    size_t               nwriters, next_writer;
-    struct queue         waiting; /* for a writer */
-    struct queue         parked;  /* reads whose link was lost, for the next one */
-    struct loop_timer    timer;   /* looks for those that waited too long */
+    struct lanes        *lanes;
 };
 
 /* ---- statements ---- */
 
-#define FUNCTION_SQL(name) \
-    "select kiln_api." name "(kiln_api.act_as($1::text), $2::jsonb, $3::jsonb, $4::text)"
+/* The second column tells for whom the next call of the same token or key counts. */
+#define FUNCTION_SQL(name)                                                                  \
+    "select kiln_api." name "(kiln_api.act_as($1::text), $2::jsonb, $3::jsonb, $4::text), " \
+    "pg_catalog.current_setting('kiln.account_id', true)"
 
 static const struct db_statement others[CALL_OTHERS] = {
     [CALL_BEGIN_UPLOAD]  = { "begin_upload", FUNCTION_SQL("begin_upload"), 4 },
@@ -100,241 +82,40 @@ static void free_statements(struct db_statement *list)
     free(list);
 }
 
-/* ---- queues ---- */
-
-static void queue_init(struct queue *queue)
-{
-    *queue = (struct queue) { .last = &queue->first };
-}
-
-static void queue_push(struct queue *queue, struct call *call)
-{
-    call->next   = NULL;
-    *queue->last = call;
-    queue->last  = &call->next;
-    queue->count++;
-}
-
-static struct call *queue_pop(struct queue *queue)
-{
-    struct call *call = queue->first;
-
-    if (!call)
-        return NULL;
-    queue->first = call->next;
-    if (!queue->first)
-        queue->last = &queue->first;
-    queue->count--;
-    return call;
-}
-
-static void wait_in(struct calls *calls, struct queue *queue, struct call *call, uint64_t ms)
-{
-    call->due_ms = base_now_ms() + ms;
-    queue_push(queue, call);
-    if (calls->timer.slot == 0)
-        loop_timer_set(calls->server->loop, &calls->timer, 250);
-}
-
-static void fail_late(struct queue *queue, uint64_t now, const char *sqlstate, const char *sentence)
-{
-    struct err err;
-
-    err_set(&err, sqlstate, "%s", sentence);
-    while (queue->first && queue->first->due_ms <= now) {
-        struct call *call = queue_pop(queue);
-        call->on_reply(call->ctx, NULL, &err);
-    }
-}
-
-static void on_waiting_time(void *ctx)
-{
-    struct calls *calls = ctx;
-    uint64_t      now   = base_now_ms();
-
-    fail_late(&calls->waiting, now, "53300", "no writing connection became free in time");
-    fail_late(&calls->parked, now, "08006", "the database did not come back in time");
-    if (calls->waiting.first || calls->parked.first)
-        loop_timer_set(calls->server->loop, &calls->timer, 250);
-}
-
-/* ---- reads ---- */
-
-static bool send_read(struct call *call, struct err *err);
-
-/* 57P01, 57P02: the server is going down and has not run it. */
-static bool is_link_lost(const struct err *err)
-{
-    return err && (err_is(err, "08006") || err_is(err, "57P01") || err_is(err, "57P02"));
-}
-
-static void on_read_reply(void *ctx, PGresult *result, const struct err *err)
-{
-    struct call *call = ctx;
-
-    FAILPOINT("server.read.answered");
-    if (is_link_lost(err) && !call->was_sent_again && !call->calls->server->is_draining) {
-        call->was_sent_again = true;
-        wait_in(call->calls, &call->calls->parked, call, PARKED_MS);
-        return;
-    }
-    call->on_reply(call->ctx, result, err);
-}
-
-static bool send_read(struct call *call, struct err *err)
-{
-    FAILPOINT("server.read.asking");
-    return db_send(call->calls->read, call->statement, call->params, on_read_reply, call, err);
-}
-
-static void on_read_up(void *ctx, struct db *db)
-{
-    struct calls *calls = ctx;
-    struct err    err;
-
-    (void)db;
-    refusal_end(calls->server);
-    for (size_t n = calls->parked.count; n > 0; n--) {
-        struct call *call = queue_pop(&calls->parked);
-        if (!send_read(call, &err))
-            call->on_reply(call->ctx, NULL, &err);
-    }
-}
-
-/* ---- writes ---- */
-
-static void on_write_reply(void *ctx, PGresult *result, const struct err *err);
-
-static bool send_write(struct calls *calls, size_t writer, struct call *call, struct err *err)
-{
-    call->writer = writer;
-    FAILPOINT("server.write.asking");
-    return db_send(calls->writers[writer], call->statement, call->params, on_write_reply, call,
-                   err);
-}
-
-static void send_waiting(struct calls *calls, size_t writer)
-{
-    struct err err;
-
-    while (calls->waiting.first && db_can_send(calls->writers[writer])) {
-        struct call *call = queue_pop(&calls->waiting);
-        if (!send_write(calls, writer, call, &err))
-            call->on_reply(call->ctx, NULL, &err);
-    }
-}
-
-static void on_write_reply(void *ctx, PGresult *result, const struct err *err)
-{
-    struct call  *call   = ctx;
-    struct calls *calls  = call->calls;
-    size_t        writer = call->writer;
-
-    FAILPOINT("server.write.answered");
-    call->on_reply(call->ctx, result, err); /* the call may be gone after this */
-    send_waiting(calls, writer);
-}
-
-static void on_writer_up(void *ctx, struct db *db)
-{
-    struct calls *calls = ctx;
-
-    for (size_t i = 0; i < calls->nwriters; i++)
-        if (calls->writers[i] == db)
-            send_waiting(calls, i);
-}
-
-/* The lowest free one first: few connections stay warm under little load. */
-static bool start_write(struct calls *calls, struct call *call, struct err *err)
-{
-    if (calls_writers_up(calls) == 0) {
-        err_set(err, "08003", "the database cannot be reached");
-        return false;
-    }
-    for (size_t i = 0; i < calls->nwriters; i++)
-        if (db_can_send(calls->writers[i]))
-            return send_write(calls, i, call, err);
-    if (calls->waiting.count >= WAITING_MAX) {
-        err_set(err, "53300", "too many writes are waiting");
-        return false;
-    }
-    wait_in(calls, &calls->waiting, call, WAITING_MS);
-    return true;
-}
-
 bool call_start(struct calls *calls, struct call *call, struct err *err)
 {
-    call->calls          = calls;
-    call->was_sent_again = false;
-    if (call->pool == POOL_READ ? send_read(call, err) : start_write(calls, call, err))
-        return true;
-    refusal_explain(calls->server, err);
-    return false;
+    return lanes_start(calls->lanes, call, err);
 }
 
-size_t calls_writers_up(const struct calls *calls)
+const struct lanes *calls_lanes(const struct calls *calls)
 {
-    size_t n = 0;
-
-    for (size_t i = 0; i < calls->nwriters; i++)
-        n += db_is_up(calls->writers[i]);
-    return n;
+    return calls->lanes;
 }
 
 size_t calls_waiting(const struct calls *calls)
 {
-    return calls->waiting.count + calls->parked.count;
+    size_t waiting = 0;
+
+    for (size_t i = 0; i < LANES; i++)
+        waiting += lanes_count(calls->lanes, i).waiting;
+    return waiting;
 }
 
 bool calls_read_is_up(const struct calls *calls)
 {
-    return db_is_up(calls->read);
+    for (size_t i = 0; i < LANES; i++)
+        if (i + 1 != POOL_WRITE && lanes_count(calls->lanes, i).links_up == 0
+            && lanes_count(calls->lanes, i).links > 0)
+            return false;
+    return true;
+}
+
+size_t calls_writers_up(const struct calls *calls)
+{
+    return lanes_count(calls->lanes, POOL_WRITE - 1).links_up;
 }
 
 /* ---- opening and closing ---- */
-
-static void on_refused(void *ctx, struct db *db, const struct err *err)
-{
-    struct calls *calls = ctx;
-
-    (void)db;
-    refusal_take(calls->server, err);
-}
-
-static struct db_options options(struct calls *calls, const char *application)
-{
-    return (struct db_options) { .url                = calls->server->cfg->database_url,
-                                 .user               = "kiln_server",
-                                 .application        = application,
-                                 .statements         = calls->statements,
-                                 .nstatements        = nroutes + CALL_OTHERS,
-                                 .is_preparing       = calls->server->cfg->is_preparing,
-                                 .request_timeout_ms = DEADLINE_MS,
-                                 .ctx                = calls,
-                                 .on_refused         = on_refused };
-}
-
-static bool open_links(struct calls *calls, struct err *err)
-{
-    struct db_options read  = options(calls, "kiln-server read"),
-                      write = options(calls, "kiln-server write");
-
-    read.max_in_flight  = READS_MAX;
-    read.on_up          = on_read_up;
-    write.max_in_flight = 1;
-    write.on_up         = on_writer_up;
-    calls->read         = db_open(calls->server->loop, &read, err);
-    if (!calls->read)
-        return false;
-    if (!(calls->server->roles & ROLE_API))
-        return true; /* streams only read */
-    for (; calls->nwriters < (size_t)calls->server->cfg->db_writers; calls->nwriters++) {
-        calls->writers[calls->nwriters] = db_open(calls->server->loop, &write, err);
-        if (!calls->writers[calls->nwriters])
-            return false;
-    }
-    return true;
-}
 
 struct calls *calls_open(struct server *server, struct err *err)
 {
@@ -342,43 +123,30 @@ struct calls *calls_open(struct server *server, struct err *err)
 
     if (!calls)
         abort();
-    calls->server     = server;
     calls->statements = build_statements();
-    calls->writers    = calloc((size_t)server->cfg->db_writers, sizeof(struct db *));
-    calls->timer      = (struct loop_timer) { .on_time = on_waiting_time, .ctx = calls };
-    queue_init(&calls->waiting);
-    queue_init(&calls->parked);
-    if (!calls->writers)
-        abort();
-    if (!open_links(calls, err)) {
-        calls_close(calls);
-        return NULL;
-    }
-    return calls;
+    calls->lanes      = lanes_open(server, calls->statements, nroutes + CALL_OTHERS, err);
+    if (calls->lanes)
+        return calls;
+    calls_close(calls);
+    return NULL;
 }
 
 void calls_close(struct calls *calls)
 {
     if (!calls)
         return;
-    loop_timer_stop(calls->server->loop, &calls->timer);
-    fail_late(&calls->waiting, UINT64_MAX, "57P01", "the server is stopping");
-    fail_late(&calls->parked, UINT64_MAX, "57P01", "the server is stopping");
-    db_close(calls->read);
-    for (size_t i = 0; i < calls->nwriters; i++)
-        db_close(calls->writers[i]);
+    lanes_close(calls->lanes);
     free_statements(calls->statements);
-    free(calls->writers);
     free(calls);
 }
 
 bool calls_check(struct server *server, struct err *err)
 {
-    struct calls      calls = { .server = server, .statements = build_statements() };
-    struct db_options opt   = options(&calls, "kiln-server check");
-    bool              ok    = db_check(&opt, err);
+    struct db_statement *statements = build_statements();
+    struct db_options    opt        = lanes_options(server, statements, nroutes + CALL_OTHERS);
+    bool                 ok         = db_check(&opt, err);
 
-    free_statements(calls.statements);
+    free_statements(statements);
     return ok;
 }
 
@@ -428,6 +196,31 @@ static const char *query_json(struct request *r, struct err *err)
     return json;
 }
 
+uint64_t call_owner(struct request *r)
+{
+    if (r->owner == 0)
+        r->owner = owner_of_address(r);
+    r->owner = owners_known(r->server->owners, r->owner);
+    return r->owner;
+}
+
+/* As jbuf writes a member; inside a string its quotes would be escaped. */
+static enum pool pool_with(enum pool pool, const char *query)
+{
+    if (pool != POOL_SEARCH)
+        return pool;
+    return strstr(query, "\"q\":") ? POOL_LONG : POOL_READ;
+}
+
+static void on_reply_of_request(void *ctx, PGresult *result, const struct err *err)
+{
+    struct request *r = ctx;
+
+    if (result && PQnfields(result) == 2 && PQntuples(result) == 1 && PQgetlength(result, 0, 1) > 0)
+        owners_learn(r->server->owners, r->owner, strtoll(PQgetvalue(result, 0, 1), NULL, 10));
+    r->on_reply(r, result, err);
+}
+
 bool call_request(struct request *r, size_t statement, enum pool pool, const char *body,
                   db_reply_fn *on_reply, struct err *err)
 {
@@ -436,17 +229,38 @@ bool call_request(struct request *r, size_t statement, enum pool pool, const cha
 
     if (!query)
         return false;
-    r->call = (struct call) { .pool      = pool,
-                              .statement = statement,
-                              .params    = { r->context, path, query, body },
-                              .on_reply  = on_reply,
-                              .ctx       = r };
+    r->on_reply = on_reply;
+    r->call     = (struct call) { .pool      = pool_with(pool, query),
+                                  .statement = statement,
+                                  .params    = { r->context, path, query, body },
+                                  .owner     = call_owner(r),
+                                  .on_reply  = on_reply_of_request,
+                                  .ctx       = r };
     return call_start(r->server->calls, &r->call, err);
 }
 
-static void free_result(void *result)
+struct answer {
+    PGresult    *result;
+    struct held *held;
+};
+
+static void free_answer(void *ctx)
 {
-    PQclear(result);
+    struct answer *answer = ctx;
+
+    PQclear(answer->result);
+    lanes_release(answer->held);
+    free(answer);
+}
+
+static struct answer *make_answer(struct request *r, PGresult *result)
+{
+    struct answer *answer = malloc(sizeof(*answer));
+
+    if (!answer)
+        abort();
+    *answer = (struct answer) { result, lanes_hold(r->server->calls->lanes) };
+    return answer;
 }
 
 /* The text goes out from libpq's own memory, which MHD frees when the last byte is sent. */
@@ -465,7 +279,8 @@ void call_answer(struct request *r, PGresult *result, const struct err *err)
         response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     } else {
         response = MHD_create_response_from_buffer_with_free_callback_cls(
-            (size_t)PQgetlength(result, 0, 0), PQgetvalue(result, 0, 0), free_result, result);
+            (size_t)PQgetlength(result, 0, 0), PQgetvalue(result, 0, 0), free_answer,
+            make_answer(r, result));
     }
     if (!is_empty)
         MHD_add_response_header(response, "Content-Type", "application/json");

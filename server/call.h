@@ -1,10 +1,5 @@
 /*
- * call: one SQL function call, over the pipelined read link or the pool of writers.
- *
- * Reads go out at once, many in flight, and are sent once more when the link is lost before the
- * answer. Writes take one free link of KILN_DB_WRITERS each, so that group commit works and a lock
- * wait stops nobody else; beyond those they wait, at most 1,024 and 5 seconds. A write whose link
- * is lost may have happened or not: the client gets 503 and repeats it under its Idempotency-Key.
+ * call: one SQL function call. Which links it goes over, and when its turn is: lanes.h.
  */
 #ifndef KILN_CALL_H
 #define KILN_CALL_H
@@ -13,8 +8,11 @@
 #include "db.h"
 #include "err.h"
 #include "routes.h"
+#include "turns.h"
 
 struct calls;
+struct lanes;
+struct link;
 struct server;
 
 /* Filled by its owner; parameters must live until the reply. */
@@ -22,14 +20,14 @@ struct call {
     enum pool    pool;
     size_t       statement;
     const char  *params[6];
+    uint64_t     owner; /* for whom it counts: owner.h */
     db_reply_fn *on_reply;
     void        *ctx;
 
-    struct calls *calls; /* from here on call.c's own */
-    struct call  *next;
-    size_t        writer;
-    uint64_t      due_ms;
-    bool          was_sent_again;
+    struct turn  turn; /* from here on lanes.c's own */
+    struct link *link;
+    struct call *rider; /* that gets the same answer */
+    bool         was_sent_again;
 };
 
 /* The statements that are no route's; a route's statement is its index in routes[]. */
@@ -50,12 +48,17 @@ enum {
 struct calls *calls_open(struct server *server, struct err *err);
 void          calls_close(struct calls *calls);
 bool          calls_check(struct server *server, struct err *err); /* --check: blocking */
-bool          calls_read_is_up(const struct calls *calls);
+bool          calls_read_is_up(const struct calls *calls); /* each kind has a link that is up */
 size_t        calls_waiting(const struct calls *calls);
 size_t        calls_writers_up(const struct calls *calls);
 
+const struct lanes *calls_lanes(const struct calls *calls);
+
 /* False: nothing will be replied. */
 MUST_CHECK bool call_start(struct calls *calls, struct call *call, struct err *err);
+
+/* For whom the calls of a request count: its account, or what is known of it so far. */
+uint64_t call_owner(struct request *r);
 
 /* The request's own call, with context, path, query and body as its parameters. */
 MUST_CHECK bool call_request(struct request *r, size_t statement, enum pool pool, const char *body,

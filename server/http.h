@@ -48,6 +48,7 @@ struct request {
     const char *ticket;
     int64_t     expires_at;
     bool        has_token; /* one was sent, good or not */
+    uint64_t    owner;     /* for whom its calls count (owner.h); 0: for its address */
 
     const char *target; /* where MHD has the first line's; for framing.h */
     size_t      target_bytes;
@@ -56,7 +57,8 @@ struct request {
     size_t   body_bytes, body_size;
     uint64_t received_bytes, discard_from;
 
-    struct call call;
+    struct call  call;
+    db_reply_fn *on_reply; /* call_request()'s */
 
     struct MHD_Response *answer;
     unsigned             status;

@@ -90,7 +90,7 @@ static bool is_proxy(const struct limits *limits, const struct limit_address *a)
     return false;
 }
 
-static struct limit_address network_of(struct limit_address address)
+struct limit_address limits_network_of(struct limit_address address)
 {
     if (!is_v4(&address))
         memset(address.bytes + 8, 0, 8);
@@ -99,7 +99,7 @@ static struct limit_address network_of(struct limit_address address)
 
 struct limit_address limits_network(const struct sockaddr *peer)
 {
-    return network_of(address_of(peer));
+    return limits_network_of(address_of(peer));
 }
 
 /* What a proxy on this machine comes from. */
@@ -253,7 +253,7 @@ static struct place *find_place(struct limits              *limits, enum limit_c
 bool limits_take(struct limits *limits, enum limit_class class, const struct limit_address *address,
                  uint64_t now_ms, struct err *err)
 {
-    struct limit_address whose = network_of(*address);
+    struct limit_address whose = limits_network_of(*address);
     uint64_t             now = now_ms * 1000, step = limits->step_us[class], next;
     struct place        *place;
 

@@ -29,7 +29,8 @@ struct limits;
 struct limits *limits_open(const struct cfg *cfg, struct err *err);
 void           limits_close(struct limits *limits);
 
-/* The peer's address as it is counted: of IPv6 its /64. */
+/* An address as it is counted: of IPv6 its /64. */
+struct limit_address limits_network_of(struct limit_address address);
 struct limit_address limits_network(const struct sockaddr *peer);
 /* Others stand behind it: 127.0.0.1, ::1 or one of KILN_TRUSTED_PROXIES. */
 bool   limits_is_exempt(const struct limits *limits, const struct sockaddr *peer);

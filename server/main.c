@@ -22,6 +22,7 @@
 #include "issuer.h"
 #include "log.h"
 #include "metrics.h"
+#include "owner.h"
 #include "routes.h"
 #include "server.h"
 #include "poll.h"
@@ -289,7 +290,8 @@ static bool open_parts(struct program *program, const struct options *opt, struc
     server->limits   = limits_open(&program->cfg, err);
     if (!server->limits)
         return false;
-    server->calls = calls_open(server, err);
+    server->owners = owners_open();
+    server->calls  = calls_open(server, err);
     if (!server->calls)
         return false;
     if (server->roles & ROLE_API && !(server->store = store_open(media_url(program), err)))
@@ -312,6 +314,7 @@ static void close_parts(struct server *server)
     http_close(server->http);
     bus_close(server->bus);
     calls_close(server->calls);
+    owners_close(server->owners);
     streams_close(server->streams);
     store_close(server->store);
     limits_close(server->limits);

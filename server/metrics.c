@@ -13,6 +13,7 @@
 
 #include "bus.h"
 #include "http.h"
+#include "lanes.h"
 #include "log.h"
 
 #define ROUTES_MAX 160 /* routes[] and one row for what is none */
@@ -216,6 +217,41 @@ static void write_connections(FILE *out, const struct server *server)
                 server->metrics->ended[i]);
 }
 
+static void write_lanes(FILE *out, const struct lanes *lanes)
+{
+    struct lane_counts counts[LANES];
+
+    for (size_t i = 0; i < LANES; i++)
+        counts[i] = lanes_count(lanes, i);
+    fputs("# HELP kiln_lane_waiting Calls that wait for their turn.\n"
+          "# TYPE kiln_lane_waiting gauge\n",
+          out);
+    for (size_t i = 0; i < LANES; i++)
+        fprintf(out, "kiln_lane_waiting{lane=\"%s\"} %zu\n", counts[i].name, counts[i].waiting);
+    fputs(
+        "# HELP kiln_lane_in_flight Calls sent and not answered; long ones until the client has the "
+        "answer.\n# TYPE kiln_lane_in_flight gauge\n",
+        out);
+    for (size_t i = 0; i < LANES; i++)
+        fprintf(out, "kiln_lane_in_flight{lane=\"%s\"} %zu\n", counts[i].name, counts[i].under_way);
+    fputs("# HELP kiln_lane_links_up Connections to the database that are up.\n"
+          "# TYPE kiln_lane_links_up gauge\n",
+          out);
+    for (size_t i = 0; i < LANES; i++)
+        fprintf(out, "kiln_lane_links_up{lane=\"%s\"} %zu\n", counts[i].name, counts[i].links_up);
+    fputs(
+        "# HELP kiln_lane_refused_total Calls refused: their account has as many waiting as it may, "
+        "all have, or the wait was too long.\n# TYPE kiln_lane_refused_total counter\n",
+        out);
+    for (size_t i = 0; i < LANES; i++)
+        fprintf(out,
+                "kiln_lane_refused_total{lane=\"%s\",reason=\"account\"} %" PRIu64
+                "\nkiln_lane_refused_total{lane=\"%s\",reason=\"all\"} %" PRIu64
+                "\nkiln_lane_refused_total{lane=\"%s\",reason=\"late\"} %" PRIu64 "\n",
+                counts[i].name, counts[i].refused_owner, counts[i].name, counts[i].refused_all,
+                counts[i].name, counts[i].late);
+}
+
 static void write_own(FILE *out, const struct server *server)
 {
     const struct metrics *m = server->metrics;
@@ -233,10 +269,12 @@ static void write_own(FILE *out, const struct server *server)
     write_number(out, "kiln_bus_reads_total", "counter", "Reads of the event log.", m->pump_reads);
     write_number(out, "kiln_calls_waiting", "gauge", "Calls that wait for a connection.",
                  calls_waiting(server->calls));
-    write_number(out, "kiln_db_read_up", "gauge", "1 when the read link is up.",
+    write_number(out, "kiln_db_read_up", "gauge",
+                 "1 when each kind of reads has a connection that is up.",
                  calls_read_is_up(server->calls));
     write_number(out, "kiln_db_writers_up", "gauge", "Writing links that are up.",
                  calls_writers_up(server->calls));
+    write_lanes(out, calls_lanes(server->calls));
     if (server->bus)
         write_number(out, "kiln_db_listen_up", "gauge", "1 when LISTEN is in force.",
                      bus_is_up(server->bus));

@@ -15,6 +15,7 @@
 
 #include "failpoint.h"
 #include "instance.h"
+#include "owner.h"
 #include "stream.h"
 #include "uri.h"
 
@@ -199,8 +200,9 @@ static void ask(struct poll *poll)
         poll->upto = strdup(head);
     }
     poll->phase          = ASKING;
-    poll->call           = (struct call) { .pool      = POOL_READ,
+    poll->call           = (struct call) { .pool      = POOL_STREAM,
                                            .statement = CALL_STATEMENT(CALL_BUS_REPLAY),
+                                           .owner     = owner_of_account(poll->listener.account),
                                            .on_reply  = on_reply,
                                            .ctx       = poll };
     poll->call.params[0] = poll->account_text;

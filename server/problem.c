@@ -51,6 +51,7 @@ static const struct problem problems[] = {
     { "HJ001", 503, "unavailable", "Try again", true, 2 }, /* the keys of a token's issuer */
     { "HR001", 503, "unavailable", "The database was restored from a backup", true,
       10 },                                                /* to /readyz */
+    { "HT001", 503, "unavailable", "Try again", true, 5 }, /* a long read was cut: lanes.c */
     { "HC001", 503, "unavailable", "Try again", true, 0 }, /* to who has gone: nobody reads it */
     { "H0404", 404, "not_found", "Not found", true, 0 },
     { "H0405", 405, "method_not_allowed", "Method not allowed", true, 0 },

@@ -19,10 +19,14 @@ enum auth_kind {
     AUTH_WATCH,  /* as AUTH_ADMIN, of a stream */
 };
 
-enum pool {
-    POOL_NONE,
-    POOL_READ,  /* the pipelined link; sent once more when the link is lost */
-    POOL_WRITE, /* one of KILN_DB_WRITERS links, one call in flight each */
+enum pool { /* the links that a call goes over: lanes.h */
+            POOL_NONE,
+            POOL_READ,   /* short: one thing, or one page of what is the caller's */
+            POOL_LONG,   /* a search, an export, a report, a list of administration */
+            POOL_STREAM, /* opens or replays a stream */
+            POOL_HEALTH, /* those who run it ask; all who ask at once get the same answer */
+            POOL_WRITE,
+            POOL_SEARCH, /* POOL_READ, but POOL_LONG with q in the query */
 };
 
 /* What a route does with a request. A begin that has to wait suspends; it has refused once an

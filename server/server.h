@@ -18,6 +18,7 @@ struct server {
     unsigned          roles; /* enum role */
     struct http      *http;
     struct calls     *calls;
+    struct owners    *owners;
     struct auth      *auth;
     struct issuer    *issuer;  /* NULL without KILN_JWKS_URL */
     struct store     *store;   /* NULL without ROLE_API */

@@ -26,6 +26,7 @@
 #include "instance.h"
 #include "log.h"
 #include "metrics.h"
+#include "owner.h"
 #include "uri.h"
 
 #define KERNEL_BYTES     32768
@@ -439,8 +440,9 @@ static void ask_replay(struct stream *stream)
     struct call *call = &stream->call;
     struct err   err;
 
-    *call           = (struct call) { .pool      = POOL_READ,
+    *call           = (struct call) { .pool      = POOL_STREAM,
                                       .statement = CALL_STATEMENT(CALL_BUS_REPLAY),
+                                      .owner     = owner_of_account(stream->listener.account),
                                       .on_reply  = on_replay,
                                       .ctx       = stream };
     call->params[0] = stream->account_text;
@@ -616,8 +618,9 @@ void stream_request(struct request *r, void (*on_open)(struct request *r, int64_
 
     r->on_open = on_open;
     r->call =
-        (struct call) { .pool      = POOL_READ,
+        (struct call) { .pool      = POOL_STREAM,
                         .statement = CALL_STATEMENT(r->ticket ? CALL_USE_TICKET : CALL_OPEN_STREAM),
+                        .owner     = call_owner(r),
                         .params    = { r->ticket ? r->ticket : r->context },
                         .on_reply  = on_opened,
                         .ctx       = r };

@@ -128,7 +128,7 @@ static void open_watch(struct request *r)
     struct err err;
 
     if (stream_can_flow(r, &err) && stream_has_room(r, &err)
-        && call_request(r, CALL_STATEMENT(CALL_OPEN_WATCH), POOL_READ, NULL, on_opened, &err))
+        && call_request(r, CALL_STATEMENT(CALL_OPEN_WATCH), POOL_STREAM, NULL, on_opened, &err))
         request_suspend(r);
     else
         request_problem(r, &err);

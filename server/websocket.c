@@ -19,6 +19,7 @@
 #include "jscan.h"
 #include "log.h"
 #include "origin.h"
+#include "owner.h"
 #include "problem.h"
 #include "stream.h"
 
@@ -249,6 +250,7 @@ static bool call_verb(struct websocket *ws, const struct verb *verb, json_t *mes
     said->status = verb->status;
     said->call   = (struct call) { .pool      = POOL_WRITE,
                                    .statement = routes_statement(verb->function),
+                                   .owner     = owner_of_account(ws->stream.listener.account),
                                    .params    = { said->context, said->path, "{}", said->body },
                                    .on_reply  = on_reply,
                                    .ctx       = said };

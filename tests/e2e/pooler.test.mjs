@@ -69,4 +69,39 @@ describe('behind PgBouncer in transaction mode', () => {
         stream.close();
         await deaf.stop();
     });
+
+    // What a DBA may have set for a role, all of it to the worst; each of these broke something, or would have.
+    const defaults = {
+        default_transaction_isolation: 'repeatable read', default_transaction_read_only: 'on', default_transaction_deferrable: 'on', statement_timeout: '61s', lock_timeout: '61s',
+        idle_session_timeout: '61s', search_path: 'nowhere', DateStyle: 'SQL, DMY', IntervalStyle: 'sql_standard', TimeZone: 'Pacific/Chatham', extra_float_digits: '-15',
+        bytea_output: 'escape', row_security: 'off', transform_null_equals: 'on', standard_conforming_strings: 'off', 'plpgsql.extra_errors': 'all',
+    };
+    const wanted = {
+        transaction_isolation: 'read committed', transaction_read_only: 'off', statement_timeout: '3s', lock_timeout: '1500ms', idle_session_timeout: '0', DateStyle: 'ISO, MDY', IntervalStyle: 'postgres',
+        TimeZone: 'UTC', extra_float_digits: '1', bytea_output: 'hex', row_security: 'on', transform_null_equals: 'off', standard_conforming_strings: 'on', 'plpgsql.extra_errors': 'none',
+    };
+    for (const way of ['behind the pooler', 'directly']) test(`whatever the defaults of the roles are, ${way}: posts at once pass, a picture is made, and each call has the settings that it needs`, async () => {
+        for (const role of ['kiln_server', 'kiln_worker']) for (const [name, value] of Object.entries(defaults)) await kiln.psql(`alter role ${role} set ${name} = '${value}'`);
+        await kiln.psql(`create table if not exists public.seen (settings jsonb); truncate public.seen; grant insert on public.seen to kiln_server;
+            do $do$ begin if to_regproc('kiln_api.plain_list_blocks') is null then
+                alter function kiln_api.list_blocks(bigint, jsonb, jsonb, text) rename to plain_list_blocks;
+                create function kiln_api.list_blocks(p_actor bigint, p_path jsonb, p_query jsonb, p_body text) returns json language plpgsql as $f$ begin
+                    insert into public.seen select jsonb_object_agg(n, current_setting(n)) from unnest('{${Object.keys(wanted).join()}}'::text[]) n;
+                    return kiln_api.plain_list_blocks(p_actor, p_path, p_query, p_body);
+                end $f$;
+                grant execute on function kiln_api.list_blocks(bigint, jsonb, jsonb, text) to kiln_server;
+            end if; end $do$;
+            select pg_terminate_backend(pid) from pg_stat_activity where usename in ('kiln_server', 'kiln_worker')`);
+        const env = way === 'directly' ? {} : { DATABASE_URL: through, KILN_LISTEN_URL: kiln.env.DATABASE_URL, KILN_PREPARE: 'off' };
+        const server = await kiln.server({ env });
+        const runner = await kiln.runner({ name: `under defaults ${way}`, env });
+        const made = await Promise.all(Array.from({ length: 20 }, (_, i) => ann.call('POST', '/generate', { type: 'image', prompt: `hill ${i}`, params: { width: 256, height: 256 } }, { base: server.url })));
+        assert.deepEqual([...new Set(made.map(answer => answer.status))], [202]);
+        await until('them to be made', async () => (await ann.call('GET', `/generations/${made.at(-1).json.id}`, undefined, { base: server.url })).json.state === 'completed', 60000);
+        await Promise.all(Array.from({ length: 20 }, () => ann.call('GET', '/blocks', undefined, { base: server.url })));
+        const seen = (await kiln.rows('select distinct settings from public.seen')).map(row => row.settings);
+        assert.deepEqual(seen, [wanted]);
+        await Promise.all([server.stop(), runner.stop()]);
+        for (const role of ['kiln_server', 'kiln_worker']) await kiln.psql(`alter role ${role} reset all`);
+    });
 });
