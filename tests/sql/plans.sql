@@ -36,7 +36,7 @@ select is_empty(format($$ select n from node where state = %L and query ~ 'e\.ac
                 s || ': and seeks by account and transaction')
   from unnest('{"many rows"}'::text[]) s;
 -- A list, and a search in it, goes along the account's own jobs, newest first, to the end of its window: no sort, and nobody else's jobs.
-create temporary view search as select state, text from plan where query ~ 'position\(lower\(p_query';
+create temporary view search as select state, text from plan where query ~ 'lower\(j\.input ->> ''prompt''\) as prompt' or query ~ 'select j from kiln\.job j.*j\.kind = ''generation'' and \(p_query';
 select isnt_empty(format('select from search where state = %L', s), s || ': a search was explained') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 select is_empty(format($$ select text from search where state = %L and (text !~ 'Index Scan Backward using job_account_id_idx on kiln\.job' or text !~ 'Index Cond: [^\n]*account_id' or text ~ 'Sort Key') $$, s),
                 s || ': and goes along the account''s jobs') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;

@@ -51,6 +51,14 @@ select is(jsonb_array_length(pg_temp.list('{"q": "heron"}') -> 'items'), 0, 'beh
 select isnt(pg_temp.list('{"q": "heron"}') -> 'next_cursor', 'null', 'but says that there is more to look at');
 select is(pg_temp.walk('{"q": "heron"}'), pg_temp.wanted('heron'), 'and the pages together find all');
 select is(pg_temp.walk('{"q": "heron", "type": "audio", "limit": "2"}'), pg_temp.wanted('heron', 'media_type = ''audio'''), 'with a type too');
+
+-- Of long prompts it looks through 8 MB: bob's search of what 1,100 long ones hide ends short of it, and goes on.
+select kiln.enqueue_many('local/image', array(select jsonb_build_object('prompt', repeat('x', 7990)) from generate_series(1, 1100)), fixture.account('bob')) \g /dev/null
+create temporary table first as select pg_temp.list('{"q": "filler"}') as page;
+select is(jsonb_array_length(page -> 'items'), 0, 'behind 8.8 MB of prompts a page finds nothing') from first;
+select is((select count(*)::int from kiln.job where account_id = fixture.account('bob') and job_id >= convert_from(decode(page ->> 'next_cursor' || repeat('=', 3 - (length(page ->> 'next_cursor') + 3) % 4), 'base64'), 'UTF8')::bigint),
+    1002, 'having looked through a thousand of the longest') from first;
+select is(pg_temp.walk('{"q": "heron"}'), pg_temp.wanted('heron'), 'and the pages together find all');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select finish();
 rollback;
