@@ -599,6 +599,113 @@ Object.assign(groups, {
     },
 });
 
+// --- one account at its worst, and another beside it -----------------------------------------------------------------------------
+
+/** One connection that asks again as soon as it is answered, in a process of its own: { p50, p99 } in ms, and how many. */
+async function loop_of(user, target, length_s) {
+    const { out } = await run('wrk', ['-t1', '-c1', `-d${length_s}s`, '--timeout', '30s', '--latency', '-H', `Authorization: Bearer ${user.token}`, `${kiln.url}/api/v1${target}`]);
+    const ms = at => { const [, value, unit] = new RegExp(`^ +${at}% +([\\d.]+)(us|ms|s)$`, 'm').exec(out); return Number(value) * { us: 0.001, ms: 1, s: 1000 }[unit]; };
+    return { p50: ms(50), p99: ms(99), count: Number(/(\d+) requests in/.exec(out)[1]), failed: Number(/Non-2xx or 3xx responses: (\d+)/.exec(out)?.[1] ?? 0) };
+}
+
+/** What a neighbour sees for length_s seconds: its reads, a stream's delay from POST to event, a picture from POST to its end. */
+async function neighbour(user, length_s) {
+    const reads = loop_of(user, '/me', length_s), until_ms = performance.now() + length_s * 1000;
+    const stream = await user.stream().opened(), delays = [], pictures = [];
+    stream.resume = true;
+    while (performance.now() < until_ms) {
+        const from = Date.now();
+        const job = await user.call('POST', '/generate', { type: 'image', prompt: 'a wave', params: { width: 256, height: 256 } });
+        if (job.status !== 202) throw new Error(`POST /generate of the neighbour: ${job.status} ${job.text}`);
+        delays.push((await stream.sees('its event', e => e.data.job_id === job.json.id, 30000)).at - from);
+        pictures.push((await stream.sees_end_of(job.json.id)).at - from);
+        await pause(200);
+    }
+    stream.close();
+    return { reads: await reads, delay: quantile(delays, 0.99), picture: quantile(pictures, 0.99) };
+}
+
+/** Loops of one account on one address, eight connections. */
+const loops = (user, target, length_s) => run('wrk', ['-t1', '-c8', `-d${length_s}s`, '--timeout', '30s', '-H', `Authorization: Bearer ${user.token}`, `${kiln.url}/api/v1${target}`]);
+const ends = async (length_s, act) => { const until_ms = performance.now() + length_s * 1000; while (performance.now() < until_ms) await act().catch(() => pause(50)); };
+
+// Each is what one account, or nobody, does as fast as it can for length_s seconds: the points of the issue by their names.
+const attacks = {
+    searches: (user, s) => loops(user, '/generations?q=zzzz&limit=100', s),
+    exports: (user, s) => loops(user, '/me/export', s),
+    lists: (user, s) => loops(user, '/generations?limit=100', s),
+    numbers: (user, s) => ends(s, () => user.call('POST', '/generate/estimate', `{"type": "image", "prompt": [${Array(3000).fill('1e131071').join()}]}`)),
+    keys: (user, s) => ends(s, () => user.call('POST', '/generate/estimate', JSON.stringify({ type: 'image', prompt: 'x', params: Object.fromEntries(Array.from({ length: 20000 }, (_, i) => [`key${i}`, i])) }))),
+    posts: (user, s) => Promise.all(Array.from({ length: 16 }, () => ends(s, () => user.call('POST', '/generate', { type: 'smell' })))),
+    arguments: (user, s) => Promise.all(Array.from({ length: 4 }, () => ends(s, () => request(kiln.url, 'GET', `/healthz?${'a&'.repeat(300)}`, { ms: 1000 })))),
+    async halves(user, s) {
+        const sockets = Array.from({ length: 200 }, () => net.connect(kiln.main.port, '127.0.0.1').on('error', () => {}).on('connect', function () { this.write('GET /api/v1/me HTTP/1.1\r\nHost: a\r\nX: '); }));
+        await ends(s, async () => { for (const socket of sockets) if (!socket.destroyed) socket.write('x'); await pause(1000); });
+        for (const socket of sockets) socket.destroy();
+    },
+    uploads: (user, s) => ends(s, async () => {
+        const place = await user.call('POST', '/uploads/presign', { filename: 'a.png', content_type: 'image/png', bytes: 4000000 });
+        if (place.status !== 201) return pause(200);
+        const body = Buffer.alloc(4000000);
+        await Promise.all(Array.from({ length: 25 }, () => request(kiln.url, place.json.method, place.json.url, { headers: { ...place.json.headers, 'Content-Length': body.length }, body }).catch(() => {})));
+        await user.call('DELETE', `/uploads/${place.json.media_id}`);
+    }),
+};
+
+/** What must not grow: memory of the server and of the largest backend, temporary files of the database, files of media. */
+async function house() {
+    const pids = (await kiln.rows(`select pid from pg_stat_activity where usename = 'kiln_server'`)).map(row => row.pid);
+    const own = pid => { const text = fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'); return Number(/^Private_Dirty:\s+(\d+)/m.exec(text)[1]) / 1024; };
+    const backends = pids.map(pid => { try { return own(pid); } catch { return 0; } });
+    const temp = Number(await kiln.value('select pg_stat_clear_snapshot(), sum(temp_bytes) from pg_stat_database').then(text => text.split('|')[1])) / 2 ** 20;
+    const media = Number((await run('du', ['-sm', kiln.media])).out.split('\t')[0]);
+    return { server: rss_mib(kiln.main.pid), backend: Math.max(...backends), temp, media };
+}
+
+Object.assign(groups, {
+    // 64 loops of the most expensive reads by eight accounts, and everything that one account can do at once; another account beside them.
+    async hostile() {
+        const jobs = Number(process.env.KILN_BENCH_JOBS ?? 1500), length_s = is_quick ? 5 : 20, worst_s = Number(process.env.KILN_BENCH_WORST_S ?? (is_quick ? 20 : 120));
+        kiln.main ??= await kiln.server({ env: { KILN_LOG_LEVEL: 'error' } });
+        const runner = await kiln.runner({ name: 'hostile', env: { KILN_LOG_LEVEL: 'warn' } });
+        await kiln.psql(`select kiln.pause_queue('bench')`);         // what lies there is only to be read
+        const eight = Array.from({ length: 8 }, (_, i) => kiln.user(`hostile-${i}`)), other = kiln.user('neighbour');
+        for (const user of [...eight, other]) {
+            const id = await user.account();
+            if (user !== other) for (let n = 0; n < jobs; n += 500) {
+                await kiln.psql(`select count(*) from kiln.enqueue_many('single', array(select jsonb_build_object('prompt', (select string_agg(md5(random()::text || m || n), ' ') from generate_series(1, 236) m), 'media', '[]'::jsonb) from generate_series(1, 500) n), ${id})`);
+            }
+        }
+        await kiln.psql('analyze; checkpoint');
+        const quiet = await neighbour(other, length_s), before = await house();
+        say(`  quiet: GET /me p50 ${quiet.reads.p50.toFixed(2)} p99 ${quiet.reads.p99.toFixed(2)} ms, event ${quiet.delay} ms, picture ${quiet.picture} ms`);
+        const tell = (what, seen) => {
+            say(`  ${what}: GET /me p50 ${seen.reads.p50.toFixed(2)} p99 ${seen.reads.p99.toFixed(2)} ms (${seen.reads.failed} of ${seen.reads.count} failed), event ${seen.delay} ms, picture ${seen.picture} ms`);
+            figure('hostile', `p99 of another account's GET /me, ${what} / quiet`, seen.reads.p99 / quiet.reads.p99, { target: 5, at_most: true, note: `${seen.reads.p99.toFixed(1)} and ${quiet.reads.p99.toFixed(1)} ms` });
+            figure('hostile', `answers to it that were no answer, ${what}`, seen.reads.failed, { unit: '', target: 0, at_most: true });
+        };
+
+        const reads = ['searches', 'exports', 'lists'];
+        const sixty_four = eight.map((user, i) => attacks[reads[i % reads.length]](user, length_s + 3));
+        await pause(1500);
+        tell('64 loops of eight accounts', await neighbour(other, length_s));
+        await Promise.all(sixty_four);
+
+        const worst = Object.values(attacks).map(attack => attack(eight[0], worst_s));
+        await pause(1500);
+        const seen = await neighbour(other, worst_s - 3), during = await house();
+        await Promise.all(worst);
+        tell('all that one account can do', seen);
+        figure('hostile', 'the same, from POST to the event on a stream, p99', seen.delay, { unit: 'ms', note: `quiet ${quiet.delay} ms` });
+        figure('hostile', 'the same, from POST to the end of a picture, p99', seen.picture, { unit: 'ms', note: `quiet ${quiet.picture} ms` });
+        for (const [name, unit] of [['server', 'memory of the server'], ['backend', 'memory of the largest backend'], ['temp', 'temporary files'], ['media', 'files of media']]) {
+            figure('hostile', `growth in it, ${unit}`, during[name] - before[name], { unit: 'MiB', target: name === 'media' ? 8 : 64, at_most: true });
+        }
+        await runner.stop();
+        await kiln.psql(`select kiln.resume_queue('bench')`);
+    },
+});
+
 // --- the report --------------------------------------------------------------------------------------------------------------
 
 function picture() {

@@ -41,8 +41,8 @@ static const struct variable variables[] = {
       "direct link for LISTEN; empty: DATABASE_URL" },
     { "KILN_PREPARE", SWITCH, AT(is_preparing), "on", 0, 0,
       "on | off (poolers without prepared statements)" },
-    { "KILN_DB_READERS", INT, AT(db_readers), "4", 2, 64,
-      "connections for reads: half of them for short ones, half for long ones" },
+    { "KILN_DB_READERS", INT, AT(db_readers), "4", 3, 64,
+      "connections for reads: half for single things, a quarter for pages, the rest for searches" },
     { "KILN_DB_WRITERS", INT, AT(db_writers), "8", 1, 256,
       "connections for writes, one call in flight each" },
 

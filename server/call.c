@@ -209,7 +209,7 @@ static enum pool pool_with(enum pool pool, const char *query)
 {
     if (pool != POOL_SEARCH)
         return pool;
-    return strstr(query, "\"q\":") ? POOL_LONG : POOL_READ;
+    return strstr(query, "\"q\":") ? POOL_LONG : POOL_PAGE;
 }
 
 static void on_reply_of_request(void *ctx, PGresult *result, const struct err *err)

@@ -16,60 +16,77 @@
 #define LOOK_MS        250  /* for those that waited too long */
 #define PARKED_MS      1500 /* a restart of the database takes about a second */
 #define DRAIN_EARLY_MS 3000 /* so much less time do calls wait in a process that is stopping */
-#define LINK_US        4000 /* what is in flight on a link of many is expected to take */
+#define OWNER_US       4000 /* of one owner, expected */
 #define LATE_NS        UINT64_C(10000000) /* a statement in flight, for others to be put behind it */
 #define FIRST_COST_US  100                /* of a statement that was never sent */
 
 static const struct kind {
     const char         *name, *application;
     struct turns_bounds bounds;
-    size_t              depth; /* in flight on one link */
+    size_t              depth;   /* in flight on one link */
+    uint32_t            link_us; /* and what these are expected to take, where they are several */
     uint32_t            statement_ms, deadline_ms;
     uint64_t            waiting_ms;
     bool                is_read, is_shared;
 } kinds[LANES] = {
-    [POOL_READ - 1]  = { "read",
-                         "kiln-server read",
-                         { 64, LINK_US, 512, 8192 },
-                         64,
-                         3000,
-                         4500,
-                         3000,
-                         .is_read = true },
-    [POOL_LONG - 1]  = { "long",
-                         "kiln-server long",
-                         { 1, 0, 16, 512 },
-                         1,
-                         5000,
-                         6500,
-                         5000,
-                         .is_read = true },
-    [POOL_STREAM
-        - 1]         = { "stream",
-                         "kiln-server stream",
-                         { 64, LINK_US, SIZE_MAX, SIZE_MAX }, /* streams and connections are bounded */
-                         64,
-                         5000,
-                         6500,
-                         5000,
-                         .is_read = true },
-    [POOL_HEALTH
-        - 1]         = { "health",
-                         "kiln-server health",
-                         { 1, 0, SIZE_MAX, SIZE_MAX }, /* connections are, and all share one answer */
-                         1,
-                         3000,
-                         4500,
-                         3000,
-                         .is_read   = true,
-                         .is_shared = true },
-    [POOL_WRITE - 1] = { "write",
-                         "kiln-server write",
-                         { 0, 0, 256, 1024 }, /* half of the writers */
-                         1,
-                         8500,
-                         10000,
-                         5000 },
+    /* Half of the writers are one account's: open_lane(). */
+    [POOL_WRITE - 1] = { .name         = "write",
+                         .application  = "kiln-server write",
+                         .bounds       = { .waiting = 256, .waiting_all = 1024 },
+                         .depth        = 1,
+                         .statement_ms = 8500,
+                         .deadline_ms  = 10000,
+                         .waiting_ms   = 5000 },
+
+    [POOL_READ - 1] = { .name         = "read",
+                        .application  = "kiln-server read",
+                        .bounds       = { 64, OWNER_US, .waiting = 512, .waiting_all = 8192 },
+                        .depth        = 64,
+                        .link_us      = 4000,
+                        .statement_ms = 3000,
+                        .deadline_ms  = 4500,
+                        .waiting_ms   = 3000,
+                        .is_read      = true },
+
+    [POOL_PAGE - 1] = { .name         = "page",
+                        .application  = "kiln-server page",
+                        .bounds       = { 64, OWNER_US, .waiting = 256, .waiting_all = 4096 },
+                        .depth        = 64,
+                        .link_us      = 4000,
+                        .statement_ms = 4000,
+                        .deadline_ms  = 5500,
+                        .waiting_ms   = 4000,
+                        .is_read      = true },
+
+    [POOL_LONG - 1] = { .name         = "long",
+                        .application  = "kiln-server long",
+                        .bounds       = { 1, .waiting = 16, .waiting_all = 512 },
+                        .depth        = 1,
+                        .statement_ms = 5000,
+                        .deadline_ms  = 6500,
+                        .waiting_ms   = 5000,
+                        .is_read      = true },
+
+    /* Streams and connections are bounded, and so what waits here is. */
+    [POOL_STREAM - 1] = { .name         = "stream",
+                          .application  = "kiln-server stream",
+                          .bounds       = { 64, OWNER_US, SIZE_MAX, SIZE_MAX },
+                          .depth        = 256,
+                          .link_us      = 20000,
+                          .statement_ms = 5000,
+                          .deadline_ms  = 6500,
+                          .waiting_ms   = 5000,
+                          .is_read      = true },
+
+    [POOL_HEALTH - 1] = { .name         = "health",
+                          .application  = "kiln-server health",
+                          .bounds       = { 1, 0, SIZE_MAX, SIZE_MAX },
+                          .depth        = 1,
+                          .statement_ms = 3000,
+                          .deadline_ms  = 4500,
+                          .waiting_ms   = 3000,
+                          .is_read      = true,
+                          .is_shared    = true },
 };
 
 struct link {
@@ -126,7 +143,8 @@ static bool can_take(const struct link *link, uint32_t cost_us, uint64_t now_ns)
     if (link->is_broken || !db_can_send(link->db))
         return false;
     return link->under_way == 0
-           || (link->expected_us + cost_us <= LINK_US && now_ns - link->busy_since_ns < LATE_NS);
+           || (link->expected_us + cost_us <= link->lane->kind->link_us
+               && now_ns - link->busy_since_ns < LATE_NS);
 }
 
 /* The lowest first: few connections stay warm under little load. */
@@ -487,15 +505,22 @@ static bool open_link(struct lane *lane, struct link *link, struct err *err)
     return link->db != NULL;
 }
 
+static size_t at_least_one(size_t links)
+{
+    return links ? links : 1;
+}
+
 /* How many links a lane has in this process; streams only read. */
 static size_t links_of(const struct server *server, size_t lane)
 {
     size_t readers = (size_t)server->cfg->db_readers;
+    size_t pages   = at_least_one(readers / 4);
     bool   is_api  = server->roles & ROLE_API;
 
     switch (lane + 1) {
-    case POOL_READ: return is_api ? (readers + 1) / 2 : 0;
-    case POOL_LONG: return is_api ? readers / 2 : 0;
+    case POOL_READ: return is_api ? readers / 2 : 0;
+    case POOL_PAGE: return is_api ? pages : 0;
+    case POOL_LONG: return is_api ? readers - readers / 2 - pages : 0;
     case POOL_WRITE: return is_api ? (size_t)server->cfg->db_writers : 0;
     case POOL_STREAM: return server->roles & ROLE_REALTIME ? 1 : 0;
     default: return 1;

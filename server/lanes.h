@@ -1,8 +1,9 @@
 /*
  * lanes: the links to PostgreSQL, in kinds of calls that do not stand in each other's way.
  *
- *   read    short reads, many in flight on each link of the first half of KILN_DB_READERS
- *   long    searches, exports, reports, lists of administration: one in flight a link, the other half
+ *   read    one thing by its key; many in flight a link, half of KILN_DB_READERS
+ *   page    a page of a list, which may be a hundred large things; a quarter of them
+ *   long    searches, exports, reports, lists of administration: one in flight a link; the rest of them
  *   stream  what opens a stream and what replays its log: one link, in processes with streams
  *   health  /readyz and /metrics: one link; those that wait at the same moment share one answer
  *   write   one in flight a link, KILN_DB_WRITERS of them
@@ -49,7 +50,7 @@ struct lane_counts {
     uint64_t    refused_owner, refused_all, late;
 };
 
-#define LANES 5
+#define LANES 6
 struct lane_counts lanes_count(const struct lanes *lanes, size_t lane);
 
 /* For a check of the database: a link of one kind with every statement. */

@@ -39,7 +39,7 @@ const struct route routes[] = {
       POOL_WRITE, ROLE_API },
     { "POST", V1 "/me/sign-out-everywhere", AUTH_USER, &call_sql, "sign_out_everywhere", 200,
       POOL_WRITE, ROLE_API },
-    { "GET", V1 "/me/identities", AUTH_USER, &call_sql, "list_identities", 200, POOL_READ,
+    { "GET", V1 "/me/identities", AUTH_USER, &call_sql, "list_identities", 200, POOL_PAGE,
       ROLE_API },
     { "POST", V1 "/me/identities", AUTH_USER, &wallet_link, "create_identity", 201, POOL_WRITE,
       ROLE_API },
@@ -48,7 +48,7 @@ const struct route routes[] = {
 
     /* Keys of programs */
     { "POST", V1 "/api-keys", AUTH_USER, &call_sql, "create_api_key", 201, POOL_WRITE, ROLE_API },
-    { "GET", V1 "/api-keys", AUTH_USER, &call_sql, "list_api_keys", 200, POOL_READ, ROLE_API },
+    { "GET", V1 "/api-keys", AUTH_USER, &call_sql, "list_api_keys", 200, POOL_PAGE, ROLE_API },
     { "DELETE", V1 "/api-keys/{id}", AUTH_USER, &call_sql, "delete_api_key", 204, POOL_WRITE,
       ROLE_API },
 
@@ -56,7 +56,7 @@ const struct route routes[] = {
     { "POST", V1 "/webhook-endpoints", AUTH_USER, &call_sql, "create_webhook_endpoint", 201,
       POOL_WRITE, ROLE_API },
     { "GET", V1 "/webhook-endpoints", AUTH_USER, &call_sql, "list_webhook_endpoints", 200,
-      POOL_READ, ROLE_API },
+      POOL_PAGE, ROLE_API },
     { "DELETE", V1 "/webhook-endpoints/{id}", AUTH_USER, &call_sql, "delete_webhook_endpoint", 204,
       POOL_WRITE, ROLE_API },
     { "POST", V1 "/webhook-endpoints/{id}/rotate", AUTH_USER, &call_sql, "rotate_webhook_secret",
@@ -64,7 +64,7 @@ const struct route routes[] = {
     { "POST", V1 "/webhook-endpoints/{id}/enable", AUTH_USER, &call_sql, "enable_webhook_endpoint",
       200, POOL_WRITE, ROLE_API },
     { "GET", V1 "/webhook-endpoints/{id}/deliveries", AUTH_USER, &call_sql, "list_deliveries", 200,
-      POOL_READ, ROLE_API },
+      POOL_PAGE, ROLE_API },
     { "POST", V1 "/deliveries/{id}/resend", AUTH_USER, &call_sql, "resend_delivery", 200,
       POOL_WRITE, ROLE_API },
 
@@ -81,7 +81,7 @@ const struct route routes[] = {
     /* Generations */
     { "POST", V1 "/generate", AUTH_USER, &call_sql, "create_generation", 202, POOL_WRITE,
       ROLE_API },
-    { "POST", V1 "/generate/estimate", AUTH_USER, &call_sql, "estimate_generation", 200, POOL_READ,
+    { "POST", V1 "/generate/estimate", AUTH_USER, &call_sql, "estimate_generation", 200, POOL_PAGE,
       ROLE_API },
     { "GET", V1 "/generations", AUTH_USER, &call_sql, "list_generations", 200, POOL_SEARCH,
       ROLE_API },
@@ -95,12 +95,12 @@ const struct route routes[] = {
       POOL_WRITE, ROLE_API },
 
     /* The catalogue */
-    { "GET", V1 "/models", AUTH_NONE, &call_sql, "list_models", 200, POOL_READ, ROLE_API },
+    { "GET", V1 "/models", AUTH_NONE, &call_sql, "list_models", 200, POOL_PAGE, ROLE_API },
     { "GET", V1 "/models/{id...}", AUTH_NONE, &call_sql, "get_model", 200, POOL_READ, ROLE_API },
 
     /* Try-ons */
     { "POST", V1 "/tryons", AUTH_ADMIN, &tryon_create, "create_tryon", 202, POOL_WRITE, ROLE_API },
-    { "GET", V1 "/tryons", AUTH_ADMIN, &call_sql, "list_tryons", 200, POOL_READ, ROLE_API },
+    { "GET", V1 "/tryons", AUTH_ADMIN, &call_sql, "list_tryons", 200, POOL_PAGE, ROLE_API },
     { "GET", V1 "/tryons/{id}", AUTH_ADMIN, &call_sql, "get_tryon", 200, POOL_READ, ROLE_API },
     { "POST", V1 "/tryons/{id}/cancel", AUTH_ADMIN, &call_sql, "cancel_tryon", 202, POOL_WRITE,
       ROLE_API },
@@ -109,7 +109,7 @@ const struct route routes[] = {
 
     /* Virtual staging */
     { "POST", V1 "/projects", AUTH_USER, &call_sql, "create_project", 201, POOL_WRITE, ROLE_API },
-    { "GET", V1 "/projects", AUTH_USER, &call_sql, "list_projects", 200, POOL_READ, ROLE_API },
+    { "GET", V1 "/projects", AUTH_USER, &call_sql, "list_projects", 200, POOL_PAGE, ROLE_API },
     { "GET", V1 "/projects/{id}", AUTH_USER, &call_sql, "get_project", 200, POOL_READ, ROLE_API },
     { "PUT", V1 "/projects/{id}", AUTH_USER, &call_sql, "update_project", 200, POOL_WRITE,
       ROLE_API },
@@ -120,10 +120,10 @@ const struct route routes[] = {
     { "GET", V1 "/projects/{id}/download", AUTH_USER, &zip_project, "download_project", 200,
       POOL_LONG, ROLE_API },
     { "GET", V1 "/projects/{id}/images", AUTH_USER, &call_sql, "list_project_images", 200,
-      POOL_READ, ROLE_API },
+      POOL_PAGE, ROLE_API },
     { "POST", V1 "/images", AUTH_USER, &call_sql, "create_image", 202, POOL_WRITE, ROLE_API },
-    { "GET", V1 "/images", AUTH_USER, &call_sql, "list_images", 200, POOL_READ, ROLE_API },
-    { "GET", V1 "/images/options", AUTH_NONE, &call_sql, "get_staging_options", 200, POOL_READ,
+    { "GET", V1 "/images", AUTH_USER, &call_sql, "list_images", 200, POOL_PAGE, ROLE_API },
+    { "GET", V1 "/images/options", AUTH_NONE, &call_sql, "get_staging_options", 200, POOL_PAGE,
       ROLE_API },
     { "GET", V1 "/images/{id}", AUTH_USER, &call_sql, "get_image", 200, POOL_READ, ROLE_API },
     { "DELETE", V1 "/images/{id}", AUTH_USER, &call_sql, "delete_image", 204, POOL_WRITE,
@@ -147,7 +147,7 @@ const struct route routes[] = {
 
     /* Public pages */
     { "POST", V1 "/shares", AUTH_USER, &call_sql, "create_share", 201, POOL_WRITE, ROLE_API },
-    { "GET", V1 "/shares", AUTH_USER, &call_sql, "list_shares", 200, POOL_READ, ROLE_API },
+    { "GET", V1 "/shares", AUTH_USER, &call_sql, "list_shares", 200, POOL_PAGE, ROLE_API },
     { "DELETE", V1 "/shares/{id}", AUTH_USER, &call_sql, "delete_share", 204, POOL_WRITE,
       ROLE_API },
     { "GET", "/s/{token}", AUTH_NONE, &share_open, "open_share", 200, POOL_READ, ROLE_API },
@@ -155,7 +155,7 @@ const struct route routes[] = {
     /* People and chat */
     { "GET", V1 "/people", AUTH_USER, &call_sql, "find_people", 200, POOL_LONG, ROLE_API },
     { "POST", V1 "/invites", AUTH_USER, &call_sql, "create_invite", 201, POOL_WRITE, ROLE_API },
-    { "GET", V1 "/invites", AUTH_USER, &call_sql, "list_invites", 200, POOL_READ, ROLE_API },
+    { "GET", V1 "/invites", AUTH_USER, &call_sql, "list_invites", 200, POOL_PAGE, ROLE_API },
     { "DELETE", V1 "/invites/{id}", AUTH_USER, &call_sql, "delete_invite", 204, POOL_WRITE,
       ROLE_API },
     { "POST", V1 "/invites/find", AUTH_USER, &call_sql, "find_invite", 200, POOL_WRITE, ROLE_API },
@@ -163,11 +163,11 @@ const struct route routes[] = {
       ROLE_API },
     { "POST", V1 "/conversations", AUTH_USER, &call_sql, "create_conversation", 201, POOL_WRITE,
       ROLE_API },
-    { "GET", V1 "/conversations", AUTH_USER, &call_sql, "list_conversations", 200, POOL_READ,
+    { "GET", V1 "/conversations", AUTH_USER, &call_sql, "list_conversations", 200, POOL_PAGE,
       ROLE_API },
     { "GET", V1 "/conversations/{id}", AUTH_USER, &call_sql, "get_conversation", 200, POOL_READ,
       ROLE_API },
-    { "GET", V1 "/conversations/{id}/members", AUTH_USER, &call_sql, "list_members", 200, POOL_READ,
+    { "GET", V1 "/conversations/{id}/members", AUTH_USER, &call_sql, "list_members", 200, POOL_PAGE,
       ROLE_API },
     { "POST", V1 "/conversations/{id}/members", AUTH_USER, &call_sql, "add_member", 200, POOL_WRITE,
       ROLE_API },
@@ -176,7 +176,7 @@ const struct route routes[] = {
     { "POST", V1 "/conversations/{id}/messages", AUTH_USER, &call_sql, "create_message", 201,
       POOL_WRITE, ROLE_API },
     { "GET", V1 "/conversations/{id}/messages", AUTH_USER, &call_sql, "list_messages", 200,
-      POOL_READ, ROLE_API },
+      POOL_PAGE, ROLE_API },
     { "POST", V1 "/conversations/{id}/delivered", AUTH_USER, &call_sql, "mark_delivered", 200,
       POOL_WRITE, ROLE_API },
     { "POST", V1 "/conversations/{id}/read", AUTH_USER, &call_sql, "mark_read", 200, POOL_WRITE,
@@ -189,12 +189,12 @@ const struct route routes[] = {
     { "DELETE", V1 "/messages/{id}", AUTH_USER, &call_sql, "delete_message", 204, POOL_WRITE,
       ROLE_API },
     { "POST", V1 "/blocks", AUTH_USER, &call_sql, "create_block", 201, POOL_WRITE, ROLE_API },
-    { "GET", V1 "/blocks", AUTH_USER, &call_sql, "list_blocks", 200, POOL_READ, ROLE_API },
+    { "GET", V1 "/blocks", AUTH_USER, &call_sql, "list_blocks", 200, POOL_PAGE, ROLE_API },
     { "DELETE", V1 "/blocks/{id}", AUTH_USER, &call_sql, "delete_block", 204, POOL_WRITE,
       ROLE_API },
 
     /* Notifications */
-    { "GET", V1 "/notifications", AUTH_USER, &call_sql, "list_notifications", 200, POOL_READ,
+    { "GET", V1 "/notifications", AUTH_USER, &call_sql, "list_notifications", 200, POOL_PAGE,
       ROLE_API },
     { "POST", V1 "/notifications/read", AUTH_USER, &call_sql, "read_notifications", 200, POOL_WRITE,
       ROLE_API },

@@ -21,12 +21,13 @@ enum auth_kind {
 
 enum pool { /* the links that a call goes over: lanes.h */
             POOL_NONE,
-            POOL_READ,   /* short: one thing, or one page of what is the caller's */
+            POOL_READ,   /* one thing, by its key */
+            POOL_PAGE,   /* a page of a list */
             POOL_LONG,   /* a search, an export, a report, a list of administration */
             POOL_STREAM, /* opens or replays a stream */
             POOL_HEALTH, /* those who run it ask; all who ask at once get the same answer */
             POOL_WRITE,
-            POOL_SEARCH, /* POOL_READ, but POOL_LONG with q in the query */
+            POOL_SEARCH, /* POOL_PAGE, but POOL_LONG with q in the query */
 };
 
 /* What a route does with a request. A begin that has to wait suspends; it has refused once an

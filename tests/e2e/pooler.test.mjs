@@ -77,7 +77,7 @@ describe('behind PgBouncer in transaction mode', () => {
         bytea_output: 'escape', row_security: 'off', transform_null_equals: 'on', standard_conforming_strings: 'off', 'plpgsql.extra_errors': 'all',
     };
     const wanted = {
-        transaction_isolation: 'read committed', transaction_read_only: 'off', statement_timeout: '3s', lock_timeout: '1500ms', idle_session_timeout: '0', DateStyle: 'ISO, MDY', IntervalStyle: 'postgres',
+        transaction_isolation: 'read committed', transaction_read_only: 'off', statement_timeout: '4s', lock_timeout: '2s', idle_session_timeout: '0', DateStyle: 'ISO, MDY', IntervalStyle: 'postgres',
         TimeZone: 'UTC', extra_float_digits: '1', bytea_output: 'hex', row_security: 'on', transform_null_equals: 'off', standard_conforming_strings: 'on', 'plpgsql.extra_errors': 'none',
     };
     for (const way of ['behind the pooler', 'directly']) test(`whatever the defaults of the roles are, ${way}: posts at once pass, a picture is made, and each call has the settings that it needs`, async () => {

@@ -33,7 +33,7 @@ describe('turns', () => {
                 end $$;
                 grant execute on function kiln_api.${name}(bigint, jsonb, jsonb, text) to kiln_server`);
         }
-        kiln.main = await kiln.server({ env: { KILN_DB_READERS: '6' } });
+        kiln.main = await kiln.server({ env: { KILN_DB_READERS: '10' } });
     });
     after(() => kiln?.end());
     afterEach(let_go);
@@ -102,7 +102,7 @@ describe('turns', () => {
         await hold('get_me', ...held);
         await hold('export_me', ...held);
         const reads = held.flatMap(user => [send(user, 1, 'GET', '/me'), send(user, 1, 'GET', '/me/export')]);
-        await until('all six links to be held', async () => await running('read') === 3 && await running('long') === 3);
+        await until('all of these links to be held', async () => await running('read') === 5 && await running('long') === 3);
         assert.equal((await request(kiln.url, 'GET', '/readyz')).status, 200);
         assert.match((await request(kiln.url, 'GET', '/metrics')).text, /^kiln_queue_ready/m);
         const stream = await listener.stream().opened();
