@@ -55,6 +55,7 @@ is "$(pid_of server) $(pid_of runner-1) $(pid_of runner-2)" "$first" 'and starts
 out=$(./kiln status)
 ok $? 'status ends with 0 while all is well' "$out"
 like "$out" runner-2 'and shows both runners'
+like "$(KILN_PORT=1 ./kiln status)" "$base/readyz: {" 'it asks the server of its own folder, whatever port the environment names'
 is "$(./kiln psql -X -At -c "select count(*) from kiln.migration where number = 1")" 1 'psql opens the database; the first migration is recorded'
 is "$(./kiln migrate)" 'database: up to date' 'a migration with nothing to do does nothing'
 
@@ -174,6 +175,13 @@ is "$left" 0 'nothing of ours is left'
 ok $? 'down again ends well'
 out=$(./kiln status)
 is $? 3 'status of a stopped stack ends with 3'
+perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], Listen => 5, ReuseAddr => 1) or die; $SIG{ALRM} = sub { exit }; alarm 60; print "here\n"; close STDOUT; $s->accept; print STDERR "asked\n"' "$KILN_PORT" >"$work/listens" 2>"$work/asked" &
+stranger=$!
+until [[ -s $work/listens ]] || ! alive "$stranger"; do sleep 0.05; done
+out=$(./kiln status)
+kill "$stranger" 2>/dev/null
+is "$(<"$work/asked")" '' 'and asks nobody, though another listens at its port'
+wait "$stranger" 2>/dev/null
 out=$(./kiln up 2>&1)
 ok $? 'up after down' "$out"
 is "$(./kiln psql -X -At -c 'select a from public.kept' 2>&1)" 7 'finds the data as they were'
