@@ -301,13 +301,22 @@ static void dispatch(struct lane *lane)
     }
 }
 
+/* While others are up, the links of a lane will soon be, and its calls wait for them. */
+static bool is_any_up(const struct lanes *lanes)
+{
+    for (size_t i = 0; i < LANES; i++)
+        if (links_up(&lanes->lanes[i]) > 0)
+            return true;
+    return false;
+}
+
 bool lanes_start(struct lanes *lanes, struct call *call, struct err *err)
 {
     struct lane *lane = &lanes->lanes[call->pool - 1];
 
     call->was_sent_again = false;
     call->rider          = NULL;
-    if (links_up(lane) == 0) {
+    if (lane->nlinks == 0 || !is_any_up(lanes)) {
         err_set(err, "08003", "the database cannot be reached");
         refusal_explain(lanes->server, err);
         return false;
