@@ -3185,7 +3185,7 @@ export interface AdminJob {
      *
      * Items: What may be done.
      */
-    actions: ('cancel' | 'resend' | 'fail' | 'adopt' | 'retry')[];
+    actions: ('cancel' | 'fetch' | 'resend' | 'fail' | 'adopt' | 'retry')[];
 }
 /**
  * How far it is.
@@ -3240,9 +3240,9 @@ export interface AdminJobPage {
  */
 export interface Resolution {
     /**
-     * resend: ask again; fail: it did not work; adopt: this is its result.
+     * fetch: ask for the paid result again; resend: make the call again, which may be paid twice; fail: it did not work; adopt: this is its result.
      */
-    action: 'resend' | 'fail' | 'adopt';
+    action: 'fetch' | 'resend' | 'fail' | 'adopt';
     /**
      * Why; is written down.
      */

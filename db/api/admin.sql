@@ -22,13 +22,14 @@ begin
           from kiln.held_jobs h
          where h.job = p_job.job_id
          limit 1;
+        v_actions := case when v_held ->> 'reason' = 'lost' then '{fetch}'::text[] else '{}' end || v_actions;
     end if;
     return kiln.render_job(p_job)::jsonb || jsonb_build_object(
         'account_id', p_job.account_id::text,
         'held', v_held,
         'actions', v_actions,
         'links', (select coalesce(jsonb_object_agg(a, v_path || '/' || a), '{}')
-                    from (select distinct case when a in ('resend', 'fail', 'adopt') then 'resolve' else a end as a from unnest(v_actions) as a) as links));
+                    from (select distinct case when a in ('fetch', 'resend', 'fail', 'adopt') then 'resolve' else a end as a from unnest(v_actions) as a) as links));
 end
 $$;
 comment on function kiln.render_job_for_admin(kiln.job) is

@@ -614,14 +614,14 @@ declare
     v_code   text := p_answer -> 'error' ->> 'code';
 begin
     return case when v_code in ('host', 'too_long') then 1
-                when v_code = 'content' or v_status between 300 and 499 and v_status not in (408, 409, 421, 423, 425, 429) then 3
+                when v_code in ('content', 'address') or v_status between 300 and 499 and v_status not in (408, 409, 421, 423, 425, 429) then 3
                 when v_code is null and v_status between 200 and 299 and kiln.parse_reply(p_answer ->> 'body') is null then 3
                 else 10 end;
 end
 $$;
 comment on function kiln.fetch_tries(jsonb) is
 'How often a paid result is asked for that comes to such an answer. 1: a host that the description does not name, a file beyond its bounds. 3, some seconds:
-gone, forbidden, moved about, a page of HTML or a file that is none, which a CDN may answer before a file has reached it. 10, a quarter of an hour: all else.';
+gone, forbidden, moved about, at no public address, a page of HTML or a file that is none, which a CDN may answer before a file has reached it. 10, a quarter of an hour: all else.';
 
 create or replace function kiln.fetch_later(p_task kiln.task, p_call kiln.call, p_why text, p_tries int)
 returns void

@@ -39,7 +39,7 @@ begin
         raise exception 'there is no job %', p_job_id using errcode = 'KN002';
     end if;
     perform kiln.refuse_fields(
-        case when p_action in ('resend', 'fail', 'adopt') then '[]' else kiln.field_error('/action', 'must be resend, fail or adopt') end
+        case when p_action in ('fetch', 'resend', 'fail', 'adopt') then '[]' else kiln.field_error('/action', 'must be fetch, resend, fail or adopt') end
         || case when length(btrim(coalesce(p_reason, ''))) between 1 and 2000 then '[]'::jsonb else kiln.field_error('/reason', 'is required: why, in a sentence') end
         || case when p_action is distinct from 'adopt' or jsonb_typeof(p_output) = 'object' and p_output <> '{}' then '[]'::jsonb
                 else kiln.field_error('/output', 'must be {"request_id": "…"}, or the output that the stage would have made') end);
@@ -62,6 +62,8 @@ begin
         raise exception 'the call of job % may still be answered until %', p_job_id, to_char(v_call.timeout_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS UTC')
             using errcode = 'KN014',
                   hint = format('Say it again after %s: who sent it may have been asleep.', to_char(v_call.timeout_at at time zone 'UTC', 'HH24:MI:SS UTC'));
+    elsif p_action = 'fetch' and not coalesce(v_task.error_class = 'lost' and (v_call.outcome = 'succeeded' and v_call.late_outcome is null or v_call.state = 'accepted'), false) then
+        raise exception 'job % has no paid result that could be asked for', p_job_id using errcode = 'KN001', hint = 'Adopt an output, resend, or fail.';
     elsif v_id is not null and (v_call.call_id is null or v_call.state = 'settled') then
         raise exception 'job % has no call whose outcome is open: a request id cannot be adopted', p_job_id using errcode = 'KN001', hint = 'Adopt an output, resend, or fail.';
     elsif v_id is not null and v_provider.poll is null then
@@ -71,7 +73,10 @@ begin
     insert into kiln.resolution (job_id, task_id, call_id, action, reason, output, actor)
     values (p_job_id, v_task.task_id, v_call.call_id, p_action, btrim(p_reason), p_output, p_actor);
 
-    if v_id is not null then
+    if p_action = 'fetch' then
+        update kiln.call c set fetches = 0 where c.call_id = v_call.call_id;
+        update kiln.task t set state = 'ready' where t.task_id = v_task.task_id and t.state = 'held';
+    elsif v_id is not null then
         update kiln.call c set provider_request_id = v_id, urls = null where c.call_id = v_call.call_id returning c.* into v_call;
         perform kiln.accept_call(v_call, v_task, v_job, v_stage, v_provider, v_id, null, null, null, '0');
         update kiln.task t set state = 'ready' where t.task_id = v_task.task_id and t.state = 'held';
@@ -100,7 +105,7 @@ begin
 end
 $$;
 comment on function kiln.resolve_job(bigint, text, text, jsonb, text) is
-'Decides about a held job, with a reason that is kept. resend: make the call again, though the last one may have been paid. fail: give the job up.
+'Decides about a held job, with a reason that is kept. fetch: ask for its paid result again, once what kept it is mended. resend: make the call again, though the last one may have been paid. fail: give the job up.
 adopt: go on with p_output, either {"request_id": "…"} (the provider has it under that id: it is followed) or the stage''s output itself.
 Returns the job''s state. KN014: the call may still be answered (resend and fail, before its time-out); KN001: not held; KN003: fields; KN002: no such job.';
 
@@ -131,5 +136,5 @@ begin
 end
 $$;
 comment on function kiln_api.resolve_job(bigint, jsonb, jsonb, text) is
-'POST /admin/jobs/{id}/resolve {action: resend|fail|adopt, reason, output? or request_id?}: kiln.resolve_job() by an administrator. KN014: too early; KN001: not held;
+'POST /admin/jobs/{id}/resolve {action: fetch|resend|fail|adopt, reason, output? or request_id?}: kiln.resolve_job() by an administrator. KN014: too early; KN001: not held;
 KN003: fields; KN002: no such job.';

@@ -162,7 +162,7 @@ create table kiln.resolution (
     output        jsonb,
     actor         text        not null,
     at            timestamptz not null default kiln.now(),
-    constraint resolution_action_check check (action in ('resend', 'fail', 'adopt')),
+    constraint resolution_action_check check (action in ('fetch', 'resend', 'fail', 'adopt')),
     constraint resolution_reason_check check (length(btrim(reason)) > 0)
 );
 create index resolution_task_id_idx on kiln.resolution (task_id);
@@ -171,7 +171,7 @@ comment on column kiln.resolution.resolution_id is 'The key.';
 comment on column kiln.resolution.job_id is 'The job.';
 comment on column kiln.resolution.task_id is 'Its task.';
 comment on column kiln.resolution.call_id is 'The call whose outcome was unknown, or null.';
-comment on column kiln.resolution.action is 'resend: pay again; fail: give it up; adopt: go on with a request id or an output.';
+comment on column kiln.resolution.action is 'fetch: ask for the paid result again; resend: pay again; fail: give it up; adopt: go on with a request id or an output.';
 comment on column kiln.resolution.reason is 'Why, in that person''s words.';
 comment on column kiln.resolution.output is 'What was adopted.';
 comment on column kiln.resolution.actor is 'Who said it.';

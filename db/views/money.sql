@@ -75,7 +75,8 @@ create or replace view kiln.held_jobs as
 select j.job_id as job, s.name as stage, t.error_class as reason, date_trunc('second', coalesce(a.at, t.started_at)) as since,
        p.name as provider, c.call_id as call, c.provider_request_id as request_id, t.error_message as message,
        case when t.error_class in ('unknown', 'timeout', 'lost') and c.call_id is not null or c.state <> 'settled'
-            then format($s$select kiln.resolve_job(%s, 'resend', 'why'); -- or 'fail'; or: kiln.resolve_job(%1$s, 'adopt', 'why', '{"request_id": "…"}')%s$s$, j.job_id,
+            then case when t.error_class = 'lost' then format('select kiln.resolve_job(%s, ''fetch'', ''why''); -- or: ', j.job_id) else '' end
+                 || format($s$select kiln.resolve_job(%s, 'resend', 'why'); -- or 'fail'; or: kiln.resolve_job(%1$s, 'adopt', 'why', '{"request_id": "…"}')%s$s$, j.job_id,
                         case when c.state <> 'settled' and c.timeout_at > kiln.now() then format('; resend and fail only after %s UTC', to_char(c.timeout_at at time zone 'UTC', 'HH24:MI:SS')) else '' end)
             else format('select kiln.resume_job(%s); -- or kiln.cancel_job(%1$s)', j.job_id) end as what_to_do
   from kiln.task_held t

@@ -130,7 +130,7 @@ select is(pg_temp.says(pg_temp.read('fal', 'submit', 200, U&'\FEFF{"request_id":
 -- How often a paid result is asked for.
 select is(kiln.fetch_tries(a::jsonb), n, claim) from (values
     ('{"status": 404, "error": {"code": "reply"}}', 3, 'gone'), ('{"status": 410, "error": {"code": "reply"}}', 3, 'gone for good'), ('{"status": 403, "error": {"code": "reply"}}', 3, 'forbidden'),
-    ('{"status": 302, "error": {"code": "reply"}}', 3, 'moved about'), ('{"error": {"code": "content"}}', 3, 'no picture'), ('{"error": {"code": "host"}}', 1, 'a host that nobody named'),
+    ('{"status": 302, "error": {"code": "reply"}}', 3, 'moved about'), ('{"error": {"code": "content"}}', 3, 'no picture'), ('{"error": {"code": "address"}}', 3, 'inside the house'), ('{"error": {"code": "host"}}', 1, 'a host that nobody named'),
     ('{"error": {"code": "too_long"}}', 1, 'too large'), ('{"status": 404, "body": "x"}', 3, 'a result that is gone'), ('{"status": 200, "body": "<html>"}', 3, 'a page in its place'),
     ('{"status": 429, "error": {"code": "reply"}}', 10, 'too many'), ('{"status": 503, "error": {"code": "reply"}}', 10, 'not now'), ('{"error": {"code": "timeout"}}', 10, 'silence'), ('{"error": {"code": "file"}}', 10, 'our own disk'),
     ('{"status": 408, "error": {"code": "reply"}}', 10, 'too slow'), ('{"status": 200, "body": "{}"}', 10, 'a result that can be read')) v (a, n, claim);

@@ -37,6 +37,8 @@ select throws_ok('update kiln.resolution set reason = ''x''', 'KN001', null, 'a 
 select throws_ok('delete from kiln.resolution', 'KN001', null, 'and is not taken back');
 rollback to now;
 
+select is(fixture.refusal(format('select kiln.resolve_job(%s, ''fetch'', ''look'')', job)) ->> 'code', 'KN001', 'what may not be paid yet has no result to ask for') from a;
+
 -- Fail.
 select is(kiln.resolve_job(job, 'fail', 'too dear', p_actor => 'eve'), 'failed', 'fail ends it') from a;
 select is((error_code, error_message)::text, ('operator', 'Failed by eve: too dear')::text, 'with the reason') from a join kiln.job j on j.job_id = a.job;
@@ -75,6 +77,12 @@ select fixture.answer(fixture.begin(job), 200, '{"id": "r", "status": "done"}') 
 select is((select reason from kiln.held_jobs h, d where h.job = d.job), 'lost', 'one whose result is not to be had is held as lost');
 select throws_ok(format('select kiln.resolve_job(%s, ''adopt'', ''x'', ''{"request_id": "x1"}'')', job), 'KN001', null, 'its call is settled: no id to adopt') from d;
 savepoint lost;
+select matches(what_to_do, '^select kiln.resolve_job\(\d+, ''fetch'', ''why''\);', 'and can be asked for again') from kiln.held_jobs h, d where h.job = d.job;
+select is(kiln.render_job_for_admin(j) -> 'actions', '["fetch", "resend", "fail", "adopt", "cancel"]', 'as the API says') from d join kiln.job j on j.job_id = d.job;
+select is(kiln.resolve_job(job, 'fetch', 'the description said /file'), 'running', 'where what kept it is mended') from d;
+update kiln.call set result = '{"files": ["https://pay.test/1.png"]}' where job_id = (select job from d);        -- as if the description had found it
+select is((fixture.begin(job) ->> 'do', fixture.calls(job))::text, ('fetch', 'succeeded')::text, 'its result is had, and not paid again') from d;
+rollback to lost;
 select is(kiln.resolve_job(job, 'resend', 'make it again'), 'running', 'with a person''s word it is made once more') from d;
 select is((fixture.begin(job) ->> 'do', fixture.calls(job))::text, ('send', 'succeeded, open')::text, 'and paid once more') from d;
 select is_empty('select * from kiln.contradictions', 'by that word');
