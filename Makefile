@@ -67,8 +67,8 @@ endif
 packages   := libmicrohttpd libpq libjwt jansson libcurl libcrypto nettle libsecp256k1 libseccomp
 pkg_cflags  = $(eval pkg_cflags := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(packages))))$(pkg_cflags)
 pkg_libs    = $(eval pkg_libs := $(shell pkg-config --libs $(packages)))$(pkg_libs)
-vips_cflags = $(eval vips_cflags := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags vips)))$(vips_cflags)
-vips_libs   = $(eval vips_libs := $(shell pkg-config --libs vips))$(vips_libs)
+vips_cflags = $(eval vips_cflags := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags vips libjpeg)))$(vips_cflags)
+vips_libs   = $(eval vips_libs := $(shell pkg-config --libs vips libjpeg))$(vips_libs)
 
 CFLAGS  = -std=gnu11 -D_GNU_SOURCE $(warnings) $(flags) -MMD -MP -I. -Ilib
 LDFLAGS = $(ldflags) -Wl,--as-needed
@@ -197,9 +197,10 @@ lint: test-deps ## clang-format, clang-tidy, cppcheck, shellcheck, plpgsql_check
 fix: test-deps ## let clang-format set the C files straight
 	@scripts/lint.sh --fix
 
-check: lint model ## lint, the models, then the unit tests under ASan and UBSan, then short fuzz runs (FUZZ_SECONDS=10 each)
+check: lint model programs ## lint, the models, the unit tests under ASan and UBSan, every odd file as an upload, then short fuzz runs (FUZZ_SECONDS=10 each)
 	@$(MAKE) FLAVOUR=asan programs test-programs
 	@FLAVOUR=asan tests/run unit
+	@TEST_ODD_FILES=all tests/run integration tests/e2e/odd_files.test.mjs
 	@$(MAKE) FLAVOUR=fuzz fuzz-programs
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
 

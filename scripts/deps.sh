@@ -14,7 +14,7 @@ packages() {
         demo)
             # the database, and what the programs are made of
             say postgresql-15 postgresql-client-15 gcc libc6-dev make pkg-config
-            say libpq-dev libmicrohttpd-dev libwslay-dev libjwt-dev libjansson-dev libcurl4-openssl-dev libssl-dev libvips-dev nettle-dev libsecp256k1-dev libarchive-dev libseccomp-dev
+            say libpq-dev libmicrohttpd-dev libwslay-dev libjwt-dev libjansson-dev libcurl4-openssl-dev libssl-dev libvips-dev libjpeg62-turbo-dev nettle-dev libsecp256k1-dev libarchive-dev libseccomp-dev
             # the local tools and a font to draw with
             say ffmpeg espeak-ng fonts-dejavu-core
             # where the kernel has no Landlock, what keeps tools from the machine

@@ -33,7 +33,7 @@ check() {
 
 lint_c() { ((${#c_files[@]})) || return 0; clang-format --dry-run -Werror "${c_files[@]}" ${h_files[@]+"${h_files[@]}"}; }
 
-system_flags() { pkg-config --cflags libmicrohttpd libpq libjwt jansson libcurl libcrypto nettle libsecp256k1 vips | tr ' ' '\n' | sed -n 's/^-I\(.*\)/-isystem\n\1/p'; }
+system_flags() { pkg-config --cflags libmicrohttpd libpq libjwt jansson libcurl libcrypto nettle libsecp256k1 vips libjpeg | tr ' ' '\n' | sed -n 's/^-I\(.*\)/-isystem\n\1/p'; }
 
 lint_tidy() {
     local system

@@ -32,17 +32,25 @@ static const struct magic magics[] = {
     MAGIC("image/avif", 4, "ftypavif"),
     MAGIC("image/avif", 4, "ftypavis"),
     MAGIC("image/heic", 4, "ftyphei"),
+    MAGIC("image/heic", 4, "ftyphev"),
     MAGIC("image/heic", 4, "ftypmif1"),
+    MAGIC("image/heic", 4, "ftypmsf1"),
     MAGIC("audio/mp4", 4, "ftypM4A "),
     MAGIC("video/quicktime", 4, "ftypqt  "),
     MAGIC("video/mp4", 4, "ftyp"),
+    MAGIC("video/quicktime", 4, "moov"), /* before 2001 nothing says what it is */
+    MAGIC("video/quicktime", 4, "mdat"),
+    MAGIC("video/quicktime", 4, "wide"),
     MAGIC("video/webm", 0, "\x1a\x45\xdf\xa3"),
     MAGIC("audio/ogg", 0, "OggS"),
     MAGIC("audio/flac", 0, "fLaC"),
     MAGIC("audio/mpeg", 0, "ID3"),
-    MAGIC("audio/mpeg", 0, "\xff\xfb"),
+    MAGIC("audio/mpeg", 0, "\xff\xfb"), /* MPEG 1, 2 and 2.5, without and with a checksum */
+    MAGIC("audio/mpeg", 0, "\xff\xfa"),
     MAGIC("audio/mpeg", 0, "\xff\xf3"),
     MAGIC("audio/mpeg", 0, "\xff\xf2"),
+    MAGIC("audio/mpeg", 0, "\xff\xe3"),
+    MAGIC("audio/mpeg", 0, "\xff\xe2"),
     MAGIC("audio/aac", 0, "\xff\xf1"),
     MAGIC("audio/aac", 0, "\xff\xf9"),
 };
@@ -79,6 +87,18 @@ static const char *canonical(const char *type)
     return type;
 }
 
+static bool is_either(const char *type, const char *one, const char *other)
+{
+    const char *slash = strchr(type, '/');
+
+    return slash && (strcasecmp(slash + 1, one) == 0 || strcasecmp(slash + 1, other) == 0);
+}
+
+static bool are_both(const char *said, const char *found, const char *one, const char *other)
+{
+    return is_either(said, one, other) && is_either(found, one, other);
+}
+
 bool sniff_agrees(const char *content_type, const void *head, size_t bytes)
 {
     const char *found = sniff_type(head, bytes);
@@ -88,7 +108,6 @@ bool sniff_agrees(const char *content_type, const void *head, size_t bytes)
         return false;
     if (strcasecmp(said, found) == 0)
         return true;
-    /* Many encoders give .m4a and .mov files the brand of plain MP4. */
-    return strcmp(found, "video/mp4") == 0
-           && (strcasecmp(said, "audio/mp4") == 0 || strcasecmp(said, "video/quicktime") == 0);
+    /* One family of containers, whose brands programs mix; mif1 says nothing of HEIC or AVIF. */
+    return are_both(said, found, "mp4", "quicktime") || are_both(said, found, "heic", "avif");
 }

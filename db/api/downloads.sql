@@ -8,9 +8,8 @@ comment on function kiln.file_word(text, text) is
 
 create or replace function kiln.file_ending(p_content_type text)
 returns text
-language sql immutable
-return case p_content_type when 'image/jpeg' then 'jpg' when 'image/png' then 'png' when 'image/webp' then 'webp' when 'image/gif' then 'gif'
-                           when 'video/mp4' then 'mp4' else 'bin' end;
+language sql stable
+return coalesce((select t.file_ending from kiln.content_type t where t.content_type = p_content_type), 'bin');
 comment on function kiln.file_ending(text) is 'What the name of a file of this type ends with.';
 
 create or replace function kiln.project_files(p_project kiln.project)

@@ -1,5 +1,17 @@
 -- Files: upload in three calls (a signed place, the bytes, and that they are there), and signed links to read them. Bytes never
 -- come here: the server or the sender writes them to the store, and a task (pipeline upload) looks at them before anything may use them.
+create or replace function kiln.canonical_type(p_text text)
+returns text
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    return (select coalesce(t.alias_of, t.content_type) from kiln.content_type t where t.content_type = lower(btrim(split_part(p_text, ';', 1))));
+end
+$$;
+comment on function kiln.canonical_type(text) is
+'The type that a Content-Type names, whatever its letters, its parameters (`;codecs=opus`) and its age; null: kiln.content_type has no such name.';
+
 create or replace function kiln.promise_upload(p_actor bigint, p_body text, p_is_direct boolean)
 returns kiln.media
 language plpgsql
@@ -8,7 +20,7 @@ as $$
 declare
     v_body     jsonb := kiln.parse_body(p_body);
     v_errors   jsonb := kiln.unknown_fields(v_body, '{filename,content_type,bytes,md5}');
-    v_type     text  := v_body ->> 'content_type';
+    v_type     text  := kiln.canonical_type(v_body ->> 'content_type');
     v_bytes    text  := v_body ->> 'bytes';
     v_name     text  := v_body ->> 'filename';
     v_md5      text  := v_body ->> 'md5';
@@ -23,9 +35,9 @@ begin
         if jsonb_typeof(v_body -> 'filename') is distinct from 'string' or not kiln.is_visible(v_name) or length(v_name) > 255 then
             v_errors := v_errors || kiln.field_error('/filename', 'must have 1 to 255 characters');
         end if;
-        if v_type is null or v_type <> all ('{image/png,image/jpeg,image/webp,image/gif,video/mp4,video/webm,video/quicktime,audio/mpeg,audio/wav,audio/ogg,audio/mp4}') then
-            v_errors := v_errors || kiln.field_error('/content_type',
-                'must be image/png, image/jpeg, image/webp, image/gif, video/mp4, video/webm, video/quicktime, audio/mpeg, audio/wav, audio/ogg or audio/mp4');
+        if not exists (select from kiln.content_type t where t.content_type = v_type and t.is_accepted) then
+            v_errors := v_errors || kiln.field_error('/content_type', 'must be one of '
+                || (select string_agg(t.content_type, ', ' order by t.content_type) from kiln.content_type t where t.is_accepted));
         end if;
         if jsonb_typeof(v_body -> 'bytes') is distinct from 'number' or v_bytes !~ '^[0-9]{1,12}$' or v_bytes::bigint not between 1 and v_most then
             v_errors := v_errors || kiln.field_error('/bytes', 'must be a whole number from 1 to ' || v_most);

@@ -55,7 +55,7 @@ grant select on kiln.category to kiln_definer;
 grant select on kiln.project, kiln.picture, kiln.image, kiln.room_type, kiln.style, kiln.staging_model to kiln_definer;
 grant select (queue_id, name) on kiln.queue to kiln_definer;
 grant insert (account_id, role, state, media_type, content_type, bytes, filename, md5, is_direct, incoming_key) on kiln.media to kiln_definer;
-grant select on kiln.account, kiln.identity to kiln_definer;
+grant select on kiln.account, kiln.identity, kiln.content_type to kiln_definer;
 grant select (pipeline_id, name) on kiln.pipeline to kiln_definer;
 grant select on kiln.api_key, kiln.webhook_endpoint, kiln.delivery to kiln_definer;
 grant select on kiln.conversation, kiln.member, kiln.message, kiln.block, kiln.notification, kiln.announcement to kiln_definer;
@@ -96,7 +96,7 @@ grant execute on function
     kiln.confirm_email(text), kiln.ask_confirmation(bigint),
     kiln.make_nonce(), kiln.take_nonce(text), kiln.sign_in(text, text), kiln.render_account(kiln.account), kiln.render_account_for_admin(kiln.account),
     kiln.render_identity(kiln.identity), kiln.update_account(bigint, jsonb), kiln.delete_account(bigint), kiln.sign_out_everywhere(bigint),
-    kiln.link_identity(bigint, text, text, numeric), kiln.is_visible(text), kiln.is_name(text, int), kiln.is_link(text), kiln.unlink_identity(bigint, bigint),
+    kiln.link_identity(bigint, text, text, numeric), kiln.is_visible(text), kiln.is_name(text, int), kiln.is_link(text), kiln.canonical_type(text), kiln.unlink_identity(bigint, bigint),
     kiln.export_section(bigint, text, bigint, int), kiln.find_accounts(text, bigint, int), kiln.check_reason(jsonb, boolean), kiln.show_account(bigint),
     kiln.set_role(bigint, kiln.role, text), kiln.suspend(bigint, text), kiln.unsuspend(bigint, text), kiln.grant_to(bigint, bigint, text),
     kiln.acting_scopes(), kiln.render_api_key(kiln.api_key), kiln.make_api_key(bigint, text, kiln.scope[], timestamptz), kiln.revoke_api_key(bigint, bigint),

@@ -4,6 +4,36 @@ comment on type kiln.media_role is 'input: uploaded; work: made by a stage for t
 create type kiln.media_state as enum ('uploading', 'checking', 'ready', 'rejected');
 comment on type kiln.media_state is 'uploading: a place was promised; checking: the bytes are said to be there, and a task looks at them; ready: may be used; rejected: may not, and why stands in reason.';
 
+-- Names of types. A browser names a file by its ending, a recorder by its coding, and both write old names: what is meant is alias_of.
+create table kiln.content_type (
+    content_type text    primary key,
+    alias_of     text    references kiln.content_type,
+    file_ending  text,
+    is_accepted  boolean not null default false,
+    constraint content_type_form_check check (content_type ~ '^(image|video|audio|application)/[a-z0-9][a-z0-9.+-]*$'),
+    constraint content_type_alias_check check ((alias_of is null) = (file_ending is not null) and (alias_of is null or not is_accepted)),
+    constraint content_type_file_ending_check check (file_ending ~ '^[a-z0-9]{1,8}$')
+);
+comment on table kiln.content_type is 'Types of media (RFC 6838), the other names that programs have for them, and which an upload may have.';
+comment on column kiln.content_type.content_type is 'The name, in small letters and without parameters.';
+comment on column kiln.content_type.alias_of is 'The type that is meant by it; null: itself.';
+comment on column kiln.content_type.file_ending is 'What names of such files end with, without the point; null for an alias.';
+comment on column kiln.content_type.is_accepted is 'True: an upload may be of this type. What a runner cannot decode it rejects all the same.';
+insert into kiln.content_type (content_type, file_ending, is_accepted) values
+    ('image/png', 'png', true), ('image/jpeg', 'jpg', true), ('image/webp', 'webp', true), ('image/gif', 'gif', true),
+    ('image/heic', 'heic', true), ('image/avif', 'avif', true),
+    ('video/mp4', 'mp4', true), ('video/webm', 'webm', true), ('video/quicktime', 'mov', true), ('video/x-matroska', 'mkv', false),
+    ('video/ogg', 'ogv', false),
+    ('audio/mpeg', 'mp3', true), ('audio/wav', 'wav', true), ('audio/ogg', 'ogg', true), ('audio/mp4', 'm4a', true), ('audio/webm', 'weba', true),
+    ('audio/flac', 'flac', false), ('audio/x-matroska', 'mka', false);
+insert into kiln.content_type (content_type, alias_of) values
+    ('image/jpg', 'image/jpeg'), ('image/pjpeg', 'image/jpeg'), ('image/x-png', 'image/png'), ('image/apng', 'image/png'),
+    ('image/heif', 'image/heic'), ('image/heic-sequence', 'image/heic'), ('image/heif-sequence', 'image/heic'),
+    ('video/x-m4v', 'video/mp4'), ('video/mov', 'video/quicktime'),
+    ('audio/mp3', 'audio/mpeg'), ('audio/x-mp3', 'audio/mpeg'), ('audio/mpeg3', 'audio/mpeg'), ('audio/x-mpeg', 'audio/mpeg'),
+    ('audio/x-wav', 'audio/wav'), ('audio/wave', 'audio/wav'), ('audio/vnd.wave', 'audio/wav'), ('audio/x-pn-wav', 'audio/wav'),
+    ('audio/opus', 'audio/ogg'), ('application/ogg', 'audio/ogg'), ('audio/x-m4a', 'audio/mp4'), ('audio/m4a', 'audio/mp4');
+
 create table kiln.media (
     media_id      bigint generated always as identity primary key,
     account_id    bigint           not null references kiln.account,

@@ -81,6 +81,7 @@ insert into kiln.handler (name, description, config_schema) values
         "op": {"type": "string", "enum": ["check", "prepare", "draw", "film", "speak", "finish", "furnish", "disclose"]},
         "accept": {"type": "array", "uniqueItems": true, "items": {"type": "string", "enum": ["image", "video", "audio"]}},
         "max_pixels": {"type": "integer", "minimum": 1},
+        "max_side": {"type": "integer", "minimum": 256, "maximum": 8192},
         "max_duration_s": {"type": "integer", "minimum": 1},
         "text": {"type": "string", "minLength": 1, "maxLength": 200},
         "memory_mb": {"type": "integer", "minimum": 16, "maximum": 262144}}}'),

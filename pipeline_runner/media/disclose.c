@@ -12,7 +12,7 @@
 #include "ops.h"
 #include "probe.h"
 
-enum { DISCLOSE_SIDE = 4096, TEXT_MOST = 200, FILES_MOST = 16 };
+enum { DISCLOSE_SIDE = 8192, TEXT_MOST = 200, FILES_MOST = 16 };
 
 static const char trained[] = "compositeWithTrainedAlgorithmicMedia";
 static const char synthetic[] =

@@ -1,6 +1,8 @@
 /* picture: libvips; see picture.h. */
 #include "picture.h"
 
+#include "jpeg.h"
+
 enum { THUMBNAIL_SIDE = 512 };
 
 VipsImage *picture_open(const char *path, enum format format, bool has_all, struct fault *fault)
@@ -13,9 +15,14 @@ VipsImage *picture_open(const char *path, enum format format, bool has_all, stru
         failed = vips_pngload(path, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
                               VIPS_FAIL_ON_ERROR, NULL);
         break;
-    case FORMAT_JPEG: /* libjpeg calls broken data a warning and goes on with grey */
+    case FORMAT_JPEG: /* what libjpeg warns of, jpeg_check() has judged */
         failed = vips_jpegload(path, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
-                               VIPS_FAIL_ON_WARNING, NULL);
+                               VIPS_FAIL_ON_ERROR, NULL);
+        break;
+    case FORMAT_HEIC:
+    case FORMAT_AVIF: /* the picture that the file calls its own, turned as the file says */
+        failed = vips_heifload(path, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+                               VIPS_FAIL_ON_ERROR, NULL);
         break;
     case FORMAT_WEBP:
         failed = vips_webpload(path, &image, "n", n, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
@@ -56,9 +63,13 @@ bool picture_check(const char *path, enum format format, int *width, int *height
     int turned = vips_image_get_orientation_swap(image);
     *width     = turned ? vips_image_get_page_height(image) : vips_image_get_width(image);
     *height    = turned ? vips_image_get_width(image) : vips_image_get_page_height(image);
-    ok         = vips_avg(image, &mean, NULL) == 0;
-    if (!ok)
-        fault_vips(fault, EXIT_INVALID, "the picture does not decode to its end");
+    if (format == FORMAT_JPEG) {
+        ok = jpeg_check_file(path, fault);
+    } else {
+        ok = vips_avg(image, &mean, NULL) == 0;
+        if (!ok)
+            fault_vips(fault, EXIT_INVALID, "the picture does not decode to its end");
+    }
     g_object_unref(image);
     return ok;
 }
@@ -74,6 +85,49 @@ static bool step(VipsImage **image, int failed, VipsImage **next)
     return true;
 }
 
+/* sRGB by the picture's own profile, the see-through part aside: libvips before 8.16 takes it along as it is, so that of 16
+ * bits nothing would be left in 8. A broken profile is passed over: the numbers are taken as they are. */
+static bool to_srgb(VipsImage **now)
+{
+    VipsImage *colour = NULL, *alpha = NULL, *scaled = NULL, *plain = NULL, *next = NULL;
+    int        bands = vips_image_get_bands(*now);
+    bool       ok = true, has_alpha = vips_image_hasalpha(*now);
+
+    if (!has_alpha)
+        return step(now,
+                    vips_icc_transform(*now, &next, "srgb", "embedded", TRUE, "depth", 8, NULL),
+                    &next);
+    ok = vips_extract_band(*now, &colour, 0, "n", bands - 1, NULL) == 0
+         && vips_extract_band(*now, &alpha, bands - 1, NULL) == 0
+         && vips_icc_transform(colour, &plain, "srgb", "embedded", TRUE, "depth", 8, NULL) == 0
+         && vips_linear1(alpha, &scaled,
+                         vips_image_get_format(alpha) == VIPS_FORMAT_USHORT ? 1 / 257.0 : 1, 0.5,
+                         "uchar", TRUE, NULL)
+                == 0;
+    ok = ok && step(now, vips_bandjoin2(plain, scaled, &next, NULL), &next);
+    g_clear_object(&colour);
+    g_clear_object(&alpha);
+    g_clear_object(&scaled);
+    g_clear_object(&plain);
+    return ok;
+}
+
+/* Where and with what a picture was taken is nobody's business. Saving with `strip` is not enough: libvips 8.14 writes EXIF into
+ * WebP all the same. */
+static void drop_notes(VipsImage *image)
+{
+    static const char *const notes[] = { "exif-",          "xmp-",         "iptc-",
+                                         "photoshop-",     "png-comment-", "gif-comment",
+                                         "jpeg-thumbnail-" };
+    char                   **fields  = vips_image_get_fields(image);
+
+    for (char **field = fields; *field != NULL; field++)
+        for (size_t i = 0; i < G_N_ELEMENTS(notes); i++)
+            if (g_str_has_prefix(*field, notes[i]))
+                vips_image_remove(image, *field);
+    g_strfreev(fields);
+}
+
 VipsImage *picture_normal(VipsImage *image, int most, struct fault *fault)
 {
     VipsImage *now = image, *next = NULL;
@@ -81,12 +135,8 @@ VipsImage *picture_normal(VipsImage *image, int most, struct fault *fault)
     bool       ok   = true;
 
     g_object_ref(now);
-    if (vips_image_get_typeof(now, VIPS_META_ICC_NAME) != 0) {
-        if (vips_icc_transform(now, &next, "srgb", "embedded", TRUE, "depth", 8, NULL) == 0)
-            step(&now, 0, &next);
-        else
-            vips_error_clear(); /* a broken profile: take the numbers as they are */
-    }
+    if (vips_image_get_typeof(now, VIPS_META_ICC_NAME) != 0 && !to_srgb(&now))
+        vips_error_clear();
     ok = ok && step(&now, vips_colourspace(now, &next, VIPS_INTERPRETATION_sRGB, NULL), &next);
     if (ok && side > most)
         ok = step(&now,
@@ -105,7 +155,9 @@ VipsImage *picture_normal(VipsImage *image, int most, struct fault *fault)
         next = vips_image_copy_memory(now);
         ok   = step(&now, 0, &next);
     }
-    if (!ok) {
+    if (ok) {
+        drop_notes(now);
+    } else {
         fault_vips(fault, EXIT_INVALID, "the picture cannot be decoded");
         g_clear_object(&now);
     }
@@ -117,7 +169,8 @@ VipsImage *picture_load(const char *path, int most, struct fault *fault)
     struct sniffed sniffed;
     VipsImage     *image, *normal;
 
-    if (!sniff_file(path, &sniffed, fault))
+    if (!sniff_file(path, &sniffed, fault)
+        || (sniffed.format == FORMAT_JPEG && !jpeg_check_file(path, fault)))
         return NULL;
     image = picture_open(path, sniffed.format, false, fault);
     if (image == NULL)

@@ -22,7 +22,8 @@ VipsImage *picture_open(const char *path, enum format format, bool has_all, stru
 bool picture_check(const char *path, enum format format, int *width, int *height,
                    struct fault *fault);
 
-/* Upright, sRGB, 8 bits, 3 or 4 bands, in memory, its long side at most `most` pixels. Takes its own reference. */
+/* Upright, sRGB, 8 bits, 3 or 4 bands, in memory, its long side at most `most` pixels, without the camera's notes. Takes its own
+ * reference. */
 VipsImage *picture_normal(VipsImage *image, int most, struct fault *fault);
 
 /* Sniffed, opened and normal in one step. */

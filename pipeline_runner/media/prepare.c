@@ -1,7 +1,7 @@
 /*
  * prepare: the op that looks before anything is made: prompt and params are checked, every input is decoded to its end
- * and each picture handed on upright, in sRGB, at most 2048 pixels, without the camera's notes. Of a film one frame is
- * handed on.
+ * and each picture handed on upright, in sRGB, without the camera's notes, its long side at most config.max_side pixels (2048
+ * where the stage says nothing). Of a film one frame is handed on.
  */
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +39,13 @@ static bool check_params(const struct request *request, const char *wanted, stru
     return sketch_params(request, &sketch, fault);
 }
 
+static int longest_side(const struct request *request)
+{
+    json_int_t side = json_integer_value(json_object_get(request->config, "max_side"));
+
+    return side > 0 ? (int)MIN(side, VIPS_MAX_COORD) : PICTURE_SIDE;
+}
+
 /* One input: its facts are appended to `facts`, its picture is written and appended to `media`. */
 static bool prepare_file(const struct request *request, const char *wanted, int i, json_t *facts,
                          json_t *media, struct fault *fault)
@@ -61,7 +68,7 @@ static bool prepare_file(const struct request *request, const char *wanted, int 
                ? stream_frame(file->file, probe.format, probe.duration_ms / 3, &inner)
                : NULL;
     if (lazy != NULL) {
-        image = picture_normal(lazy, PICTURE_SIDE, &inner);
+        image = picture_normal(lazy, longest_side(request), &inner);
         g_object_unref(lazy);
     }
     json_t *fact = probe_json(&probe);

@@ -17,6 +17,8 @@ static const struct format_row {
     [FORMAT_JPEG]      = { "JPEG", "image/jpeg", NULL, NULL },
     [FORMAT_WEBP]      = { "WebP", "image/webp", NULL, NULL },
     [FORMAT_GIF]       = { "GIF", "image/gif", NULL, NULL },
+    [FORMAT_HEIC]      = { "HEIC", "image/heic", NULL, NULL },
+    [FORMAT_AVIF]      = { "AVIF", "image/avif", NULL, NULL },
     [FORMAT_MP4]       = { "MP4", "video/mp4", "audio/mp4", "mov" },
     [FORMAT_QUICKTIME] = { "QuickTime", "video/quicktime", "audio/mp4", "mov" },
     [FORMAT_WEBM]      = { "WebM", "video/webm", "audio/webm", "matroska" },
@@ -29,7 +31,7 @@ static const struct format_row {
 
 bool format_is_picture(enum format format)
 {
-    return format >= FORMAT_PNG && format <= FORMAT_GIF;
+    return format >= FORMAT_PNG && format <= FORMAT_AVIF;
 }
 
 const char *format_content_type(enum format format, bool has_video)
@@ -57,16 +59,8 @@ static bool has(struct bytes b, size_t at, const char *text, size_t count)
     return at <= b.count && count <= b.count - at && memcmp(b.at + at, text, count) == 0;
 }
 
-static bool is_zero(struct bytes b, size_t from)
-{
-    while (from < b.count && b.at[from] == 0)
-        from++;
-    return from == b.count;
-}
-
-/* Each walk gives NULL (it ends where it should) or what is wrong. */
+/* Each walk gives NULL (the file reaches its end) or what is wrong. */
 static const char truncated[] = "is cut off before its end";
-static const char goes_on[]   = "goes on after its end, so it may be two files in one";
 static const char damaged[]   = "is damaged";
 
 static uint32_t crc32_of(const uint8_t *at, size_t count)
@@ -100,50 +94,48 @@ static const char *walk_png(struct bytes b)
         if (at == 8 && (uint64_t)be32(b.at + at + 8) * be32(b.at + at + 12) > PIXELS_MOST)
             return "has more than 50 million pixels";
         if (has(b, at + 4, "IEND", 4))
-            return at + 12 + length == b.count ? NULL : goes_on;
+            return NULL;
         at += 12 + length;
     }
     return truncated;
 }
 
+/* The next marker at or behind `at`. Bytes before it are passed over as decoders do: cameras pad with 0xff, and some write
+ * zeros between segments. */
+static size_t next_marker(struct bytes b, size_t at)
+{
+    while (at + 1 < b.count && !(b.at[at] == 0xff && b.at[at + 1] != 0 && b.at[at + 1] != 0xff))
+        at++;
+    return at;
+}
+
 static const char *walk_jpeg(struct bytes b)
 {
-    size_t at = 2;
+    size_t at      = 2;
+    bool   is_scan = false;
 
     for (;;) {
-        while (at < b.count && b.at[at] == 0xff && at + 1 < b.count && b.at[at + 1] == 0xff)
-            at++;
-        if (b.count - at < 2)
+        uint8_t marker;
+        size_t  length;
+
+        at = next_marker(b, at);
+        if (at + 1 >= b.count)
             return truncated;
-        if (b.at[at] != 0xff)
-            return damaged;
-        uint8_t marker = b.at[at + 1];
+        marker = b.at[at + 1];
         at += 2;
-        if (marker == 0xd9) { /* the end: zeros, or the next picture of a phone's set */
-            if (is_zero(b, at))
-                return NULL;
-            while (at < b.count && b.at[at] == 0)
-                at++;
-            if (!has(b, at, "\xff\xd8\xff", 3))
-                return goes_on;
-            at += 2;
-            continue;
-        }
+        if (marker == 0xd9)
+            return is_scan ? NULL : damaged;
         if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd7))
             continue;
         if (b.count - at < 2)
             return truncated;
-        size_t length = (size_t)b.at[at] << 8 | b.at[at + 1];
+        length = (size_t)b.at[at] << 8 | b.at[at + 1];
         if (length < 2)
             return damaged;
         if (length > b.count - at)
             return truncated;
+        is_scan = is_scan || marker == 0xda; /* coded data follows, up to the next marker */
         at += length;
-        if (marker == 0xda) /* then coded data up to the next marker */
-            while (at + 1 < b.count
-                   && !(b.at[at] == 0xff && b.at[at + 1] != 0
-                        && (b.at[at + 1] < 0xd0 || b.at[at + 1] > 0xd7)))
-                at++;
     }
 }
 
@@ -175,7 +167,7 @@ static const char *walk_gif(struct bytes b)
         uint8_t kind = b.at[at++];
 
         if (kind == 0x3b)
-            return pages == 0 ? damaged : is_zero(b, at) ? NULL : goes_on;
+            return pages == 0 ? damaged : NULL;
         if (kind == 0x21) {
             at++;
         } else if (kind == 0x2c) {
@@ -195,18 +187,22 @@ static const char *walk_gif(struct bytes b)
     return truncated;
 }
 
+static bool is_endless_wav(struct bytes b)
+{
+    return has(b, 4, "\xff\xff\xff\xffWAVE", 8);
+}
+
 /* WebP and WAV: RIFF chunks. needed is the chunk without which it is nothing. */
 static const char *walk_riff(struct bytes b, const char *needed)
 {
     size_t at = 12, size = le32(b.at + 4);
-    bool   is_endless =
-        size == 0xffffffffu && needed[0] == 'd'; /* a WAV that was written to a pipe */
-    bool is_found = needed[0] == '\0';
+    bool   is_endless = is_endless_wav(b);
+    bool   is_found   = needed[0] == '\0';
 
     if (!is_endless && size + 8 > b.count)
         return truncated;
-    if (!is_endless && size + 8 + (size & 1) < b.count)
-        return goes_on;
+    if (!is_endless) /* what is behind it is no part of it */
+        b.count = MIN(b.count, size + 8 + (size & 1));
     while (b.count - at >= 8) {
         size_t length = le32(b.at + at + 4);
 
@@ -222,38 +218,41 @@ static const char *walk_riff(struct bytes b, const char *needed)
     return is_found && at >= b.count ? NULL : damaged;
 }
 
-static const char *walk_boxes(struct bytes b)
+/* A box's size with its head; 0: none begins here. */
+static uint64_t box_size(struct bytes b, size_t at)
+{
+    uint64_t size = be32(b.at + at);
+
+    for (size_t i = 4; i < 8; i++)
+        if ((b.at[at + i] < ' ' || b.at[at + i] > '~') && b.at[at + i] != 0xa9)
+            return 0;
+    if (size == 1)
+        size = b.count - at < 16 ? UINT64_MAX
+                                 : (uint64_t)be32(b.at + at + 8) << 32 | be32(b.at + at + 12);
+    else if (size == 0)
+        size = b.count - at;
+    return size < 8 ? 0 : size;
+}
+
+/* ISO base media: the file is whole when both the index and the data it speaks of are. */
+static const char *walk_boxes(struct bytes b, const char *index)
 {
     size_t at        = 0;
     bool   has_index = false, has_data = false;
 
     while (b.count - at >= 8) {
-        uint64_t size = be32(b.at + at);
+        uint64_t size    = box_size(b, at);
+        bool     is_data = has(b, at + 4, "mdat", 4), is_index = has(b, at + 4, index, 4);
 
-        for (int i = 4; i < 8; i++)
-            if (b.at[at + (size_t)i] < ' '
-                || (b.at[at + (size_t)i] > '~' && b.at[at + (size_t)i] != 0xa9))
-                return at == 0 ? damaged : goes_on;
-        has_index = has_index || has(b, at + 4, "moov", 4);
-        has_data  = has_data || has(b, at + 4, "mdat", 4);
-        if (size == 1) {
-            if (b.count - at < 16)
-                return truncated;
-            size = (uint64_t)be32(b.at + at + 8) << 32 | be32(b.at + at + 12);
-        } else if (size == 0) {
-            size = b.count - at;
-        }
-        if (size < 8)
-            return damaged;
+        if (size == 0)
+            return has_index && has_data ? NULL : damaged;
         if (size > b.count - at)
-            return has_index && has_data && at > 0 && !has(b, at + 4, "mdat", 4)
-                           && !has(b, at + 4, "moov", 4)
-                       ? goes_on
-                       : truncated;
+            return has_index && has_data && !is_data && !has(b, at + 4, "moof", 4) ? NULL
+                                                                                   : truncated;
+        has_index = has_index || is_index;
+        has_data  = has_data || is_data;
         at += (size_t)size;
     }
-    if (at != b.count)
-        return goes_on;
     return has_index && has_data ? NULL : truncated;
 }
 
@@ -287,9 +286,9 @@ static const char *walk_ebml(struct bytes b)
                m   = n > 0 ? ebml_number(b, at + n, false, &size) : 0;
 
         if (n == 0 || m == 0)
-            return has_segment ? goes_on : truncated;
+            return has_segment ? NULL : truncated;
         if (id != 0x1a45dfa3 && id != 0x18538067 && id != 0xec)
-            return has_segment ? goes_on : damaged;
+            return has_segment ? NULL : damaged;
         has_segment = has_segment || id == 0x18538067;
         if (size == UINT64_MAX && id == 0x18538067)
             return NULL;
@@ -309,7 +308,7 @@ static const char *walk_ogg(struct bytes b)
         size_t length = 27;
 
         if (!has(b, at, "OggS", 4))
-            return at == 0 ? damaged : goes_on;
+            return flags & 4 ? NULL : damaged;
         if (b.count - at < 27 || b.count - at < 27 + (size_t)b.at[at + 26])
             return truncated;
         flags = b.at[at + 5];
@@ -358,15 +357,37 @@ static size_t mp3_start(struct bytes b)
     return at;
 }
 
-static const char *walk_mp3(struct bytes b)
+/* Tags that programs put behind the sound: ID3v1 with its extension, APE, Lyrics3. */
+static size_t without_end_tags(struct bytes b)
+{
+    size_t before;
+
+    do {
+        before = b.count;
+        if (b.count >= 128 && has(b, b.count - 128, "TAG", 3))
+            b.count -= 128;
+        if (b.count >= 227 && has(b, b.count - 227, "TAG+", 4))
+            b.count -= 227;
+        if (b.count >= 64 && has(b, b.count - 32, "APETAGEX", 8)
+            && le32(b.at + b.count - 20) <= b.count - 32)
+            b.count -= le32(b.at + b.count - 20) + (b.at[b.count - 9] & 0x80 ? 32u : 0u);
+        if (b.count >= 15 && has(b, b.count - 9, "LYRICS200", 9)) {
+            char   digits[7] = { 0 };
+            size_t length;
+
+            memcpy(digits, b.at + b.count - 15, 6);
+            length = (size_t)g_ascii_strtoull(digits, NULL, 10) + 15;
+            b.count -= MIN(length, b.count);
+        }
+    } while (b.count < before);
+    return b.count;
+}
+
+static const char *walk_mp3(struct bytes b, int64_t *end)
 {
     size_t at = mp3_start(b), frames = 0, length;
 
-    if (b.count >= 128 && has(b, b.count - 128, "TAG", 3))
-        b.count -= 128;
-    if (b.count >= 64 && has(b, b.count - 32, "APETAGEX", 8)
-        && le32(b.at + b.count - 20) <= b.count - 32)
-        b.count -= le32(b.at + b.count - 20) + (b.at[b.count - 9] & 0x80 ? 32u : 0u);
+    b.count = without_end_tags(b);
     if (at >= b.count)
         return truncated;
     while (at < b.count && (length = mp3_frame(b, at)) > 0) {
@@ -377,7 +398,46 @@ static const char *walk_mp3(struct bytes b)
     }
     if (frames == 0)
         return damaged;
-    return is_zero(b, at) ? NULL : b.count - at < 4 ? truncated : goes_on;
+    *end = (int64_t)at;
+    return b.count - at > 0 && b.count - at < 4 && b.at[at] == 0xff ? truncated : NULL;
+}
+
+static bool is_brand(struct bytes b, const char *const *brands, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (has(b, 8, brands[i], strlen(brands[i])))
+            return true;
+    return false;
+}
+
+/* By its main brand; mif1 and msf1 are of the container and say nothing of the coding, which is among the other brands. */
+static enum format by_brand(struct bytes b)
+{
+    static const char *const heic[]  = { "heic", "heix", "heim", "heis",
+                                         "hevc", "hevx", "hevm", "hevs" };
+    static const char *const avif[]  = { "avif", "avis" };
+    static const char *const still[] = { "mif1", "msf1", "mif2", "miaf" };
+    size_t                   brands  = MIN(b.count, be32(b.at));
+
+    if (is_brand(b, avif, G_N_ELEMENTS(avif)))
+        return FORMAT_AVIF;
+    if (is_brand(b, heic, G_N_ELEMENTS(heic)))
+        return FORMAT_HEIC;
+    if (is_brand(b, still, G_N_ELEMENTS(still)))
+        return brands > 8 && memmem(b.at + 8, brands - 8, "avif", 4) != NULL ? FORMAT_AVIF
+                                                                             : FORMAT_HEIC;
+    return has(b, 8, "qt  ", 4) ? FORMAT_QUICKTIME : FORMAT_MP4;
+}
+
+/* QuickTime before 2001 has no box that says so: its first is one of these. */
+static bool is_old_quicktime(struct bytes b)
+{
+    static const char *const firsts[] = { "moov", "mdat", "wide", "free", "skip", "pnot" };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(firsts); i++)
+        if (has(b, 4, firsts[i], 4))
+            return true;
+    return false;
 }
 
 static enum format by_magic(struct bytes b)
@@ -392,10 +452,10 @@ static enum format by_magic(struct bytes b)
         return FORMAT_WEBP;
     if (has(b, 0, "GIF87a", 6) || has(b, 0, "GIF89a", 6))
         return FORMAT_GIF;
-    if (has(b, 4, "ftypqt  ", 8))
-        return FORMAT_QUICKTIME;
     if (has(b, 4, "ftyp", 4) && b.count >= 12)
-        return FORMAT_MP4;
+        return by_brand(b);
+    if (is_old_quicktime(b))
+        return FORMAT_QUICKTIME;
     if (has(b, 0, "\x1a\x45\xdf\xa3", 4))
         return memmem(b.at, MIN(b.count, 64), "\x42\x82\x84webm", 7) != NULL ? FORMAT_WEBM
                                                                              : FORMAT_MATROSKA;
@@ -414,12 +474,6 @@ static enum format by_magic(struct bytes b)
 /* Things people do send, which deserve a better word than "unknown". */
 static const char *known_but_not_taken(struct bytes b)
 {
-    static const char *const still_brands[] = { "ftyphei",  "ftyphev",  "ftypmif1",
-                                                "ftypmsf1", "ftypavif", "ftypavis" };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(still_brands); i++)
-        if (has(b, 4, still_brands[i], strlen(still_brands[i])))
-            return "HEIC and AVIF pictures are not accepted";
     if (has(b, 0, "II*\0", 4) || has(b, 0, "MM\0*", 4))
         return "TIFF pictures are not accepted";
     if (has(b, 0, "%PDF", 4))
@@ -432,25 +486,33 @@ bool sniff_bytes(const uint8_t *bytes, size_t count, struct sniffed *sniffed, st
     struct bytes b     = { bytes, count };
     const char  *wrong = NULL, *refused = known_but_not_taken(b);
 
-    sniffed->bytes  = (int64_t)count;
-    sniffed->format = refused != NULL ? FORMAT_NONE : by_magic(b);
+    sniffed->bytes = sniffed->end = (int64_t)count;
+    sniffed->is_endless           = false;
+    sniffed->format               = refused != NULL ? FORMAT_NONE : by_magic(b);
     switch (sniffed->format) {
     case FORMAT_NONE:
         if (count == 0)
             return fault_set(fault, EXIT_INVALID, "the file is empty");
-        return fault_set(fault, EXIT_INVALID,
-                         "%s; PNG, JPEG, WebP, GIF, MP4, WebM, WAV, MP3, Ogg and FLAC are",
-                         refused != NULL ? refused : "the file is of no kind that is accepted");
+        return fault_set(
+            fault, EXIT_INVALID,
+            "%s; PNG, JPEG, WebP, GIF, HEIC, AVIF, MP4, QuickTime, WebM, WAV, MP3 and Ogg "
+            "are",
+            refused != NULL ? refused : "the file is of no kind that is accepted");
     case FORMAT_PNG: wrong = walk_png(b); break;
     case FORMAT_JPEG: wrong = walk_jpeg(b); break;
     case FORMAT_WEBP: wrong = walk_riff(b, ""); break;
     case FORMAT_GIF: wrong = walk_gif(b); break;
+    case FORMAT_HEIC:
+    case FORMAT_AVIF: wrong = walk_boxes(b, "meta"); break;
     case FORMAT_MP4:
-    case FORMAT_QUICKTIME: wrong = walk_boxes(b); break;
+    case FORMAT_QUICKTIME: wrong = walk_boxes(b, "moov"); break;
     case FORMAT_WEBM:
     case FORMAT_MATROSKA: wrong = walk_ebml(b); break;
-    case FORMAT_WAV: wrong = walk_riff(b, "data"); break;
-    case FORMAT_MP3: wrong = walk_mp3(b); break;
+    case FORMAT_WAV:
+        sniffed->is_endless = is_endless_wav(b);
+        wrong               = walk_riff(b, "data");
+        break;
+    case FORMAT_MP3: wrong = walk_mp3(b, &sniffed->end); break;
     case FORMAT_OGG: wrong = walk_ogg(b); break;
     default: break; /* FLAC: its decoder knows its end */
     }

@@ -1,8 +1,9 @@
 /*
- * sniff: what a file is, by its first bytes, and whether it ends where its format says it ends.
+ * sniff: what a file is, by its first bytes, and whether it reaches the end of its format.
  *
- * The second half is what refuses a truncated file and a polyglot (a picture with an archive or a page of script
- * behind it) before any decoder sees it. It reads only lengths and markers, never past the file.
+ * A truncated file is refused before any decoder sees it. Bytes behind the end are no fault: phones put films, depth maps
+ * and notes there, mail programs line feeds. The clean copy ends with the format (strip.h, and ffmpeg's copy), so an archive
+ * or a page of script behind a picture goes no further. Only lengths and markers are read, never past the file.
  */
 #ifndef MEDIA_SNIFF_H
 #define MEDIA_SNIFF_H
@@ -19,6 +20,8 @@ enum format {
     FORMAT_JPEG,
     FORMAT_WEBP,
     FORMAT_GIF,
+    FORMAT_HEIC,
+    FORMAT_AVIF,
     FORMAT_MP4,
     FORMAT_QUICKTIME,
     FORMAT_WEBM,
@@ -35,6 +38,8 @@ enum { PIXELS_MOST = 50 * 1000 * 1000, PAGES_MOST = 300, PAGE_PIXELS_MOST = 200 
 struct sniffed {
     enum format format;
     int64_t     bytes;
+    int64_t     end;        /* of a recording: what is behind it is no sound; else all bytes */
+    bool        is_endless; /* a WAV that was written to a pipe: its sizes say nothing */
 };
 
 bool sniff_file(const char *path, struct sniffed *sniffed, struct fault *fault);

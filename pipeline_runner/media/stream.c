@@ -13,7 +13,7 @@
 
 /* What ffprobe is to tell. */
 static const char entries[] =
-    "format=duration:stream=codec_type,codec_name,width,height:stream_disposition=attached_pic"
+    "format=duration,start_time:stream=codec_type,codec_name,width,height:stream_disposition=attached_pic"
     ":stream_side_data=rotation";
 
 enum {
@@ -57,29 +57,52 @@ static void take_stream(const json_t *stream, struct stream_facts *facts)
     }
 }
 
-/* What the file says of itself; its duration goes to *claimed_s (0: it does not say). */
-static bool ask(const char *url, enum format format, struct stream_facts *facts, double *claimed_s,
+/* Of a recording only its sound is opened, since ffmpeg takes what programs write behind it for damage. The usual
+ * probesize stands for "no option". */
+struct stream_input stream_input_of(const char *path, enum format format)
+{
+    struct stream_input input   = { NULL, format_demuxer(format), "-probesize", "5000000",
+                                    "-xerror" };
+    struct sniffed      sniffed = { 0 };
+    struct fault        ignored = { 0 };
+
+    if ((format == FORMAT_MP3 || format == FORMAT_WAV) && sniff_file(path, &sniffed, &ignored)) {
+        if (sniffed.end < sniffed.bytes)
+            input.url = g_strdup_printf("subfile,,start,0,end,%" G_GINT64_FORMAT ",,:file:%s",
+                                        sniffed.end, path);
+        if (sniffed.is_endless) {
+            input.option = "-ignore_length";
+            input.value  = "1";
+            input.strict = "-nostdin";
+        }
+    }
+    if (input.url == NULL)
+        input.url = g_strconcat("file:", path, NULL);
+    return input;
+}
+
+void stream_input_free(struct stream_input *input)
+{
+    g_free(input->url);
+}
+
+static double number_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text != NULL ? g_ascii_strtod(text, NULL) : 0;
+}
+
+/* What the file says of itself; its duration goes to *claimed_s (0: it does not say). A recording that was cut out of a
+ * live stream begins late, and some containers count from the stream's beginning (RFC 7845, 4.5). */
+static bool ask(const struct stream_input *in, struct stream_facts *facts, double *claimed_s,
                 struct fault *fault)
 {
-    const char *const argv[] = { "ffprobe",
-                                 "-hide_banner",
-                                 "-v",
-                                 "error",
-                                 "-protocol_whitelist",
-                                 "file,pipe",
-                                 "-f",
-                                 format_demuxer(format),
-                                 "-of",
-                                 "json",
-                                 "-show_entries",
-                                 entries,
-                                 "-i",
-                                 url,
-                                 NULL };
+    const char *const argv[] = { "ffprobe", "-hide_banner",  "-v",    "error",           "-of",
+                                 "json",    "-show_entries", entries, STREAM_INPUT(*in), NULL };
     char             *text   = NULL;
     size_t            length, i;
     json_t           *root, *streams, *stream;
-    const char       *duration;
 
     if (!program_run(argv, NULL, &text, &length, 1 << 20, PROBE_SECONDS, false, EXIT_INVALID,
                      fault))
@@ -88,8 +111,8 @@ static bool ask(const char *url, enum format format, struct stream_facts *facts,
     g_free(text);
     streams = json_object_get(root, "streams");
     json_array_foreach(streams, i, stream) take_stream(stream, facts);
-    duration   = json_string_value(json_object_get(json_object_get(root, "format"), "duration"));
-    *claimed_s = duration != NULL ? g_ascii_strtod(duration, NULL) : 0;
+    *claimed_s = number_of(json_object_get(root, "format"), "duration")
+                 - fmax(0, number_of(json_object_get(root, "format"), "start_time"));
     json_decref(root);
     if (!facts->has_video && !facts->has_audio)
         return fault_set(fault, EXIT_INVALID, "the file holds neither pictures nor sound");
@@ -104,24 +127,19 @@ static bool ask(const char *url, enum format format, struct stream_facts *facts,
 }
 
 /* ffmpeg -progress writes out_time_us=… again and again: the last one is how far it came. */
-static bool decode_video(const char *url, enum format format, double *seconds, struct fault *fault)
+static bool decode_video(const struct stream_input *in, double *seconds, struct fault *fault)
 {
     const char *const argv[] = { "ffmpeg",
                                  "-nostdin",
                                  "-hide_banner",
                                  "-v",
                                  "error",
-                                 "-xerror",
+                                 in->strict,
                                  "-err_detect",
                                  "crccheck",
                                  "-threads",
                                  "1",
-                                 "-protocol_whitelist",
-                                 "file,pipe",
-                                 "-f",
-                                 format_demuxer(format),
-                                 "-i",
-                                 url,
+                                 STREAM_INPUT(*in),
                                  "-map",
                                  "0:v:0",
                                  "-map",
@@ -159,7 +177,7 @@ static void take_samples(struct wave *wave, const int16_t *samples, size_t count
 }
 
 /* Every sample passes here once, at 8 kHz mono, in constant memory. */
-static bool decode_audio(const char *url, enum format format, double claimed_s, double *seconds,
+static bool decode_audio(const struct stream_input *in, double claimed_s, double *seconds,
                          struct wave *wave, struct fault *fault)
 {
     const char *const argv[] = { "ffmpeg",
@@ -167,17 +185,12 @@ static bool decode_audio(const char *url, enum format format, double claimed_s, 
                                  "-hide_banner",
                                  "-v",
                                  "error",
-                                 "-xerror",
+                                 in->strict,
                                  "-err_detect",
                                  "crccheck+explode",
                                  "-threads",
                                  "1",
-                                 "-protocol_whitelist",
-                                 "file,pipe",
-                                 "-f",
-                                 format_demuxer(format),
-                                 "-i",
-                                 url,
+                                 STREAM_INPUT(*in),
                                  "-map",
                                  "0:a:0",
                                  "-threads",
@@ -220,15 +233,15 @@ static bool decode_audio(const char *url, enum format format, double claimed_s, 
 bool stream_check(const char *path, enum format format, struct stream_facts *facts,
                   struct wave *wave, struct fault *fault)
 {
-    char  *url       = g_strconcat("file:", path, NULL);
-    double claimed_s = 0, seconds = 0;
-    bool   ok;
+    struct stream_input in        = stream_input_of(path, format);
+    double              claimed_s = 0, seconds = 0;
+    bool                ok;
 
     memset(facts, 0, sizeof *facts);
-    ok = ask(url, format, facts, &claimed_s, fault)
-         && (facts->has_video ? decode_video(url, format, &seconds, fault)
-                              : decode_audio(url, format, claimed_s, &seconds, wave, fault));
-    g_free(url);
+    ok = ask(&in, facts, &claimed_s, fault)
+         && (facts->has_video ? decode_video(&in, &seconds, fault)
+                              : decode_audio(&in, claimed_s, &seconds, wave, fault));
+    stream_input_free(&in);
     if (!ok)
         return false;
     if (seconds <= 0)
@@ -243,54 +256,32 @@ bool stream_check(const char *path, enum format format, struct stream_facts *fac
 
 VipsImage *stream_frame(const char *path, enum format format, int64_t at_ms, struct fault *fault)
 {
-    char *url = g_strconcat("file:", path, NULL), *png = NULL;
+    struct stream_input in  = stream_input_of(path, format);
+    char               *png = NULL;
     char *at = g_strdup_printf("%lld.%03lld", (long long)(at_ms / 1000), (long long)(at_ms % 1000));
     size_t            length = 0;
-    const char *const argv[] = { "ffmpeg",
-                                 "-nostdin",
-                                 "-hide_banner",
-                                 "-v",
-                                 "error",
-                                 "-threads",
-                                 "1",
-                                 "-protocol_whitelist",
-                                 "file,pipe",
-                                 "-f",
-                                 format_demuxer(format),
-                                 "-ss",
-                                 at,
-                                 "-i",
-                                 url,
-                                 "-map",
-                                 "0:v:0",
-                                 "-frames:v",
-                                 "1",
-                                 "-threads",
-                                 "1",
-                                 "-c:v",
-                                 "png",
-                                 "-pred",
-                                 "none",
-                                 "-pix_fmt",
-                                 "rgb24",
-                                 "-f",
-                                 "image2pipe",
-                                 "pipe:1",
-                                 NULL };
-    VipsImage        *lazy = NULL, *frame = NULL;
+    const char *const argv[] = {
+        "ffmpeg",   "-nostdin", "-hide_banner",   "-v",     "error", "-threads",  "1",
+        "-ss",      at,         STREAM_INPUT(in), "-map",   "0:v:0", "-frames:v", "1",
+        "-threads", "1",        "-c:v",           "png",    "-pred", "none",      "-pix_fmt",
+        "rgb24",    "-f",       "image2pipe",     "pipe:1", NULL
+    };
+    VipsImage *lazy = NULL, *frame = NULL;
 
     if (program_run(argv, NULL, &png, &length, FRAME_BYTES_MOST, PROBE_SECONDS, false, EXIT_INVALID,
                     fault)) {
-        if (vips_pngload_buffer(png, length, &lazy, NULL) == 0)
+        if (length == 0 && at_ms > 0) /* its last picture stands for longer than that */
+            frame = stream_frame(path, format, 0, fault);
+        else if (vips_pngload_buffer(png, length, &lazy, NULL) == 0)
             frame = vips_image_copy_memory(lazy);
-        if (frame == NULL)
+        if (frame == NULL && fault->exit_code == 0)
             fault_vips(fault, EXIT_INVALID, "no picture could be taken from the film");
     }
     if (lazy != NULL)
         g_object_unref(lazy);
     g_free(png);
     g_free(at);
-    g_free(url);
+    stream_input_free(&in);
     return frame;
 }
 

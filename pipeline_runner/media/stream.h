@@ -14,6 +14,20 @@
 #include "fault.h"
 #include "sniff.h"
 
+/* How a file is opened: `-f` its demuxer, an option of its own, `-i` url. */
+struct stream_input {
+    char       *url;
+    const char *demuxer, *option, *value;
+    const char *strict; /* -xerror, but where the end of the file is the only end there is */
+};
+
+struct stream_input stream_input_of(const char *path, enum format format);
+void                stream_input_free(struct stream_input *input);
+
+#define STREAM_INPUT(input)                                                            \
+    "-protocol_whitelist", "file,pipe,subfile", "-f", (input).demuxer, (input).option, \
+        (input).value, "-i", (input).url
+
 struct stream_facts {
     bool    has_video, has_audio;
     int     width, height; /* as shown: after rotation */

@@ -66,12 +66,16 @@ static bool strip_jpeg(const uint8_t *b, size_t count, GByteArray *out)
     size_t at = 2;
 
     append(out, b, 2);
-    while (count - at >= 2 && b[at] == 0xff) {
+    while (count - at >= 2) {
         uint8_t marker = b[at + 1];
         size_t  length, end;
 
-        if (marker == 0xff) { /* filling */
+        if (b[at] != 0xff || marker == 0xff || marker == 0) { /* filling */
             at++;
+            continue;
+        }
+        if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd7)) { /* alone, and of no use here */
+            at += 2;
             continue;
         }
         if (marker == 0xd9) {
@@ -97,16 +101,22 @@ static bool strip_webp(const uint8_t *b, size_t count, GByteArray *out)
 {
     static const char *const kept[] = { "VP8 ", "VP8L", "VP8X", "ANIM", "ANMF", "ALPH", "ICCP" };
     size_t                   at = 12, start = out->len;
-    uint32_t                 size;
+    uint32_t                 size =
+        (uint32_t)b[4] | (uint32_t)b[5] << 8 | (uint32_t)b[6] << 16 | (uint32_t)b[7] << 24;
 
+    if (size < 4 || size > count - 8)
+        return false;
+    count = MIN(count, (size_t)size + 8 + (size & 1)); /* what is behind it stays behind */
     append(out, b, 12);
     while (count - at >= 8) {
         size_t length = (size_t)b[at + 4] | (size_t)b[at + 5] << 8 | (size_t)b[at + 6] << 16
                         | (size_t)b[at + 7] << 24;
-        size_t whole = 8 + length + (length & 1);
+        size_t whole;
 
-        if (whole > count - at)
+        if (length > count - at - 8)
             return false;
+        whole =
+            MIN(8 + length + (length & 1), count - at); /* some leave out the last filling byte */
         if (is_one_of(kept, G_N_ELEMENTS(kept), b + at)) {
             append(out, b + at, whole);
             if (memcmp(b + at, "VP8X", 4) == 0 && length >= 1)
@@ -117,7 +127,7 @@ static bool strip_webp(const uint8_t *b, size_t count, GByteArray *out)
     size = out->len - (guint)start - 8;
     for (unsigned i = 0; i < 4; i++)
         out->data[start + 4 + i] = (guint8)(size >> (8 * i));
-    return at == count;
+    return at >= count || count - at < 8;
 }
 
 /* Behind `at`: blocks, each with its length before it, up to an empty one. 0: they do not end. */
