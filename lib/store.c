@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,6 +45,19 @@ bool store_key_is_valid(const char *key)
     return key[STORE_KEY_CHARS] == '\0';
 }
 
+/* A writer holds a lock, which ends with its process. Where the file system has none, age tells. */
+static void remove_litter(int dir_fd, const char *name, const struct stat *st)
+{
+    int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0
+        || (errno != EWOULDBLOCK && st->st_mtime < base_unix_seconds() - LITTER_SECONDS))
+        unlinkat(dir_fd, name, 0);
+    close(fd);
+}
+
 /* A crash in the middle of a write leaves a temporary file; nothing refers to it. */
 static void sweep_litter(int dir_fd)
 {
@@ -58,9 +72,8 @@ static void sweep_litter(int dir_fd)
         return;
     }
     while ((entry = readdir(dir))) {
-        if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)
-            && st.st_mtime < base_unix_seconds() - LITTER_SECONDS)
-            unlinkat(fd, entry->d_name, 0);
+        if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            remove_litter(fd, entry->d_name, &st);
     }
     closedir(dir);
 }
@@ -169,6 +182,22 @@ static int nameless(struct store *store, struct err *err)
     return fd;
 }
 
+/* Locked, so that whoever sweeps sees that it is no litter; one who has swept it between the two is found out. */
+static int open_part(struct store_writer *writer)
+{
+    struct stat st;
+    int         fd;
+
+    for (;;) {
+        base_random_hex(writer->part + sizeof(TEMPORARY), 32);
+        fd = openat(writer->store->dir_fd, writer->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+                    0640);
+        if (fd < 0 || flock(fd, LOCK_SH) < 0 || fstat(fd, &st) < 0 || st.st_nlink > 0)
+            return fd;
+        close(fd);
+    }
+}
+
 struct store_writer *store_create(struct store *store, struct err *err)
 {
     struct store_writer *writer = calloc(1, sizeof(*writer));
@@ -177,11 +206,9 @@ struct store_writer *store_create(struct store *store, struct err *err)
         abort();
     writer->store = store;
     strcpy(writer->part, TEMPORARY "/");
-    base_random_hex(writer->part + sizeof(TEMPORARY), 32);
     sha256_init(&writer->sha256);
     writer->fd = store->s3 ? openat(store->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600)
-                           : openat(store->dir_fd, writer->part,
-                                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+                           : open_part(writer);
     if (writer->fd < 0) {
         err_errno(err, "create", writer->part);
         store_abandon(writer);

@@ -32,7 +32,7 @@ struct stored {
     uint64_t bytes;
 };
 
-/* Makes the folder where it is missing; sweeps temporary files older than a day. Of a bucket nothing is asked. */
+/* Makes the folder where it is missing; sweeps temporary files that nobody writes any more. Of a bucket nothing is asked. */
 struct store *store_open(const char *url, struct err *err);
 void          store_close(struct store *store);
 

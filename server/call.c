@@ -26,10 +26,12 @@ struct calls {
     "pg_catalog.current_setting('kiln.account_id', true)"
 
 static const struct db_statement others[CALL_OTHERS] = {
-    [CALL_BEGIN_UPLOAD]  = { "begin_upload", FUNCTION_SQL("begin_upload"), 4 },
-    [CALL_DIRECT_UPLOAD] = { "create_direct_upload", FUNCTION_SQL("create_direct_upload"), 4 },
-    [CALL_BEGIN_TRYON]   = { "begin_tryon", FUNCTION_SQL("begin_tryon"), 4 },
-    [CALL_WEBHOOK_KEYS]  = { "webhook_keys", FUNCTION_SQL("webhook_keys"), 4 },
+    [CALL_BEGIN_UPLOAD]   = { "begin_upload", FUNCTION_SQL("begin_upload"), 4 },
+    [CALL_DIRECT_UPLOAD]  = { "create_direct_upload", FUNCTION_SQL("create_direct_upload"), 4 },
+    [CALL_KEEP_RECEIVING] = { "keep_receiving", FUNCTION_SQL("keep_receiving"), 4 },
+    [CALL_END_RECEIVING]  = { "end_receiving", FUNCTION_SQL("end_receiving"), 4 },
+    [CALL_BEGIN_TRYON]    = { "begin_tryon", FUNCTION_SQL("begin_tryon"), 4 },
+    [CALL_WEBHOOK_KEYS]   = { "webhook_keys", FUNCTION_SQL("webhook_keys"), 4 },
     [CALL_OPEN_STREAM]  = { "open_stream", "select kiln_api.open_stream(kiln_api.act_as($1::text))",
                             1 },
     [CALL_USE_TICKET]   = { "use_ticket",

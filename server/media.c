@@ -17,6 +17,7 @@
 #include "jbuf.h"
 #include "log.h"
 #include "range.h"
+#include "receiving.h"
 #include "sniff.h"
 #include "store.h"
 
@@ -124,6 +125,7 @@ const struct handler media_presign = { .finish = presign_finish };
 
 struct upload {
     struct facts         facts;
+    struct receiving    *receiving;
     struct store_writer *writer;
     EVP_MD_CTX          *md5; /* NULL: nothing to compare with */
     unsigned char        head[SNIFF_BYTES];
@@ -137,6 +139,7 @@ static void upload_free(void *data)
     struct upload *upload = data;
 
     store_abandon(upload->writer); /* NULL once it was committed */
+    receiving_close(upload->receiving);
     EVP_MD_CTX_free(upload->md5);
     free(upload);
 }
@@ -147,7 +150,9 @@ static void fail_upload(struct request *r, const struct err *err)
 
     if (upload) {
         store_abandon(upload->writer);
-        upload->writer = NULL;
+        receiving_close(upload->receiving);
+        upload->writer    = NULL;
+        upload->receiving = NULL;
     }
     request_problem(r, err);
 }
@@ -161,16 +166,32 @@ static bool type_agrees(struct request *r, const struct facts *facts)
            || (strncasecmp(given, facts->content_type, bytes) == 0 && strchr("; \t", given[bytes]));
 }
 
-static void start_upload(struct request *r, const struct facts *facts)
+/* The rest of the body is thrown away, and then the client is told. */
+static void on_lost(struct request *r, const struct err *err)
+{
+    if (!r->answer && r->phase == REQUEST_BODY)
+        fail_upload(r, err);
+}
+
+static void start_upload(struct request *r, const struct facts *facts, const PGresult *result)
 {
     struct upload *upload = calloc(1, sizeof(*upload));
+    json_t        *answer;
     struct err     err;
 
     if (!upload)
         abort();
-    upload->facts = *facts;
-    r->data       = upload;
-    r->data_free  = upload_free;
+    upload->facts     = *facts;
+    r->data           = upload;
+    r->data_free      = upload_free;
+    answer            = json_loads(PQgetvalue(result, 0, 0), 0, NULL);
+    upload->receiving = receiving_open(r, answer, on_lost);
+    json_decref(answer);
+    if (!type_agrees(r, facts)) {
+        err_set(&err, "H0415", "The Content-Type is not the one the URL was signed for.");
+        fail_upload(r, &err);
+        return;
+    }
     if (facts->md5[0]) {
         upload->md5 = EVP_MD_CTX_new();
         if (!upload->md5 || EVP_DigestInit_ex(upload->md5, EVP_md5(), NULL) != 1)
@@ -191,10 +212,8 @@ static void on_begin_reply(void *ctx, PGresult *result, const struct err *err)
     FAILPOINT("server.upload.begun");
     if (err || !read_facts(result, &facts, &own))
         request_problem(r, err ? err : &own);
-    else if (!type_agrees(r, &facts))
-        fail(r, "H0415", "The Content-Type is not the one the URL was signed for.");
     else
-        start_upload(r, &facts);
+        start_upload(r, &facts, result);
     PQclear(result);
     if (!r->answer)
         request_resume(r);
@@ -265,6 +284,8 @@ static void on_finish_reply(void *ctx, PGresult *result, const struct err *err)
     struct err      ignored;
 
     FAILPOINT("server.upload.recorded");
+    if (!err)
+        receiving_done(upload->receiving);
     if (err && !err_is(err, "08") && !store_unlink(r->server->store, upload->stored.key, &ignored))
         log_warn("a refused upload stays", "request_id", r->id, "error", ignored.message, NULL);
     call_answer(r, result, err);
@@ -276,6 +297,8 @@ static const char *finish_body(struct request *r, const struct upload *upload)
     const char *text;
 
     jbuf_object(&j);
+    jbuf_key(&j, "receiving");
+    jbuf_str(&j, receiving_token(upload->receiving));
     jbuf_key(&j, "storage_key");
     jbuf_str(&j, upload->stored.key);
     jbuf_key(&j, "bytes");

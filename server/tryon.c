@@ -14,6 +14,7 @@
 #include "http.h"
 #include "jscan.h"
 #include "log.h"
+#include "receiving.h"
 #include "sniff.h"
 #include "store.h"
 
@@ -34,6 +35,8 @@ struct tryon {
     json_t *body;  /* what SQL gets */
     json_t *files; /* what was found */
 
+    struct receiving    *receiving;
+    uint64_t             stored_bytes; /* of all its files */
     struct store_writer *writer;
     char                 content_type[64];
     unsigned char        head[SNIFF_BYTES];
@@ -83,6 +86,8 @@ static void refuse(struct request *r)
     store_abandon(tryon->writer);
     tryon->writer = NULL;
     forget_files(tryon);
+    receiving_close(tryon->receiving);
+    tryon->receiving = NULL;
     request_problem(r, &tryon->err);
 }
 
@@ -95,6 +100,7 @@ static void tryon_free(void *data)
         MHD_destroy_post_processor(tryon->form);
     store_abandon(tryon->writer);
     tryon->server->json_bodies -= tryon->is_json;
+    receiving_close(tryon->receiving);
     json_decref(tryon->body);
     json_decref(tryon->files);
     free(tryon->text);
@@ -137,6 +143,11 @@ static bool write_file(struct tryon *tryon, const void *data, size_t bytes)
         memcpy(tryon->head + tryon->head_bytes, data, more);
     tryon->head_bytes += more;
     tryon->bytes += bytes;
+    tryon->stored_bytes += bytes;
+    if (tryon->stored_bytes > receiving_bytes(tryon->receiving))
+        return fail(tryon, "KN016",
+                    "There is no room for these files, or more of them came than were announced "
+                    "by Content-Length.");
     if (tryon->bytes > (uint64_t)tryon->server->cfg->upload_max_bytes)
         return fail_field(tryon, tryon->field, "is larger than uploads may be");
     tryon->has_failed = !store_write(tryon->writer, data, bytes, &tryon->err);
@@ -386,9 +397,21 @@ static bool has_type(struct request *r, const char *type)
     return given && strncasecmp(given, type, bytes) == 0 && strchr("; \t", given[bytes]);
 }
 
-static void start(struct request *r)
+static void on_lost(struct request *r, const struct err *err)
 {
-    struct tryon *tryon = calloc(1, sizeof(*tryon));
+    struct tryon *tryon = r->data;
+
+    if (r->answer || r->phase != REQUEST_BODY)
+        return;
+    tryon->has_failed = true;
+    tryon->err        = *err;
+    refuse(r);
+}
+
+static void start(struct request *r, const PGresult *result)
+{
+    struct tryon *tryon  = calloc(1, sizeof(*tryon));
+    json_t       *answer = json_loads(PQgetvalue(result, 0, 0), 0, NULL);
 
     if (!tryon)
         abort();
@@ -397,8 +420,10 @@ static void start(struct request *r)
     tryon->files   = json_array();
     tryon->is_json = !has_type(r, "multipart/form-data");
     r->server->json_bodies += tryon->is_json;
-    r->data      = tryon;
-    r->data_free = tryon_free;
+    r->data          = tryon;
+    r->data_free     = tryon_free;
+    tryon->receiving = receiving_open(r, answer, on_lost);
+    json_decref(answer);
     if (tryon->is_json)
         return;
     tryon->form = MHD_create_post_processor(r->conn, 16384, on_part, tryon);
@@ -417,10 +442,20 @@ static void on_begin_reply(void *ctx, PGresult *result, const struct err *err)
     if (err)
         request_problem(r, err);
     else
-        start(r);
+        start(r, result);
     PQclear(result);
     if (!r->answer)
         request_resume(r);
+}
+
+/* Where nothing is announced, as much as JSON may have: files of such a body are cut there. */
+static const char *announcement(struct request *r)
+{
+    const char *length = request_header(r, "Content-Length");
+    uint64_t    bytes  = length ? strtoull(length, NULL, 10) : JSON_BYTES_MOST;
+
+    return arena_printf(r->arena, "{\"bytes\":%llu}",
+                        (unsigned long long)(bytes > INT64_MAX ? INT64_MAX : bytes));
 }
 
 static void begin(struct request *r)
@@ -434,8 +469,8 @@ static void begin(struct request *r)
         err_set(&err, "H0415", "The body must be application/json or multipart/form-data.");
     else if (has_type(r, "application/json") && r->server->json_bodies >= JSON_AT_ONCE)
         err_set(&err, "53300", "too many bodies with files are being read");
-    else if (call_request(r, CALL_STATEMENT(CALL_BEGIN_TRYON), POOL_WRITE, NULL, on_begin_reply,
-                          &err)) {
+    else if (call_request(r, CALL_STATEMENT(CALL_BEGIN_TRYON), POOL_WRITE, announcement(r),
+                          on_begin_reply, &err)) {
         request_suspend(r);
         return;
     }
@@ -462,6 +497,8 @@ static void on_create_reply(void *ctx, PGresult *result, const struct err *err)
     struct request *r = ctx;
 
     FAILPOINT("server.upload.recorded");
+    if (!err)
+        receiving_done(((struct tryon *)r->data)->receiving);
     if (err && !err_is(err, "08"))
         forget_files(r->data);
     call_answer(r, result, err);
@@ -477,7 +514,8 @@ static void finish(struct request *r)
         refuse(r);
         return;
     }
-    whole = json_pack("{s:O, s:O}", "body", tryon->body, "files", tryon->files);
+    whole = json_pack("{s:s, s:O, s:O}", "receiving", receiving_token(tryon->receiving), "body",
+                      tryon->body, "files", tryon->files);
     text  = json_dumps(whole, JSON_COMPACT);
     json_decref(whole);
     if (!text)

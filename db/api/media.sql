@@ -119,10 +119,10 @@ end
 $$;
 comment on function kiln.random_key() is 'A storage key: 32 random hex digits, as the store wants them.';
 
-create or replace function kiln.require_room(p_account_id bigint, p_bytes bigint)
-returns void
+create or replace function kiln.media_room(p_account_id bigint)
+returns bigint
 language plpgsql security definer
-set search_path = ''
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_quota bigint;
@@ -132,14 +132,107 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('kiln.media of ' || p_account_id, 0));
     select coalesce(a.media_quota_bytes, c.media_quota_bytes) into v_quota from kiln.account a cross join kiln.config c where a.account_id = p_account_id;
     select coalesce(sum(m.bytes), 0) into v_used from kiln.media m where m.account_id = p_account_id and m.state <> 'rejected';
-    if v_used + p_bytes > v_quota then
-        raise exception 'there is no room for % bytes: % of % are in use', p_bytes, v_used, v_quota
+    return v_quota - v_used - (select coalesce(sum(r.bytes), 0) from kiln.receiving r
+                                where r.account_id = p_account_id and r.until > kiln.now()
+                                  and not exists (select from kiln.media m where m.media_id = r.media_id and m.state <> 'rejected'));
+end
+$$;
+comment on function kiln.media_room(bigint) is
+'How many bytes an account''s quota of media has left; exact until the end of the transaction. What is promised counts, and what is being received
+although its promise was deleted, or without one.';
+
+create or replace function kiln.require_room(p_account_id bigint, p_bytes bigint)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_room bigint := kiln.media_room(p_account_id);
+begin
+    if p_bytes > v_room then
+        raise exception 'there is no room for % bytes: % are left', p_bytes, greatest(v_room, 0)
             using errcode = 'KN016', hint = 'Delete uploads or generations.';
     end if;
 end
 $$;
 comment on function kiln.require_room(bigint, bigint) is
 'Refuses (KN016) what would take an account beyond its quota of media; exact, however many ask at once. What is promised counts.';
+
+create or replace function kiln.begin_receiving(p_account_id bigint, p_media_id bigint, p_bytes bigint)
+returns jsonb
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_token text   := encode(kiln.gen_random_bytes(16), 'hex');
+    v_bytes bigint := p_bytes;
+begin
+    if p_media_id is null then
+        v_bytes := greatest(0, least(p_bytes, kiln.media_room(p_account_id)));
+    end if;
+    delete from kiln.receiving r where r.account_id = p_account_id and r.until <= kiln.now();
+    insert into kiln.receiving (token, account_id, media_id, bytes, until)
+    values (v_token, p_account_id, p_media_id, v_bytes, kiln.now() + interval '1 minute');
+    return jsonb_build_object('receiving', v_token, 'reserved', v_bytes);
+exception when unique_violation then
+    raise exception 'another request is sending the bytes of this upload' using errcode = 'KN001', hint = 'Wait for its end; one that broke off is forgotten within a minute.';
+end
+$$;
+comment on function kiln.begin_receiving(bigint, bigint, bigint) is
+'Lets one request write so many bytes to the store: {receiving, its token, and reserved, how many}. Of an upload one at a time (KN001), with the bytes
+that were promised; without one (p_media_id null) as many as there is room for, at most p_bytes. Its server calls keep_receiving() each 20 seconds.';
+
+create or replace function kiln.keep_receiving(p_token text)
+returns void
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    update kiln.receiving r set until = kiln.now() + interval '1 minute'
+     where r.token = p_token
+       and (r.media_id is null or exists (select from kiln.media m where m.media_id = r.media_id and m.state = 'uploading' and m.incoming_key is null));
+    if not found then
+        raise exception 'nobody waits for these bytes any more: the upload was deleted, or another request sends them' using errcode = 'KN001';
+    end if;
+end
+$$;
+comment on function kiln.keep_receiving(text) is 'A request goes on receiving for another minute. KN001: its upload was deleted, or its time was over and another has its place.';
+
+create or replace function kiln.end_receiving(p_token text, p_media_id bigint default null)
+returns boolean
+language plpgsql security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+begin
+    delete from kiln.receiving r where r.token = p_token and (p_media_id is null or r.media_id = p_media_id);
+    return found;
+end
+$$;
+comment on function kiln.end_receiving(text, bigint) is 'A request has ended: what it held is free. False: it held nothing (of this upload).';
+
+create or replace function kiln_api.keep_receiving(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.keep_receiving(kiln.parse_body(p_body) ->> 'receiving');
+    return '{}';
+end
+$$;
+comment on function kiln_api.keep_receiving(bigint, jsonb, jsonb, text) is 'A server in the middle of a body with files: {receiving}, as begin_upload or begin_tryon gave it. KN001: end it.';
+
+create or replace function kiln_api.end_receiving(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.end_receiving(kiln.parse_body(p_body) ->> 'receiving');
+    return '{}';
+end
+$$;
+comment on function kiln_api.end_receiving(bigint, jsonb, jsonb, text) is 'A body with files came to nothing: {receiving}. Its bytes are off the disk.';
 
 create or replace function kiln.find_upload(p_path jsonb, p_query jsonb)
 returns kiln.media
@@ -170,10 +263,12 @@ as $$
 declare
     v_media kiln.media := kiln.find_upload(p_path, p_query);
 begin
-    return json_build_object('content_type', v_media.content_type, 'bytes', v_media.bytes, 'md5', encode(v_media.md5, 'base64'));
+    return jsonb_build_object('content_type', v_media.content_type, 'bytes', v_media.bytes, 'md5', encode(v_media.md5, 'base64'))
+        || kiln.begin_receiving(v_media.account_id, v_media.media_id, v_media.bytes);
 end
 $$;
-comment on function kiln_api.begin_upload(bigint, jsonb, jsonb, text) is 'PUT /media/{id}, before the bytes: what was announced.';
+comment on function kiln_api.begin_upload(bigint, jsonb, jsonb, text) is
+'PUT /media/{id}, before the bytes: what was announced, and the token of this request. KN001: another request is sending them.';
 
 create or replace function kiln_api.finish_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -182,12 +277,17 @@ set search_path = ''
 as $$
 declare
     v_media kiln.media := kiln.find_upload(p_path, p_query);
+    v_found jsonb      := kiln.parse_body(p_body);
 begin
-    return kiln.store_upload(v_media.media_id, kiln.parse_body(p_body));
+    if not kiln.end_receiving(v_found ->> 'receiving', v_media.media_id) then
+        raise exception 'this request lost the upload to another' using errcode = 'KN001', hint = 'It was silent for a minute.';
+    end if;
+    return kiln.store_upload(v_media.media_id, v_found);
 end
 $$;
 comment on function kiln_api.finish_upload(bigint, jsonb, jsonb, text) is
-'PUT /media/{id}, after the bytes: {storage_key, bytes, sha256, content_type} as the server found them. Returns the media, still uploading: complete says go.';
+'PUT /media/{id}, after the bytes: {receiving, storage_key, bytes, sha256, content_type}: the token of begin_upload, and what the server found. Returns the
+media, still uploading: complete says go. KN001: the token is not the one that may.';
 
 create or replace function kiln.store_upload(p_media_id bigint, p_found jsonb)
 returns json

@@ -1,15 +1,16 @@
 -- Try-ons over REST. They are administrators': each sees and cancels all of them; what one makes is its account's.
 create or replace function kiln_api.begin_tryon(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
-language plpgsql stable security definer
+language plpgsql security definer
 set search_path = ''
 as $$
 begin
     perform kiln.require_admin(p_actor);
-    return '{}';
+    return kiln.begin_receiving(p_actor, null, (kiln.parse_body(p_body) ->> 'bytes')::bigint);
 end
 $$;
-comment on function kiln_api.begin_tryon(bigint, jsonb, jsonb, text) is 'POST /tryons, before the bytes: may this one send any? KN004: no administrator.';
+comment on function kiln_api.begin_tryon(bigint, jsonb, jsonb, text) is
+'POST /tryons, before the bytes: {bytes}, as announced: the token of this request, and how many bytes of files it may store. KN004: no administrator.';
 
 create or replace function kiln_api.create_tryon(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -32,6 +33,7 @@ begin
     v_once := jsonb_build_array(v_body, (select jsonb_agg(f - 'storage_key') from jsonb_array_elements(v_files) as f))::text;
     v_job_id := kiln.begin_once(p_actor, 'create_tryon', v_once);
     if v_job_id is not null then
+        perform kiln.end_receiving(v_all ->> 'receiving');
         perform kiln.forget_files(v_files);
         return kiln_api.get_tryon(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
     end if;
@@ -45,6 +47,7 @@ begin
         v_errors := v_errors || kiln.field_error('/media', 'or medias must hold at least one picture or film');
     end if;
     v_input := kiln.read_wish(p_actor, v_body, v_errors, null, v_category.media_type::text, jsonb_array_length(v_files));
+    perform kiln.end_receiving(v_all ->> 'receiving');
     if v_files <> '[]' then
         perform kiln.require_room(p_actor, (select sum((f ->> 'bytes')::bigint)::bigint from jsonb_array_elements(v_files) as f));
     end if;
@@ -64,7 +67,7 @@ begin
 end
 $$;
 comment on function kiln_api.create_tryon(bigint, jsonb, jsonb, text) is
-'POST /tryons: {"body": {category, prompt?, seed?, media?: [id]}, "files": [{storage_key, bytes, sha256, content_type, filename}]}, put together by the server, which has
+'POST /tryons: {"receiving": "…", "body": {category, prompt?, seed?, media?: [id]}, "files": [{storage_key, bytes, sha256, content_type, filename}]}, put together by the server, which has
 written the bytes of the request to the store. Makes a job on the category''s pipeline, which starts when its files are checked. KN003: fields that are wrong; KN016: no room.';
 
 create or replace function kiln.forget_files(p_files jsonb)

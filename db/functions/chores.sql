@@ -96,6 +96,7 @@ begin
     delete from kiln.mail_recipient r where r.day < (kiln.now() at time zone 'UTC')::date - 1 and r.suppressed_at is null;
     delete from kiln.nonce n where n.expires_at < kiln.now();
     delete from kiln.account_rate r where r.free_at < kiln.now() - interval '1 hour';
+    delete from kiln.receiving r where r.until < kiln.now() - interval '1 hour';
     delete from kiln.media m where m.state = 'uploading' and m.created_at < kiln.now() - (select c.upload_ttl from kiln.config c) - interval '1 hour';
     delete from kiln.job j
      where j.job_id = any (array(

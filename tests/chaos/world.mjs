@@ -17,6 +17,7 @@ import { Paid } from './paid.mjs';
 import { Proxy } from './proxy.mjs';
 
 export const DRAIN_MS = 1500;
+const SLOW_MS = 1500;           // a body that takes longer is told to SQL
 export const LEASE_S = 4;       // an idle runner beats each 2 s
 
 /** Numbers that a seed determines (mulberry32). */
@@ -82,7 +83,7 @@ export class World {
         const runner = name => new Kept(this, name, url => kiln.program('kiln-runner', ['--name', name, '--slots', '6'], { DATABASE_URL: url, KILN_RUNNER_DRAIN_MS: String(DRAIN_MS), KILN_RUNNER_QUEUES: 'image,video,audio,local' }));
         this.red = runner('red');
         this.blue = runner('blue');
-        this.server = new Kept(this, 'server', url => kiln.program('kiln-server', [], { DATABASE_URL: url, KILN_PORT: String(this.port), KILN_DB_WRITERS: '3', ...this.issuer_env }));
+        this.server = new Kept(this, 'server', url => kiln.program('kiln-server', [], { DATABASE_URL: url, KILN_PORT: String(this.port), KILN_DB_WRITERS: '3', KILN_CLIENT_TIMEOUT_MS: String(SLOW_MS), KILN_CLIENT_BYTES_PER_SECOND: '0', ...this.issuer_env }));
         this.kept = [this.red, this.blue, this.server, ...this.paid ? ['ida', 'otto'].map(name => this.guest(name)) : []];
         for (const one of this.kept) await one.open();
         await until('the server to be ready', async () => (await request(kiln.url, 'GET', '/readyz', { ms: 1000 }).catch(() => ({}))).status === 200, 15000);
@@ -287,6 +288,18 @@ export class World {
         if (!this.bucket) acknowledged();       // past the server nobody has said so before it is complete
         const { status } = await this.ann.call('POST', `/uploads/${media_id}/complete`, undefined, { ms: 4000 });
         if (status === 202) acknowledged();
+    }
+    /** A file that comes slowly, and in part. */
+    async break_off_file() {
+        const bytes = plain_png(Buffer.from(String(this.random())));
+        const place = await this.ann.call('POST', '/uploads/presign', { filename: 'dot.png', content_type: 'image/png', bytes: bytes.length + 1 }, { ms: 4000 });
+        if (place.status !== 201 || this.bucket) return;
+        const url = new URL(place.json.url, this.kiln.url);
+        const sending = http.request({ host: url.hostname, port: url.port, path: url.pathname + url.search, method: 'PUT', headers: { ...place.json.headers, 'Content-Length': bytes.length + 1 } });
+        sending.on('error', () => {});
+        sending.write(bytes);
+        await pause(SLOW_MS * 3);
+        sending.destroy();
     }
     async remove() {
         const ended = (await this.ann.call('GET', '/generations?state=completed&limit=10&type=image', undefined, { ms: 4000 })).json?.items ?? [];

@@ -444,6 +444,125 @@ describe('media', () => {
         });
     });
 
+    describe('of what is being received the disk holds no more than was promised:', () => {
+        const size = 1 << 20;
+        const big = Buffer.alloc(size, 7);
+        make_png(32, 32, checkered).copy(big, 0, 0, 64);
+        const temporary = () => fs.readdirSync(path.join(kiln.media, 'tmp')).map(name => fs.statSync(path.join(kiln.media, 'tmp', name)).size);
+        const receiving = account => kiln.value(`select count(*) from kiln.receiving where account_id = ${account}`).then(Number);
+        /** An account with room for one such file, and a way to put it. */
+        const person = async name => {
+            const user = kiln.user(name), account = await user.account();
+            await kiln.psql(`update kiln.account set media_quota_bytes = ${size} where account_id = ${account}`);
+            const promise = () => user.call('POST', '/uploads/presign', { filename: 'a.png', content_type: 'image/png', bytes: size });
+            return { user, account, promise };
+        };
+        /** A PUT of which the last bytes are held back until rest(). */
+        const slow_put = (to, base = kiln.url) => {
+            const url = new URL(to.url, base);
+            const sending = http.request({ host: url.hostname, port: url.port, path: url.pathname + url.search, method: 'PUT', agent: false, headers: { ...to.headers, 'Content-Length': size } });
+            const answer = new Promise(resolve => sending.on('error', resolve).on('response', response => {
+                let text = '';
+                response.setEncoding('utf8').on('data', more => { text += more; }).on('end', () => resolve({ status: response.statusCode, json: JSON.parse(text) }));
+            }));
+            sending.write(big.subarray(0, size - 10));
+            return { answer, rest: () => sending.end(big.subarray(size - 10)), break_off: () => sending.destroy() };
+        };
+
+        test('one promised upload that is PUT 25 times at once takes its bytes once, and 24 are told 409', async () => {
+            const { account, promise } = await person('many');
+            const other = await kiln.server();
+            const to = (await promise()).json;
+            const puts = Array.from({ length: 25 }, (_, i) => slow_put(to, i % 2 ? other.url : kiln.url));
+            await until('one to be received', async () => temporary().some(bytes => bytes > size / 2));
+            assert.equal(await receiving(account), 1);
+            for (const put of puts) put.rest();
+            const answers = await Promise.all(puts.map(put => put.answer));
+            assert.ok(temporary().every(bytes => bytes === 0) && temporary().length === 0, `${temporary()}`);
+            assert.deepEqual(answers.map(answer => answer.status).sort(), [200, ...Array(24).fill(409)]);
+            assert.ok(answers.filter(answer => answer.status === 409).every(answer => answer.json.code === 'state_conflict'));
+            await until('nothing to be received', async () => await receiving(account) === 0);
+            await other.stop();
+        });
+        test('while one is received its place is nobody else\'s, also when its promise is deleted; who breaks off frees it', async () => {
+            const { user, account, promise } = await person('holder');
+            const to = (await promise()).json;
+            const first = slow_put(to);
+            await until('it to be received', async () => temporary().some(bytes => bytes > size / 2));
+            assert.equal((await user.call('DELETE', `/uploads/${to.media_id}`)).status, 204);
+            const full = await promise();
+            assert.deepEqual([full.status, full.json.code], [409, 'quota_exceeded'], 'its bytes are on the disk still');
+            first.break_off();
+            await until('its bytes to go', () => temporary().length === 0);
+            await until('its place to be free', async () => await receiving(account) === 0);
+            const again = await promise();
+            assert.equal(again.status, 201);
+            const second = slow_put(again.json);
+            await until('it to be received', async () => await receiving(account) === 1);
+            second.break_off();
+            await until('its place to be free', async () => await receiving(account) === 0);
+            const third = slow_put(again.json);
+            third.rest();
+            assert.equal((await third.answer).status, 200);
+        });
+        test('one whose upload was deleted learns of it in the middle, and stores no more', async () => {
+            const server = await kiln.server({ env: { KILN_CLIENT_TIMEOUT_MS: '300', KILN_CLIENT_BYTES_PER_SECOND: '0' } });
+            const { user, account, promise } = await person('deleted');
+            const to = (await promise()).json;
+            const put = slow_put(to, server.url);
+            await until('it to be received', async () => temporary().some(bytes => bytes > size / 2));
+            const until_then = await kiln.value(`select until from kiln.receiving where account_id = ${account}`);
+            await until('its server to say that it goes on', async () => await kiln.value(`select until from kiln.receiving where account_id = ${account}`) !== until_then);
+            assert.equal((await user.call('DELETE', `/uploads/${to.media_id}`)).status, 204);
+            await until('its bytes to go, though it goes on', () => temporary().length === 0);
+            await until('its place to be free', async () => await receiving(account) === 0);
+            put.rest();
+            assert.equal((await put.answer).status, 409);
+            await server.stop();
+        });
+        test('a server that dies frees the place within a minute, and the next one that starts removes what it left', async () => {
+            const server = await kiln.server();
+            const { account, promise } = await person('crashed');
+            const to = (await promise()).json;
+            const put = slow_put(to, server.url);
+            await until('it to be received', async () => temporary().some(bytes => bytes > size / 2));
+            await server.kill();
+            await put.answer;
+            assert.equal(temporary().length, 1);
+            const early = slow_put(to);
+            early.rest();
+            assert.equal((await early.answer).status, 409);
+            assert.equal(await kiln.value(`select until <= kiln.now() + interval '1 minute' from kiln.receiving where account_id = ${account}`), 't');
+            await kiln.psql(`update kiln.receiving set until = kiln.now() where account_id = ${account}`);      // the minute is over
+            const held = slow_put(to);
+            await until('the second to be received', () => temporary().length === 2);
+            const next = await kiln.server();
+            assert.equal(temporary().length, 1, 'the one that nobody writes is gone, the other is not');
+            held.rest();
+            assert.equal((await held.answer).status, 200);
+            await next.stop();
+        });
+        test('files in the body of a try-on take no more than there is room for, however many come at once', async () => {
+            const admin = kiln.user('fitter', { role: 'admin' }), account = await admin.account();
+            await kiln.psql(`update kiln.account set media_quota_bytes = ${size * 2 + 2000} where account_id = ${account}`);
+            const begin_form = () => {
+                const url = new URL(kiln.url);
+                const sending = http.request({ host: url.hostname, port: url.port, path: '/api/v1/tryons', method: 'POST', agent: false,
+                    headers: { Authorization: `Bearer ${admin.token}`, 'Content-Type': 'multipart/form-data; boundary=xxxx', 'Content-Length': size + 500 } });
+                sending.on('error', () => {});
+                sending.write('--xxxx\r\nContent-Disposition: form-data; name="medias"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n');
+                sending.write(big.subarray(0, size - 10));
+                return sending;
+            };
+            const forms = Array.from({ length: 8 }, begin_form);
+            await until('all to be let in', async () => await receiving(account) + 6 >= 8 && temporary().reduce((sum, bytes) => sum + bytes, 0) > size);
+            assert.ok(temporary().reduce((sum, bytes) => sum + bytes, 0) <= size * 2 + 2000, `${temporary()}`);
+            assert.ok(Number(await kiln.value(`select sum(bytes) from kiln.receiving where account_id = ${account}`)) <= size * 2 + 2000);
+            for (const form of forms) form.destroy();
+            await until('all of it to be gone', async () => temporary().length === 0 && await receiving(account) === 0);
+        });
+    });
+
     test('deleting a generation removes its rows, its links and its files', async () => {
         const { job } = await result({ type: 'image', prompt: 'to be forgotten', seed: '2', params: { width: 256, height: 256 } });
         const keys = (await kiln.rows(`select storage_key, thumbnail_key from kiln.media where job_id = ${job.id}`)).flatMap(row => Object.values(row)).filter(Boolean);

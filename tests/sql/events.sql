@@ -159,9 +159,10 @@ select is(fixture.run('a', format('select data from kiln.event where account_id 
 
 -- What is about no job.
 select fixture.run('a', $$ select kiln_api.create_upload(kiln_api.act_as('{"sub": "bus ann"}'), '{}', '{}', '{"filename": "a.png", "content_type": "image/png", "bytes": 5}')::text $$)::jsonb as upload \gset
-select fixture.run('a', format($$ select kiln_api.finish_upload(null, %L, %L, %L)::text $$, jsonb_build_object('id', u ->> 'media_id'),
-       jsonb_build_object('exp', substring(u ->> 'url' from 'exp=([0-9]+)'), 'sig', substring(u ->> 'url' from 'sig=([0-9a-f]+)')),
-       jsonb_build_object('storage_key', 'bc/000000000000000000000000000000', 'bytes', 5, 'sha256', repeat('0', 64), 'content_type', 'image/png'))) from (select :'upload'::jsonb as u) x \g /dev/null
+select jsonb_build_object('exp', substring(u ->> 'url' from 'exp=([0-9]+)'), 'sig', substring(u ->> 'url' from 'sig=([0-9a-f]+)')) as way from (select :'upload'::jsonb as u) x \gset
+select fixture.run('a', format($$ select kiln_api.begin_upload(null, %L, %L, null) ->> 'receiving' $$, jsonb_build_object('id', :'upload'::jsonb ->> 'media_id'), :'way')) as receiving \gset
+select fixture.run('a', format($$ select kiln_api.finish_upload(null, %L, %L, %L)::text $$, jsonb_build_object('id', u ->> 'media_id'), :'way',
+       jsonb_build_object('receiving', :'receiving', 'storage_key', 'bc/000000000000000000000000000000', 'bytes', 5, 'sha256', repeat('0', 64), 'content_type', 'image/png'))) from (select :'upload'::jsonb as u) x \g /dev/null
 select fixture.run('a', format($$ select kiln_api.complete_upload(kiln_api.act_as('{"sub": "bus ann"}'), %L, '{}', null)::text $$, jsonb_build_object('id', :'upload'::jsonb ->> 'media_id'))) \g /dev/null
 select fixture.run('a', format($$ select kiln.accept_upload(m.media_id, m.check_job_id, '{"storage_key": "bc/000000000000000000000000000001", "media_type": "image", "content_type": "image/png", "bytes": 5, "sha256": "%s"}')::text
                                     from kiln.media m where m.media_id = %s $$, repeat('0', 64), :'upload'::jsonb ->> 'media_id')) \g /dev/null

@@ -111,7 +111,7 @@ select is(pg_temp.sees(f, jsonb_build_object('id', anns::text)), 'KN002', f || '
 select is(fixture.call('bob', 'list_generations') -> 'items' -> 0 ->> 'id', bobs::text, 'a list shows one''s own') from w;
 select is(jsonb_array_length(fixture.call('bob', 'list_generations') -> 'items'), 1, 'and nothing else');
 select bag_eq($$ select proname::text from function where nspname = 'kiln_api' and proname <> 'careless' $$,
-              '{act_as,create_generation,get_generation,list_generations,cancel_generation,retry_generation,delete_generation,list_models,get_model,create_upload,create_direct_upload,begin_upload,finish_upload,complete_upload,get_upload,delete_upload,open_media,
+              '{act_as,create_generation,get_generation,list_generations,cancel_generation,retry_generation,delete_generation,list_models,get_model,create_upload,create_direct_upload,begin_upload,finish_upload,keep_receiving,end_receiving,complete_upload,get_upload,delete_upload,open_media,
                 create_ticket,use_ticket,open_stream,bus_head,bus_read,bus_replay,ready,metrics,list_jobs,cancel_job,retry_job,list_providers,estimate_generation,begin_tryon,create_tryon,get_tryon,list_tryons,cancel_tryon,retry_tryon,list_pipelines,get_pipeline,put_pipeline,
                 get_staging_options,create_project,list_projects,get_project,update_project,delete_project,stage_project,list_project_images,create_image,list_images,get_image,delete_image,cancel_image,retry_image,
                 list_categories,put_category,list_queues,list_runners,pause_queue,resume_queue,receive_webhook,webhook_keys,resolve_job,
