@@ -43,7 +43,7 @@ describe('turns', () => {
         await hold('export_me', a);
         const exports = send(a, 17, 'GET', '/me/export');
         await until('sixteen to wait', async () => await waiting('long') === 16);
-        assert.equal(await running('long'), 1);
+        await until('1 to run', async () => await running('long') === 1);
         assert.equal(await metric('kiln_lane_in_flight{lane="long"}'), 1);
         assert.equal((await b.call('GET', '/me/export')).status, 200);
         assert.equal((await b.call('GET', '/me')).status, 200);
@@ -91,7 +91,7 @@ describe('turns', () => {
         const exports = [send(a, 2, 'GET', '/me/export'), send(other, 2, 'GET', '/me/export')];
         const with_keys = keys.map(key => request(kiln.url, 'GET', '/api/v1/me/export', { headers: { 'X-API-Key': key } }));
         await until('six to wait', async () => await waiting('long') === 6);
-        assert.equal(await running('long'), 1);
+        await until('1 to run', async () => await running('long') === 1);
         await let_go();
         for (const one of exports) assert.deepEqual(statuses(await one.all), [200]);
         assert.deepEqual(statuses(await Promise.all(with_keys)), [200]);
@@ -131,7 +131,7 @@ describe('turns', () => {
         await hold('create_generation', a);
         const posts = send(a, 40, 'POST', '/generate', wish);
         await until('the others to wait', async () => await waiting('write') === 36);
-        assert.equal(await running('write'), 4);
+        await until('4 to run', async () => await running('write') === 4);
         assert.equal((await b.call('POST', '/generate', wish)).status, 202);
         assert.deepEqual(posts.answers, []);
         await let_go();
