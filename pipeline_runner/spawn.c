@@ -3,8 +3,9 @@
  *
  * Between clone and exec only async-signal-safe calls are made: libcurl's resolver may be running a
  * thread, and a lock it holds at the clone stays held in the child for ever. So everything that
- * needs memory or formatting is made before; and since clone(2), unlike fork(3), leaves even the locks of malloc as
- * they were, a program's watcher takes no memory at all. Our own code in a child (run) is started by fork.
+ * needs memory or formatting is made before; and since clone(2), unlike fork(3), leaves even the
+ * locks of malloc as they were, a program's watcher takes no memory at all. Our own code in a child
+ * (run) is started by fork.
  */
 #include "spawn.h"
 
