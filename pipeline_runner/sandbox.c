@@ -492,7 +492,7 @@ static _Noreturn void try_in_child(const struct sandbox *sandbox, const struct s
 static bool works(const struct sandbox *sandbox)
 {
     static const struct sandbox_grant grant = { 0 };
-    struct sandbox_ids                ids;
+    struct sandbox_ids                ids   = { { 0 }, { 0 } };
     pid_t                             pid;
 
     sandbox_ids(&ids);
