@@ -36,62 +36,31 @@ comment on function kiln.render_job_for_admin(kiln.job) is
 'A job, as administrators see it: with its account, why it is held (as kiln.held_jobs says; resend_after: resend and fail are
 refused until then), and what may be done about it (resend, fail and adopt go to /resolve).';
 
-create or replace function kiln.held_job_ids(p_before bigint, p_limit int)
-returns bigint[]
-language plpgsql stable security definer
-set search_path = ''
-as $$
-begin
-    return array(select distinct t.job_id from kiln.task_held t where t.job_id < p_before order by t.job_id desc limit p_limit);
-end
-$$;
-comment on function kiln.held_job_ids(bigint, int) is 'Jobs with a held task, newest first: the few that there are, without looking through all jobs.';
-
 create or replace function kiln_api.list_jobs(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    c_window constant int := 10000;
-    v_page   record;
-    v_before bigint;
-    v_state  text := p_query ->> 'state';
-    v_jobs   kiln.job[];
-    v_next   bigint;
+    v_page  record;
+    v_state text := p_query ->> 'state';
+    v_jobs  kiln.job[];
 begin
     perform kiln.require_admin(p_actor);
     v_page := kiln.parse_page(p_query);
-    v_before := coalesce(v_page.before, 9223372036854775807);
     if v_state is not null and not exists (select from unnest(enum_range(null::kiln.job_state)) as s where s::text = v_state) then
         raise exception 'state must be one of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
     end if;
-    if v_state = 'held' then
-        v_jobs := array(select j from kiln.job j
-                         where j.job_id = any (kiln.held_job_ids(v_before, v_page.page_limit + 1)) and j.state = 'held'
-                         order by j.job_id desc);
-    else
-        -- No index has the states: each page looks through so many jobs and no more, and the next goes on from there.
-        v_jobs := array(select j from kiln.job j
-                         where j.job_id < v_before
-                           and j.job_id >= coalesce((select w.job_id from kiln.job w where w.job_id < v_before order by w.job_id desc offset c_window limit 1), 0)
-                           and (v_state is null or j.state::text = v_state)
-                         order by j.job_id desc
-                         limit v_page.page_limit + 1);
-        select w.job_id into v_next from kiln.job w where w.job_id < v_before order by w.job_id desc offset c_window limit 1;
-    end if;
-    if cardinality(v_jobs) > v_page.page_limit then
-        v_next := v_jobs[v_page.page_limit].job_id;
-    end if;
+    v_jobs := kiln.job_page(v_state::kiln.job_state, coalesce(v_page.before, 9223372036854775807), v_page.page_limit + 1);
     return json_build_object(
         'items', coalesce((select json_agg(kiln.render_job_for_admin(v_jobs[i]) order by i)
                              from generate_series(1, least(cardinality(v_jobs), v_page.page_limit)) as i), '[]'),
-        'next_cursor', kiln.render_cursor(v_next));
+        'next_cursor', case when cardinality(v_jobs) > v_page.page_limit then kiln.render_cursor(v_jobs[v_page.page_limit].job_id) end);
 end
 $$;
 comment on function kiln_api.list_jobs(bigint, jsonb, jsonb, text) is
 'GET /admin/jobs?state=&limit=&cursor=: everybody''s jobs, newest first; state=held are those that wait for a person''s word, with
-the reason and what can be done. A page looks through 10,000 jobs at most, so it may be short and still have a next_cursor.';
+the reason and what can be done. A page is full, or the list is at its end.';
 
 create or replace function kiln_api.cancel_job(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

@@ -170,13 +170,15 @@ begin
     if length(p_query ->> 'q') > 200 then
         raise exception 'q may have 200 characters' using errcode = 'KN006';
     end if;
-    -- A page looks through so many jobs and no more; the next goes on from there. (Why no index over the words: docs/products.md.)
-    select w.job_id into v_end
-      from kiln.job w
-     where w.account_id >= p_actor and (w.account_id, w.job_id) < (p_actor, v_before)
-     order by w.account_id desc, w.job_id desc
-    offset c_window limit 1;
-    if p_query ->> 'q' is not null then
+    if p_query ->> 'q' is null then
+        v_jobs := kiln.generation_page(p_actor, (p_query ->> 'state')::kiln.job_state, (p_query ->> 'type')::kiln.media_type, v_before, v_page.page_limit + 1);
+    else
+        -- A search looks through so many jobs and no more; the next goes on from there. (Why no index over the words: docs/products.md.)
+        select w.job_id into v_end
+          from kiln.job w
+         where w.account_id >= p_actor and (w.account_id, w.job_id) < (p_actor, v_before)
+         order by w.account_id desc, w.job_id desc
+        offset c_window limit 1;
         -- Of long prompts a page looks through so many bytes and no more: 10,000 of the longest took 2 s, most of it for their lower case.
         v_words := lower(p_query ->> 'q');
         for v_job in
@@ -199,19 +201,6 @@ begin
             end if;
         end loop;
         v_jobs := array(select j from kiln.job j where j.job_id = any (v_found) order by j.job_id desc);
-    else
-        v_jobs := array(
-            select j
-              from kiln.job j
-             -- account_id = p_actor, said so that only the index of the account's jobs has the order: the one of all jobs, read
-             -- backwards until enough of this account were found, looked as good to a planner without statistics.
-             where j.account_id >= p_actor and (j.account_id, j.job_id) < (p_actor, v_before)
-               and (j.account_id, j.job_id) >= (p_actor, coalesce(v_end, 0))
-               and j.kind = 'generation'
-               and (p_query ->> 'type' is null or j.media_type::text = p_query ->> 'type')
-               and (p_query ->> 'state' is null or j.state::text = p_query ->> 'state')
-             order by j.account_id desc, j.job_id desc
-             limit v_page.page_limit + 1);
     end if;
     v_next := case when cardinality(v_jobs) > v_page.page_limit then v_jobs[v_page.page_limit].job_id else v_end end;
     return json_build_object(
@@ -220,8 +209,8 @@ begin
 end
 $$;
 comment on function kiln_api.list_generations(bigint, jsonb, jsonb, text) is
-'GET /generations?type=&state=&q=&limit=&cursor=: the actor''s jobs, newest first, as {items, next_cursor}. A page looks through 10,000 jobs at
-most, a search also through 8 MB of prompts, so one with a filter may be short and still have a next_cursor.';
+'GET /generations?type=&state=&q=&limit=&cursor=: the actor''s jobs, newest first, as {items, next_cursor}. A page is full, or the list is at its
+end; but a search (q) looks through 10,000 jobs and 8 MB of prompts a page at most, so that it may be short and still have a next_cursor.';
 
 create or replace function kiln_api.cancel_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

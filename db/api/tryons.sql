@@ -127,7 +127,7 @@ end
 $$;
 comment on function kiln_api.list_tryons(bigint, jsonb, jsonb, text) is
 'GET /tryons?state=&category=: all try-ons, newest first; state is a state of a job, or pending (not ended), processed (completed), error (failed or
-cancelled). A page looks through 10,000 at most, so it may be short and still have a next_cursor.';
+cancelled). A page is full, or the list is at its end.';
 
 create or replace function kiln_api.cancel_tryon(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

@@ -63,6 +63,9 @@ begin
     end if;
 
     insert into kiln.event (account_id, job_id, version, type) values (v_account_id, v_job_id, 1, 'job.queued');
+    if p_kind = 'tryon' then
+        insert into kiln.tryon (job_id, category) values (v_job_id, coalesce(p_input ->> 'category', ''));
+    end if;
     if p_estimated_micros > 0 then
         perform kiln.hold_for_job(v_job_id, v_account_id, p_estimated_micros);
     end if;

@@ -20,16 +20,17 @@ comment on function kiln.pipeline_reason(smallint) is 'Why a pipeline cannot be 
 -- As its owner, who needs no policy: behind one, only what is said of job_id may look into an index, and not what is said of kind.
 create or replace function kiln.tryon_page(p_states text[], p_category text, p_before bigint, p_limit int, out jobs kiln.job[], out next_id bigint)
 language plpgsql stable security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off
 as $$
 declare
-    c_window constant int := 10000;
-    v_end    bigint;
+    c_walk constant int := 200;
+    v_end  bigint;
+    v_ids  bigint[];
 begin
     if kiln.is_no_operator() then
         raise exception 'this is for administrators' using errcode = 'KN004';
     end if;
-    select w.job_id into v_end from kiln.job w where w.kind = 'tryon' and w.job_id < p_before order by w.job_id desc offset c_window limit 1;
+    select w.job_id into v_end from kiln.job w where w.kind = 'tryon' and w.job_id < p_before order by w.job_id desc offset c_walk limit 1;
     jobs := array(
         select j
           from kiln.job j
@@ -38,12 +39,39 @@ begin
            and (p_category is null or j.input ->> 'category' = p_category)
          order by j.job_id desc
          limit p_limit + 1);
-    next_id := case when cardinality(jobs) > p_limit then jobs[p_limit].job_id else v_end end;
+    if cardinality(jobs) <= p_limit and v_end is not null then
+        -- The rest is older than what was walked.
+        if p_category is not null then
+            v_ids := array(
+                select t.job_id
+                  from kiln.tryon t
+                 cross join lateral (select x.state from kiln.job x where x.job_id = t.job_id limit 1) j
+                 where t.category = p_category and t.job_id < v_end and (p_states is null or j.state::text = any (p_states))
+                 order by t.job_id desc limit p_limit + 1);
+        elsif p_states <@ '{completed,failed,cancelled}' then
+            v_ids := array(
+                select e.job_id
+                  from unnest(p_states) as s (state)
+                 cross join lateral (select e.job_id from kiln.job_end e where (e.kind, e.state, e.job_id) < ('tryon', s.state::kiln.job_state, v_end) and (e.kind, e.state, e.job_id) > ('tryon', s.state::kiln.job_state, 0)
+                                      order by e.kind desc, e.state desc, e.job_id desc limit p_limit + 1) e);
+        else
+            v_ids := array(select w.job_id from kiln.job w where w.kind = 'tryon' and w.job_id < v_end and (p_states is null or w.state::text = any (p_states))
+                            order by w.job_id desc limit p_limit + 1);
+        end if;
+        jobs := jobs || array(
+            select j.job
+              from unnest(v_ids) as i (job_id)
+             cross join lateral (select x as job, x.job_id from kiln.job x where x.job_id = i.job_id limit 1) j
+             order by j.job_id desc
+             limit p_limit + 1 - cardinality(jobs));
+    end if;
+    next_id := case when cardinality(jobs) > p_limit then jobs[p_limit].job_id end;
     jobs := jobs[1:p_limit];
 end
 $$;
 comment on function kiln.tryon_page(text[], text, bigint, int) is
-'A page of all try-ons, newest first, in some states and of a category (null: any); next_id: where the next one begins. It looks through 10,000. KN004: for administrators.';
+'A page of all try-ons, newest first, in some states and of a category (null: any); next_id: where the next one begins. A page is full, or the list is at its end.
+KN004: for administrators.';
 
 create or replace function kiln.render_category(p_name text)
 returns json

@@ -77,7 +77,7 @@ grant execute on function
     kiln.render_job(kiln.job), kiln.render_model(kiln.model), kiln.model_reason(kiln.model), kiln.estimate(int, jsonb), kiln.reply_number(jsonb), kiln.render_time(timestamptz), kiln.sign_link(bigint, text, bigint),
     kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint, int),
     kiln.cancel_job(bigint), kiln.retry_job(bigint, text, text, text), kiln.delete_job(bigint),
-    kiln.retry_as_asked(bigint, text, bigint, text), kiln.render_job_for_admin(kiln.job), kiln.held_job_ids(bigint, int), kiln.render_weather(smallint),
+    kiln.retry_as_asked(bigint, text, bigint, text), kiln.render_job_for_admin(kiln.job), kiln.job_page(kiln.job_state, bigint, int), kiln.generation_page(bigint, kiln.job_state, kiln.media_type, bigint, int), kiln.render_weather(smallint),
     kiln.find_upload(jsonb, jsonb), kiln.store_upload(bigint, jsonb), kiln.promise_upload(bigint, text, boolean), kiln.upload_headers(kiln.media), kiln.random_key(), kiln.media_room(bigint), kiln.require_room(bigint, bigint),
     kiln.begin_receiving(bigint, bigint, bigint), kiln.keep_receiving(text), kiln.end_receiving(text, bigint),
     kiln.check_upload(bigint), kiln.render_upload(bigint), kiln.remove_upload(bigint, bigint), kiln.media_in_use(bigint, bigint[]), kiln.find_media(bigint, text, jsonb),
@@ -118,6 +118,7 @@ revoke insert, update, delete on kiln.job_move, kiln.task_move, kiln.call_move, 
 revoke insert, update, delete on kiln.cluster, kiln.timeline, kiln.restore from kiln_admin;       -- kiln.after_restore() writes them
 grant update (keeps_files) on kiln.restore to kiln_admin;
 revoke update, delete on kiln.event, kiln.attempt, kiln.ledger, kiln.resolution, kiln.account_act from kiln_admin;    -- append-only: history, money
+revoke update on kiln.job_end, kiln.tryon from kiln_admin;      -- the triggers of kiln.job write them as whoever moves it
 revoke delete on kiln.style, kiln.room_type from kiln_admin;        -- a name once given is never taken away
 revoke update, delete on kiln.style_text, kiln.staging_prompt from kiln_admin;      -- versions: images name them
 revoke delete on kiln.task_ready, kiln.task_running, kiln.task_waiting, kiln.task_held, kiln.task_ended from kiln_admin;   -- kiln.task guards its rows

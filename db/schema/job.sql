@@ -58,3 +58,30 @@ comment on column kiln.job.error_code is 'Why it failed or is held, as a stable 
 comment on column kiln.job.error_message is 'Why, as a sentence.';
 comment on column kiln.job.input is 'The first stage''s input: prompt, params, seed, media (ids as strings), media_type, model.';
 comment on column kiln.job.output is 'The last stage''s output; `media` lists the ids of the results.';
+
+-- No index of kiln.job has its state, since each of its updates would then write into all of its indexes. An ended job never moves again: one
+-- narrow row at its end answers every list that asks for a state. What has not ended is found by its open task.
+create table kiln.job_end (
+    job_id     bigint          not null,
+    account_id bigint          not null,
+    kind       kiln.job_kind   not null,
+    state      kiln.job_state  not null,
+    media_type text            not null
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+create index job_end_account_idx on kiln.job_end (account_id, kind, state, media_type, job_id);
+create index job_end_kind_idx on kiln.job_end (kind, state, job_id);
+comment on table kiln.job_end is 'How jobs ended, for lists by state: written by the trigger of kiln.job with its last move, deleted with the job.';
+comment on column kiln.job_end.job_id is 'The job.';
+comment on column kiln.job_end.account_id is 'Whose it is.';
+comment on column kiln.job_end.kind is 'Which product asked.';
+comment on column kiln.job_end.state is 'completed, failed or cancelled.';
+comment on column kiln.job_end.media_type is 'What was to come out; empty: nothing that is media. (Text, since a null has no place in the order of an index scan.)';
+
+create table kiln.tryon (
+    job_id   bigint primary key,
+    category text   not null
+);
+create index tryon_category_idx on kiln.tryon (category, job_id);
+comment on table kiln.tryon is 'The category of each try-on, for lists by category: written by kiln.enqueue(), deleted with the job.';
+comment on column kiln.tryon.job_id is 'The job.';
+comment on column kiln.tryon.category is 'kiln.category.name at that time.';

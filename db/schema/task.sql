@@ -46,6 +46,9 @@ create unique index task_ready_pkey on kiln.task_ready (task_id);
 create unique index task_ready_claim_idx on kiln.task_ready (queue_id, priority, vt, task_id) where interruptions < 2;
 create index task_ready_account_idx on kiln.task_ready (queue_id, priority, account_id, vt);
 create index task_ready_suspect_idx on kiln.task_ready (queue_id) where interruptions >= 2;
+-- Jobs that have begun and wait for their next turn: a list of what runs finds them among any number that has not begun.
+create index task_ready_begun_idx on kiln.task_ready (task_id) where stage > 1 or started_at is not null;
+create index task_ready_begun_account_idx on kiln.task_ready (account_id, task_id) where stage > 1 or started_at is not null;
 
 create table kiln.task_running partition of kiln.task for values in ('running')
     with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
@@ -55,11 +58,12 @@ create table kiln.task_waiting partition of kiln.task for values in ('waiting')
     with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 create unique index task_waiting_pkey on kiln.task_waiting (task_id);
 create index task_waiting_due_idx on kiln.task_waiting (due_at);
-create index task_waiting_account_idx on kiln.task_waiting (account_id);
+create index task_waiting_account_idx on kiln.task_waiting (account_id, task_id);
+create index task_waiting_begun_idx on kiln.task_waiting (task_id) where stage > 1 or started_at is not null;
 
 create table kiln.task_held partition of kiln.task for values in ('held');
 create unique index task_held_pkey on kiln.task_held (task_id);
-create index task_held_account_idx on kiln.task_held (account_id);
+create index task_held_account_idx on kiln.task_held (account_id, task_id);
 
 create table kiln.task_ended partition of kiln.task for values in ('done', 'failed', 'cancelled');
 create unique index task_ended_pkey on kiln.task_ended (task_id);

@@ -151,25 +151,25 @@ returns trigger
 language plpgsql
 as $$
 declare
-    v_legal boolean;
-    v_cold  boolean;
-    v_priced boolean;
+    v_moved record;
     v_move  record;
 begin
-    select bool_and(n.version = o.version + 1
+    select count(*) as rows, min(n.job_id) as job_id, min(n.account_id) as account_id, min(n.version) as version, min(n.state) as state, min(n.kind) as kind,
+           min(n.media_type) as media_type, min(n.error_code) as error_code, min(n.error_message) as error_message, bool_or(n.finished_at is not null) as has_ended,
+           bool_and(n.version = o.version + 1
                     and exists (select from kiln.job_move m where m.from_state = o.state and m.to_state = n.state)
                     and case n.state when 'completed' then exists (select from kiln.task_ended t where t.task_id = kiln.task_id(n.job_id, n.stages) and t.state = 'done')
                                      when 'running'   then o.state = 'held' or exists (select from kiln.task_running t where t.task_id = kiln.task_id(n.job_id, 1))
-                                     else false end),
-           bool_or(n.state not in ('running', 'completed') or o.state = 'held'),
-           bool_or(n.estimated_micros > 0 and n.finished_at is not null)
-      into v_legal, v_cold, v_priced
+                                     else false end) as is_legal,
+           bool_or(n.state not in ('running', 'completed') or o.state = 'held') as is_cold,
+           bool_or(n.estimated_micros > 0 and n.finished_at is not null) as is_priced
+      into v_moved
       from new_rows n
       join old_rows o on o.job_id = n.job_id
      where o.state <> n.state;
-    if v_legal is null then
+    if v_moved.rows = 0 then
         return null;        -- nothing moved
-    elsif v_cold or not v_legal then
+    elsif v_moved.is_cold or not v_moved.is_legal then
         for v_move in
             select n.job_id, o.state as from_state, n.state as to_state, n.version = o.version + 1 as is_counted
               from new_rows n
@@ -182,15 +182,33 @@ begin
         end loop;
     end if;
 
-    insert into kiln.event (account_id, job_id, version, type, data)
-    select n.account_id, n.job_id, n.version,
-           case when n.state = 'running' then 'job.started' else 'job.' || n.state end::kiln.event_type,
-           case when n.error_code is not null then jsonb_build_object('code', n.error_code, 'message', n.error_message) end
-      from new_rows n
-      join old_rows o on o.job_id = n.job_id
-     where o.state <> n.state;
+    if v_moved.rows = 1 then            -- as in most statements: nothing to join
+        insert into kiln.event (account_id, job_id, version, type, data)
+        values (v_moved.account_id, v_moved.job_id, v_moved.version,
+                case when v_moved.state = 'running' then 'job.started' else 'job.' || v_moved.state end::kiln.event_type,
+                case when v_moved.error_code is not null then jsonb_build_object('code', v_moved.error_code, 'message', v_moved.error_message) end);
+        if v_moved.has_ended then
+            insert into kiln.job_end (job_id, account_id, kind, state, media_type)
+            values (v_moved.job_id, v_moved.account_id, v_moved.kind, v_moved.state, coalesce(v_moved.media_type::text, ''));
+        end if;
+    else
+        insert into kiln.event (account_id, job_id, version, type, data)
+        select n.account_id, n.job_id, n.version,
+               case when n.state = 'running' then 'job.started' else 'job.' || n.state end::kiln.event_type,
+               case when n.error_code is not null then jsonb_build_object('code', n.error_code, 'message', n.error_message) end
+          from new_rows n
+          join old_rows o on o.job_id = n.job_id
+         where o.state <> n.state;
+        if v_moved.has_ended then
+            insert into kiln.job_end (job_id, account_id, kind, state, media_type)
+            select n.job_id, n.account_id, n.kind, n.state, coalesce(n.media_type::text, '')
+              from new_rows n
+              join old_rows o on o.job_id = n.job_id
+             where o.state <> n.state and n.finished_at is not null;
+        end if;
+    end if;
 
-    if v_cold then
+    if v_moved.is_cold then
         for v_move in
             select n.job_id, o.state as from_state, n.state as to_state, n.kind, n.input, n.error_message
               from new_rows n
@@ -208,7 +226,7 @@ begin
             end if;
         end loop;
     end if;
-    if v_priced then
+    if v_moved.is_priced then
         perform kiln.settle_job(n.job_id) from new_rows n join old_rows o on o.job_id = n.job_id where o.state <> n.state and n.estimated_micros > 0;
     end if;
     if exists (select from kiln.sleeper) then
@@ -218,7 +236,7 @@ begin
 end
 $$;
 comment on function kiln.on_job_moves() is
-'Refuses illegal moves of jobs (KN001); for the others writes the events, cancels the waiting tasks of a job that stops,
+'Refuses illegal moves of jobs (KN001); for the others writes the events and the ends (kiln.job_end), cancels the waiting tasks of a job that stops,
 readies those of a job that resumes.';
 
 create or replace trigger t50_moved
@@ -235,6 +253,13 @@ begin
     delete from kiln.task t using old_rows o
      where t.task_id between kiln.task_id(o.job_id, 0) and kiln.task_id(o.job_id, 99, 99);
     delete from kiln.media m using old_rows o where m.job_id = o.job_id;
+    -- By their places: a join with the deleted rows was planned over the whole index.
+    delete from kiln.job_end e
+     where e.ctid = any (array(
+               select x.ctid
+                 from old_rows o
+                cross join lateral (select d.ctid from kiln.job_end d where d.kind = o.kind and d.state = o.state and d.job_id = o.job_id limit 1) x));
+    delete from kiln.tryon t where t.job_id = any (array(select o.job_id from old_rows o where o.kind = 'tryon'));
     return null;
 end
 $$;

@@ -46,7 +46,9 @@ select cmp_ok((select count(distinct name)::int from said), '>', 50, 'the check 
 select isnt_empty($$ select from said where name = 'list_generations' and who = 'bob' and answer like '%"items"%' $$, 'and they answer without it');
 select is_empty($$ select name, who, id, left(answer, 120) from said where answer like '%annsecret%' $$, 'nothing of another''s comes out of any');
 -- The measure measures: with the wall down too, the word does come out.
+-- (That of a list of jobs is a second question, since its function belongs to the tables' owner, whom no policy binds.)
 alter table kiln.job disable row level security;
+select regexp_replace(pg_get_functiondef('kiln.job_page'::regproc), 'if kiln\.is_no_operator\(\).*?end if;', '') \gexec
 select alike(pg_temp.without_check(mutant, name, '{"sub":"bob","role":"user"}', '1'), '%annsecret%', 'with the wall down as well, it would') from f where name = 'list_jobs';
 select * from finish();
 rollback;
