@@ -13,7 +13,9 @@ begin
     end if;
     v_start := left(p_text, p_most - 1);
     v_words := rtrim(regexp_replace(v_start, '\s\S*$', ''), E' \t\n\r,;:.(');
-    return case when length(v_words) >= p_most / 2 then v_words else v_start end || '…';     -- one long word is cut where it is
+    -- One long word is cut where it is.
+    return case when length(v_words) >= p_most / 2 then v_words else v_start end || '…';
 end
 $$;
-comment on function kiln.shorten(text, int) is 'A text of at most p_most characters: what is longer ends after a word, with an ellipsis.';
+comment on function kiln.shorten(text, int) is
+'A text of at most p_most characters: what is longer ends after a word, with an ellipsis.';
