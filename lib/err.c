@@ -32,18 +32,13 @@ void err_end_sentence(char *text, size_t size)
     memcpy(text + end, ellipsis, sizeof(ellipsis));
 }
 
-static void format(char *to, size_t size, const char *fmt, va_list args)
-{
-    if (vsnprintf(to, size, fmt, args) >= (int)size)
-        err_end_sentence(to, size);
-}
-
 void err_format(char *to, size_t size, const char *fmt, ...)
 {
     va_list args;
 
     va_start(args, fmt);
-    format(to, size, fmt, args);
+    if (vsnprintf(to, size, fmt, args) >= (int)size)
+        err_end_sentence(to, size);
     va_end(args);
 }
 
@@ -56,7 +51,8 @@ void err_set(struct err *err, const char *sqlstate, const char *fmt, ...)
     snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate);
     err->detail[0] = '\0';
     va_start(args, fmt);
-    format(err->message, sizeof(err->message), fmt, args);
+    if (vsnprintf(err->message, sizeof(err->message), fmt, args) >= (int)sizeof(err->message))
+        err_end_sentence(err->message, sizeof(err->message));
     va_end(args);
 }
 
