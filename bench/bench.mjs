@@ -595,7 +595,7 @@ Object.assign(groups, {
         figure('replay', 'from connecting to the first of 100 missed events, of an account with a million, p50', median(waits), { unit: 'ms', target: 50, at_most: true, note: `${stored} events stored; exactly those 100 each time` });
         figure('replay', 'the same, the slowest', Math.max(...waits), { unit: 'ms', target: 50, at_most: true });
         await server.stop();
-        await kiln.psql(`delete from kiln.event where account_id in (${whose}, 0)`);
+        await kiln.arrange(`delete from kiln.event where account_id in (${whose}, 0)`);
     },
 });
 

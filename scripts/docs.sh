@@ -43,7 +43,7 @@ states() {
     cat <<'TOP'
 # States
 
-Made by `make docs` from the tables of legal moves (`kiln.job_move`, `kiln.task_move`); do not edit. An UPDATE of a state is
+Made by `make docs` from the tables of legal moves (`kiln.job_move`, `kiln.task_move`) and from the guards; do not edit. An UPDATE of a state is
 the transition: what is not listed here is refused with SQLSTATE KN001, for everybody.
 TOP
     for what in job task; do
@@ -56,6 +56,47 @@ TOP
         printf '```\n\n| from | event | to |\n| --- | --- | --- |\n'
         psql -X -At -c "select format('| %s | %s | %s |', from_state, event, to_state) from kiln.${what}_move order by from_state, to_state"
     done
+    cat <<'TYPED'
+
+## What a person may type
+
+Every column has one answer, for a superuser too: an UPDATE of it is performed, refused with the function to call, or free, since what reads the
+row reads the new value. `tests/sql/columns.sql` lists them all and tries each.
+
+| typed | what happens |
+| --- | --- |
+| `update kiln.job set priority = 3 where job_id = …` | its task goes behind the last one of its account at that priority; its later stages have it too |
+| `update kiln.job set run_at = …` | while the job is queued: its task waits until then; null: it may run now |
+| `update kiln.task set due_at = …` | a ready task waits until then, a waiting one is ready then; null: now |
+| `update kiln.task set attempts = 0`, `interruptions = 0` | while it waits: counts for the next try; with fewer than two interruptions it is claimed like any other |
+| `update kiln.job set state = …`, `kiln.task` | the moves above. Out of `held` to an end, and past a call that may have been paid, only by `kiln.resolve_job()` |
+| `update kiln.queue`, `kiln.provider`, `kiln.config`, `kiln.chore`, `kiln.gate` (circuit, pauses) | in force at the next claim, call or tick |
+| `delete from kiln.job …` | once it has ended and its calls are settled; its tasks, media and files follow |
+| `insert into kiln.job`, `kiln.task`, `kiln.call` | refused: `kiln.enqueue()` |
+| `update` or `delete` of events, attempts, the ledger, resolutions; `truncate` of anything | refused |
+
+The guards are ENABLE ALWAYS triggers: `session_replication_role` does not switch them off. `alter table … disable trigger all` does, and
+`enable trigger all` after it leaves them ORIGIN: `kiln.contradictions` names each with the statement that mends it, and so does the next upgrade.
+`pg_restore --data-only --disable-triggers` is such a case. A logical subscriber takes the tables alone (`pg_dump --section=pre-data`), since the guards
+would fire there.
+
+The functions of Kiln are known by the role they run as (`kiln_owner`). Who has to repair past them says `begin; set local role kiln_owner; …`, which
+takes a superuser or a member of that role. The ledger, the resolutions and TRUNCATE stay refused even then.
+
+### Tables that functions alone write
+
+| table | instead |
+| --- | --- |
+TYPED
+    psql -X -At -c "select format('| %s | %s |', c.relname, convert_from(substring(t.tgargs for position('\\x00'::bytea in t.tgargs) - 1), 'UTF8'))
+                      from pg_trigger t join pg_class c on c.oid = t.tgrelid
+                     where t.tgname = 't05_guard_by_hand' order by 1"
+    printf '\n### Columns that functions alone write\n\n| table | columns | instead |\n| --- | --- | --- |\n'
+    psql -X -At -c "select format('| %s | %s | %s |', c.relname, case when cardinality(t.tgattr) = (select count(*) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) then 'all'
+                                  else (select string_agg(a.attname, ', ' order by a.attnum) from pg_attribute a where a.attrelid = c.oid and a.attnum = any (t.tgattr)) end,
+                                  convert_from(substring(t.tgargs for position('\\x00'::bytea in t.tgargs) - 1), 'UTF8'))
+                      from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_proc p on p.oid = t.tgfoid
+                     where p.proname = 'guard_columns' order by 1"
 }
 
 case ${1:-} in

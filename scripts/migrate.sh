@@ -61,8 +61,14 @@ set local client_min_messages = warning;
 set local statement_timeout = 0;
 set local idle_in_transaction_session_timeout = 0;
 set local lock_timeout = '60s';
--- Held to the end of the transaction: a second migration waits here and then finds nothing to do.
-select pg_advisory_xact_lock(hashtextextended('kiln migrate', 0)) \g /dev/null
+-- Held to the end of the transaction: a second migration waits here and then finds nothing to do. A table's lock where there is the table:
+-- an advisory one could be held by any login.
+select to_regclass('kiln.migration') is not null as has_table \gset
+\if :has_table
+    lock table kiln.migration in exclusive mode;
+\else
+    select pg_advisory_xact_lock(hashtextextended('kiln migrate', 0)) \g /dev/null
+\endif
 set local lock_timeout = '10s';
 -- People's settings must not reach into the files.
 set local search_path = pg_catalog, public;

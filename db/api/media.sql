@@ -129,7 +129,7 @@ declare
     v_used  bigint;
 begin
     -- One at a time for an account, and counted in a later statement than the lock: fifty at once do not all see the same room.
-    perform pg_advisory_xact_lock(hashtextextended('kiln.media of ' || p_account_id, 0));
+    perform from kiln.account a where a.account_id = p_account_id for no key update;
     select coalesce(a.media_quota_bytes, c.media_quota_bytes) into v_quota from kiln.account a cross join kiln.config c where a.account_id = p_account_id;
     select coalesce(sum(m.bytes), 0) into v_used from kiln.media m where m.account_id = p_account_id and m.state <> 'rejected';
     return v_quota - v_used - (select coalesce(sum(r.bytes), 0) from kiln.receiving r

@@ -395,7 +395,7 @@ that is not settled for its end. KN001: it was not deleted.';
 -- In no order, as kiln.clear_projects(): the first so many may all be waiting for a provider, and the others would wait for them.
 create or replace function kiln.clear_accounts(p_limit int)
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
@@ -434,7 +434,7 @@ begin
     if kiln.acting_account() is null then
         return;
     end if;
-    perform pg_advisory_xact_lock(hashtext('kiln.role'));
+    perform from kiln.mutex m where m.name = 'role' for update;
     if array[p_account_id] = array(
            select a.account_id from kiln.account a
             where a.role = 'admin' and not a.is_suspended

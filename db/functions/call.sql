@@ -868,7 +868,7 @@ comment on function kiln.fail_with_call(kiln.task, text, text) is 'What follows 
 -- Once a second: calls whose time has come.
 create or replace function kiln.tend_calls(p_limit int)
 returns int
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare

@@ -4,7 +4,7 @@
 -- and tried again a minute later where someone is in the way.
 create or replace function kiln.keep_partitions()
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 declare
@@ -30,6 +30,7 @@ begin
         continue when to_regclass('kiln.' || v_name) is not null;
         begin
             execute format('create table kiln.%I (like kiln.event including all)', v_name);
+            perform kiln.guard_truncate_of(format('kiln.%I', v_name)::regclass);
             execute format('comment on table kiln.%I is %L', v_name, format('Events of transactions %s to %s.', v_from, v_from + c_span - 1));
             execute format('alter table kiln.event attach partition kiln.%I for values from (%L) to (%L)', v_name, v_from, v_from + c_span);
         exception when lock_not_available or check_violation then
@@ -42,6 +43,7 @@ begin
         continue when to_regclass('kiln.' || v_name) is not null;
         begin
             execute format('create table kiln.%I (like kiln.attempt including all)', v_name);
+            perform kiln.guard_truncate_of(format('kiln.%I', v_name)::regclass);
             execute format('comment on table kiln.%I is %L', v_name, format('Attempts that ended in the week of %s.', v_week));
             execute format('alter table kiln.attempt attach partition kiln.%I for values from (%L) to (%L)', v_name, v_week, v_week + 7);
         exception when lock_not_available or check_violation then
@@ -84,7 +86,7 @@ comment on function kiln.keep_partitions() is 'Makes the next partitions of even
 -- The checks of uploads go by the thousand, the oldest first: a table that is ever so large is not read for the few that are due.
 create or replace function kiln.forget()
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
@@ -113,7 +115,7 @@ comment on function kiln.forget() is 'Removes what has had its time: idempotency
 -- By the key and so many: what it costs does not grow with the history.
 create or replace function kiln.measure_models()
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 begin

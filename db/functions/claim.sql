@@ -254,6 +254,7 @@ begin
                                   order by r.vt limit 1) r
              where f.queue_id = v_queue.queue_id);
         select g.free_at into v_free_at from kiln.queue_gate g where g.queue_id = v_queue.queue_id for update;
+        continue when not found;        -- without its gate nothing can be counted: the tick makes it anew
         select q.* into v_queue from kiln.queue q where q.queue_id = v_queue.queue_id;     -- as it is now that the gate is ours
         if v_queue.max_running is not null then
             v_left := least(v_left, v_queue.max_running - (select count(*) from kiln.task_running t where t.queue_id = v_queue.queue_id));

@@ -140,15 +140,15 @@ begin
       from kiln.stage s
      where s.pipeline_version_id = v_task.pipeline_version_id and s.position = v_task.stage + 1;
     if found then
-        select j.version into v_job
+        select j.version, j.priority into v_job
           from kiln.job j
          where j.job_id = v_task.job_id and j.state = 'running'
            for no key update;
         if found then
             insert into kiln.task_ready (task_id, job_id, account_id, vt, pipeline_version_id, queue_id, priority, stage)
-            select p_task_id + 100, v_task.job_id, v_task.account_id, f.next_vt + 1, v_task.pipeline_version_id, v_queue_id, v_task.priority, v_task.stage + 1
+            select p_task_id + 100, v_task.job_id, v_task.account_id, f.next_vt + 1, v_task.pipeline_version_id, v_queue_id, v_job.priority, v_task.stage + 1
               from kiln.floor f
-             where f.queue_id = v_queue_id and f.priority = v_task.priority;
+             where f.queue_id = v_queue_id and f.priority = v_job.priority;
             insert into kiln.event (account_id, job_id, version, type, data)
             values (v_task.account_id, v_task.job_id, v_job.version, 'job.progress', jsonb_build_object('stage', v_task.stage + 1));
             if exists (select from kiln.sleeper) then

@@ -129,6 +129,22 @@ $$;
 comment on function kiln.enqueue_many(text, jsonb[], bigint, int, timestamptz) is
 'Enqueues one job for each input, in that order, set by set; returns their ids. All or none. About 100 a call is best.';
 
+-- The same as enqueue() writes out, for moves that are rare.
+create or replace function kiln.next_turn(p_queue_id smallint, p_priority smallint, p_account_id bigint)
+returns bigint
+language plpgsql
+as $$
+begin
+    return (select coalesce((select r.vt from kiln.task_ready r
+                              where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = p_account_id and r.vt > f.next_vt
+                              order by r.vt desc limit 1), f.next_vt) + 1
+              from kiln.floor f
+             where f.queue_id = p_queue_id and f.priority = p_priority);
+end
+$$;
+comment on function kiln.next_turn(smallint, smallint, bigint) is
+'The turn of a newcomer: behind the last one of its account that waits in this queue at this priority, else right behind what is served now.';
+
 create or replace function kiln.operator_account()
 returns bigint
 language plpgsql security definer

@@ -46,7 +46,9 @@ begin
 
     with back as (
         update kiln.task_ready t
-           set vt = greatest(t.vt, (select f.next_vt + 1 from kiln.floor f where f.queue_id = t.queue_id and f.priority = t.priority))
+           set priority = (select j.priority from kiln.job j where j.job_id = t.job_id),
+               vt = greatest(t.vt, (select f.next_vt + 1 from kiln.floor f
+                                     where f.queue_id = t.queue_id and f.priority = (select j.priority from kiln.job j where j.job_id = t.job_id)))
          where t.task_id = any (p_task_ids)
         returning t.queue_id, t.job_id
     )

@@ -61,6 +61,11 @@ begin
         return;
     end if;
     select g.* into v_gate from kiln.gate g where g.provider_id = p_provider.provider_id;
+    if not found then
+        reason := 'paused';     -- nothing could be counted: no call, rather than calls without limits
+        sentence := format('Provider %s has lost its gate: no call begins before it is mended.', p_provider.name);
+        return;
+    end if;
     if v_gate.circuit <> 'closed' or p_provider.max_calls is not null or p_provider.rate_per_minute is not null or p_provider.day_cap_micros is not null then
         select g.* into v_gate from kiln.gate g where g.provider_id = p_provider.provider_id for no key update;
     end if;
@@ -185,7 +190,7 @@ comment on function kiln.tell_progress(kiln.task, text, boolean, real) is 'Says 
 
 create or replace function kiln.wake_parked(p_provider_id smallint)
 returns int
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
@@ -250,9 +255,30 @@ comment on function kiln.wake_parked(smallint) is
 'Readies as many parked tasks of a provider as may begin a call now, in the order of their turns; where its circuit was open one, the cheapest.
 It takes no lock of the gate and only tasks that nobody holds, so it waits for nobody.';
 
+create or replace function kiln.mend_gates()
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    insert into kiln.gate (provider_id, paused_until, paused_why)
+    select p.provider_id, kiln.now() + interval '61 seconds', 'Its gate was lost and made anew: what was called before is not known to it.'
+      from kiln.provider p
+     where not exists (select from kiln.gate g where g.provider_id = p.provider_id)
+    on conflict do nothing;
+    insert into kiln.queue_gate (queue_id, free_at)
+    select q.queue_id, kiln.now() + interval '61 seconds'
+      from kiln.queue q
+     where not exists (select from kiln.queue_gate g where g.queue_id = q.queue_id)
+    on conflict do nothing;
+end
+$$;
+comment on function kiln.mend_gates() is
+'Makes a gate that is missing anew, closed for as long as a rate looks back, so that no minute holds more than its provider or queue allows.';
+
 create or replace function kiln.wake_all_parked()
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare

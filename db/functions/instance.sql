@@ -39,7 +39,7 @@ comment on function kiln.others_there(bigint, kiln.server_role) is 'The living i
 
 create or replace function kiln.bury_instances(p_instance_ids bigint[])
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
@@ -53,7 +53,7 @@ comment on function kiln.bury_instances(bigint[]) is 'Marks instances, which the
 -- every beat late, buries nobody. Nothing hangs on it but the view and who is waited for, so a beat that comes later takes it back.
 create or replace function kiln.bury_silent_instances(p_instance_id bigint)
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin

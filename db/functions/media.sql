@@ -60,7 +60,7 @@ same file again returns the same id. KN010: no longer this runner''s.';
 -- looked at. Ready at once, in the transaction that names the file; a check that is claimed once more has nothing left to do.
 create or replace function kiln.accept_upload(p_media_id bigint, p_job_id bigint, p_media jsonb)
 returns bigint
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 declare
@@ -93,7 +93,7 @@ comment on function kiln.accept_upload(bigint, bigint, jsonb) is
 
 create or replace function kiln.reject_upload(p_job_id bigint, p_media_id bigint, p_reason text)
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 declare
@@ -170,7 +170,7 @@ comment on function kiln.media_in_use(bigint, bigint[]) is 'Which of these files
 
 create or replace function kiln.start_waiting(p_job_id bigint)
 returns void
-language plpgsql volatile
+language plpgsql security definer
 set search_path = ''
 as $$
 begin
@@ -182,7 +182,7 @@ comment on function kiln.start_waiting(bigint) is 'A job that waited for its fil
 
 create or replace function kiln.end_wait(p_media_id bigint, p_reason text default null)
 returns void
-language plpgsql volatile
+language plpgsql security definer
 set search_path = ''
 as $$
 declare

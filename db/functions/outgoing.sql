@@ -17,7 +17,7 @@ comment on function kiln.message_id(bigint, timestamptz, kiln.event_type, bigint
 
 create or replace function kiln.make_deliveries(p_limit int, p_now pg_snapshot default pg_current_snapshot())
 returns boolean
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
@@ -74,7 +74,7 @@ One at a time: the caller holds the lock.';
 -- Called in the transaction that makes somebody want something.
 create or replace function kiln.begin_deliveries()
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 begin
@@ -187,8 +187,11 @@ begin
         update kiln.outgoing set mailing_at = kiln.now();
     elsif v_place.from_snapshot is null then
         return '{"wait_ms": 6000, "deliveries": []}';
-    elsif pg_try_advisory_xact_lock(hashtext('kiln.outgoing')) then
-        v_is_more := kiln.make_deliveries(500);
+    else
+        perform from kiln.outgoing for update skip locked;      -- one at a time; the others leave it at that
+        if found then
+            v_is_more := kiln.make_deliveries(500);
+        end if;
     end if;
 
     with recursive target as (

@@ -1,4 +1,4 @@
--- Presence: who is online is told to who shares a conversation, and kept in no log. All that writes it does so one at a time (an advisory lock):
+-- Presence: who is online is told to who shares a conversation, and kept in no log. All that writes it does so one at a time (a row of kiln.mutex):
 -- the statements are short, there are few processes, and nobody is told two states at once.
 create or replace function kiln.lock_presence(p_is_urgent boolean)
 returns boolean
@@ -7,9 +7,10 @@ set search_path = ''
 as $$
 begin
     if not p_is_urgent then
-        return pg_try_advisory_xact_lock(hashtext('kiln.presence'));
+        perform from kiln.mutex m where m.name = 'presence' for update skip locked;
+        return found;
     end if;
-    perform pg_advisory_xact_lock(hashtext('kiln.presence'));
+    perform from kiln.mutex m where m.name = 'presence' for update;
     return true;
 end
 $$;
@@ -92,7 +93,7 @@ comment on function kiln.tell_presence(bigint[]) is
 
 create or replace function kiln.tell_absence(p_account_id bigint, p_to bigint[])
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
@@ -106,7 +107,7 @@ comment on function kiln.tell_absence(bigint, bigint[]) is 'Whispers to those of
 
 create or replace function kiln.settle_presence(p_limit int)
 returns boolean
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
@@ -129,7 +130,7 @@ comment on function kiln.settle_presence(int) is
 
 create or replace function kiln.lose_audience(p_instance_id bigint, p_at timestamptz)
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare

@@ -40,6 +40,10 @@ set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan
 as $$
 begin
     if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if exists (select from kiln.runner r where r.runner_id = p_runner_id and r.address is distinct from inet_client_addr()) then
+        raise exception 'runner % registered from another address: it leaves from there', p_runner_id
+            using errcode = '42501', hint = 'One that is gone is dead after kiln.config.lease, and its tasks go to others.';
+    end if;
     perform kiln.wake('runner:' || p_runner_id);
     delete from kiln.heartbeat h where h.runner_id = p_runner_id;
     update kiln.runner set ended_at = kiln.now(), ended_why = 'left' where runner_id = p_runner_id and ended_at is null;
@@ -47,7 +51,7 @@ begin
      where state = 'running' and runner_id = p_runner_id;
 end
 $$;
-comment on function kiln_runner.unregister(bigint) is 'A runner leaves in good order; what it still ran goes back at once, neither attempt nor death.';
+comment on function kiln_runner.unregister(bigint) is 'A runner leaves in good order, from the address from which it registered; what it still ran goes back at once, neither attempt nor death.';
 
 create or replace function kiln_runner.beat(p_runner_id bigint)
 returns table (task_id bigint, fence bigint, reason text)

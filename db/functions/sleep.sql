@@ -1,7 +1,7 @@
 -- Falling asleep and waking up, for runners and for realtime processes. Written only when it changes something.
 create or replace function kiln.sleep(p_name text, p_queue_ids smallint[], p_wants_bus boolean)
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 begin
@@ -14,7 +14,7 @@ comment on function kiln.sleep(text, smallint[], boolean) is 'Asks for the bell.
 
 create or replace function kiln.wake(p_name text)
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 begin
@@ -26,7 +26,7 @@ comment on function kiln.wake(text) is 'No bell is needed any more.';
 -- A mark costs: every commit with an event rings, and rings wait for each other (half of all commits). So it does not outlive its backend.
 create or replace function kiln.wake_the_gone()
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 begin

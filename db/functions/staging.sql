@@ -400,7 +400,7 @@ comment on function kiln.clear_project(bigint, int) is
 
 create or replace function kiln.clear_projects(p_limit int)
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare

@@ -8,7 +8,9 @@ declare
     v_chore text;
 begin
     if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
-    if not pg_try_advisory_xact_lock(hashtext('kiln.tick')) then
+    -- A row, not an advisory lock: those belong to the whole database, and any login could hold one and so stop every timer.
+    perform from kiln.mutex m where m.name = 'tick' for update skip locked;
+    if not found then
         return;
     end if;
     perform kiln.move_floors();
@@ -27,7 +29,7 @@ begin
             when 'alone'      then perform kiln.reserve_suspects();
             when 'overdue'    then perform kiln.fail_overdue(100);
             when 'partitions' then perform kiln.keep_partitions();
-            when 'rescue'     then perform kiln.rescue_below_floor(1000);
+            when 'rescue'     then perform kiln.rescue_below_floor(1000), kiln.mend_gates();
             when 'leaving'    then perform kiln.clear_accounts(10), kiln.clear_projects(10);
             when 'forget'     then perform kiln.forget();
             when 'sleepers'   then perform kiln.wake_the_gone();
@@ -44,7 +46,7 @@ second by an idle one (its idle cycle does it). Only p_runner_id with a lease of
 
 create or replace function kiln.move_floors()
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
@@ -70,7 +72,7 @@ comment on function kiln.move_floors() is 'Publishes where claims begin: monoton
 
 create or replace function kiln.ready_what_is_due(p_limit int)
 returns int
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
@@ -88,7 +90,7 @@ comment on function kiln.ready_what_is_due(int) is 'Readies up to p_limit waitin
 
 create or replace function kiln.rescue_below_floor(p_limit int)
 returns int
-language plpgsql
+language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
@@ -118,7 +120,7 @@ comment on function kiln.rescue_below_floor(int) is
 
 create or replace function kiln.bury_dead_runners(p_runner_id bigint)
 returns int
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 declare
@@ -134,6 +136,14 @@ begin
                     where h.runner_id = p_runner_id and h.since <= kiln.now() - v_lease and h.beat_at > kiln.now() - 0.7 * v_lease) then
         return 0;
     end if;
+    -- One without a heartbeat has not beaten either. (Its row is made with it; a person can take it away.)
+    for v_dead in
+        select r.* from kiln.runner r
+         where r.ended_at is null and r.runner_id <> p_runner_id and not exists (select from kiln.heartbeat h where h.runner_id = r.runner_id)
+           for update of r skip locked
+    loop
+        insert into kiln.heartbeat (runner_id, beat_at, since) values (v_dead.runner_id, '-infinity', '-infinity') on conflict do nothing;
+    end loop;
     for v_dead in
         select r.* from kiln.heartbeat h join kiln.runner r using (runner_id)
          where h.beat_at < kiln.now() - v_lease and h.runner_id <> p_runner_id
@@ -173,7 +183,7 @@ comment on function kiln.bury_dead_runners(bigint) is
 
 create or replace function kiln.fail_overdue(p_limit int)
 returns int
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 declare
@@ -199,7 +209,7 @@ comment on function kiln.fail_overdue(int) is 'Fails, as timeouts, running tasks
 
 create or replace function kiln.reserve_suspects()
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 begin
@@ -211,6 +221,7 @@ begin
       from (select distinct on (t.task_id) t.task_id, c.runner_id
               from kiln.task_ready t
               join kiln.runner c on c.ended_at is null and c.alone_task_id is null and t.queue_id = any (c.queue_ids)
+              join kiln.heartbeat h on h.runner_id = c.runner_id and h.beat_at > kiln.now() - (select g.lease from kiln.config g)
              where t.interruptions >= 2
                and not exists (select from kiln.runner x where x.ended_at is null and x.alone_task_id = t.task_id)
              order by t.task_id, c.runner_id

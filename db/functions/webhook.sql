@@ -114,6 +114,20 @@ comment on function kiln_api.webhook_keys(bigint, jsonb, jsonb, text) is
 'For the server itself: {scheme, keys (a JSON Web Key Set or null), secret_env, tolerance_s} of a provider''s webhooks. A body of {"fetch": true} has the keys
 fetched again by a runner. KN002: no such provider.';
 
+create or replace function kiln.wants_webhook_keys(p_provider kiln.provider)
+returns boolean
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    return p_provider.is_enabled and p_provider.webhook ->> 'jwks_url' is not null and (select c.public_url from kiln.config c) is not null
+       and not exists (select from kiln.webhook_key k
+                        where k.provider_id = p_provider.provider_id and k.fetched_at >= kiln.now() - interval '23 hours'
+                          and not coalesce(k.wanted_at > k.fetched_at and k.fetched_at < kiln.now() - interval '1 minute', false));
+end
+$$;
+comment on function kiln.wants_webhook_keys(kiln.provider) is 'Whether a provider''s public keys are to be fetched: there are none, they are a day old, or none of them fits any more.';
+
 create or replace function kiln_runner.webhook_keys_wanted()
 returns setof json
 language plpgsql stable security definer
@@ -126,9 +140,7 @@ begin
                              'hosts', to_jsonb(array(select h from unnest(p.reply_hosts || kiln.url_host(p.base_url)
                                                                           || kiln.url_host(p.webhook ->> 'jwks_url')) as h where h is not null)))
       from kiln.provider p
-      left join kiln.webhook_key k using (provider_id)
-     where p.is_enabled and p.webhook ->> 'jwks_url' is not null and (select c.public_url from kiln.config c) is not null
-       and (k.fetched_at is null or k.fetched_at < kiln.now() - interval '23 hours' or k.wanted_at > k.fetched_at and k.fetched_at < kiln.now() - interval '1 minute');
+     where kiln.wants_webhook_keys(p);
 end
 $$;
 comment on function kiln_runner.webhook_keys_wanted() is
@@ -139,17 +151,21 @@ returns void
 language plpgsql security definer
 set search_path = ''
 as $$
+declare
+    v_provider kiln.provider;
 begin
     if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
     if jsonb_typeof(p_jwks::jsonb -> 'keys') is distinct from 'array' then
         raise exception 'a JSON Web Key Set has an array of keys' using errcode = 'KN006';
     end if;
-    insert into kiln.webhook_key (provider_id, jwks, fetched_at)
-    select p.provider_id, p_jwks::jsonb, kiln.now() from kiln.provider p where p.name = p_provider
-    on conflict (provider_id) do update set jwks = excluded.jwks, fetched_at = excluded.fetched_at;
+    select p.* into v_provider from kiln.provider p where p.name = p_provider;
     if not found then
         raise exception 'there is no provider %', quote_literal(p_provider) using errcode = 'KN002';
+    elsif not kiln.wants_webhook_keys(v_provider) then
+        return;         -- another runner was quicker; or nobody asked, and what is trusted stays
     end if;
+    insert into kiln.webhook_key (provider_id, jwks, fetched_at) values (v_provider.provider_id, p_jwks::jsonb, kiln.now())
+    on conflict (provider_id) do update set jwks = excluded.jwks, fetched_at = excluded.fetched_at;
 end
 $$;
-comment on function kiln_runner.store_webhook_keys(text, json) is 'Keeps the public keys with which a provider signs its webhooks: {"keys": […]}. KN002: no such provider; KN006: no key set.';
+comment on function kiln_runner.store_webhook_keys(text, json) is 'Keeps the public keys with which a provider signs its webhooks, where they are wanted (webhook_keys_wanted); else the ones that are there stay. {"keys": […]}. KN002: no such provider; KN006: no key set.';

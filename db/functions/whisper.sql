@@ -41,7 +41,7 @@ comment on function kiln.whispers_between(pg_snapshot, pg_snapshot) is 'Whispers
 
 create or replace function kiln.forget_whispers()
 returns void
-language plpgsql
+language plpgsql security definer
 set search_path = '' set enable_seqscan = off
 as $$
 begin

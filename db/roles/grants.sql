@@ -32,6 +32,28 @@ alter schema kiln_runner owner to kiln_owner;
 -- Temporary objects too: `set search_path = ''` still looks for types in pg_temp first, so whoever can make a domain pg_temp.text would
 -- have its check run by every function of the owner that names a text.
 do $$ begin execute format('revoke temporary on database %I from public', current_database()); end $$;
+-- Nor large objects, nor tables in `public` (in a database that began before PostgreSQL 15): a password that leaked fills no disk. It takes a
+-- superuser; the programs need neither.
+do $$
+declare
+    v_function regprocedure;
+begin
+    if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
+        raise warning 'kiln: who installs is no superuser, so any login of this database may still make large objects'
+            using hint = 'As a superuser, for each of \df pg_catalog.lo_*, loread and lowrite: revoke execute on function … from public';
+        return;
+    end if;
+    for v_function in
+        select p.oid from pg_catalog.pg_proc p
+         where p.pronamespace = 'pg_catalog'::regnamespace and (p.proname ~ '^lo_' or p.proname in ('loread', 'lowrite'))
+    loop
+        execute format('revoke execute on function %s from public', v_function);
+    end loop;
+    if to_regnamespace('public') is not null then
+        revoke create on schema public from public;
+    end if;
+end
+$$;
 revoke all on schema kiln, kiln_api, kiln_runner from public;
 -- From ours too: this file is loaded again at each upgrade, and what it does not grant (any more) nobody has.
 revoke all on all tables in schema kiln from public, kiln_server, kiln_worker, kiln_definer, kiln_reader, kiln_admin;
@@ -117,11 +139,25 @@ revoke all on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret 
 revoke insert, update, delete on kiln.job_move, kiln.task_move, kiln.call_move, kiln.handler, kiln.migration from kiln_admin;
 revoke insert, update, delete on kiln.cluster, kiln.timeline, kiln.restore from kiln_admin;       -- kiln.after_restore() writes them
 grant update (keeps_files) on kiln.restore to kiln_admin;
-revoke update, delete on kiln.event, kiln.attempt, kiln.ledger, kiln.resolution, kiln.account_act from kiln_admin;    -- append-only: history, money
 revoke update on kiln.job_end, kiln.tryon from kiln_admin;      -- the triggers of kiln.job write them as whoever moves it
+revoke update, delete on kiln.ledger, kiln.resolution, kiln.account_act from kiln_admin;    -- append-only: money, what people said
 revoke delete on kiln.style, kiln.room_type from kiln_admin;        -- a name once given is never taken away
 revoke update, delete on kiln.style_text, kiln.staging_prompt from kiln_admin;      -- versions: images name them
-revoke delete on kiln.task_ready, kiln.task_running, kiln.task_waiting, kiln.task_held, kiln.task_ended from kiln_admin;   -- kiln.task guards its rows
+-- History, and the parts of the log and of the tasks: nobody writes them, whatever their parent's guards say. (A part that the tick makes later is
+-- granted to nobody.)
+do $$
+declare
+    v_part regclass;
+begin
+    for v_part in
+        select c.oid from pg_catalog.pg_class c
+         where c.oid in ('kiln.event'::regclass, 'kiln.attempt'::regclass) or c.relnamespace = 'kiln'::regnamespace and c.relispartition and c.relkind = 'r'
+    loop
+        execute format('revoke insert, update, delete on %s from kiln_admin', v_part);
+    end loop;
+end
+$$;
+revoke insert, update, delete on kiln.mutex from kiln_admin;
 grant usage on all sequences in schema kiln to kiln_admin;
 grant execute on all functions in schema kiln to kiln_admin;
 grant usage on schema kiln_api, kiln_runner to kiln_admin;

@@ -25,10 +25,13 @@ create table kiln.config (
     logins_per_minute int      default 10,
     logins_burst      int      not null default 20,
     constraint config_one_row_check check (only_row),
-    constraint config_lease_check check (lease between '1 second' and '10 minutes'),
+    constraint config_lease_holds_two_beats_check check (lease between '4 seconds' and '10 minutes'),
     constraint config_presence_grace_check check (presence_grace between '0' and '10 minutes'),
-    constraint config_positive_check check (task_grace > '0' and event_keep >= '1 hour' and attempt_keep >= '1 hour'
-        and link_ttl >= '1 minute' and upload_ttl >= '1 minute' and upload_max_bytes > 0 and media_quota_bytes >= 0 and stream_ticket_ttl >= '1 minute' and stray_keep > '0'
+    constraint config_history_is_kept_check check (event_keep between '1 hour' and '10 years' and attempt_keep between '1 hour' and '10 years'),
+    constraint config_links_end_check check (link_ttl between '1 minute' and '7 days' and upload_ttl between '1 minute' and '7 days'
+        and stream_ticket_ttl between '1 minute' and '30 days'),
+    constraint config_positive_check check (task_grace between '1 second' and '1 day'
+        and upload_max_bytes between 1 and 1099511627776 and media_quota_bytes >= 0 and stray_keep > '0' and stray_keep <= '30 days'
         and nonce_ttl between '1 minute' and '1 hour' and session_ttl between '1 minute' and '1 year'
         and writes_per_minute > 0 and writes_burst > 0 and logins_per_minute > 0 and logins_burst > 0),
     constraint config_public_url_check check (public_url ~ '^https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$'),

@@ -150,7 +150,7 @@ create table kiln.stage (
     backoff_base        interval not null default '2 seconds',
     backoff_cap         interval not null default '5 minutes',
     primary key (pipeline_version_id, position) deferrable initially deferred,
-    unique (pipeline_version_id, name) deferrable initially deferred,
+    unique (name, pipeline_version_id) deferrable initially deferred,       -- the name first, else the planner takes this index, whole, for a look at one stage
     constraint stage_position_check check (position between 1 and 99),
     constraint stage_name_check check (name ~ '^[a-z][a-z0-9_-]{0,39}$'),
     constraint stage_config_check check (jsonb_typeof(config) = 'object'),

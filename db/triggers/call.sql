@@ -36,13 +36,15 @@ returns trigger
 language plpgsql
 as $$
 begin
-    if new.state <> 'open' then
+    if kiln.is_by_hand() then
+        raise exception 'kiln.call: a call begins when a runner asks for it, not by hand' using errcode = 'KN001', hint = 'kiln_runner.begin_call() makes it.';
+    elsif new.state <> 'open' then
         raise exception 'call %: a call begins open', new.call_id using errcode = 'KN001';
     end if;
     return new;
 end
 $$;
-comment on function kiln.guard_call_insert() is 'Lets calls begin as open only (KN001).';
+comment on function kiln.guard_call_insert() is 'Lets calls begin as open only, and by a runner''s word (KN001).';
 
 create or replace trigger t20_insert before insert on kiln.call for each row execute function kiln.guard_call_insert();
 alter table kiln.call enable always trigger t20_insert;
@@ -63,8 +65,6 @@ comment on function kiln.guard_call_delete() is 'Refuses to delete a call whose 
 
 create or replace trigger t10_guard_delete before delete on kiln.call for each row execute function kiln.guard_call_delete();
 alter table kiln.call enable always trigger t10_guard_delete;
-create or replace trigger t10_guard_truncate before truncate on kiln.call for each statement execute function kiln.guard_truncate();
-alter table kiln.call enable always trigger t10_guard_truncate;
 
 -- With a job goes what its calls said and brought; that there were calls, and what they cost, stays.
 create or replace function kiln.guard_job_calls()
@@ -86,7 +86,8 @@ alter table kiln.job enable always trigger t11_guard_calls;
 
 create or replace function kiln.forget_calls()
 returns trigger
-language plpgsql
+language plpgsql security definer
+set search_path = ''
 as $$
 begin
     update kiln.call c
@@ -104,32 +105,6 @@ create or replace trigger t60_forget_calls
     for each statement execute function kiln.forget_calls();
 alter table kiln.job enable always trigger t60_forget_calls;
 
--- The ledger, and what people decided: rows are added, and that is all.
-create or replace function kiln.guard_append_only()
-returns trigger
-language plpgsql
-as $$
-begin
-    raise exception '%: rows are only ever added', tg_table_name
-        using errcode = 'KN001', hint = case tg_table_name when 'ledger' then 'A mistake is put right by another row: kiln.grant_credit().' else 'What was said stays said.' end;
-end
-$$;
-comment on function kiln.guard_append_only() is 'Refuses UPDATE, DELETE and TRUNCATE (KN001).';
-
-do $$
-declare
-    v_table text;
-begin
-    foreach v_table in array '{ledger,resolution,account_act}'::text[]
-    loop
-        execute format('create or replace trigger t10_guard_update before update on kiln.%I for each row execute function kiln.guard_append_only()', v_table);
-        execute format('create or replace trigger t10_guard_delete before delete on kiln.%I for each row execute function kiln.guard_append_only()', v_table);
-        execute format('create or replace trigger t10_guard_truncate before truncate on kiln.%I for each statement execute function kiln.guard_append_only()', v_table);
-        execute format('alter table kiln.%1$I enable always trigger t10_guard_update, enable always trigger t10_guard_delete, enable always trigger t10_guard_truncate', v_table);
-    end loop;
-end
-$$;
-
 -- A job's rows of the ledger follow one another: first the hold, then its release, of the same amount, then a charge of at most that.
 create or replace function kiln.guard_ledger()
 returns trigger
@@ -138,7 +113,10 @@ as $$
 declare
     v_held bigint;
 begin
-    if new.kind in ('release', 'charge') then
+    if new.kind <> 'grant' and kiln.is_by_hand() then
+        raise exception 'ledger: a % belongs to a job and is not written by hand', new.kind
+            using errcode = 'KN001', hint = 'select kiln.grant_credit(account, micros, ''why'')';
+    elsif new.kind in ('release', 'charge') then
         select -l.amount_micros into v_held from kiln.ledger l where l.job_id = new.job_id and l.kind = 'hold' and l.account_id = new.account_id;
         if v_held is null or new.kind = 'release' and new.amount_micros <> v_held or new.kind = 'charge' and -new.amount_micros > v_held then
             raise exception 'ledger: a % of % does not follow the hold of job %', new.kind, new.amount_micros, new.job_id
@@ -148,7 +126,7 @@ begin
     return new;
 end
 $$;
-comment on function kiln.guard_ledger() is 'Refuses a release that is not the hold, and a charge beyond it (KN001).';
+comment on function kiln.guard_ledger() is 'Refuses a release that is not the hold, a charge beyond it, and what is no grant from a person (KN001).';
 
 create or replace trigger t20_insert before insert on kiln.ledger for each row execute function kiln.guard_ledger();
 alter table kiln.ledger enable always trigger t20_insert;
@@ -176,7 +154,6 @@ comment on function kiln.on_provider_write() is 'Gives each provider its gate, a
 
 create or replace trigger t60_gate after insert or update on kiln.provider for each row execute function kiln.on_provider_write();
 alter table kiln.provider enable always trigger t60_gate;
-insert into kiln.gate (provider_id) select p.provider_id from kiln.provider p on conflict do nothing;
 
 create or replace function kiln.on_cap_change()
 returns trigger

@@ -10,6 +10,41 @@
 
 -- None of these triggers has a WHEN: PostgreSQL reads such a condition anew from its text in every statement, which costs more
 -- than the call that it saves.
+create or replace function kiln.refuse_job_outcome(p_old kiln.job, p_new kiln.job)
+returns void
+language plpgsql
+as $$
+begin
+    if (p_old.version, p_old.started_at, p_old.finished_at, p_old.output, p_old.actual_micros)
+       is distinct from (p_new.version, p_new.started_at, p_new.finished_at, p_new.output, p_new.actual_micros)
+       or p_old.state = p_new.state and (p_old.error_code, p_old.error_message) is distinct from (p_new.error_code, p_new.error_message) then
+        raise exception 'job %: what came of it (version, times, output, error, cost) is written by its moves, not by hand', p_old.job_id
+            using errcode = 'KN001', hint = format('update kiln.job set state = ''failed'', error_message = ''why'' where job_id = %s; -- or select kiln.cancel_job(%1$s)', p_old.job_id);
+    end if;
+end
+$$;
+comment on function kiln.refuse_job_outcome(kiln.job, kiln.job) is 'Refuses a person''s UPDATE of what came of a job (KN001); an error may be typed together with the move that it belongs to.';
+
+create or replace function kiln.refuse_job_by_hand(p_old kiln.job, p_new kiln.job)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    perform kiln.refuse_job_outcome(p_old, p_new);
+    if p_old.state = 'held' and (p_new.state in ('failed', 'completed')
+                                 or p_new.state = 'running' and exists (select from kiln.call c where c.job_id = p_old.job_id and c.state = 'unknown')) then
+        raise exception 'job % is held for a person''s word: it becomes % by kiln.resolve_job(), which keeps the reason', p_old.job_id, p_new.state
+            using errcode = 'KN001', hint = format('select kiln.resolve_job(%s, ''fail'', ''why''); or ''resend'', or ''adopt'': \df+ kiln.resolve_job', p_old.job_id);
+    elsif p_new.state = 'failed' and exists (select from kiln.call c where c.job_id = p_old.job_id and c.state <> 'settled') then
+        raise exception 'job % has a call that is not settled: it may have been paid', p_old.job_id
+            using errcode = 'KN001', hint = format('select kiln.cancel_job(%s): the provider is told, and the call is followed to its end.', p_old.job_id);
+    end if;
+end
+$$;
+comment on function kiln.refuse_job_by_hand(kiln.job, kiln.job) is
+'Refuses moves of a job that a person types past kiln.resolve_job(): out of held to failed or completed, and past a call that may have been paid (KN001).';
+
 create or replace function kiln.fill_job_move()
 returns trigger
 language plpgsql
@@ -18,10 +53,14 @@ begin
     if old.state = new.state then
         if new.version <> old.version or new.finished_at is distinct from old.finished_at then
             raise exception 'job %: version and finished_at change with its state, never by themselves', old.job_id using errcode = 'KN001';
+        elsif kiln.is_by_hand() then
+            perform kiln.refuse_job_outcome(old, new);
         end if;
         return new;
-    elsif new.version <> old.version then
+    elsif new.version <> old.version and current_user = 'kiln_owner' then
         return new;         -- its writer has filled it
+    elsif kiln.is_by_hand() then
+        perform kiln.refuse_job_by_hand(old, new);
     end if;
     new.version := old.version + 1;
     if new.state = 'running' then
@@ -45,7 +84,7 @@ comment on function kiln.fill_job_move() is
 'Sets the version and the columns that belong to a move whose writer did not set them; refuses a version or an end without a move (KN001).';
 
 create or replace trigger t20_fill_move
-    before update of state, version, finished_at on kiln.job
+    before update of state, version, started_at, finished_at, output, error_code, error_message, actual_micros on kiln.job
     for each row execute function kiln.fill_job_move();
 alter table kiln.job enable always trigger t20_fill_move;
 
@@ -97,10 +136,10 @@ returns trigger
 language plpgsql
 as $$
 begin
-    if (old.job_id, old.account_id, old.pipeline_version_id, old.stages, old.input, old.created_at)
-       is distinct from (new.job_id, new.account_id, new.pipeline_version_id, new.stages, new.input, new.created_at) then
-        raise exception 'job %: its id, account, pipeline version, stages, input and creation time never change', old.job_id
-            using errcode = 'KN001', hint = 'kiln.retry_job() makes a new job from an old one.';
+    if (old.job_id, old.account_id, old.parent_id, old.pipeline_version_id, old.model_id, old.stages, old.kind, old.media_type, old.estimated_micros, old.input, old.created_at)
+       is distinct from (new.job_id, new.account_id, new.parent_id, new.pipeline_version_id, new.model_id, new.stages, new.kind, new.media_type, new.estimated_micros, new.input, new.created_at) then
+        raise exception 'job %: its id, account, parent, pipeline version, model, stages, kind, media type, estimate, input and creation time never change', old.job_id
+            using errcode = 'KN001', hint = 'kiln.retry_job() makes a new job from an old one; priority and run_at may be changed while it waits.';
     end if;
     return new;
 end
@@ -108,9 +147,75 @@ $$;
 comment on function kiln.guard_job_fixed() is 'Keeps what a job was born with (KN001).';
 
 create or replace trigger t30_guard_fixed
-    before update of job_id, account_id, pipeline_version_id, stages, input, created_at on kiln.job
+    before update of job_id, account_id, parent_id, pipeline_version_id, model_id, stages, kind, media_type, estimated_micros, input, created_at on kiln.job
     for each row execute function kiln.guard_job_fixed();
 alter table kiln.job enable always trigger t30_guard_fixed;
+
+-- A change of priority or of the time is performed: the job's task takes its place in the order of claims. The job is locked, so of its
+-- tasks only those are taken that nobody else holds; whoever holds one comes to the job next and finds its new priority there.
+create or replace function kiln.place_job(p_old kiln.job, p_new kiln.job)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_task kiln.task;
+begin
+    if p_new.finished_at is not null then
+        raise exception 'job % is %: its priority and its time mean nothing any more', p_new.job_id, p_new.state
+            using errcode = 'KN001', hint = format('select kiln.retry_job(%s) makes a new job of it.', p_new.job_id);
+    elsif p_old.run_at is distinct from p_new.run_at and p_new.state <> 'queued' then
+        raise exception 'job % is %: run_at says when it may begin, and it has begun', p_new.job_id, p_new.state
+            using errcode = 'KN001', hint = 'A task that waits is moved by its due_at: update kiln.task set due_at = … where task_id = …';
+    end if;
+    select t.* into v_task from kiln.task t
+     where t.state in ('ready', 'waiting', 'running', 'held') and t.task_id between kiln.task_id(p_new.job_id, 0) and kiln.task_id(p_new.job_id, 99, 99)
+       for no key update skip locked;
+    if not found then
+        return;             -- who holds it goes by what the job says
+    end if;
+    if p_old.priority <> p_new.priority then
+        update kiln.task t
+           set priority = p_new.priority,
+               vt = case when t.state = 'ready' then kiln.next_turn(t.queue_id, p_new.priority, t.account_id) else t.vt end
+         where t.state = v_task.state and t.task_id = v_task.task_id;
+        update kiln.parked p set priority = p_new.priority where p.task_id = v_task.task_id;
+    end if;
+    if p_old.run_at is distinct from p_new.run_at then
+        if v_task.state = 'waiting' and v_task.due_at = 'infinity' then
+            raise exception 'job % waits for files or for a provider, not for a time', p_new.job_id using errcode = 'KN001';
+        elsif v_task.state = 'ready' and p_new.run_at > kiln.now() then
+            update kiln.task t set state = 'waiting', due_at = p_new.run_at where t.state = 'ready' and t.task_id = v_task.task_id;
+        elsif v_task.state = 'waiting' then
+            update kiln.task t set due_at = coalesce(p_new.run_at, kiln.now()) where t.state = 'waiting' and t.task_id = v_task.task_id;
+        end if;
+    end if;
+    if v_task.state = 'ready' then
+        perform kiln.ring(array[v_task.queue_id]);
+    end if;
+end
+$$;
+comment on function kiln.place_job(kiln.job, kiln.job) is
+'Moves the task of a job whose priority or run_at was changed to its new place: behind the last one of its account at that priority, or to its time.
+Refuses it where that would do nothing (KN001).';
+
+create or replace function kiln.on_job_place()
+returns trigger
+language plpgsql
+as $$
+begin
+    if kiln.is_by_hand() and (old.priority, old.run_at) is distinct from (new.priority, new.run_at) then
+        perform kiln.place_job(old, new);
+    end if;
+    return null;
+end
+$$;
+comment on function kiln.on_job_place() is 'Performs a person''s change of priority or run_at; functions place the task themselves.';
+
+create or replace trigger t60_place
+    after update of priority, run_at on kiln.job
+    for each row execute function kiln.on_job_place();
+alter table kiln.job enable always trigger t60_place;
 
 create or replace function kiln.guard_job_delete()
 returns trigger
@@ -140,15 +245,13 @@ end
 $$;
 comment on function kiln.guard_truncate() is 'Refuses TRUNCATE, which no row trigger would see (KN001).';
 
-create or replace trigger t10_guard_truncate before truncate on kiln.job for each statement execute function kiln.guard_truncate();
-alter table kiln.job enable always trigger t10_guard_truncate;
-
 -- Refuses what is not legal, writes the events, and does to the tasks what belongs to the move. A legal move may still want
 -- something of the tasks: a job starts with a running task, completes with its last one done, is held by a held one, and is not
 -- cancelled over the head of a runner. For each statement: what one costs here is its start, and a runner ends jobs by the hundred.
 create or replace function kiln.on_job_moves()
 returns trigger
-language plpgsql
+language plpgsql security definer
+set search_path = ''
 as $$
 declare
     v_moved record;
@@ -247,7 +350,8 @@ alter table kiln.job enable always trigger t50_moved;
 -- With a job go its tasks and its media (whose files go to kiln.trash). Attempts and events are history and stay.
 create or replace function kiln.on_job_delete()
 returns trigger
-language plpgsql
+language plpgsql security definer
+set search_path = ''
 as $$
 begin
     delete from kiln.task t using old_rows o

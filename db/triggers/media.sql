@@ -1,7 +1,7 @@
 -- A file goes only after its row: a deleted row (or a key that is taken out of one) leaves its file in kiln.trash.
 create or replace function kiln.on_media_delete()
 returns trigger
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 begin
@@ -20,5 +20,3 @@ create or replace trigger t50_deleted
     after delete on kiln.media referencing old table as old_rows
     for each statement execute function kiln.on_media_delete();
 alter table kiln.media enable always trigger t50_deleted;
-create or replace trigger t10_guard_truncate before truncate on kiln.media for each statement execute function kiln.guard_truncate();
-alter table kiln.media enable always trigger t10_guard_truncate;

@@ -11,14 +11,6 @@ begin
 end
 $$;
 comment on function kiln.guard_rows() is 'Refuses to empty the tables whose rows everything stands on (KN001).';
-create or replace trigger t10_guard_rows before delete on kiln.config for each statement execute function kiln.guard_rows();
-create or replace trigger t10_guard_rows before delete on kiln.secret for each statement execute function kiln.guard_rows();
-create or replace trigger t10_guard_rows before delete on kiln.chore for each statement execute function kiln.guard_rows();
-create or replace trigger t10_guard_rows before delete on kiln.cluster for each statement execute function kiln.guard_rows();
-create or replace trigger t10_guard_rows before delete on kiln.log_start for each statement execute function kiln.guard_rows();
-create or replace trigger t10_guard_rows before delete on kiln.floor for each statement when (pg_catalog.pg_trigger_depth() = 0) execute function kiln.guard_rows();
-create or replace trigger t11_guard_truncate before truncate on kiln.config for each statement execute function kiln.guard_rows();
-create or replace trigger t11_guard_truncate before truncate on kiln.floor for each statement execute function kiln.guard_rows();
 
 create or replace function kiln.check_queue()
 returns trigger
@@ -44,7 +36,7 @@ alter table kiln.queue enable always trigger t10_check;
 
 create or replace function kiln.on_queue_insert()
 returns trigger
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 begin
@@ -59,7 +51,8 @@ alter table kiln.queue enable always trigger t50_floors;
 
 create or replace function kiln.on_queue_update()
 returns trigger
-language plpgsql
+language plpgsql security definer
+set search_path = ''
 as $$
 begin
     update kiln.floor f set is_paused = new.is_paused where f.queue_id = new.queue_id and f.is_paused <> new.is_paused;
@@ -163,7 +156,7 @@ comment on function kiln.model_pipeline_problem(kiln.model, int) is 'Why a model
 
 create or replace function kiln.on_pipeline_version()
 returns trigger
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 declare

@@ -4,6 +4,29 @@
 -- The two hot moves, claim and completion, are also written out (kiln.take and kiln.finish_tasks): they move rows from partition to
 -- partition and by construction know no other move. What follows from a completion stands in kiln.hand_over for both.
 
+create or replace function kiln.refuse_task_by_hand(p_task kiln.task, p_to kiln.task_state)
+returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+    if p_to not in ('done', 'failed') then
+        return;
+    elsif p_task.state = 'held' then
+        raise exception 'task % is held for a person''s word: it becomes % by kiln.resolve_job(), which keeps the reason', p_task.task_id, p_to
+            using errcode = 'KN001',
+                  hint = format('select kiln.resolve_job(%s, %L, ''why''%s)', p_task.job_id, case p_to when 'done' then 'adopt' else 'fail' end,
+                                case p_to when 'done' then ', ''{"media": ["…"]}''' else '' end);
+    elsif exists (select from kiln.call c where c.task_id = p_task.task_id and c.state <> 'settled') then
+        raise exception 'task % has a call that is not settled: it may have been paid', p_task.task_id
+            using errcode = 'KN001',
+                  hint = format('update kiln.task set state = ''held'' where task_id = %s; then select kiln.resolve_job(%s, …)', p_task.task_id, p_task.job_id);
+    end if;
+end
+$$;
+comment on function kiln.refuse_task_by_hand(kiln.task, kiln.task_state) is
+'Refuses a person who ends a held task, or one with a call that may have been paid, past kiln.resolve_job() (KN001).';
+
 create or replace function kiln.fill_task_move()
 returns trigger
 language plpgsql
@@ -15,6 +38,9 @@ begin
                   hint = coalesce('From ' || old.state || ' it may become: '
                          || (select string_agg(m.to_state::text, ', ' order by m.to_state) from kiln.task_move m where m.from_state = old.state) || '.',
                          'That state is final.');
+    end if;
+    if kiln.is_by_hand() then
+        perform kiln.refuse_task_by_hand(old, new.state);
     end if;
     if new.state = 'running' and (new.fence <= old.fence or new.runner_id is null) then
         raise exception 'task % is %: it cannot become running, since no runner claimed it', old.task_id, old.state
@@ -60,15 +86,77 @@ returns trigger
 language plpgsql
 as $$
 begin
-    raise exception 'task %: its id, job, stage, slot, version, queue and priority never change', old.task_id using errcode = 'KN001';
+    if (old.task_id, old.job_id, old.account_id, old.stage, old.slot, old.pipeline_version_id, old.queue_id, old.created_at)
+       is distinct from (new.task_id, new.job_id, new.account_id, new.stage, new.slot, new.pipeline_version_id, new.queue_id, new.created_at) then
+        raise exception 'task %: its id, job, account, stage, slot, version, queue and creation time never change', old.task_id using errcode = 'KN001';
+    elsif kiln.is_by_hand() and old.priority <> new.priority then
+        raise exception 'task %: its priority is its job''s', old.task_id
+            using errcode = 'KN001', hint = format('update kiln.job set priority = %s where job_id = %s', new.priority, old.job_id);
+    end if;
+    return new;
 end
 $$;
 comment on function kiln.guard_task_fixed() is 'Keeps what says where a task belongs (KN001).';
 
 create or replace trigger t30_guard_fixed
-    before update of task_id, job_id, stage, slot, pipeline_version_id, queue_id, priority on kiln.task
+    before update of task_id, job_id, account_id, stage, slot, pipeline_version_id, queue_id, priority, created_at on kiln.task
     for each row execute function kiln.guard_task_fixed();
 alter table kiln.task enable always trigger t30_guard_fixed;
+
+create or replace function kiln.guard_task_by_hand()
+returns trigger
+language plpgsql
+as $$
+begin
+    if kiln.is_by_hand()
+       and ((old.vt, old.fence, old.runner_id, old.started_at, old.finished_at, old.fraction, old.label, old.output)
+            is distinct from (new.vt, new.fence, new.runner_id, new.started_at, new.finished_at, new.fraction, new.label, new.output)
+            or old.state = new.state and (old.error_class, old.error_message) is distinct from (new.error_class, new.error_message)) then
+        raise exception 'task %: its turn, fence, runner, times, progress, output and error are written by its moves, not by hand', old.task_id
+            using errcode = 'KN001', hint = format('update kiln.job set priority = 3 where job_id = %s moves it up; due_at, attempts and interruptions are free while it waits.', old.job_id);
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.guard_task_by_hand() is 'Refuses a person''s UPDATE of what claims and moves write (KN001); an error may be typed together with the move that it belongs to.';
+
+create or replace trigger t10_guard_by_hand
+    before update of vt, fence, runner_id, started_at, finished_at, fraction, label, error_class, error_message, output on kiln.task
+    for each row execute function kiln.guard_task_by_hand();
+alter table kiln.task enable always trigger t10_guard_by_hand;
+
+-- A time is performed: a ready task waits until then, a waiting one is ready then. attempts and interruptions count for the next try.
+create or replace function kiln.place_task()
+returns trigger
+language plpgsql
+as $$
+begin
+    if old.state <> new.state or (old.due_at, old.attempts, old.interruptions) is not distinct from (new.due_at, new.attempts, new.interruptions) then
+        return new;
+    elsif kiln.is_by_hand() and old.state not in ('ready', 'waiting') and not (old.state = 'held' and old.due_at is not distinct from new.due_at) then
+        raise exception 'task % is %: due_at, attempts and interruptions are of one that waits for its turn', old.task_id, old.state using errcode = 'KN001';
+    elsif new.attempts < 0 or new.interruptions < 0 then
+        raise exception 'task %: attempts and interruptions are counted from 0', old.task_id using errcode = 'KN001';
+    elsif kiln.is_by_hand() and old.due_at is distinct from new.due_at and (old.due_at = 'infinity' or new.due_at = 'infinity') then
+        raise exception 'task %: what waits without an end waits for files or for a provider, not for a time', old.task_id
+            using errcode = 'KN001', hint = format('update kiln.task set state = ''held'' where task_id = %s stops one that waits for its turn.', old.task_id);
+    elsif old.state = 'ready' and new.due_at > kiln.now() then
+        new.state := 'waiting';
+    elsif old.state = 'ready' then
+        new.due_at := null;
+    elsif old.state = 'waiting' then
+        new.due_at := coalesce(new.due_at, kiln.now());
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.place_task() is
+'Performs a change of due_at: a ready task becomes a waiting one, a waiting one is ready at its new time (null: now). Refuses it for others (KN001).';
+
+create or replace trigger t40_place
+    before update of due_at, attempts, interruptions on kiln.task
+    for each row execute function kiln.place_task();
+alter table kiln.task enable always trigger t40_place;
 
 create or replace function kiln.guard_task_delete()
 returns trigger
@@ -85,23 +173,11 @@ create or replace trigger t10_guard_delete
     for each statement when (pg_catalog.pg_trigger_depth() = 0)
     execute function kiln.guard_task_delete();
 alter table kiln.task enable always trigger t10_guard_delete;
-create or replace trigger t10_guard_truncate before truncate on kiln.task for each statement execute function kiln.guard_truncate();
-alter table kiln.task enable always trigger t10_guard_truncate;
-do $$
-declare
-    v_part text;
-begin
-    foreach v_part in array '{task_ready,task_running,task_waiting,task_held,task_ended}'::text[]     -- a trigger for TRUNCATE is not inherited
-    loop
-        execute format('create or replace trigger t10_guard_truncate before truncate on kiln.%I for each statement execute function kiln.guard_truncate()', v_part);
-        execute format('alter table kiln.%I enable always trigger t10_guard_truncate', v_part);
-    end loop;
-end
-$$;
 
 create or replace function kiln.on_task_update()
 returns trigger
-language plpgsql
+language plpgsql security definer
+set search_path = ''
 as $$
 declare
     v_started bigint[];

@@ -120,8 +120,29 @@ select 'event', e.event_id, format('is of transaction %s, ahead of the cluster''
  cross join lateral (select v.event_id, v.xid from kiln.event v where v.xid > n.xid order by v.xid desc, v.event_id desc limit 1) e
 union all
 select 'cluster', null, 'is not the one this database comes from: kiln.after_restore() was not called'
- where kiln.is_restored();
+ where kiln.is_restored()
+-- Guards that a person switched off. ('O' is what `enable trigger all` leaves: it falls to session_replication_role.)
+union all
+select 'guard', t.oid::bigint, format('trigger %s of %s is %s', t.tgname, t.tgrelid::regclass,
+                                      case t.tgenabled when 'D' then 'off' when 'R' then 'on for replicas only' else 'no longer ENABLE ALWAYS' end)
+                               || format(': alter table %s enable always trigger %I', t.tgrelid::regclass, t.tgname)
+  from pg_catalog.pg_trigger t
+  join pg_catalog.pg_class c on c.oid = t.tgrelid
+ where c.relnamespace = 'kiln'::regnamespace and not t.tgisinternal and t.tgenabled <> 'A'
+union all
+select 'guard', c.oid::bigint, format('%s can be emptied by TRUNCATE: select kiln.guard_truncate_of(%1$L)', c.oid::regclass)
+  from pg_catalog.pg_class c
+ where c.relnamespace = 'kiln'::regnamespace and c.relkind in ('r', 'p')
+   and not exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgname = 't10_guard_truncate')
+union all
+select 'gate', p.provider_id, format('of provider %s is missing: no call begins there until the tick has made it anew', p.name)
+  from kiln.provider p
+ where not exists (select from kiln.gate g where g.provider_id = p.provider_id)
+union all
+select 'runner', r.runner_id, 'counts as alive, and has no heartbeat'
+  from kiln.runner r
+ where r.ended_at is null and not exists (select from kiln.heartbeat h where h.runner_id = r.runner_id);
 comment on view kiln.contradictions is 'What must never be: no row as long as all is well.';
-comment on column kiln.contradictions.what is 'job, task, call, account, media, event or cluster.';
+comment on column kiln.contradictions.what is 'job, task, call, account, media, event, cluster, gate, runner or guard (a trigger).';
 comment on column kiln.contradictions.id is 'Its id; of a cluster none.';
 comment on column kiln.contradictions.complaint is 'What does not fit.';

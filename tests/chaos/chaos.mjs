@@ -94,7 +94,7 @@ function end_a_runner(world) {
 }
 /** How a point is reached that the usual bustle does not reach by itself. */
 const provoke = [
-    [/^runner\.keys/, world => world.kiln.psql(`update kiln.webhook_key set fetched_at = '-infinity'`).catch(() => {})],
+    [/^runner\.keys/, world => world.kiln.arrange(`update kiln.webhook_key set fetched_at = '-infinity'`).catch(() => {})],
     [/^db\.(connecting|starting|listening)|runner\.(register|secrets|keys)/, end_a_runner],
     [/^runner\.unregister/, end_a_runner],
     [/^runner\.(trash|strays)|^store\.unlinking/, async world => { await world.remove().catch(() => {}); end_a_runner(world); }],

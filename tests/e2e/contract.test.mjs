@@ -37,7 +37,7 @@ before(async () => {
 after(() => kiln?.end());
 
 /** What an operator's routes may have done to the callers, undone. */
-const restore = () => kiln.psql(`update kiln.account set is_suspended = false, tokens_from = null where deleted_at is null and (is_suspended or tokens_from is not null)`);
+const restore = () => kiln.arrange(`update kiln.account set is_suspended = false, tokens_from = null where deleted_at is null and (is_suspended or tokens_from is not null)`);
 
 test(`${count} requests generated with seed ${seed}: no 500, no answer outside the description`, async t => {
     const make = new Generator(seed, description, { ids: [...Array.from({ length: 12 }, (_, i) => String(i + 1)), '999999'], links,

@@ -74,7 +74,7 @@ describe('a download from a bucket', () => {
     const packers = () => fs.readFileSync(`/proc/${server.pid}/task/${server.pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
     const none_left = () => until('the process beside the server to be gone', () => packers().length === 0, 10000);
     const is_lively = async () => assert.equal((await ann.call('GET', '/shares?limit=1', undefined, { base: server.url, ms: 2000 })).status, 200, 'others are answered meanwhile');
-    const grow = async (n, bytes) => { large.set(keys[n], bytes); await kiln.psql(`update kiln.media set bytes = ${bytes}, sha256 = '\\x${sha256_of(bytes)}' where storage_key = '${keys[n]}'`); };
+    const grow = async (n, bytes) => { large.set(keys[n], bytes); await kiln.arrange(`update kiln.media set bytes = ${bytes}, sha256 = '\\x${sha256_of(bytes)}' where storage_key = '${keys[n]}'`); };
     const memory = pid => Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)?.[1] ?? 0) << 10;
 
     test('has the real files, byte for byte, as unzip finds them', async () => {
@@ -142,7 +142,7 @@ describe('a download from a bucket', () => {
         }
         mood = () => 'well';
         // Of the right length, and yet something else: the row's SHA-256 says so.
-        await kiln.psql(`update kiln.media set sha256 = '\\x${'00'.repeat(32)}' where storage_key = '${keys[0]}'`);
+        await kiln.arrange(`update kiln.media set sha256 = '\\x${'00'.repeat(32)}' where storage_key = '${keys[0]}'`);
         await breaks_off(await open());
         await grow(0, 8 << 20);
         assert.equal((await download()).status, 200);

@@ -104,7 +104,7 @@ describe('RS256 through JWKS', () => {
         assert.equal((await get(token, { target: '/admin/jobs' })).status, 403);
         await kiln.psql(`select kiln.make_admin('auth0|root', '${issuer_name}')`);
         assert.equal((await get(token, { target: '/admin/jobs' })).status, 200);
-        await kiln.psql(`update kiln.account set is_suspended = true where account_id = (select account_id from kiln.identity where subject = 'auth0|root')`);
+        await kiln.arrange(`update kiln.account set is_suspended = true where account_id = (select account_id from kiln.identity where subject = 'auth0|root')`);
         assert.equal((await get(token, { target: '/admin/jobs' })).status, 401, 'a remembered token is looked up all the same');
     });
 

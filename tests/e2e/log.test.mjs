@@ -11,7 +11,7 @@ describe('the parts of the log', () => {
     let kiln, ann, account, first;
     const make = async () => (await kiln.psql(`select kiln.enqueue('log', '{}', ${account})`));
     const parts = async () => (await kiln.psql(`select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'kiln.event'::regclass and c.relname ~ '^event_x' order by substr(c.relname, 8)::bigint`)).split('\n');
-    const age = () => kiln.psql(`update kiln.event set at = at - (select c.event_keep from kiln.config c) where xid < '${span}'`);
+    const age = () => kiln.arrange(`update kiln.event set at = at - (select c.event_keep from kiln.config c) where xid < '${span}'`);
     const shown = (stream, id) => stream.sees(`job ${id}`, e => e.data.job_id === id);
 
     before(async () => {

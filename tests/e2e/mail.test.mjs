@@ -74,7 +74,7 @@ describe('outgoing mail', () => {
         await only({ KILN_SMTP_URL: box.url, ...from }, 'one');
         await until('it to have asked', () => kiln.value('select mailing_at from kiln.outgoing'));
         const ann = await someone('ann'), bob = await someone('bob', false), cay = await someone('cay');
-        await kiln.psql(`update kiln.account set is_suspended = true where account_id = ${cay.account_id}`);
+        await kiln.arrange(`update kiln.account set is_suspended = true where account_id = ${cay.account_id}`);
         const prompt = 'a hill\r\nBcc: eve@example.com\r\n.\r\nüber 😀';
         const job = await ann.make({ type: 'image', prompt }), other = await bob.make({ type: 'image', prompt: 'no mail' });
         await kiln.job_state(job.id, 'completed', 60000);

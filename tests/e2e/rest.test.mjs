@@ -295,7 +295,7 @@ describe('REST', () => {
         test('of a suspended account is 401', async () => {
             const eve = kiln.user('eve');
             const account = await eve.account();
-            await kiln.psql(`update kiln.account set is_suspended = true where account_id = ${account}`);
+            await kiln.arrange(`update kiln.account set is_suspended = true where account_id = ${account}`);
             check_problem(await eve.call('GET', '/generations'), 401, 'unauthorized');
         });
     });

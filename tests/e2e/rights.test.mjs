@@ -79,7 +79,7 @@ const things = {
     },
     file: async cast => {
         const { id } = await things.sent(cast);
-        await kiln.psql(`update kiln.media set state = 'ready', width = 64, height = 64, storage_key = incoming_key, incoming_key = null where media_id = ${id}`);
+        await kiln.arrange(`update kiln.media set state = 'ready', width = 64, height = 64, storage_key = incoming_key, incoming_key = null where media_id = ${id}`);
         return { id, link: (await good(cast.owner, 'GET', `/uploads/${id}`)).url.replace(V1, '') };
     },
     project: async cast => good(cast.owner, 'POST', '/projects', { name: mark.slice(0, 60), media: [(await things.file(cast)).id] }),
@@ -87,7 +87,7 @@ const things = {
     staged: async cast => good(cast.owner, 'POST', `/images/${(await things.image(cast)).id}/cancel`),
     made: async ({ owner }) => {
         const [key, id] = [randomBytes(16).toString('hex'), await account(owner)];
-        return { id: await kiln.value(`insert into kiln.job (account_id, pipeline_version_id, stages, kind, media_type, state, started_at, finished_at, input)
+        return { id: await kiln.value(`set local role kiln_owner; insert into kiln.job (account_id, pipeline_version_id, stages, kind, media_type, state, started_at, finished_at, input)
                 select ${id}, p.pipeline_version_id, p.stages, 'generation', 'image', 'completed', kiln.now(), kiln.now(), '{"prompt": "${mark}"}' from kiln.pipeline p where p.name = 'log';
             insert into kiln.media (account_id, job_id, role, state, media_type, content_type, bytes, sha256, storage_key)
             values (${id}, currval(pg_get_serial_sequence('kiln.job', 'job_id')), 'output', 'ready', 'image', 'image/png', 1, sha256('x'), '${key.slice(0, 2)}/${key.slice(2)}');

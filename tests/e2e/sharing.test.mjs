@@ -167,7 +167,7 @@ describe('sharing', () => {
         fs.truncateSync(file, bytes);
         const hash = createHash('sha256');
         for await (const piece of fs.createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(piece);
-        await kiln.psql(`update kiln.media set bytes = ${bytes}, sha256 = '\\x${hash.digest('hex')}' where media_id = ${image.media_id}`);
+        await kiln.arrange(`update kiln.media set bytes = ${bytes}, sha256 = '\\x${hash.digest('hex')}' where media_id = ${image.media_id}`);
     };
 
     test('where a file is gone or is another there is no ZIP, and the log names it', async () => {

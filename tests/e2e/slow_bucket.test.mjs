@@ -53,7 +53,7 @@ describe('a slow bucket', () => {
 
     test('does not hold its runner: neither a removal nor a list', async () => {
         for (const n of [1, 2, 3]) objects.add(key(n));
-        await kiln.psql(`insert into kiln.trash (storage_key) values ('${key(1)}'), ('${key(2)}')`);
+        await kiln.arrange(`insert into kiln.trash (storage_key) values ('${key(1)}'), ('${key(2)}')`);
         runner = await kiln.runner({ name: 'patient' });
         await waits_for('delete');
         await works_on('delete');

@@ -37,7 +37,7 @@ select is(fixture.begin_run('b', pg_temp.call('two', 'suspend_account', :'one', 
 select fixture.run('a', 'commit') \g /dev/null
 select is(fixture.answer('b'), 'KN001', 'the second is refused');
 select is(pg_temp.admins(), 'account race one', 'and there is one left');
-select fixture.run('a', format($$ update kiln.account set role = 'user', is_suspended = false where account_id in (%s, %s) $$, :'one', :'two')) \g /dev/null
+select fixture.run('a', format($$ set role kiln_owner; update kiln.account set role = 'user', is_suspended = false where account_id in (%s, %s); reset role $$, :'one', :'two')) \g /dev/null
 
 -- A job is deleted while its project is, and another while its account is: there was no such job, and so the project and the account stayed.
 create function pg_temp.job(p_account text) returns text language sql as $$ select fixture.run('a', format('select kiln.enqueue(%L, %L, %s)', 'log', '{}', p_account)) $$;

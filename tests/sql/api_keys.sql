@@ -99,7 +99,9 @@ select is(pg_temp.write_with(makes), 'KN999', 'with another it can') from k;
 -- Ending ------------------------------------------------------------------------------------------------------------------------
 
 create temporary table at as select fixture.set_now('2031-01-01 00:00:00+00') as now;
+set role kiln_owner;
 select kiln.use_key(encode(sha256(convert_to(reads, 'UTF8')), 'hex')) as used from k \gset
+reset role;
 select is((select last_used_at from kiln.api_key, k where prefix = left(reads, 13)), now, 'when it was used is noted') from at;
 select fixture.pass('59 seconds') as later, kiln.use_key(encode(sha256(convert_to(reads, 'UTF8')), 'hex')) as used from k \gset
 select is((select last_used_at from kiln.api_key, k where prefix = left(reads, 13)), now, 'once a minute') from at;

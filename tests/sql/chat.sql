@@ -32,9 +32,9 @@ select is(pg_temp.code(format($$ select pg_temp.people('ann', %L) $$, h)), 'KN00
 insert into kiln.account (handle) select 'crowd_' || n from generate_series(1, 30) n;
 select is(jsonb_array_length(fixture.call('ann', 'find_people', p_query => '{"handle": "crowd"}') -> 'items'), 10, 'ten at most are shown');
 select is(fixture.call('ann', 'find_people', p_query => '{"handle": "crowd"}') -> 'next_cursor', 'null', 'and there is no next page');
-update kiln.account set is_suspended = true where handle = 'test';
+set role kiln_owner; update kiln.account set is_suspended = true where handle = 'test'; reset role;
 select is(pg_temp.people('ann', 'test'), 'test_admin test_ann test_bob test_cat', 'the suspended are not found');
-update kiln.account set is_suspended = false where deleted_at is null;
+set role kiln_owner; update kiln.account set is_suspended = false where deleted_at is null; reset role;
 
 -- Conversations of two ------------------------------------------------------------------------------------------------------
 
@@ -234,8 +234,8 @@ select is((select count(*)::int from (
 
 -- A hundred thousand messages.
 insert into kiln.message (conversation_id, number, account_id, author_number, text) select :big, n, :ann, n, 'm' || n from generate_series(1, 100000) n;
-update kiln.conversation set last_number = 100000 where conversation_id = :big;
-update kiln.member set posted = 100000 where conversation_id = :big and account_id = :ann;
+set role kiln_owner; update kiln.conversation set last_number = 100000 where conversation_id = :big; reset role;
+set role kiln_owner; update kiln.member set posted = 100000 where conversation_id = :big and account_id = :ann; reset role;
 select is((select array_agg(i ->> 'text' order by n) from jsonb_array_elements(fixture.call('ann', 'list_messages', pg_temp.at(:'big'), jsonb_build_object('limit', '3', 'cursor', kiln.render_cursor(50001))) -> 'items') with ordinality x (i, n)),
           '{m50000,m49999,m49998}', 'one pages back into the middle of a hundred thousand messages');
 create function pg_temp.walk(p_id text) returns bigint[] language plpgsql as $$

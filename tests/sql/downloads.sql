@@ -45,7 +45,7 @@ select is(fixture.refusal(format($$ select fixture.call('bob', 'download_project
 select is(fixture.refusal($$ select fixture.call('bob', 'download_project', '{"id": "999999"}') $$) ->> 'code', 'KN002', 'like none');
 select alike(fixture.call('ann', 'download_project', jsonb_build_object('id', fixture.call('ann', 'create_project', '{}', '{}', '{"name": "??"}') ->> 'id')) ->> 'readme', '%There is nothing in this project yet.%', 'an empty one says so');
 -- It kept the oldest 5,000, and said nothing of those that it left out.
-create function pg_temp.more(p_many int) returns void language sql as $$
+create function pg_temp.more(p_many int) returns void language sql set role = kiln_owner as $$
     with first as (select i.job_id, i.account_id from kiln.image i join kiln.job j using (job_id) where j.state = 'completed' order by i.job_id limit 1),
     made as (
         insert into kiln.media (account_id, job_id, role, state, media_type, content_type, bytes, sha256, storage_key)

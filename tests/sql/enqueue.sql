@@ -12,7 +12,7 @@ select is(t.vt, f.next_vt + 1, 'its turn is right behind what is served now') fr
 select throws_ok($$ select kiln.enqueue('nothing') $$, 'KN002', 'there is no pipeline ''nothing''', 'a pipeline that is not there is named');
 select throws_ok($$ select kiln.enqueue('test/one', '[1]') $$, '23514', null, 'an input that is no object is refused');
 select is(kiln.operator_account(), kiln.operator_account(), 'there is one operator');
-delete from kiln.identity where issuer = 'kiln';
+set role kiln_owner; delete from kiln.identity where issuer = 'kiln'; reset role;
 select is((select count(*)::int from kiln.account where handle = 'operator' and account_id = kiln.operator_account()), 1, 'also when its identity was lost');
 
 -- Many.

@@ -33,18 +33,18 @@ select is_empty('select from seen a join seen b on a.turn < b.turn and a.vt > b.
 
 -- A transaction that took its turn and committed only after the floor had passed it.
 create temporary table late as select fixture.enqueue() as job_id;
-update kiln.floor set vt = vt + 100000, next_vt = next_vt + 100000 where queue_id = fixture.queue('image') and priority = 1;
+set role kiln_owner; update kiln.floor set vt = vt + 100000, next_vt = next_vt + 100000 where queue_id = fixture.queue('image') and priority = 1; reset role;
 select is_empty('select kiln_runner.claim(runner, 10) from r', 'what was committed below the floor is not found by claims');
 select fixture.tick() \g /dev/null
 select results_eq('select c.job_id from r, kiln_runner.claim(runner, 10) c', 'select job_id from late', 'the tick lifts it within a second');
 
 -- All that comes back comes back above the floor.
 update kiln.task set state = 'cancelled' where state = 'ready';
-update kiln.floor set vt = 0, next_vt = 0;
+set role kiln_owner; update kiln.floor set vt = 0, next_vt = 0; reset role;
 create temporary table back (how text, job_id bigint);
 insert into back values ('a retry', fixture.job_in('running')), ('what was released', fixture.job_in('running')), ('a next stage', fixture.job_in('running')),
                         ('what was held', fixture.job_in('held')), ('what was scheduled', fixture.enqueue(due_in => '1 minute'));
-update kiln.floor set vt = vt + 100000, next_vt = next_vt + 100000;
+set role kiln_owner; update kiln.floor set vt = vt + 100000, next_vt = next_vt + 100000; reset role;
 select fixture.fail(job_id, 'transient') from back where how = 'a retry' \g /dev/null
 select kiln_runner.release(t.task_id, t.fence) from back join kiln.task_running t using (job_id) where how = 'what was released' \g /dev/null
 select fixture.complete(job_id) from back where how = 'a next stage' \g /dev/null
@@ -54,7 +54,7 @@ select kiln_runner.tick() \g /dev/null
 create temporary table claimed as select c.job_id from r, kiln_runner.claim(runner, 100) c;
 select ok(exists (select from claimed c where c.job_id = b.job_id), b.how || ' comes back above the floor') from back b;
 
-select throws_ok($$ update kiln.floor set vt = next_vt + 1 $$, '23514', null, 'a floor above what it is to become is refused');
+select throws_ok($$ set local role kiln_owner; update kiln.floor set vt = next_vt + 1 $$, '23514', null, 'a floor above what it is to become is refused');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select finish();
 rollback;

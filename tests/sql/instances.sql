@@ -101,8 +101,10 @@ select is_empty('select from kiln.instance union all select from kiln.ping', 'a 
 
 -- On a screen ------------------------------------------------------------------------------------------------------------------
 
+set role kiln_owner;
 insert into kiln.instance (role, host, pid, port, version, sse, websocket, poll, lag_ms, proof_at, proof_pongs, proof_ms, proof_by)
 overriding system value select 'realtime', 'kiln-production-7', 99999, 65535, '1', 19000, 0, 0, 1500, kiln.now(), 10, 1234.5, array[1001, 1002, 1003] from generate_series(1, 3);
+reset role;
 select cmp_ok(sum(w + 3)::int, '<=', 80, 'the view fits an 80-column screen')
   from (select greatest(max(length(e.value)), max(length(e.key))) as w from kiln.instances v, jsonb_each_text(to_jsonb(v)) e group by e.key) x;
 select throws_ok($$ select kiln_api.register_instance('boss', 'h', 1, 1, 'x') $$, '22P02', null, 'there is no other role');

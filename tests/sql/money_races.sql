@@ -67,7 +67,7 @@ select fixture.run('a', pg_temp.begin_call(:'four', :'fence')) \g /dev/null
 select fixture.run('a', pg_temp.answer(:'four', :'fence', 'not json')) \g /dev/null
 select is(fixture.run('a', format('select state from kiln.job where job_id = %s', :'four')), 'held', 'a job is held');
 select pg_temp.hook(:'four', '{"id": "r4", "status": "done", "url": "https://race.test/4"}') as hook \gset
-select fixture.run('a', format('update kiln.call set timeout_at = send_before, send_before = created_at where job_id = %s', :'four')) \g /dev/null
+select fixture.run('a', format('set role kiln_owner; update kiln.call set timeout_at = send_before, send_before = created_at where job_id = %s; reset role', :'four')) \g /dev/null
 select fixture.run('a', 'begin') \g /dev/null
 select fixture.run('a', :'hook') \g /dev/null
 select is(fixture.begin_run('b', format('select kiln.resolve_job(%s, %L, %L)::text', :'four', 'adopt', 'x')), false, 'what is not complete is refused before it waits');
@@ -102,7 +102,7 @@ select is((fixture.answer('b'), pg_temp.calls(:'six'))::text, ('true', 'failed')
 -- Sixteen sessions against a limit of five: each with a task of its own, all begun at once.
 select fixture.run('a', format('select count(kiln.cancel_job(job_id)) from kiln.job where account_id = %s and finished_at is null', :account)) \g /dev/null
 select fixture.run('a', $$ update kiln.provider set max_calls = 5, rate_per_minute = null where name = 'race' $$) \g /dev/null
-select fixture.run('a', $$ do $d$ begin update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln.now(), judged_at = kiln.now() where state <> 'settled'; delete from kiln.poll; update kiln.gate set circuit = 'closed', failures = 0, open_until = null; end $d$ $$) \g /dev/null
+select fixture.run('a', $$ do $d$ begin perform set_config('role', 'kiln_owner', true); update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln.now(), judged_at = kiln.now() where state <> 'settled'; delete from kiln.poll; update kiln.gate set circuit = 'closed', failures = 0, open_until = null; end $d$ $$) \g /dev/null
 select count(pg_temp.pay()) from generate_series(1, 16) \g /dev/null
 create temporary table c as
 select row_number() over () as n, split_part(t, ' ', 1) as task, split_part(t, ' ', 2) as fence
@@ -122,7 +122,7 @@ select is(fixture.run('a', $$ select string_agg(distinct reason, ' ') from kiln.
 select is(fixture.run('a', 'select count(*) from kiln.contradictions where what in (''call'', ''task'', ''account'')'), '0', 'nothing contradicts anything');
 
 select fixture.run('a', format('select count(kiln.cancel_job(job_id)) from kiln.job where account_id = %s and finished_at is null', :account)) \g /dev/null
-select fixture.run('a', $$ do $d$ begin update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln.now(), judged_at = kiln.now() where state <> 'settled'; delete from kiln.poll; delete from kiln.parked; end $d$ $$) \g /dev/null
+select fixture.run('a', $$ do $d$ begin perform set_config('role', 'kiln_owner', true); update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln.now(), judged_at = kiln.now() where state <> 'settled'; delete from kiln.poll; delete from kiln.parked; end $d$ $$) \g /dev/null
 select fixture.run('a', format('select count(kiln_runner.fail(task_id, fence, %L, %L)) from kiln.task_running where runner_id = %s', 'cancelled', 'x', :runner)) \g /dev/null
 select fixture.tidy('a', 'money race') \g /dev/null
 select fixture.run('a', $$ update kiln.provider set is_enabled = false, max_calls = null, rate_per_minute = null, rate_burst = 1 where name = 'race' $$) \g /dev/null

@@ -60,6 +60,9 @@ begin
     end if;
     if p_to = 'running' then
         perform fixture.start(v_task / 10000);
+    elsif p_from = 'held' and p_to in ('done', 'failed') then
+        -- Out of held leads a person's word with its reason. (Both were an UPDATE once: of a task that was perhaps paid.)
+        perform kiln.resolve_job(v_task / 10000, case p_to when 'done' then 'adopt' else 'fail' end, 'found', '{"found": true}');
     else
         update kiln.task set state = p_to where task_id = v_task;
     end if;
@@ -100,7 +103,7 @@ select is((t).fence > 0 and (t).runner_id is not null and (t).started_at is not 
 select is((t).due_at >= kiln.now() - interval '1 minute', true, name || 'it is not due before the move') from after where to_state = 'waiting';
 select is((select x.vt > f.vt from kiln.task_ready x join kiln.floor f using (queue_id, priority) where x.task_id = (t).task_id), true,
           name || 'its turn lies above the floor') from after where to_state = 'ready';
-select is((t).output, '{}'::jsonb, name || 'its output is an object') from after where to_state = 'done';
+select is((t).output, case from_state when 'held' then '{"found": true}' else '{}' end::jsonb, name || 'its output is an object') from after where to_state = 'done';
 
 -- What never changes -----------------------------------------------------------------------------------------------------
 

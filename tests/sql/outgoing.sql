@@ -62,7 +62,9 @@ update kiln.config set webhook_hosts = '';
 
 -- From the log ------------------------------------------------------------------------------------------------------------
 
+set role kiln_owner;
 select pg_temp.rewind() \g /dev/null
+reset role;
 select pg_temp.event(:ann), pg_temp.event(:bob), pg_temp.event(:ann, 'media.ready') \g /dev/null
 select pg_temp.take() as took \gset
 select is(jsonb_array_length(:'took'::jsonb -> 'deliveries'), 1, 'an event becomes a delivery for the endpoint that wants it');
@@ -73,7 +75,9 @@ select is(:'one'::jsonb #>> '{headers,webhook-signature}',
           'v1,' || encode(kiln.hmac(convert_to((:'one'::jsonb #>> '{headers,webhook-id}') || '.' || (:'one'::jsonb #>> '{headers,webhook-timestamp}') || '.' || (:'one'::jsonb ->> 'body'), 'UTF8'),
                                     decode(substr(:'made'::jsonb ->> 'secret', 7), 'base64'), 'sha256'), 'base64'), 'signed over id, time and body by the secret that was shown');
 select is(:'one'::jsonb ->> 'body' like '%"hello": "world"%', true, 'with the event as the stream tells it');
+set role kiln_owner;
 select pg_temp.rewind() \g /dev/null
+reset role;
 select is(jsonb_array_length(pg_temp.take() -> 'deliveries'), 0, 'read once more from the start, nothing is made twice');
 select is((select count(*)::int from kiln.delivery), 1, 'really');
 select is((select story like 'A runner is at it%' from kiln.deliveries), true, 'the view says how it stands');
@@ -126,7 +130,7 @@ select is(cardinality(string_to_array(pg_temp.take() #>> '{deliveries,0,headers,
 -- Nobody delays another --------------------------------------------------------------------------------------------------------
 
 select pg_temp.endpoint('bob', p_url => 'https://other.example/') as bobs \gset
-update kiln.webhook_endpoint set created_at = '2030-01-01' where account_id = :bob;
+set role kiln_owner; update kiln.webhook_endpoint set created_at = '2030-01-01' where account_id = :bob; reset role;
 insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body) select :ann, (:'made'::jsonb ->> 'id')::bigint, -i, 'notification', '{}' from generate_series(1, 100) i;
 insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, due_at) values (:bob, (:'bobs'::jsonb ->> 'id')::bigint, -1, 'notification', '{}', kiln.now());
 select is((select count(*)::int from jsonb_array_elements(pg_temp.take() -> 'deliveries') d where d #>> '{hosts,0}' = 'other.example'), 1, 'behind a hundred of a failing endpoint, another''s goes at once');
@@ -175,12 +179,16 @@ update kiln.account set email = 'cay@example.com', email_verified_at = kiln.now(
 update kiln.account set email = 'dan@example.com', email_verified_at = kiln.now(), notify_email = true, is_suspended = true where account_id = :dan;
 delete from kiln.webhook_endpoint;
 select fixture.set_now('2030-01-03 12:00:00Z') \g /dev/null
+set role kiln_owner;
 select pg_temp.rewind() \g /dev/null
+reset role;
 select pg_temp.take() \g /dev/null
 select is((select count(*)::int from kiln.delivery), 0, 'no mail is made while no runner can send any');
 select pg_temp.take(p_from => 'kiln@example.org') \g /dev/null
+set role kiln_owner;
 select pg_temp.rewind() \g /dev/null
-delete from kiln.event;
+reset role;
+set role kiln_owner; delete from kiln.event; reset role;
 select pg_temp.event(a, p_data => '{"notification": {"text": "Hi\r\nBcc: eve@example.com\r\n.\r\n", "link": "/x"}}') from unnest(array[:ann, :bob, :cay, :dan]) a \g /dev/null
 select pg_temp.take() \g /dev/null
 select results_eq('select account_id from kiln.delivery', array[:ann::bigint], 'once one can, it is made: not for who wants none, is suspended, or has not proved the address');
@@ -217,7 +225,7 @@ select substring(:'head' from '<https://kiln.example/api/v1/unsubscribe/([^>]+)>
 select is(fixture.refusal(format('select kiln_api.unsubscribe(null, %L, null, null)', jsonb_build_object('token', t))) ->> 'code', 'KN008', 'no link: ' || coalesce(t, 'null'))
   from unnest(array['', 'x', null, '1-' || repeat('0', 40), regexp_replace(:'token', '^\d+', :cay::text), :'token' || '0', upper(:'token'), '99999999999999999999-' || repeat('a', 40)]) t;
 select ok((select notify_email from kiln.account where account_id = :ann), 'and nothing was turned off');
-update kiln.delivery set state = 'due', ended_at = null, taken_until = null, due_at = kiln.now() where account_id = :ann;
+set role kiln_owner; update kiln.delivery set state = 'due', ended_at = null, taken_until = null, due_at = kiln.now() where account_id = :ann; reset role;
 select is(kiln_api.unsubscribe(null, jsonb_build_object('token', :'token'), null, 'List-Unsubscribe=One-Click')::text, null, 'the link turns mail off, without signing in');
 select is((select notify_email from kiln.account where account_id = :ann), false, 'in the profile');
 select is(kiln_api.unsubscribe(null, jsonb_build_object('token', :'token'), null, null)::text, null, 'again is fine');
@@ -321,11 +329,13 @@ delete from kiln.delivery;
 insert into kiln.delivery (account_id, event_id, type, body) values (:ann, -10, 'notification', '{}');
 
 -- Off again
-update kiln.delivery set state = 'due', ended_at = null, due_at = kiln.now() + interval '1 hour', why = null where account_id = :ann;
+set role kiln_owner; update kiln.delivery set state = 'due', ended_at = null, due_at = kiln.now() + interval '1 hour', why = null where account_id = :ann; reset role;
 select fixture.set_now('2030-01-04 13:00:00Z') \g /dev/null
-delete from kiln.event;
+set role kiln_owner; delete from kiln.event; reset role;
 select pg_temp.event(:ann) \g /dev/null
+set role kiln_owner;
 select pg_temp.rewind() \g /dev/null
+reset role;
 select pg_temp.take() \g /dev/null
 select is((select count(*)::int from kiln.delivery), 1, 'a day after the last runner that could send mail, none is made any more');
 select fixture.set_now('2030-01-07 13:00:00Z') \g /dev/null

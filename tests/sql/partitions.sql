@@ -15,7 +15,7 @@ select fixture.set_now('2030-01-02 12:00:00Z') \g /dev/null
 select fixture.job_in('completed') as job \gset
 select is((select count(*)::int from kiln.attempt_default where job_id = :job), 3, 'what finds no part goes to the default one');
 savepoint later;
-delete from kiln.attempt_default;
+set role kiln_owner; delete from kiln.attempt_default; reset role;
 select fixture.tick() \g /dev/null
 select bag_eq($$ select name from part where of = 'attempt' and name >= 'attempt_w2029' $$, array['attempt_w20291231', 'attempt_w20300107'], 'the tick makes this week''s and the next');
 select is_empty($$ select name from part where name < 'attempt_w2029' and of = 'attempt' $$, 'and drops what is older than it is to be kept');
@@ -49,7 +49,7 @@ select fixture.call('ann', 'create_generation', p_body => '{"type": "image", "pr
 select fixture.call('ann', 'create_upload', p_body => '{"filename": "a.png", "content_type": "image/png", "bytes": 1}') \g /dev/null
 select fixture.call('ann', 'create_ticket', p_body => '{}') \g /dev/null
 select kiln_runner.unregister(fixture.runner(name => 'short')) \g /dev/null
-insert into kiln.sleeper (name, wants_bus) values ('bus:0', true), ('bus:' || pg_backend_pid(), true);
+set role kiln_owner; insert into kiln.sleeper (name, wants_bus) values ('bus:0', true), ('bus:' || pg_backend_pid(), true); reset role;
 create temporary view kept as
 select (select count(*) from kiln.idempotency)::int as keys, (select count(*) from kiln.media where state = 'uploading')::int as uploads,
        (select count(*) from kiln.stream_ticket)::int as tickets, (select count(*) from kiln.runner where name = 'short')::int as runners;
@@ -63,10 +63,12 @@ select is(kept::text, '(0,0,0,1)', 'keys and tickets after a day') from kept;
 select fixture.pass('7 days'), fixture.tick() \g /dev/null
 select is(kept::text, '(0,0,0,0)', 'runners that ended after a week') from kept;
 -- All at once they were the work of one tick, which looked for them among all jobs of the operator.
+set role kiln_owner;
 insert into kiln.job (account_id, pipeline_version_id, stages, kind, state, finished_at, input)
 select kiln.operator_account(), v.pipeline_version_id, 1, 'upload', s.state::kiln.job_state, s.at, '{"upload": "0"}'
   from (select pipeline_version_id from kiln.pipeline_version limit 1) v,
        (select 'completed' as state, kiln.now() - interval '8 days' as at from generate_series(1, 1001) union all values ('failed', kiln.now() - interval '6 days'), ('queued', null)) s;
+reset role;
 create function pg_temp.checks() returns text language sql as $$ select string_agg(n || ' ' || state, ', ' order by state) from (select count(*) as n, state::text from kiln.job where kind = 'upload' group by state) x $$;
 select kiln.forget() \g /dev/null
 select is(pg_temp.checks(), '1 completed, 1 failed, 1 queued', 'the checks of uploads go after a week, a thousand at a time');

@@ -62,6 +62,6 @@ select is_empty('select * from kiln.contradictions', 'nothing contradicts anythi
 alter table kiln.task disable trigger user;
 delete from kiln.task where job_id = (select job_id from s where state = 'queued');
 update kiln.task set runner_id = -1 where state = 'running' and job_id = (select job_id from s where state = 'running');
-select bag_eq('select what || '' '' || complaint from kiln.contradictions', array['job is queued, and nothing of it waits or runs', 'task runs with runner -1, which is gone'], 'kiln.contradictions finds a lost task and a lost runner');
+select bag_eq('select what || '' '' || complaint from kiln.contradictions where what <> ''guard''', array['job is queued, and nothing of it waits or runs', 'task runs with runner -1, which is gone'], 'kiln.contradictions finds a lost task and a lost runner');
 select finish();
 rollback;

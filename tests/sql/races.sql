@@ -121,6 +121,26 @@ select pg_temp.rung() \g /dev/null
 select fixture.run('a', format('select kiln_runner.complete(%s, %s)', pg_temp.task(:'speech'), :fence)) \g /dev/null
 select is(pg_temp.rung(), 1, 'a hand-over rings for a sleeper of the next stage''s queue');
 
+-- Any login may take any advisory lock, and hold it for ever: nothing of ours waits for one. (kiln.tick was one: its holder stopped every timer.)
+select fixture.run('b', $$ select count(pg_advisory_lock(hashtext(n))::text) from unnest('{kiln.tick,kiln.outgoing,kiln.presence,kiln.role}'::text[]) n $$) \g /dev/null
+select fixture.run('a', format('select kiln.enqueue(%L, p_account_id => %s, p_run_at => now() + interval %L)', 'log', :'account', '1 hour')) as due \gset
+select fixture.run('a', format('update kiln.job set run_at = now() where job_id = %s', :'due')) \g /dev/null
+select fixture.run('a', 'select kiln_runner.tick()') \g /dev/null
+select is(fixture.run('a', format('select state from kiln.task where job_id = %s', :'due')), 'ready', 'a login that holds every advisory lock stops no timer');
+select fixture.run('b', 'select pg_advisory_unlock_all()::text') \g /dev/null
+-- Two ticks: one does it, the other does not wait.
+select fixture.run('a', 'begin') \g /dev/null
+select fixture.run('a', 'select kiln_runner.tick()::text') \g /dev/null
+select is(fixture.begin_run('b', 'select kiln_runner.tick()::text'), false, 'of two ticks at once the second leaves at once');
+select fixture.answer('b') \g /dev/null
+select fixture.run('a', 'commit') \g /dev/null
+-- Priority: whoever holds the task goes on, and its next stage has what its job says.
+select fixture.run('a', 'begin') \g /dev/null
+select fixture.run('a', format('select task_id from kiln.task_ready where job_id = %s for update', :'due')) \g /dev/null
+select is(fixture.begin_run('b', format('update kiln.job set priority = 3 where job_id = %s', :'due')), false, 'a change of priority does not wait for who is claiming its task');
+select fixture.answer('b') \g /dev/null
+select fixture.run('a', 'commit') \g /dev/null
+
 select fixture.tidy('a', 'race') \g /dev/null
 select finish();
 rollback;

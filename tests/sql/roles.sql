@@ -55,6 +55,32 @@ select throws_ok('select kiln.cancel_job(1)', '42501', null, 'nor cancel a job')
 select lives_ok('select kiln.contract()', 'but ask for the contract');
 reset role;
 
+-- What a password is worth when it has leaked (docs/auth.md).
+select is_empty(format($$ select nspname from pg_namespace where has_schema_privilege(%L, oid, 'create') $$, r), r || ' can make a table in no schema at all')
+  from unnest('{kiln_server,kiln_worker,kiln_reader,kiln_admin,kiln_definer}'::text[]) r;
+select ok(not has_database_privilege(r, current_database(), 'temporary') and not has_database_privilege(r, current_database(), 'create'), r || ' can make no temporary table and no schema')
+  from unnest('{kiln_server,kiln_worker,kiln_reader,kiln_admin,kiln_definer}'::text[]) r;
+select is_empty(format($$ select oid::regprocedure from pg_proc where pronamespace = 'pg_catalog'::regnamespace and (proname ~ '^lo_' or proname in ('loread', 'lowrite')) and has_function_privilege(%L, oid, 'execute') $$, r),
+                r || ' can make no large object') from unnest('{kiln_server,kiln_worker,kiln_reader,kiln_admin,kiln_definer}'::text[]) r;
+select is_empty($$ select name from function where not is_extension and pg_get_functiondef(oid) ~ 'pg_(try_)?advisory' $$, 'no function waits for an advisory lock, which any login could hold for ever');
+select is_empty(format($$ select name from relation where relkind <> 'S' and has_table_privilege(%L, oid, 'insert,update,delete,truncate') $$, 'kiln_reader'), 'kiln_reader writes no table');
+select bag_eq($$ select name::text from relation where relkind in ('r', 'p') and not has_table_privilege('kiln_admin', oid, 'insert,update,delete') and name::text !~ '_(default|[xw][0-9]+)$' $$,
+              '{kiln.job_move,kiln.task_move,kiln.call_move,kiln.handler,kiln.migration,kiln.secret,kiln.stream_ticket,kiln.nonce,kiln.endpoint_secret,kiln.event,kiln.attempt,kiln.mutex,
+                kiln.task_ready,kiln.task_running,kiln.task_waiting,kiln.task_held,kiln.task_ended}'::text[], 'these tables an administrator does not write at all; in the others guards say what may be typed');
+
+select fixture.runner(name => 'elsewhere') as elsewhere \gset
+set role kiln_owner; update kiln.runner set address = '192.0.2.7' where runner_id = :elsewhere; reset role;
+set local role kiln_worker;
+select throws_ok(format('select kiln_runner.unregister(%s)', :elsewhere), '42501', null, 'a runner is told to leave from its own address only');
+reset role;
+update kiln.config set public_url = 'https://kiln.test';
+update kiln.provider set webhook = webhook || '{"jwks_url": "https://keys.test/jwks"}' where name = 'fal';
+set local role kiln_worker;
+select kiln_runner.store_webhook_keys('fal', '{"keys": [{"kid": "true"}]}') \g /dev/null
+select kiln_runner.store_webhook_keys('fal', '{"keys": [{"kid": "false"}]}') \g /dev/null
+reset role;
+select is((select jwks #>> '{keys,0,kid}' from kiln.webhook_key join kiln.provider using (provider_id) where name = 'fal'), 'true', 'keys of a provider that are there are not replaced by ones that nobody asked for');
+
 -- Public -----------------------------------------------------------------------------------------------------------------
 
 select is_empty($$ select 'schema ' || o.nspname from ours o join pg_namespace n using (oid), aclexplode(n.nspacl) a where a.grantee = 0

@@ -28,7 +28,7 @@ select is(pg_temp.task(:'job'), 'ready', 'and sees that it is the last: the job 
 -- A check that ends while a job begins to wait for it.
 select pg_temp.job(format('["%s"]', :'three')) as late \gset
 select fixture.run('a', 'begin') \g /dev/null
-select fixture.run('a', format('update kiln.media set state = %L, storage_key = %L, incoming_key = null where media_id = %s', 'ready', 'ef/' || repeat('a', 30), :'three')) \g /dev/null
+select fixture.run('a', format('set role kiln_owner; update kiln.media set state = %L, storage_key = %L, incoming_key = null where media_id = %s; reset role', 'ready', 'ef/' || repeat('a', 30), :'three')) \g /dev/null
 select fixture.run('a', format('select kiln.end_wait(%s)::text', :'three')) \g /dev/null
 select is(fixture.begin_run('b', format('select kiln.await_media(%s)::text', :'late')), true, 'who begins to wait for a check that is ending waits for its end first');
 select fixture.run('a', 'commit') \g /dev/null

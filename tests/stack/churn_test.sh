@@ -34,7 +34,7 @@ insert into kiln.stage (pipeline_version_id, position, name, handler, queue_id, 
 select :v, n, 'stage-' || n, 'log', q.queue_id, 3, '10 milliseconds', '50 milliseconds'
   from generate_series(1, 3) n join kiln.queue q on q.name = (array['image', 'video', 'local'])[n];
 commit;
-update kiln.config set lease = '1 second';
+update kiln.config set lease = '4 seconds';
 -- What a session does in one step. Losing a race is an answer (KN…), a deadlock a try again; anything else is a failure.
 create schema storm;
 create table storm.log (outcome text, at timestamptz default clock_timestamp());
@@ -79,7 +79,9 @@ begin
         select task_id, fence into v_task from kiln.task_running order by random() limit 1;
         perform kiln_runner.release(v_task.task_id, v_task.fence, 'a storm') where v_task.task_id is not null;
     when p_dice <= 67 then
+        perform set_config('role', 'kiln_owner', true);
         update kiln.heartbeat set beat_at = now() - interval '1 minute' where runner_id = p_runner and p_runner % 2 = 0;
+        perform set_config('role', 'none', true);
     when p_dice <= 70 then
         select task_id, fence into v_task from kiln.task_running order by random() limit 1;
         perform kiln_runner.progress(v_task.task_id, v_task.fence, random(), 'storming') where v_task.task_id is not null;
@@ -108,7 +110,7 @@ is "$errors" '' 'no step of the storm fails in a way a caller does not expect'
 is "$(value "select complaint from kiln.contradictions where complaint not like 'runs with runner%' limit 5")" '' 'after the storm nothing contradicts itself'
 
 # Calm: one runner works off what is left; people resume what is held.
-value "delete from kiln.heartbeat where runner_id in (select runner_id from storm.runner); update kiln.runner set ended_at = now(), ended_why = 'dead' where ended_at is null" >/dev/null
+value "set role kiln_owner; delete from kiln.heartbeat where runner_id in (select runner_id from storm.runner); update kiln.runner set ended_at = now(), ended_why = 'dead' where ended_at is null" >/dev/null
 value "update kiln.task set state = 'ready', error_class = 'interrupted' where state = 'running'" >/dev/null
 # One statement a step, since the clock of a statement stands still, and the chores of the tick go by it.
 me=$(value "select kiln_runner.register('calm', 'here', 1, '0', null, 1000)")

@@ -1,0 +1,298 @@
+-- What a person may type. Every table has one answer for each of its columns: an UPDATE is performed (a trigger does what belongs
+-- to it), refused with the function to call, or free, since what reads the row reads the new value. docs/states.md lists them.
+--
+-- The guards know the functions of Kiln by the role they run as: kiln_owner and kiln_definer own all of them, nobody logs in as
+-- either, and no setting makes anyone one of them. Triggers, cascades of foreign keys and runners come through such functions.
+-- Who has to repair by hand says so (begin; set local role kiln_owner; …), which needs a superuser or a member of that role.
+
+create or replace function kiln.is_by_hand()
+returns boolean
+language plpgsql stable
+as $$
+begin
+    return current_user not in ('kiln_owner', 'kiln_definer');
+end
+$$;
+comment on function kiln.is_by_hand() is 'Whether a statement was typed by a person: it does not run inside a function of Kiln.';
+
+create or replace function kiln.guard_by_hand()
+returns trigger
+language plpgsql
+as $$
+begin
+    if kiln.is_by_hand() then
+        raise exception 'kiln.%: its rows are written by functions, not by hand', tg_table_name using errcode = 'KN001', hint = tg_argv[0];
+    end if;
+    return null;
+end
+$$;
+comment on function kiln.guard_by_hand() is 'Refuses a statement that a person typed (KN001). The argument says what to do instead.';
+
+create or replace function kiln.guard_columns()
+returns trigger
+language plpgsql
+as $$
+declare
+    v_changed text;
+begin
+    if kiln.is_by_hand() then
+        select string_agg(c, ', ') into v_changed
+          from unnest(string_to_array(tg_argv[1], ' ')) as c
+         where to_jsonb(old) -> c is distinct from to_jsonb(new) -> c;
+        if v_changed is not null then
+            raise exception 'kiln.%: % is not written by hand', tg_table_name, v_changed using errcode = 'KN001', hint = tg_argv[0];
+        end if;
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.guard_columns() is
+'Refuses a person''s UPDATE of the columns named in the second argument (KN001). The first argument says what to do instead.';
+
+-- For everyone, the functions of Kiln included: what is written here is never written again.
+create or replace function kiln.guard_append_only()
+returns trigger
+language plpgsql
+as $$
+begin
+    raise exception '%: rows are only ever added', tg_table_name
+        using errcode = 'KN001', hint = case tg_table_name when 'ledger' then 'A mistake is put right by another row: kiln.grant_credit().' else 'What was said stays said.' end;
+end
+$$;
+comment on function kiln.guard_append_only() is 'Refuses UPDATE, DELETE and TRUNCATE (KN001).';
+
+do $$
+declare
+    v_table text;
+begin
+    foreach v_table in array '{ledger,resolution,account_act,style_text,staging_prompt}'::text[]
+    loop
+        execute format('create or replace trigger t10_guard_update before update on kiln.%I for each row execute function kiln.guard_append_only()', v_table);
+        execute format('create or replace trigger t10_guard_delete before delete on kiln.%I for each row execute function kiln.guard_append_only()', v_table);
+    end loop;
+end
+$$;
+
+-- The log and the attempts. Row triggers of a partitioned table come to each of its partitions, those that the tick makes later too.
+create or replace function kiln.guard_history()
+returns trigger
+language plpgsql
+as $$
+begin
+    if kiln.is_by_hand() then
+        raise exception '%: what happened is neither changed nor deleted', tg_table_name
+            using errcode = 'KN001', hint = 'Old parts are dropped whole: kiln.config.event_keep and attempt_keep say when.';
+    end if;
+    return case tg_op when 'DELETE' then old else new end;
+end
+$$;
+comment on function kiln.guard_history() is 'Refuses a person''s UPDATE or DELETE of events and attempts (KN001).';
+create or replace trigger t10_guard_history before update or delete on kiln.event for each row execute function kiln.guard_history();
+create or replace trigger t10_guard_history before update or delete on kiln.attempt for each row execute function kiln.guard_history();
+
+-- Jobs and tasks begin with kiln.enqueue(). For each statement: a batch of a hundred asks once.
+create or replace function kiln.guard_job_insert()
+returns trigger
+language plpgsql
+as $$
+begin
+    if current_user <> 'kiln_owner' then
+        raise exception 'kiln.%: a row of its own would be a % that nothing knows of', tg_table_name, case tg_table_name when 'job' then 'job' else 'task' end
+            using errcode = 'KN001', hint = 'select kiln.enqueue(''pipeline'', ''{"prompt": "…"}''); or kiln.enqueue_many(): \df+ kiln.enqueue';
+    end if;
+    return null;
+end
+$$;
+comment on function kiln.guard_job_insert() is 'Refuses jobs and tasks that no function of Kiln makes (KN001).';
+do $$
+declare
+    v_table text;
+begin
+    foreach v_table in array '{job,task,task_ready,task_running,task_waiting,task_held,task_ended}'::text[]
+    loop
+        execute format('create or replace trigger t10_guard_insert before insert on kiln.%I for each statement execute function kiln.guard_job_insert()', v_table);
+    end loop;
+end
+$$;
+
+-- Tables that functions alone write, with what to call instead.
+do $$
+declare
+    v_guard record;
+begin
+    for v_guard in
+        select * from (values
+            ('account_rate',     'It empties by itself; kiln.config has the rates.'),
+            ('account_act',      'kiln.set_role(), kiln.suspend() and kiln.grant_to() write it.'),
+            ('audience',         'The servers write who listens to them.'),
+            ('awaited',          'kiln.cancel_job() ends a job that waits for files.'),
+            ('delivery_attempt', 'kiln.resend() sends a delivery again.'),
+            ('endpoint_secret',  'kiln.rotate_endpoint_secret() gives an endpoint a new secret.'),
+            ('floor',            'The tick moves the floors; kiln.pause_queue() stops a queue.'),
+            ('heartbeat',        'A runner that does not beat is dead after kiln.config.lease, and its tasks go to others.'),
+            ('idempotency',      'It is forgotten after a day.'),
+            ('identity_gone',    'An identity comes back when its owner signs in anew.'),
+            ('instance',         'The servers write it; one that is gone is marked within a minute.'),
+            ('job_ends_read',    'kiln.read_notifications() marks as read.'),
+            ('job_move',         'The legal moves belong to the release.'),
+            ('task_move',        'The legal moves belong to the release.'),
+            ('call_move',        'The legal moves belong to the release.'),
+            ('handler',          'The handlers belong to the release.'),
+            ('log_start',        'kiln.keep_partitions() moves it; kiln.config.event_keep says how much is kept.'),
+            ('model_use',        'The tick measures it each minute.'),
+            ('mutex',            'Its rows are only ever locked.'),
+            ('nonce',            'A nonce is forgotten after kiln.config.nonce_ttl.'),
+            ('outgoing',         'The runners move it.'),
+            ('parked',           'kiln.cancel_job() ends a job that waits; kiln.provider has the limits.'),
+            ('ping',             'The servers write it.'),
+            ('poll',             'kiln.resolve_job() decides about a call.'),
+            ('presence',         'kiln.account.show_presence says whether an account is seen.'),
+            ('queue_gate',       'kiln.queue has the limits.'),
+            ('resolution',       'kiln.resolve_job() writes it.'),
+            ('runner',           'kiln_runner.register() and unregister() write it; a runner that is gone is dead after kiln.config.lease.'),
+            ('runner_secret',    'The runners write what they have.'),
+            ('sleeper',          'Who sleeps writes it.'),
+            ('stray_webhook',    'It is forgotten after a week.'),
+            ('stream_ticket',    'kiln.sign_out_everywhere() ends an account''s streams.'),
+            ('trash',            'Delete the row of the file; the runners empty the trash.'),
+            ('typing',           'It is forgotten within seconds.'),
+            ('webhook_key',      'The runners fetch the keys of providers again each day.'),
+            ('whisper',          'It is forgotten within seconds.')) as g (name, hint)
+    loop
+        execute format('create or replace trigger t05_guard_by_hand before insert or update or delete on kiln.%I for each statement execute function kiln.guard_by_hand(%L)',
+                       v_guard.name, v_guard.hint);
+    end loop;
+end
+$$;
+
+-- Columns that functions alone write, in tables whose others are free.
+do $$
+declare
+    v_guard record;
+    v_names text;
+begin
+    for v_guard in
+        select * from (values
+            ('account', 'account_id created_at deleted_at cleared_at', 'kiln.delete_account() deletes an account.'),
+            ('account', 'is_suspended', 'kiln.suspend(account, ''why'') and kiln.unsuspend() also end its streams and keep the reason.'),
+            ('account', 'show_presence', 'kiln.update_account(account, ''{"show_presence": false}'') also tells who listens.'),
+            ('account', 'tokens_from', 'kiln.sign_out_everywhere() also ends its streams.'),
+            ('announcement', 'announcement_id made_by account_id recipients created_at', 'kiln.announce() writes one to everybody.'),
+            ('api_key', 'api_key_id account_id key_hash prefix last_used_at created_at', 'kiln.make_api_key() and kiln.revoke_api_key() give and take keys.'),
+            ('block', 'account_id blocked_id created_at', 'kiln.set_block() blocks and unblocks.'),
+            ('call', '*', 'kiln.resolve_job(job, ''resend'', ''fail'' or ''adopt'', ''why'') decides about a call: \df+ kiln.resolve_job'),
+            ('category', 'category_id', 'Insert another, and switch this one off: is_enabled = false.'),
+            ('chore', 'name', 'Each name is a function of the tick.'),
+            ('config', 'only_row', 'There is one row.'),
+            ('conversation', 'conversation_id is_group made_by pair_low pair_high last_number activity created_at', 'kiln.make_group() and kiln.open_pair() make conversations.'),
+            ('delivery', 'delivery_id account_id webhook_endpoint_id event_id type message_id body state tries attempts why created_at ended_at', 'kiln.resend() sends a delivery again.'),
+            ('gate', 'provider_id tat window_at counts last_counts', 'kiln.provider has the limits; circuit, open_until and paused_until are free.'),
+            ('identity', '*', 'kiln.link_identity() and kiln.unlink_identity() tie identities to accounts.'),
+            ('image', '*', 'An image is made by a request; its job has its own moves.'),
+            ('invite', 'invite_id token_hash account_id conversation_id created_at', 'kiln.make_invite() makes one; expires_at and revoked_at are free.'),
+            ('media', 'media_id account_id job_id role state media_type content_type bytes sha256 width height duration_ms storage_key thumbnail_key clean_key incoming_key is_direct md5 check_job_id reason created_at',
+                      'kiln.remove_upload() removes a file; filename is free.'),
+            ('member', '*', 'kiln.join_conversation(), kiln.leave_conversation() and kiln.advance() write it.'),
+            ('message', 'message_id conversation_id number account_id author_number client_id media reply_to created_at', 'kiln.change_message() changes its text.'),
+            ('migration', '*', 'It says what this database has seen.'),
+            ('model', 'model_id created_at', 'Insert another, and switch this one off: is_enabled = false.'),
+            ('notification', 'notification_id account_id kind conversation_id announcement_id created_at', 'Its text, its link and read_at are free.'),
+            ('picture', '*', 'kiln.write_project() says which originals a project has.'),
+            ('pipeline', 'pipeline_id name pipeline_version_id stages queue_id', 'begin; select kiln.new_pipeline_version(''name''); -- change its stages; commit'),
+            ('project', 'project_id account_id created_at updated_at deleted_at', 'kiln.remove_project() removes one; name and description are free.'),
+            ('provider', 'provider_id name', 'Stages name it: insert another, and switch this one off: is_enabled = false.'),
+            ('queue', 'queue_id', 'Runners hold it.'),
+            ('room_type', 'name', 'A name that was given stays: images name it.'),
+            ('secret', 'name', 'Each name is a purpose; value is free.'),
+            ('share', 'share_id account_id job_id token_hash originals created_at', 'kiln.make_share() makes another; expires_at and revoked_at are free.'),
+            ('staging_model', 'name', 'A name that was given stays: images name it.'),
+            ('style', 'name', 'A name that was given stays: make it an alias of another.'),
+            ('webhook_endpoint', 'webhook_endpoint_id account_id created_at disabled_at disabled_why', 'kiln.enable_endpoint() switches one on again.')) as g (name, columns, hint)
+    loop
+        if v_guard.columns = '*' then
+            select string_agg(a.attname, ' ' order by a.attnum) into v_names
+              from pg_catalog.pg_attribute a
+             where a.attrelid = format('kiln.%I', v_guard.name)::regclass and a.attnum > 0 and not a.attisdropped;
+        else
+            v_names := v_guard.columns;
+        end if;
+        execute format('create or replace trigger t05_guard_%s before update of %s on kiln.%I for each row execute function kiln.guard_columns(%L, %L)',
+                       split_part(v_names, ' ', 1), replace(v_names, ' ', ', '), v_guard.name, v_guard.hint, v_names);
+    end loop;
+end
+$$;
+
+-- Rows without which nothing would be claimed, signed, limited or kept, and rows that say what was.
+do $$
+declare
+    v_table text;
+begin
+    foreach v_table in array '{config,secret,chore,migration,cluster}'::text[]
+    loop
+        execute format('create or replace trigger t10_guard_rows before delete on kiln.%I for each statement execute function kiln.guard_rows()', v_table);
+    end loop;
+end
+$$;
+create or replace trigger t10_guard_rows before insert or delete on kiln.gate for each statement
+    execute function kiln.guard_by_hand('A provider has one gate as long as it is there: without it no call begins.');
+create or replace trigger t10_guard_insert before insert on kiln.chore for each statement
+    execute function kiln.guard_by_hand('Each name is a function of the tick.');
+create or replace trigger t10_guard_rows before delete on kiln.identity for each statement
+    execute function kiln.guard_by_hand('kiln.unlink_identity() takes one away.');
+create or replace trigger t10_guard_rows before delete on kiln.api_key for each statement
+    execute function kiln.guard_by_hand('kiln.revoke_api_key() also ends its streams.');
+create or replace trigger t10_guard_rows before delete on kiln.member for each statement
+    execute function kiln.guard_by_hand('kiln.leave_conversation() ends a membership.');
+create or replace trigger t10_guard_rows before delete on kiln.picture for each statement
+    execute function kiln.guard_by_hand('kiln.write_project() says which originals a project has.');
+create or replace trigger t10_guard_rows before delete on kiln.image for each statement
+    execute function kiln.guard_by_hand('Delete its job.');
+
+-- Prices and balances are numbers without a unit: another currency would change what all of them mean.
+create or replace function kiln.guard_currency()
+returns trigger
+language plpgsql
+as $$
+begin
+    if old.currency <> new.currency and exists (select from kiln.ledger) then
+        raise exception 'config: the ledger has amounts in %: they would not be amounts in %', old.currency, new.currency
+            using errcode = 'KN001', hint = 'Another currency is another installation.';
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.guard_currency() is 'Refuses another currency once there is money in the ledger (KN001).';
+create or replace trigger t20_currency after update of currency on kiln.config for each row execute function kiln.guard_currency();
+
+-- TRUNCATE fires no row trigger, and is not inherited by partitions: each table has its own guard.
+create or replace function kiln.guard_truncate_of(p_table regclass)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    execute format('create or replace trigger t10_guard_truncate before truncate on %s for each statement execute function kiln.guard_truncate()', p_table);
+    execute format('alter table %s enable always trigger t10_guard_truncate', p_table);
+end
+$$;
+comment on function kiln.guard_truncate_of(regclass) is 'Gives a table, or a new partition, its guard of TRUNCATE.';
+
+-- ENABLE ALWAYS: session_replication_role switches none of them off. Loaded again at each upgrade, this also mends what
+-- `disable trigger all; enable trigger all` made of them; until then kiln.contradictions names it.
+do $$
+declare
+    v_trigger record;
+begin
+    perform kiln.guard_truncate_of(c.oid)
+       from pg_catalog.pg_class c
+      where c.relnamespace = 'kiln'::regnamespace and c.relkind in ('r', 'p');
+    for v_trigger in
+        select t.tgname, t.tgrelid::regclass as name
+          from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid
+         where c.relnamespace = 'kiln'::regnamespace and not t.tgisinternal and t.tgenabled <> 'A'
+         order by c.relispartition
+    loop
+        execute format('alter table %s enable always trigger %I', v_trigger.name, v_trigger.tgname);
+    end loop;
+end
+$$;
