@@ -9,7 +9,7 @@ select no_plan();
 create temporary table decision as
 select t as name, kind, unnest(string_to_array(columns, ' ')) as column
   from (values
-    ('account', 'free', 'handle display_name role email notify_email media_quota_bytes'),
+    ('account', 'free', 'email_verified_at handle display_name role email notify_email media_quota_bytes'),
     ('account', 'performed', 'day_cap_micros'),
     ('account', 'refused', 'account_id show_presence is_suspended tokens_from deleted_at cleared_at created_at'),
     ('account_act', 'refused', 'account_act_id account_id kind details reason made_by by_name at'),
@@ -35,7 +35,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('category', 'refused', 'category_id'),
     ('chore', 'performed', 'every ran_at'),
     ('chore', 'refused', 'name'),
-    ('config', 'free', 'lease task_grace event_keep attempt_keep link_ttl upload_ttl upload_max_bytes '
+    ('config', 'free', 'webhook_hosts mails_per_day confirmations_per_day confirmation_ttl '
+        'lease task_grace event_keep attempt_keep link_ttl upload_ttl upload_max_bytes '
         'media_quota_bytes currency stream_ticket_ttl stray_keep public_url presence_grace '
         'nonce_ttl session_ttl writes_per_minute writes_burst logins_per_minute '
         'logins_burst'),
@@ -46,16 +47,16 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('delivery', 'free', 'due_at taken_until'),
     ('delivery', 'refused', 'delivery_id account_id webhook_endpoint_id target event_id type message_id body '
         'state tries attempts why created_at ended_at'),
-    ('delivery_attempt', 'refused', 'delivery_id attempt runner_id at status elapsed_ms error reply'),
+    ('delivery_attempt', 'refused', 'delivery_id attempt runner_id at status elapsed_ms error reply_bytes'),
     ('endpoint_secret', 'refused', 'webhook_endpoint_id secret previous previous_until'),
     ('event', 'refused', 'event_id xid at account_id job_id version type data'),
     ('floor', 'refused', 'queue_id priority vt next_vt max_vt seen_job moved_at is_paused'),
     ('gate', 'free', 'circuit failures opened open_until paused_until paused_why'),
     ('gate', 'refused', 'provider_id tat window_at counts last_counts'),
-    ('handler', 'refused', 'name description required ops'),
+    ('handler', 'refused', 'name description config_schema'),
     ('heartbeat', 'refused', 'runner_id beat_at since'),
     ('idempotency', 'refused', 'account_id route key body_hash thing_id created_at'),
-    ('identity', 'refused', 'issuer subject account_id created_at identity_id'),
+    ('identity', 'refused', 'token_issued_at issuer subject account_id created_at identity_id'),
     ('identity_gone', 'refused', 'identity_hash gone_at'),
     ('image', 'refused', 'job_id project_id media_id account_id batch_id mode room_type style style_asked '
         'style_version prompt_version model variations disclosure'),
@@ -77,6 +78,7 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('media', 'refused', 'media_id account_id job_id role state media_type content_type bytes sha256 width '
         'height duration_ms storage_key thumbnail_key clean_key incoming_key is_direct md5 '
         'check_job_id reason created_at'),
+    ('mail_recipient', 'free', 'address_hash day mails confirmations suppressed_at'),
     ('member', 'refused', 'conversation_id account_id joined_number until_number posted delivered_number '
         'read_number seen_at joined_at'),
     ('message', 'free', 'text edited_at deleted_at'),
@@ -112,10 +114,11 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('queue', 'performed', 'is_paused max_running rate_per_minute rate_burst'),
     ('queue', 'refused', 'queue_id'),
     ('queue_gate', 'refused', 'queue_id free_at'),
+    ('reserved_handle', 'free', 'name is_part'),
     ('resolution', 'refused', 'resolution_id job_id task_id call_id action reason output actor at'),
     ('room_type', 'free', 'title words position'),
     ('room_type', 'refused', 'name'),
-    ('runner', 'refused', 'runner_id name host pid version queue_ids limited_ids slots alone_task_id address '
+    ('runner', 'refused', 'sandbox runner_id name host pid version queue_ids limited_ids slots alone_task_id address '
         'started_at ended_at ended_why'),
     ('runner_secret', 'refused', 'runner_id names offered_at'),
     ('secret', 'free', 'value'),

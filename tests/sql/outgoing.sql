@@ -176,7 +176,9 @@ update kiln.account set email = 'bob@example.com', notify_email = true where acc
 select fixture.act_as('cay'), fixture.act_as('dan') \g /dev/null
 select fixture.account('cay') as cay, fixture.account('dan') as dan \gset
 update kiln.account set email = 'cay@example.com', email_verified_at = kiln.now() where account_id = :cay;
+set role kiln_owner;
 update kiln.account set email = 'dan@example.com', email_verified_at = kiln.now(), notify_email = true, is_suspended = true where account_id = :dan;
+reset role;
 delete from kiln.webhook_endpoint;
 select fixture.set_now('2030-01-03 12:00:00Z') \g /dev/null
 set role kiln_owner;
@@ -207,7 +209,7 @@ select is((select pg_temp.take(p_from => 'kiln@example.org') #>> '{deliveries,0,
 
 -- What the mail server says
 select pg_temp.answer(:'mail', 450, 'It answered: said', 'message') \g /dev/null
-create function pg_temp.story(p_mail jsonb, p_status int, p_stage text, p_error text default null) returns text language plpgsql as $$
+create function pg_temp.story(p_mail jsonb, p_status int, p_stage text, p_error text default null) returns text language plpgsql set role = kiln_owner as $$
 begin
     update kiln.delivery set state = 'due', ended_at = null where delivery_id = (p_mail ->> 'delivery_id')::bigint;
     update kiln.delivery_attempt set elapsed_ms = null where delivery_id = (p_mail ->> 'delivery_id')::bigint;
