@@ -9,6 +9,11 @@ select no_plan();
 create temporary table decision as
 select t as name, kind, unnest(string_to_array(columns, ' ')) as column
   from (values
+    ('cluster', 'refused', 'only_row system_identifier relation history'),
+    ('lost_position', 'refused', 'account_id timeline xid began_xid seen_at'),
+    ('restore', 'free', 'keeps_files'),
+    ('restore', 'refused', 'restore_id restored_at former_identifier system_identifier xid_base nothing_ran by_name findings'),
+    ('timeline', 'refused', 'timeline xid noted_at'),
     ('account', 'free', 'email_verified_at handle display_name role email notify_email media_quota_bytes'),
     ('account', 'performed', 'day_cap_micros'),
     ('account', 'refused', 'account_id show_presence is_suspended tokens_from deleted_at cleared_at created_at'),
@@ -23,7 +28,7 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('audience', 'refused', 'instance_id account_id'),
     ('awaited', 'refused', 'job_id media_id'),
     ('block', 'refused', 'account_id blocked_id created_at'),
-    ('call', 'refused', 'call_id task_id job_id account_id provider_id fence runner_id number state request '
+    ('call', 'refused', 'odd_reply call_id task_id job_id account_id provider_id fence runner_id number state request '
         'request_hash idempotency_key webhook_token sends send_before timeout_at '
         'provider_request_id urls poll_request queue_position fraction result_at fetches '
         'cancel_wanted_at cancel_told_at expires_at why outcome error_class error_code '
@@ -169,6 +174,7 @@ set role kiln_owner;
 insert into kiln.picture (project_id, media_id, account_id) select project_id, :media, account_id from kiln.project;
 insert into kiln.image (job_id, project_id, media_id, account_id, mode, room_type, style, style_version, prompt_version, model, variations)
 select :done, project_id, :media, account_id, 'stage', 'auto', 'modern', 1, 1, 'local/furnish', 1 from kiln.project;
+insert into kiln.restore (former_identifier, system_identifier, xid_base, nothing_ran, keeps_files, findings) select 1, 2, 0, true, false, '[]';
 insert into kiln.block (account_id, blocked_id) select min(account_id), max(account_id) from kiln.account;
 insert into kiln.notification (account_id, kind, text) select account_id, 'test', 'x' from kiln.account limit 1;
 insert into kiln.delivery (account_id, event_id, type, body) select account_id, 1, 'job.completed', '{}' from kiln.account limit 1;
@@ -192,6 +198,7 @@ create function pg_temp.another(p_column text, p_type oid) returns text language
                 when p_type = 3802 then format('coalesce(%I, %L) || %L', p_column, '{}', '{"another": 1}')
                 when p_type = 17 then format('coalesce(%I, %L) || %L', p_column, '', '\x00')
                 when p_type = 2950 then 'gen_random_uuid()'
+                when p_type = 26 then '0'
                 when p_type = 869 then quote_literal('::1')
                 when p_type = 'xid8'::regtype then quote_literal('1')
                 when p_type = 'pg_snapshot'::regtype then quote_literal('1:1:')
