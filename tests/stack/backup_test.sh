@@ -105,7 +105,7 @@ scripts/cluster.sh stop .standby immediate
 
 # --- by hand --------------------------------------------------------------------------------------------------------------
 scripts/cluster.sh start .kiln >/dev/null
-value "update kiln.instance set beat_at = beat_at - interval '1 minute'; update kiln.heartbeat set beat_at = beat_at - interval '1 minute'" >/dev/null
+value "set role kiln_owner; update kiln.instance set beat_at = beat_at - interval '1 minute'; update kiln.heartbeat set beat_at = beat_at - interval '1 minute'" >/dev/null
 out=$(block 'by hand')
 ok $? 'a copy of the disk that was put back' "$out"
 is "$(value 'select count(*) from kiln.restore')" 3 'is told to be one'
