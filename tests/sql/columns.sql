@@ -103,7 +103,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('picture', 'refused', 'picture_id project_id media_id account_id'),
     ('ping', 'refused', 'instance_id number wants sent_at answered_by answered_at ended_at is_told'),
     ('pipeline', 'free', 'description'),
-    ('pipeline', 'refused', 'pipeline_id name pipeline_version_id stages queue_id'),
+    ('pipeline', 'performed', 'pipeline_version_id'),
+    ('pipeline', 'refused', 'pipeline_id name stages queue_id'),
     ('pipeline_version', 'refused', 'pipeline_version_id pipeline_id version xid created_at'),
     ('poll', 'refused', 'call_id provider_id poll_at every_ms max_ms polls answer_hash'),
     ('presence', 'refused', 'account_id is_online changed_at seen_at due_at'),
@@ -114,7 +115,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
         'idempotency_header idempotency_ttl bills_failures bills_cancelled max_calls '
         'rate_per_minute rate_burst day_cap_micros reply_timeout max_reply_bytes '
         'max_file_bytes'),
-    ('provider', 'refused', 'provider_id name'),
+    ('provider', 'performed', 'name'),
+    ('provider', 'refused', 'provider_id'),
     ('queue', 'free', 'name description'),
     ('queue', 'performed', 'is_paused max_running rate_per_minute rate_burst'),
     ('queue', 'refused', 'queue_id'),

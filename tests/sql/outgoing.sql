@@ -245,15 +245,17 @@ create function pg_temp.confirmations(p_email text) returns int language sql as 
 create function pg_temp.words(p_message text) returns text language sql as
 $$ select string_agg(convert_from(decode(split_part(split_part(p_message, E'base64\r\n\r\n', i), E'\r\n--', 1), 'base64'), 'UTF8'), E'\n') from generate_series(2, 3) i $$;
 delete from kiln.delivery;
-delete from kiln.event;
+set role kiln_owner; delete from kiln.event; reset role;
 create function pg_temp.lands() returns void language sql as $$ update kiln.delivery set taken_until = null $$;      -- as if their runner had told
-update kiln.outgoing set mailing_at = kiln.now();
+set role kiln_owner; update kiln.outgoing set mailing_at = kiln.now(); reset role;
 update kiln.config set public_url = 'https://kiln.example';
 select pg_temp.mail('bob', '{"display_name": "Buy gold at evil.example", "handle": "buy_gold"}') \g /dev/null
 select is(pg_temp.mail('bob', '{"email": "victim@example.com", "notify_email": true}') -> 'email_verified', 'false', 'an address that was written is not one that was proven');
 select is(pg_temp.confirmations('victim@example.com'), 1, 'it is mailed a confirmation');
 select pg_temp.event(:bob, p_data => '{"notification": {"text": "Buy gold at evil.example", "link": "/x"}}') \g /dev/null
+set role kiln_owner;
 select pg_temp.rewind() \g /dev/null
+reset role;
 select pg_temp.take(p_from => 'kiln@example.org') as took \gset
 select is((select count(*)::int from kiln.delivery where account_id = :bob), 1, 'and nothing else');
 select :'took'::jsonb #>> '{deliveries,0,message}' as message, pg_temp.words(:'took'::jsonb #>> '{deliveries,0,message}') as words \gset
@@ -268,7 +270,9 @@ select is(fixture.refusal(format('select fixture.call(null, ''unsubscribe'', jso
 select is(fixture.call(null, 'confirm_email', jsonb_build_object('token', :'proof')), null, 'the link proves it');
 select is(fixture.call('bob', 'get_me') -> 'email_verified', 'true', 'as the profile says');
 select is(fixture.call(null, 'confirm_email', jsonb_build_object('token', :'proof')), null, 'again is fine');
+set role kiln_owner;
 select pg_temp.rewind() \g /dev/null
+reset role;
 select pg_temp.take(p_from => 'kiln@example.org') \g /dev/null
 select is((select count(*)::int from kiln.delivery where account_id = :bob and type = 'notification'), 1, 'from then on it is mailed what it wants');
 select is(pg_temp.mail('bob', '{"email": "VICTIM@example.com"}') -> 'email_verified', 'true', 'the same in other letters is proven');

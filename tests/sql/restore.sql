@@ -8,7 +8,7 @@ begin;
 \ir ../fixtures/money.sql
 select no_plan();
 
-create function pg_temp.carry_away() returns void language sql as $$
+create function pg_temp.carry_away() returns void language sql set role = kiln_owner as $$
     update kiln.cluster set system_identifier = 1;
     select set_config('kiln.checked', '', false);
 $$;

@@ -65,7 +65,7 @@ select is_empty(format($$ select oid::regprocedure from pg_proc where pronamespa
 select is_empty($$ select name from function where not is_extension and pg_get_functiondef(oid) ~ 'pg_(try_)?advisory' $$, 'no function waits for an advisory lock, which any login could hold for ever');
 select is_empty(format($$ select name from relation where relkind <> 'S' and has_table_privilege(%L, oid, 'insert,update,delete,truncate') $$, 'kiln_reader'), 'kiln_reader writes no table');
 select bag_eq($$ select name::text from relation where relkind in ('r', 'p') and not has_table_privilege('kiln_admin', oid, 'insert,update,delete') and name::text !~ '_(default|[xw][0-9]+)$' $$,
-              '{kiln.job_move,kiln.task_move,kiln.call_move,kiln.handler,kiln.migration,kiln.secret,kiln.stream_ticket,kiln.nonce,kiln.endpoint_secret,kiln.event,kiln.attempt,kiln.mutex,
+              '{kiln.job_move,kiln.task_move,kiln.call_move,kiln.handler,kiln.migration,kiln.secret,kiln.stream_ticket,kiln.nonce,kiln.endpoint_secret,kiln.event,kiln.attempt,kiln.mutex,kiln.cluster,kiln.timeline,kiln.restore,
                 kiln.task_ready,kiln.task_running,kiln.task_waiting,kiln.task_held,kiln.task_ended}'::text[], 'these tables an administrator does not write at all; in the others guards say what may be typed');
 
 select fixture.runner(name => 'elsewhere') as elsewhere \gset
