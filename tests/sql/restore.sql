@@ -43,9 +43,9 @@ select is(pg_temp.code($$ select kiln.enqueue('log', '{}') $$), 'KN017', 'nobody
 select is(pg_temp.code($$ select kiln.new_pipeline_version('log') $$), 'KN017', 'nor a version of a pipeline');
 select set_eq('select what from kiln.contradictions', array['cluster'], 'kiln.contradictions says so');
 select lives_ok('select kiln.keep_partitions()', 'what an upgrade loads is no obstacle');
-update kiln.cluster set system_identifier = (select system_identifier from pg_control_system()), relation = 1;
+set role kiln_owner; update kiln.cluster set system_identifier = (select system_identifier from pg_control_system()), relation = 1; reset role;
 select is(pg_temp.code('select kiln.contract()'), 'KN017', 'a dump and restore within one cluster is one, too');
-update kiln.cluster set relation = 'kiln.cluster'::regclass;
+set role kiln_owner; update kiln.cluster set relation = 'kiln.cluster'::regclass; reset role;
 select lives_ok('select kiln.contract()', 'at home again');
 
 -- What a backup holds -----------------------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ insert into kiln.provider (name, base_url, submit, poll, lookup, idempotency_hea
 select n, 'https://pay.test', p.submit, p.poll, case n when 'looks' then '{"method": "GET", "path": "/find/{idempotency_key}", "accept": [200], "absent_on": [404], "id": ["/id"]}'::jsonb end,
        case n when 'repeats' then 'Idempotency-Key' end, case n when 'repeats' then interval '1 day' end
   from kiln.provider p, unnest('{looks,repeats}'::text[]) n where p.name = 'pay';
-insert into kiln.gate (provider_id) select provider_id from kiln.provider where name in ('looks', 'repeats') on conflict do nothing;
+set role kiln_owner; insert into kiln.gate (provider_id) select provider_id from kiln.provider where name in ('looks', 'repeats') on conflict do nothing; reset role;
 select fixture.paid_pipeline('test/looks', '{"provider": "looks"}'), fixture.paid_pipeline('test/repeats', '{"provider": "repeats"}') \g /dev/null
 select fixture.pipeline('test/local', 1) \g /dev/null
 
@@ -80,18 +80,18 @@ select is((select string_agg(name || ': ' || fixture.task_states(job), ', ' orde
           'failed, to be tried again: waiting, local, not begun: ready, local, running: running, open: running, open, may be looked up: running, open, may be repeated: running, open, on_unknown retry: running, paid, not begun: ready',
           'calls are open, tasks run and wait');
 insert into kiln.webhook_endpoint (account_id, url, types) values (:ann, 'https://example.com/hook', '{job.completed,notification}') returning webhook_endpoint_id as endpoint \gset
-insert into kiln.endpoint_secret values (:endpoint, kiln.gen_random_bytes(32));
+set role kiln_owner; insert into kiln.endpoint_secret values (:endpoint, kiln.gen_random_bytes(32)); reset role;
 select kiln.begin_deliveries() \g /dev/null
 insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, message_id) values (:ann, :endpoint, 1, 'job.completed', '{}', 'msg_due');
 insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, message_id, state, ended_at) values (:ann, :endpoint, 2, 'job.completed', '{}', 'msg_sent', 'sent', kiln.now());
 select fixture.call('ann', 'create_ticket', p_body => '{}') \g /dev/null
-insert into kiln.nonce values ('\x01', kiln.now() + interval '1 hour');
-insert into kiln.whisper (xid, account_id, type, data) values ('999999999', :ann, 'typing', '{}');
-insert into kiln.sleeper (name, wants_bus) values ('bus:1', true);
+set role kiln_owner; insert into kiln.nonce values ('\x01', kiln.now() + interval '1 hour'); reset role;
+set role kiln_owner; insert into kiln.whisper (xid, account_id, type, data) values ('999999999', :ann, 'typing', '{}'); reset role;
+set role kiln_owner; insert into kiln.sleeper (name, wants_bus) values ('bus:1', true); reset role;
 select kiln_api.register_instance('both', 'h', 1, 1, 'v') as instance \gset
 -- The log of a cluster that was far ahead: events of transactions 1,000 and 699,999,999 (as were 670,558 of them once).
 insert into kiln.event (xid, account_id, type, data) values ('1000', :ann, 'notification', '{"text": "old"}'), ('699999999', :ann, 'job.completed', '{"text": "ahead"}');
-update kiln.outgoing set from_snapshot = '900:900:', cluster = '1';
+set role kiln_owner; update kiln.outgoing set from_snapshot = '900:900:', cluster = '1'; reset role;
 select max(event_id) as last_event from kiln.event \gset
 select last_value as fence from kiln.fence \gset
 create temporary table ids as select sequencename, last_value from pg_sequences where schemaname = 'kiln' and data_type = 'bigint'::regtype;
@@ -171,7 +171,7 @@ select isnt(kiln.message_id(1, '2030-01-01', 'job.completed', 1), kiln.message_i
 -- By hand -------------------------------------------------------------------------------------------------------------------
 
 rollback to backup;
-update kiln.outgoing set cluster = (select system_identifier::text from pg_control_system());
+set role kiln_owner; update kiln.outgoing set cluster = (select system_identifier::text from pg_control_system()); reset role;
 select throws_ok('select * from kiln.after_restore(p_by_hand => true)', 'KN001', 'programs are running on this database: stop them first', 'by hand it wants no program to run');
 select fixture.pass('1 minute') \g /dev/null
 select kiln.epoch() as before \gset
@@ -183,12 +183,12 @@ rollback to backup;
 -- Timelines -------------------------------------------------------------------------------------------------------------------
 
 select split_part(kiln.epoch(), '-', 1) as system \gset
-insert into kiln.timeline (timeline, xid) values (1, 3) on conflict do nothing;
+set role kiln_owner; insert into kiln.timeline (timeline, xid) values (1, 3) on conflict do nothing; reset role;
 create function pg_temp.replay(p_timeline int, p_xid text) returns text language sql as $$
     select string_agg(type, ',') from kiln_api.bus_replay((select account_id from kiln.identity where subject = 'ann'), split_part(kiln.epoch(), '-', 1) || '-' || p_timeline || '.' || p_xid || '_' || p_xid || '_', kiln_api.bus_head(), 10)
 $$;
 create or replace function kiln.epoch() returns text language sql stable as $$ select to_hex(s.system_identifier) || '-3' from pg_control_system() s $$;
-insert into kiln.timeline (timeline, xid) values (2, 500), (3, 900);
+set role kiln_owner; insert into kiln.timeline (timeline, xid) values (2, 500), (3, 900); reset role;
 select is(pg_temp.replay(1, '400'), 'reset', 'a position of an older timeline is answered by one reset');
 select is_empty('select * from kiln.lost_position', 'one from before the fork lost nothing');
 select is(pg_temp.replay(1, '600'), 'reset', 'so is one beyond the fork');
