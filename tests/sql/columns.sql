@@ -14,6 +14,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('restore', 'free', 'keeps_files'),
     ('restore', 'refused', 'restore_id restored_at former_identifier system_identifier xid_base nothing_ran by_name findings'),
     ('timeline', 'refused', 'timeline xid noted_at'),
+    ('content_type', 'free', 'content_type alias_of file_ending is_accepted'),
+    ('receiving', 'free', 'token account_id media_id bytes until'),
     ('account', 'free', 'email_verified_at handle display_name role email notify_email media_quota_bytes'),
     ('account', 'performed', 'day_cap_micros'),
     ('account', 'refused', 'account_id show_presence is_suspended tokens_from deleted_at cleared_at created_at'),
