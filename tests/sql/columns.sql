@@ -16,6 +16,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('timeline', 'refused', 'timeline xid noted_at'),
     ('content_type', 'free', 'content_type alias_of file_ending is_accepted'),
     ('receiving', 'free', 'token account_id media_id bytes until'),
+    ('job_end', 'free', 'job_id account_id kind state media_type'),
+    ('tryon', 'free', 'job_id category'),
     ('account', 'free', 'email_verified_at handle display_name role email notify_email media_quota_bytes'),
     ('account', 'performed', 'day_cap_micros'),
     ('account', 'refused', 'account_id show_presence is_suspended tokens_from deleted_at cleared_at created_at'),
