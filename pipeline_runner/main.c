@@ -346,6 +346,7 @@ static int run_with_sandbox(struct runner *runner)
         runner->sandbox = &sandbox;
         code            = run(runner);
     }
+    runner->sandbox = NULL;
     sandbox_close(&sandbox);
     return code;
 }
