@@ -2440,20 +2440,9 @@ export interface UploadWish {
      */
     filename: string;
     /**
-     * What it is.
+     * What it is: image/png, image/jpeg, image/webp, image/gif, image/heic, image/avif, video/mp4, video/webm, video/quicktime, audio/mpeg, audio/wav, audio/ogg, audio/mp4 or audio/webm; in any letters, with parameters (;codecs=opus) and under the other names that browsers and recorders have for these (image/jpg, image/heif, audio/x-wav, audio/mp3, audio/x-m4a). HEIC and AVIF are ready as image/jpeg, or image/png where a part is see-through.
      */
-    content_type:
-        | 'image/png'
-        | 'image/jpeg'
-        | 'image/webp'
-        | 'image/gif'
-        | 'video/mp4'
-        | 'video/webm'
-        | 'video/quicktime'
-        | 'audio/mpeg'
-        | 'audio/wav'
-        | 'audio/ogg'
-        | 'audio/mp4';
+    content_type: string;
     /**
      * Its size.
      */
