@@ -34,7 +34,7 @@ function mistakes() {
     for (const operation of operations) {
         const name = `${operation.method.toUpperCase()} ${operation.route}`;
         say(methods.includes(operation.method), `${name}: no such method`);
-        for (const key of ['operationId', 'summary', 'tags', 'responses', 'security']) say(operation[key] !== undefined, `${name} has no ${key}`);
+        for (const key of ['operationId', 'summary', 'description', 'tags', 'responses', 'security']) say(operation[key] !== undefined, `${name} has no ${key}`);
         for (const tag of operation.tags ?? []) say(api.tags.some(each => each.name === tag), `${name}: the tag ${tag} is not among the tags`);
         for (const scheme of (operation.security ?? []).flatMap(Object.keys)) say(api.components.securitySchemes[scheme], `${name}: no security scheme ${scheme}`);
         const parameters = (operation.parameters ?? []).map(resolve);

@@ -28,7 +28,7 @@
 #define V1 "/api/v1"
 
 const struct route routes[] = {
-    /* Who one is */
+    /* Authentication */
     { "POST", V1 "/auth/nonce", AUTH_NONE, &call_sql, "create_nonce", 201, POOL_WRITE, ROLE_API },
     { "POST", V1 "/auth/siwe", AUTH_NONE, &wallet_sign_in, "sign_in", 200, POOL_WRITE, ROLE_API },
     { "GET", V1 "/me", AUTH_USER, &call_sql, "get_me", 200, POOL_READ, ROLE_API },
@@ -46,13 +46,13 @@ const struct route routes[] = {
     { "DELETE", V1 "/me/identities/{id}", AUTH_USER, &call_sql, "delete_identity", 204, POOL_WRITE,
       ROLE_API },
 
-    /* Keys of programs */
+    /* API keys */
     { "POST", V1 "/api-keys", AUTH_USER, &call_sql, "create_api_key", 201, POOL_WRITE, ROLE_API },
     { "GET", V1 "/api-keys", AUTH_USER, &call_sql, "list_api_keys", 200, POOL_PAGE, ROLE_API },
     { "DELETE", V1 "/api-keys/{id}", AUTH_USER, &call_sql, "delete_api_key", 204, POOL_WRITE,
       ROLE_API },
 
-    /* Outgoing webhooks */
+    /* Webhooks */
     { "POST", V1 "/webhook-endpoints", AUTH_USER, &call_sql, "create_webhook_endpoint", 201,
       POOL_WRITE, ROLE_API },
     { "GET", V1 "/webhook-endpoints", AUTH_USER, &call_sql, "list_webhook_endpoints", 200,
@@ -68,7 +68,7 @@ const struct route routes[] = {
     { "POST", V1 "/deliveries/{id}/resend", AUTH_USER, &call_sql, "resend_delivery", 200,
       POOL_WRITE, ROLE_API },
 
-    /* Links in mail: the link is who one is */
+    /* Email links: the token in the link is the permission */
     { "GET", V1 "/confirm-email/{token}", AUTH_NONE, &confirm_email_ask, NULL, 200, POOL_NONE,
       ROLE_API },
     { "POST", V1 "/confirm-email/{token}", AUTH_NONE, &confirm_email_do, "confirm_email", 200,
@@ -94,7 +94,7 @@ const struct route routes[] = {
     { "POST", V1 "/generations/{id}/retry", AUTH_USER, &call_sql, "retry_generation", 202,
       POOL_WRITE, ROLE_API },
 
-    /* The catalogue */
+    /* Models */
     { "GET", V1 "/models", AUTH_NONE, &call_sql, "list_models", 200, POOL_PAGE, ROLE_API },
     { "GET", V1 "/models/{id...}", AUTH_NONE, &call_sql, "get_model", 200, POOL_READ, ROLE_API },
 
@@ -133,7 +133,7 @@ const struct route routes[] = {
     { "POST", V1 "/images/{id}/retry", AUTH_USER, &call_sql, "retry_image", 202, POOL_WRITE,
       ROLE_API },
 
-    /* Media */
+    /* Uploads and media */
     { "POST", V1 "/uploads/presign", AUTH_USER, &media_presign, "create_upload", 201, POOL_WRITE,
       ROLE_API },
     { "PUT", V1 "/media/{id}", AUTH_SIGNED, &media_put, "finish_upload", 200, POOL_WRITE,
@@ -145,14 +145,14 @@ const struct route routes[] = {
       ROLE_API },
     { "GET", V1 "/media/{id}", AUTH_SIGNED, &media_get, "open_media", 200, POOL_READ, ROLE_API },
 
-    /* Public pages */
+    /* Sharing */
     { "POST", V1 "/shares", AUTH_USER, &call_sql, "create_share", 201, POOL_WRITE, ROLE_API },
     { "GET", V1 "/shares", AUTH_USER, &call_sql, "list_shares", 200, POOL_PAGE, ROLE_API },
     { "DELETE", V1 "/shares/{id}", AUTH_USER, &call_sql, "delete_share", 204, POOL_WRITE,
       ROLE_API },
     { "GET", "/s/{token}", AUTH_NONE, &share_open, "open_share", 200, POOL_READ, ROLE_API },
 
-    /* People and chat */
+    /* Chat */
     { "GET", V1 "/people", AUTH_USER, &call_sql, "find_people", 200, POOL_LONG, ROLE_API },
     { "POST", V1 "/invites", AUTH_USER, &call_sql, "create_invite", 201, POOL_WRITE, ROLE_API },
     { "GET", V1 "/invites", AUTH_USER, &call_sql, "list_invites", 200, POOL_PAGE, ROLE_API },
@@ -201,14 +201,14 @@ const struct route routes[] = {
     { "POST", V1 "/admin/notifications", AUTH_ADMIN, &call_sql, "announce", 201, POOL_WRITE,
       ROLE_API },
 
-    /* The stream */
+    /* Event stream */
     { "POST", V1 "/stream-tickets", AUTH_USER, &sse_ticket, "create_ticket", 201, POOL_WRITE,
       ROLE_API },
     { "GET", V1 "/events", AUTH_STREAM, &sse_events, NULL, 200, POOL_STREAM, ROLE_REALTIME },
     { "GET", V1 "/events/poll", AUTH_STREAM, &poll_events, NULL, 200, POOL_STREAM, ROLE_REALTIME },
     { "GET", V1 "/ws", AUTH_STREAM, &websocket_events, NULL, 101, POOL_STREAM, ROLE_REALTIME },
 
-    /* Providers: their signature is who they are */
+    /* Provider callbacks: their signature is the permission */
     { "POST", V1 "/webhooks/{provider}", AUTH_NONE, &webhook_receive, "receive_webhook", 200,
       POOL_WRITE, ROLE_API },
 
@@ -250,12 +250,12 @@ const struct route routes[] = {
     { "PUT", V1 "/admin/categories/{name}", AUTH_ADMIN, &call_sql, "put_category", 200, POOL_WRITE,
       ROLE_API },
 
-    /* This table, described */
+    /* System: this description, health, metrics */
     { "GET", V1 "/docs", AUTH_NONE, &docs_page, NULL, 200, POOL_NONE, ROLE_BOTH },
     { "GET", V1 "/openapi.json", AUTH_NONE, &docs_description, NULL, 200, POOL_NONE, ROLE_BOTH },
     { "GET", "/openapi.json", AUTH_NONE, &docs_description, NULL, 200, POOL_NONE, ROLE_BOTH },
 
-    /* For those who run it */
+    
     { "GET", "/healthz", AUTH_NONE, &metrics_health, NULL, 200, POOL_NONE, ROLE_BOTH },
     { "GET", "/readyz", AUTH_NONE, &metrics_ready, "ready", 200, POOL_HEALTH, ROLE_BOTH },
     { "GET", "/metrics", AUTH_NONE, &metrics_page, "metrics", 200, POOL_HEALTH, ROLE_BOTH },

@@ -2588,7 +2588,7 @@ export interface InviteToken {
  */
 export interface InviteFound {
     /**
-     * Who.
+     * The name of the provider.
      */
     from: Person;
     /**
@@ -3896,247 +3896,247 @@ export interface Readiness {
 
 /** What each operation takes (once: the Idempotency-Key) and gives. */
 export interface Operations {
-    /** POST /api/v1/auth/nonce: Something to be signed in a wallet. */
+    /** POST /api/v1/auth/nonce: Create a sign-in nonce. */
     create_nonce: { takes: {}; gives: Nonce };
-    /** POST /api/v1/auth/siwe: Sign in with a wallet (EIP-4361). */
+    /** POST /api/v1/auth/siwe: Sign in with a wallet. */
     sign_in: { takes: { body: WalletProof }; gives: Session };
-    /** GET /api/v1/me: The profile. */
+    /** GET /api/v1/me: Get the profile. */
     get_me: { takes: {}; gives: Account };
     /** PATCH /api/v1/me: Change the profile. */
     update_me: { takes: { body: AccountChange }; gives: Account };
-    /** DELETE /api/v1/me: Delete the account for good. */
+    /** DELETE /api/v1/me: Delete the account. */
     delete_me: { takes: {}; gives: undefined };
-    /** GET /api/v1/me/export: What is the account's. */
+    /** GET /api/v1/me/export: Export the data of the account. */
     export_me: { takes: { query?: { section?: 'generations' | 'projects' | 'media' | 'messages' | 'notifications' | 'ledger' | 'shares' | 'api_keys' | 'webhook_endpoints' | 'blocks' | 'invites' | 'conversations'; cursor?: string } }; gives: Export };
-    /** POST /api/v1/me/email/confirmation: Mail the link that proves the address again. */
+    /** POST /api/v1/me/email/confirmation: Send the email confirmation again. */
     send_confirmation: { takes: {}; gives: Account };
-    /** POST /api/v1/me/sign-out-everywhere: Refuse every token from before. */
+    /** POST /api/v1/me/sign-out-everywhere: Sign out everywhere. */
     sign_out_everywhere: { takes: {}; gives: SignedOut };
-    /** GET /api/v1/me/identities: The ways into the account. */
+    /** GET /api/v1/me/identities: List identities. */
     list_identities: { takes: { query?: { limit?: number; cursor?: string } }; gives: IdentityPage };
-    /** POST /api/v1/me/identities: Link a wallet or another token. */
+    /** POST /api/v1/me/identities: Link an identity. */
     create_identity: { takes: { body: WalletProof | TokenProof; once?: string }; gives: Identity };
-    /** DELETE /api/v1/me/identities/{id}: Unlink one. */
+    /** DELETE /api/v1/me/identities/{id}: Unlink an identity. */
     delete_identity: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/api-keys: Make a key. */
+    /** POST /api/v1/api-keys: Create an API key. */
     create_api_key: { takes: { body: ApiKeyWish; once?: string }; gives: NewApiKey };
-    /** GET /api/v1/api-keys: The keys. */
+    /** GET /api/v1/api-keys: List API keys. */
     list_api_keys: { takes: { query?: { limit?: number; cursor?: string } }; gives: ApiKeyPage };
-    /** DELETE /api/v1/api-keys/{id}: Revoke one, at once everywhere. */
+    /** DELETE /api/v1/api-keys/{id}: Revoke an API key. */
     delete_api_key: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/webhook-endpoints: Be told at a URL. */
+    /** POST /api/v1/webhook-endpoints: Create a webhook endpoint. */
     create_webhook_endpoint: { takes: { body: EndpointWish; once?: string }; gives: NewEndpoint };
-    /** GET /api/v1/webhook-endpoints: The endpoints. */
+    /** GET /api/v1/webhook-endpoints: List webhook endpoints. */
     list_webhook_endpoints: { takes: { query?: { limit?: number; cursor?: string } }; gives: EndpointPage };
-    /** DELETE /api/v1/webhook-endpoints/{id}: No longer. */
+    /** DELETE /api/v1/webhook-endpoints/{id}: Delete a webhook endpoint. */
     delete_webhook_endpoint: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/webhook-endpoints/{id}/rotate: A new secret. */
+    /** POST /api/v1/webhook-endpoints/{id}/rotate: Rotate the signing secret. */
     rotate_webhook_secret: { takes: { path: { id: Id } }; gives: EndpointSecret };
-    /** POST /api/v1/webhook-endpoints/{id}/enable: Send to it again. */
+    /** POST /api/v1/webhook-endpoints/{id}/enable: Enable a webhook endpoint. */
     enable_webhook_endpoint: { takes: { path: { id: Id } }; gives: Endpoint };
-    /** GET /api/v1/webhook-endpoints/{id}/deliveries: What was sent to it. */
+    /** GET /api/v1/webhook-endpoints/{id}/deliveries: List deliveries of an endpoint. */
     list_deliveries: { takes: { path: { id: Id }; query?: { limit?: number; cursor?: string } }; gives: DeliveryPage };
-    /** POST /api/v1/deliveries/{id}/resend: Send it once more. */
+    /** POST /api/v1/deliveries/{id}/resend: Send a delivery again. */
     resend_delivery: { takes: { path: { id: Id } }; gives: Delivery };
-    /** GET /api/v1/confirm-email/{token}: The page behind the link that proves an address. */
+    /** GET /api/v1/confirm-email/{token}: Show the page that confirms an address. */
     ask_to_confirm_email: { takes: { path: { token: string } }; gives: Response };
-    /** POST /api/v1/confirm-email/{token}: The address is read by whoever has the link. */
+    /** POST /api/v1/confirm-email/{token}: Confirm an email address. */
     confirm_email: { takes: { path: { token: string }; body?: BodyInit }; gives: Response };
-    /** GET /api/v1/unsubscribe/{token}: The page behind the link in a mail. */
+    /** GET /api/v1/unsubscribe/{token}: Show the page that unsubscribes. */
     ask_to_unsubscribe: { takes: { path: { token: string } }; gives: Response };
-    /** POST /api/v1/unsubscribe/{token}: No more mail to that address. */
+    /** POST /api/v1/unsubscribe/{token}: Unsubscribe from mail. */
     unsubscribe: { takes: { path: { token: string }; body?: BodyInit }; gives: Response };
-    /** POST /api/v1/generate: Make a picture, a film or a recording. */
+    /** POST /api/v1/generate: Create a generation. */
     create_generation: { takes: { body: GenerationWish; once?: string }; gives: Job };
-    /** POST /api/v1/generate/estimate: What it would cost. */
+    /** POST /api/v1/generate/estimate: Estimate the price of a generation. */
     estimate_generation: { takes: { body: GenerationWish }; gives: Estimate };
-    /** GET /api/v1/generations: One's own. */
+    /** GET /api/v1/generations: List generations. */
     list_generations: { takes: { query?: { type?: MediaType; state?: JobState; q?: string; limit?: number; cursor?: string } }; gives: JobPage };
-    /** GET /api/v1/generations/{id}: One of them. */
+    /** GET /api/v1/generations/{id}: Get a generation. */
     get_generation: { takes: { path: { id: Id } }; gives: Job };
-    /** DELETE /api/v1/generations/{id}: Delete it and its files. */
+    /** DELETE /api/v1/generations/{id}: Delete a generation. */
     delete_generation: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/generations/{id}/cancel: Stop it. */
+    /** POST /api/v1/generations/{id}/cancel: Cancel a generation. */
     cancel_generation: { takes: { path: { id: Id } }; gives: Job };
-    /** POST /api/v1/generations/{id}/retry: Try again. */
+    /** POST /api/v1/generations/{id}/retry: Retry a generation. */
     retry_generation: { takes: { path: { id: Id }; body?: RetryWish; once?: string }; gives: Job };
-    /** GET /api/v1/models: What one can ask for. */
+    /** GET /api/v1/models: List models. */
     list_models: { takes: { query?: { type?: MediaType; q?: string; tag?: string; sort?: 'newest' | 'price' | 'popularity' | 'speed' | 'relevance'; limit?: number; cursor?: string } }; gives: ModelPage };
-    /** GET /api/v1/models/{id}: One of them. */
+    /** GET /api/v1/models/{id}: Get a model. */
     get_model: { takes: { path: { id: string } }; gives: Model };
-    /** POST /api/v1/tryons: Make one. */
+    /** POST /api/v1/tryons: Create a try-on. */
     create_tryon: { takes: { body: TryonWish; once?: string }; gives: Tryon };
-    /** GET /api/v1/tryons: All of them. */
+    /** GET /api/v1/tryons: List try-ons. */
     list_tryons: { takes: { query?: { state?: 'pending' | 'processed' | 'error' | 'queued' | 'running' | 'cancelling' | 'held' | 'completed' | 'failed' | 'cancelled'; category?: string; limit?: number; cursor?: string } }; gives: TryonPage };
-    /** GET /api/v1/tryons/{id}: One of them. */
+    /** GET /api/v1/tryons/{id}: Get a try-on. */
     get_tryon: { takes: { path: { id: Id } }; gives: Tryon };
-    /** POST /api/v1/tryons/{id}/cancel: Stop it. */
+    /** POST /api/v1/tryons/{id}/cancel: Cancel a try-on. */
     cancel_tryon: { takes: { path: { id: Id } }; gives: Tryon };
-    /** POST /api/v1/tryons/{id}/retry: Try again, with a reason. */
+    /** POST /api/v1/tryons/{id}/retry: Retry a try-on. */
     retry_tryon: { takes: { path: { id: Id }; body?: RetryWish; once?: string }; gives: Tryon };
-    /** POST /api/v1/projects: Make a project. */
+    /** POST /api/v1/projects: Create a project. */
     create_project: { takes: { body: ProjectWish; once?: string }; gives: Project };
-    /** GET /api/v1/projects: One's own projects. */
+    /** GET /api/v1/projects: List projects. */
     list_projects: { takes: { query?: { limit?: number; cursor?: string } }; gives: ProjectPage };
-    /** GET /api/v1/projects/{id}: A project with its originals. */
+    /** GET /api/v1/projects/{id}: Get a project. */
     get_project: { takes: { path: { id: Id } }; gives: Project };
-    /** PUT /api/v1/projects/{id}: Change it; what is left out stays. */
+    /** PUT /api/v1/projects/{id}: Change a project. */
     update_project: { takes: { path: { id: Id }; body: ProjectChange }; gives: Project };
-    /** DELETE /api/v1/projects/{id}: Delete it with its images and originals. */
+    /** DELETE /api/v1/projects/{id}: Delete a project. */
     delete_project: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/projects/{id}/stage: Stage all of its pictures, or none. */
+    /** POST /api/v1/projects/{id}/stage: Stage all pictures of a project. */
     stage_project: { takes: { path: { id: Id }; body: StagingWish; once?: string }; gives: StagedProject };
-    /** GET /api/v1/projects/{id}/download: All of it as a ZIP. */
+    /** GET /api/v1/projects/{id}/download: Download a project as a ZIP. */
     download_project: { takes: { path: { id: Id } }; gives: Response };
-    /** GET /api/v1/projects/{id}/images: Its images. */
+    /** GET /api/v1/projects/{id}/images: List images of a project. */
     list_project_images: { takes: { path: { id: Id }; query?: { state?: JobState; limit?: number; cursor?: string } }; gives: ImagePage };
-    /** POST /api/v1/images: Stage a picture. */
+    /** POST /api/v1/images: Create a staged image. */
     create_image: { takes: { body: ImageWish; once?: string }; gives: Image };
-    /** GET /api/v1/images: One's own images. */
+    /** GET /api/v1/images: List images. */
     list_images: { takes: { query?: { project?: Id; state?: JobState; limit?: number; cursor?: string } }; gives: ImagePage };
-    /** GET /api/v1/images/options: What may be asked for. */
+    /** GET /api/v1/images/options: Get the staging options. */
     get_staging_options: { takes: {}; gives: StagingOptions };
-    /** GET /api/v1/images/{id}: One of them. */
+    /** GET /api/v1/images/{id}: Get an image. */
     get_image: { takes: { path: { id: Id } }; gives: Image };
-    /** DELETE /api/v1/images/{id}: Delete it with its results; the original stays. */
+    /** DELETE /api/v1/images/{id}: Delete an image. */
     delete_image: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/images/{id}/cancel: Cancel it. */
+    /** POST /api/v1/images/{id}/cancel: Cancel an image. */
     cancel_image: { takes: { path: { id: Id } }; gives: Image };
-    /** POST /api/v1/images/{id}/retry: Try again. */
+    /** POST /api/v1/images/{id}/retry: Retry an image. */
     retry_image: { takes: { path: { id: Id }; body?: RetryWish; once?: string }; gives: Image };
-    /** POST /api/v1/uploads/presign: A place for a file. */
+    /** POST /api/v1/uploads/presign: Presign an upload. */
     create_upload: { takes: { body: UploadWish; once?: string }; gives: UploadPlace };
-    /** PUT /api/v1/media/{id}: The bytes. */
+    /** PUT /api/v1/media/{id}: Send the bytes of an upload. */
     finish_upload: { takes: { path: { id: Id }; query: { exp: string; sig: string }; body: BodyInit }; gives: Media };
-    /** GET /api/v1/media/{id}: The bytes. */
+    /** GET /api/v1/media/{id}: Get a file. */
     open_media: { takes: { path: { id: Id }; query: { exp: string; sig: string; variant?: 'thumbnail' | 'clean' } }; gives: Response };
-    /** POST /api/v1/uploads/{id}/complete: They are there: have them looked at. */
+    /** POST /api/v1/uploads/{id}/complete: Complete an upload. */
     complete_upload: { takes: { path: { id: Id } }; gives: Media };
-    /** GET /api/v1/uploads/{id}: What became of it. */
+    /** GET /api/v1/uploads/{id}: Get an upload. */
     get_upload: { takes: { path: { id: Id } }; gives: Media };
-    /** DELETE /api/v1/uploads/{id}: Delete it. */
+    /** DELETE /api/v1/uploads/{id}: Delete an upload. */
     delete_upload: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/shares: Publish a result. */
+    /** POST /api/v1/shares: Share a result. */
     create_share: { takes: { body: ShareWish; once?: string }; gives: NewShare };
-    /** GET /api/v1/shares: One's public pages. */
+    /** GET /api/v1/shares: List shared pages. */
     list_shares: { takes: { query?: { limit?: number; cursor?: string } }; gives: SharePage };
-    /** DELETE /api/v1/shares/{id}: Take one back, at once. */
+    /** DELETE /api/v1/shares/{id}: Revoke a shared page. */
     delete_share: { takes: { path: { id: Id } }; gives: undefined };
-    /** GET /s/{token}: A public page. */
+    /** GET /s/{token}: Open a shared page. */
     open_share: { takes: { path: { token: string } }; gives: Response };
-    /** GET /api/v1/people: Who is called so. */
+    /** GET /api/v1/people: Find people by handle. */
     find_people: { takes: { query: { handle: string } }; gives: PersonPage };
-    /** POST /api/v1/invites: A link to oneself or into a group. */
+    /** POST /api/v1/invites: Create an invitation. */
     create_invite: { takes: { body?: InviteWish; once?: string }; gives: NewInvite };
-    /** GET /api/v1/invites: The links. */
+    /** GET /api/v1/invites: List invitations. */
     list_invites: { takes: { query?: { limit?: number; cursor?: string } }; gives: InvitePage };
-    /** DELETE /api/v1/invites/{id}: Take one back. */
+    /** DELETE /api/v1/invites/{id}: Revoke an invitation. */
     delete_invite: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/invites/find: Who invites, and where to. */
+    /** POST /api/v1/invites/find: Look up an invitation. */
     find_invite: { takes: { body: InviteToken }; gives: InviteFound };
-    /** POST /api/v1/invites/accept: Follow a link. */
+    /** POST /api/v1/invites/accept: Accept an invitation. */
     accept_invite: { takes: { body: InviteToken }; gives: Conversation };
-    /** POST /api/v1/conversations: With one other, or a new group. */
+    /** POST /api/v1/conversations: Create a conversation. */
     create_conversation: { takes: { body: ConversationWish; once?: string }; gives: Conversation };
-    /** GET /api/v1/conversations: One's own. */
+    /** GET /api/v1/conversations: List conversations. */
     list_conversations: { takes: { query?: { limit?: number; cursor?: string } }; gives: ConversationPage };
-    /** GET /api/v1/conversations/{id}: One of them. */
+    /** GET /api/v1/conversations/{id}: Get a conversation. */
     get_conversation: { takes: { path: { id: Id } }; gives: Conversation };
-    /** GET /api/v1/conversations/{id}/members: Who is in it. */
+    /** GET /api/v1/conversations/{id}/members: List members. */
     list_members: { takes: { path: { id: Id }; query?: { limit?: number; cursor?: string } }; gives: MemberPage };
-    /** POST /api/v1/conversations/{id}/members: Bring somebody in. */
+    /** POST /api/v1/conversations/{id}/members: Add a member to a group. */
     add_member: { takes: { path: { id: Id }; body: AccountRef }; gives: MemberPage };
-    /** DELETE /api/v1/conversations/{id}/members: Leave, or remove somebody. */
+    /** DELETE /api/v1/conversations/{id}/members: Leave a group or remove a member. */
     remove_member: { takes: { path: { id: Id }; query?: { account_id?: Id } }; gives: undefined };
-    /** POST /api/v1/conversations/{id}/messages: Say something. */
+    /** POST /api/v1/conversations/{id}/messages: Send a message. */
     create_message: { takes: { path: { id: Id }; body: MessageWish; once?: string }; gives: Message };
-    /** GET /api/v1/conversations/{id}/messages: What was said. */
+    /** GET /api/v1/conversations/{id}/messages: List messages. */
     list_messages: { takes: { path: { id: Id }; query?: { limit?: number; cursor?: string } }; gives: MessagePage };
-    /** POST /api/v1/conversations/{id}/delivered: A device has all up to here. */
+    /** POST /api/v1/conversations/{id}/delivered: Mark messages as delivered. */
     mark_delivered: { takes: { path: { id: Id }; body: Mark }; gives: Conversation };
-    /** POST /api/v1/conversations/{id}/read: All up to here was read. */
+    /** POST /api/v1/conversations/{id}/read: Mark messages as read. */
     mark_read: { takes: { path: { id: Id }; body: Mark }; gives: Conversation };
-    /** POST /api/v1/conversations/{id}/typing: One is typing. */
+    /** POST /api/v1/conversations/{id}/typing: Signal typing. */
     tell_typing: { takes: { path: { id: Id } }; gives: undefined };
-    /** GET /api/v1/messages/{id}: A message. */
+    /** GET /api/v1/messages/{id}: Get a message. */
     get_message: { takes: { path: { id: Id } }; gives: Message };
-    /** PATCH /api/v1/messages/{id}: Say it otherwise. */
+    /** PATCH /api/v1/messages/{id}: Edit a message. */
     edit_message: { takes: { path: { id: Id }; body: MessageChange }; gives: Message };
-    /** DELETE /api/v1/messages/{id}: Take it back. */
+    /** DELETE /api/v1/messages/{id}: Delete a message. */
     delete_message: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/blocks: Block somebody. */
+    /** POST /api/v1/blocks: Block an account. */
     create_block: { takes: { body: AccountRef; once?: string }; gives: BlockMade };
-    /** GET /api/v1/blocks: Who is blocked. */
+    /** GET /api/v1/blocks: List blocked accounts. */
     list_blocks: { takes: { query?: { limit?: number; cursor?: string } }; gives: PersonPage };
-    /** DELETE /api/v1/blocks/{id}: No longer. */
+    /** DELETE /api/v1/blocks/{id}: Unblock an account. */
     delete_block: { takes: { path: { id: Id } }; gives: undefined };
-    /** GET /api/v1/notifications: What there is to tell. */
+    /** GET /api/v1/notifications: List notifications. */
     list_notifications: { takes: { query?: { limit?: number; cursor?: string } }; gives: NoticePage };
-    /** POST /api/v1/notifications/read: It was read. */
+    /** POST /api/v1/notifications/read: Mark notifications as read. */
     read_notifications: { takes: { body: ReadWish }; gives: Unread };
-    /** POST /api/v1/admin/notifications: Tell one, or everybody. */
+    /** POST /api/v1/admin/notifications: Send an announcement. */
     announce: { takes: { body: AnnouncementWish; once?: string }; gives: Announcement };
-    /** POST /api/v1/stream-tickets: For who cannot send a header. */
+    /** POST /api/v1/stream-tickets: Create a stream ticket. */
     create_ticket: { takes: {}; gives: Ticket };
-    /** GET /api/v1/events: One's events as they happen (SSE). */
+    /** GET /api/v1/events: Stream events (SSE). */
     stream_events: { takes: { query?: { ticket?: string; last_event_id?: string } }; gives: Response };
-    /** GET /api/v1/events/poll: One's events, for who cannot stream. */
+    /** GET /api/v1/events/poll: Poll events. */
     poll_events: { takes: { query?: { ticket?: string; after?: string; timeout?: number } }; gives: EventBatch };
-    /** GET /api/v1/ws: The same as a WebSocket, and words from the client. */
+    /** GET /api/v1/ws: Open a WebSocket. */
     open_websocket: { takes: { query?: { ticket?: string; last_event_id?: string } }; gives: undefined };
-    /** POST /api/v1/webhooks/{provider}: A provider's word about a call. */
+    /** POST /api/v1/webhooks/{provider}: Receive a provider's webhook. */
     receive_webhook: { takes: { path: { provider: string }; query?: { call?: string }; body: BodyInit }; gives: WebhookTaken };
-    /** GET /api/v1/admin/jobs: Everybody's jobs. */
+    /** GET /api/v1/admin/jobs: List jobs of all accounts. */
     list_jobs: { takes: { query?: { state?: JobState; limit?: number; cursor?: string } }; gives: AdminJobPage };
-    /** POST /api/v1/admin/jobs/{id}/cancel: Stop anybody's job. */
+    /** POST /api/v1/admin/jobs/{id}/cancel: Cancel any job. */
     cancel_job: { takes: { path: { id: Id } }; gives: AdminJob };
-    /** POST /api/v1/admin/jobs/{id}/retry: Try it again. */
+    /** POST /api/v1/admin/jobs/{id}/retry: Retry any job. */
     retry_job: { takes: { path: { id: Id }; body?: RetryWish; once?: string }; gives: AdminJob };
-    /** POST /api/v1/admin/jobs/{id}/resolve: Say what became of a held one. */
+    /** POST /api/v1/admin/jobs/{id}/resolve: Resolve a held job. */
     resolve_job: { takes: { path: { id: Id }; body: Resolution }; gives: AdminJob };
-    /** GET /api/v1/admin/accounts: Accounts. */
+    /** GET /api/v1/admin/accounts: List accounts. */
     list_accounts: { takes: { query?: { q?: string; limit?: number; cursor?: string } }; gives: AdminAccountPage };
-    /** POST /api/v1/admin/accounts/{id}/role: Make it an administrator, or a user again. */
+    /** POST /api/v1/admin/accounts/{id}/role: Set the role of an account. */
     set_account_role: { takes: { path: { id: Id }; body: RoleWish }; gives: AdminAccount };
-    /** POST /api/v1/admin/accounts/{id}/suspend: Refuse it. */
+    /** POST /api/v1/admin/accounts/{id}/suspend: Suspend an account. */
     suspend_account: { takes: { path: { id: Id }; body?: ReasonWish }; gives: AdminAccount };
-    /** POST /api/v1/admin/accounts/{id}/unsuspend: No longer. */
+    /** POST /api/v1/admin/accounts/{id}/unsuspend: End a suspension. */
     unsuspend_account: { takes: { path: { id: Id }; body?: ReasonWish }; gives: AdminAccount };
-    /** POST /api/v1/admin/accounts/{id}/grant: Give it credit. */
+    /** POST /api/v1/admin/accounts/{id}/grant: Grant credit. */
     grant_account: { takes: { path: { id: Id }; body: GrantWish; once?: string }; gives: AdminAccount };
-    /** GET /api/v1/admin/events: Everybody's events as they happen (SSE). */
+    /** GET /api/v1/admin/events: Stream events of all accounts (SSE). */
     watch_events: { takes: { query?: { kind?: string; state?: string; account?: Id; last_event_id?: string } }; gives: Response };
-    /** GET /api/v1/admin/providers: Providers and their weather. */
+    /** GET /api/v1/admin/providers: List providers. */
     list_providers: { takes: { query?: { limit?: number; cursor?: string } }; gives: ProviderPage };
-    /** GET /api/v1/admin/queues: What waits, runs and is held. */
+    /** GET /api/v1/admin/queues: List queues. */
     list_queues: { takes: { query?: { limit?: number; cursor?: string } }; gives: QueuePage };
-    /** POST /api/v1/admin/queues/{name}/pause: Nothing new starts. */
+    /** POST /api/v1/admin/queues/{name}/pause: Pause a queue. */
     pause_queue: { takes: { path: { name: string } }; gives: Queue };
-    /** POST /api/v1/admin/queues/{name}/resume: Go on. */
+    /** POST /api/v1/admin/queues/{name}/resume: Resume a queue. */
     resume_queue: { takes: { path: { name: string } }; gives: Queue };
-    /** GET /api/v1/admin/runners: Who works, the newest first. */
+    /** GET /api/v1/admin/runners: List runners. */
     list_runners: { takes: { query?: { limit?: number; cursor?: string } }; gives: RunnerPage };
-    /** GET /api/v1/admin/pipelines: All of them, with their stages. */
+    /** GET /api/v1/admin/pipelines: List pipelines. */
     list_pipelines: { takes: { query?: { limit?: number; cursor?: string } }; gives: PipelinePage };
-    /** PUT /api/v1/admin/pipelines: Write the next version of one. */
+    /** PUT /api/v1/admin/pipelines: Write a pipeline version. */
     put_pipeline: { takes: { body: PipelineWish }; gives: Pipeline };
-    /** GET /api/v1/admin/pipelines/{name}: One of them. */
+    /** GET /api/v1/admin/pipelines/{name}: Get a pipeline. */
     get_pipeline: { takes: { path: { name: string }; query?: { version?: number } }; gives: Pipeline };
-    /** GET /api/v1/admin/categories: What try-ons may be of. */
+    /** GET /api/v1/admin/categories: List try-on categories. */
     list_categories: { takes: { query?: { limit?: number; cursor?: string } }; gives: CategoryPage };
-    /** PUT /api/v1/admin/categories/{name}: Change one, or make it. */
+    /** PUT /api/v1/admin/categories/{name}: Write a try-on category. */
     put_category: { takes: { path: { name: string }; body: CategoryWish }; gives: Category };
-    /** GET /api/v1/docs: This description, as a page. */
+    /** GET /api/v1/docs: Show this description as a page. */
     show_docs: { takes: {}; gives: Response };
-    /** GET /api/v1/openapi.json: This description. */
+    /** GET /api/v1/openapi.json: Get this description. */
     get_description: { takes: {}; gives: unknown };
-    /** GET /openapi.json: This description, where tools look for it. */
+    /** GET /openapi.json: Get this description at the root. */
     get_description_too: { takes: {}; gives: unknown };
-    /** GET /healthz: It lives. */
+    /** GET /healthz: Check that the process lives. */
     health: { takes: {}; gives: Health };
-    /** GET /readyz: It can do its work. */
+    /** GET /readyz: Check that the process can work. */
     ready: { takes: {}; gives: Readiness };
-    /** GET /metrics: Numbers for Prometheus. */
+    /** GET /metrics: Get metrics. */
     metrics: { takes: {}; gives: Response };
 }
 

@@ -16,7 +16,7 @@ before(async () => {
 });
 after(() => kiln?.end());
 
-const how_to = 'In docs/openapi.json each row of server/routes.c has an operation below paths, in the same order: tags, operationId (the function), summary, security, '
+const how_to = 'In docs/openapi.json each row of server/routes.c has an operation below paths, in the same order: tags, operationId (the function), summary, description, security, '
     + 'parameters, requestBody, and every status that it may answer; schemas of bodies stand below components.schemas. Then: make types docs.';
 
 describe('the description and the route table', () => {
@@ -44,6 +44,34 @@ describe('the description and the route table', () => {
         }
         const ids = description.operations.map(({ operation }) => operation.operationId);
         assert.equal(new Set(ids).size, ids.length, 'each operationId is there once');
+    });
+
+    test('every operation and every tag says in plain sentences what a client may rely on', () => {
+        for (const { operation } of description.operations) {
+            const { operationId: name, summary, description: text, tags } = operation;
+            assert.match(summary ?? '', /^[A-Z].*[^.]$/, `${name}: a summary of a few words`);
+            assert.match(text ?? '', /^[A-Z`].{20,}\.$/s, `${name}: a description of whole sentences`);
+            for (const sentence of text.split(/(?<=\.)\s+/)) assert.ok(sentence.split(/\s+/).length <= 25, `${name}: more than 25 words: ${sentence}`);
+            assert.deepEqual(tags.filter(tag => !api.tags.some(each => each.name === tag)), [], `${name}: a tag that is listed`);
+        }
+        for (const { name, description: text } of api.tags) {
+            assert.match(text ?? '', /\.$/, `the tag ${name} has a sentence`);
+            assert.ok(description.operations.some(({ operation }) => operation.tags.includes(name)), `the tag ${name} has operations`);
+        }
+        const summaries = description.operations.map(({ operation }) => operation.summary);
+        assert.deepEqual(summaries.filter((one, index) => summaries.indexOf(one) !== index), [], 'each summary is there once');
+    });
+
+    // A key without the scope is refused by kiln.scopes_of(); the description has to say which one it needs.
+    test('the scopes that an operation names are those that the database asks for', async () => {
+        const of_stream = { stream_events: 'open_stream', poll_events: 'open_stream', open_websocket: 'open_stream', watch_events: 'open_watch' };
+        const asked = description.operations.filter(({ operation }) => operation.security.some(scheme => scheme.bearer)).map(({ operation }) => operation);
+        const names = asked.map(({ operationId: name }) => of_stream[name] ?? name);
+        const scopes = JSON.parse(await kiln.value(`select json_agg(array_to_json(kiln.scopes_of(name)) order by place) from unnest('{${names}}'::text[]) with ordinality as f (name, place)`));
+        for (const [index, operation] of asked.entries()) {
+            const needed = scopes[index] ? `Scope${scopes[index].length > 1 ? 's' : ''}: ${scopes[index].map(scope => `\`${scope}\``).join(', ')}.` : 'Scopes: none suffices; a person has to sign in.';
+            assert.ok(operation.description.endsWith(` ${needed}`), `${operation.operationId} ends with: ${needed}`);
+        }
     });
 
     test('is served as it is in the repository, to anyone', async () => {
