@@ -139,7 +139,6 @@ revoke all on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret 
 revoke insert, update, delete on kiln.job_move, kiln.task_move, kiln.call_move, kiln.handler, kiln.migration from kiln_admin;
 revoke insert, update, delete on kiln.cluster, kiln.timeline, kiln.restore from kiln_admin;       -- kiln.after_restore() writes them
 grant update (keeps_files) on kiln.restore to kiln_admin;
-revoke update on kiln.job_end, kiln.tryon from kiln_admin;      -- the triggers of kiln.job write them as whoever moves it
 revoke update, delete on kiln.ledger, kiln.resolution, kiln.account_act from kiln_admin;    -- append-only: money, what people said
 revoke delete on kiln.style, kiln.room_type from kiln_admin;        -- a name once given is never taken away
 revoke update, delete on kiln.style_text, kiln.staging_prompt from kiln_admin;      -- versions: images name them

@@ -90,7 +90,8 @@ comment on function kiln.guard_history() is 'Refuses a person''s UPDATE or DELET
 create or replace trigger t10_guard_history before update or delete on kiln.event for each row execute function kiln.guard_history();
 create or replace trigger t10_guard_history before update or delete on kiln.attempt for each row execute function kiln.guard_history();
 
--- Jobs and tasks begin with kiln.enqueue(). For each statement: a batch of a hundred asks once.
+-- Jobs and tasks begin with kiln.enqueue(), and tasks go with their job. For each statement: a batch of a hundred asks once. (Triggers for
+-- statements are not inherited: a part has its own.)
 create or replace function kiln.guard_job_insert()
 returns trigger
 language plpgsql
@@ -111,6 +112,9 @@ begin
     foreach v_table in array '{job,task,task_ready,task_running,task_waiting,task_held,task_ended}'::text[]
     loop
         execute format('create or replace trigger t10_guard_insert before insert on kiln.%I for each statement execute function kiln.guard_job_insert()', v_table);
+        continue when v_table = 'job';
+        execute format('create or replace trigger t10_guard_delete before delete on kiln.%I for each statement execute function kiln.guard_by_hand(%L)',
+                       v_table, 'A task belongs to its job: delete the job, once it has ended.');
     end loop;
 end
 $$;
@@ -136,6 +140,7 @@ begin
             ('idempotency',      'It is forgotten after a day.'),
             ('identity_gone',    'An identity comes back when its owner signs in anew.'),
             ('instance',         'The servers write it; one that is gone is marked within a minute.'),
+            ('job_end',          'The last move of a job writes it, and it goes with the job.'),
             ('job_ends_read',    'kiln.read_notifications() marks as read.'),
             ('job_move',         'The legal moves belong to the release.'),
             ('task_move',        'The legal moves belong to the release.'),
@@ -151,6 +156,7 @@ begin
             ('poll',             'kiln.resolve_job() decides about a call.'),
             ('presence',         'kiln.account.show_presence says whether an account is seen.'),
             ('queue_gate',       'kiln.queue has the limits.'),
+            ('receiving',        'The servers write it; what is left behind is forgotten within an hour.'),
             ('resolution',       'kiln.resolve_job() writes it.'),
             ('runner',           'kiln_runner.register() and unregister() write it; a runner that is gone is dead after kiln.config.lease.'),
             ('runner_secret',    'The runners write what they have.'),
@@ -158,6 +164,7 @@ begin
             ('stray_webhook',    'It is forgotten after a week.'),
             ('stream_ticket',    'kiln.sign_out_everywhere() ends an account''s streams.'),
             ('trash',            'Delete the row of the file; the runners empty the trash.'),
+            ('tryon',            'kiln.enqueue() writes it, and it goes with the job.'),
             ('typing',           'It is forgotten within seconds.'),
             ('webhook_key',      'The runners fetch the keys of providers again each day.'),
             ('whisper',          'It is forgotten within seconds.')) as g (name, hint)
@@ -177,6 +184,7 @@ begin
     for v_guard in
         select * from (values
             ('account', 'account_id created_at deleted_at cleared_at', 'kiln.delete_account() deletes an account.'),
+            ('account', 'role', 'kiln.set_role(account, ''user'', ''why'') also ends the streams that see everything, keeps the reason, and keeps one administrator.'),
             ('account', 'is_suspended', 'kiln.suspend(account, ''why'') and kiln.unsuspend() also end its streams and keep the reason.'),
             ('account', 'show_presence', 'kiln.update_account(account, ''{"show_presence": false}'') also tells who listens.'),
             ('account', 'tokens_from', 'kiln.sign_out_everywhere() also ends its streams.'),
@@ -231,7 +239,7 @@ do $$
 declare
     v_table text;
 begin
-    foreach v_table in array '{config,secret,chore,migration,cluster}'::text[]
+    foreach v_table in array '{config,secret,chore,migration,cluster,restore}'::text[]
     loop
         execute format('create or replace trigger t10_guard_rows before delete on kiln.%I for each statement execute function kiln.guard_rows()', v_table);
     end loop;
@@ -251,6 +259,22 @@ create or replace trigger t10_guard_rows before delete on kiln.picture for each 
     execute function kiln.guard_by_hand('kiln.write_project() says which originals a project has.');
 create or replace trigger t10_guard_rows before delete on kiln.image for each statement
     execute function kiln.guard_by_hand('Delete its job.');
+
+-- What has ended is not sent again by a new time.
+create or replace function kiln.guard_ended_delivery()
+returns trigger
+language plpgsql
+as $$
+begin
+    if kiln.is_by_hand() and old.state <> 'due' and (old.due_at, old.taken_until) is distinct from (new.due_at, new.taken_until) then
+        raise exception 'delivery % is %: its times are of one that is due', old.delivery_id, old.state
+            using errcode = 'KN001', hint = 'kiln.resend() sends a delivery again.';
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.guard_ended_delivery() is 'Refuses a person''s new time for a delivery that has ended, where it would do nothing (KN001).';
+create or replace trigger t20_ended before update of due_at, taken_until on kiln.delivery for each row execute function kiln.guard_ended_delivery();
 
 -- Prices and balances are numbers without a unit: another currency would change what all of them mean.
 create or replace function kiln.guard_currency()

@@ -158,22 +158,6 @@ create or replace trigger t40_place
     for each row execute function kiln.place_task();
 alter table kiln.task enable always trigger t40_place;
 
-create or replace function kiln.guard_task_delete()
-returns trigger
-language plpgsql
-as $$
-begin
-    raise exception 'tasks belong to their job: delete the job, once it has ended' using errcode = 'KN001';
-end
-$$;
-comment on function kiln.guard_task_delete() is 'Refuses to delete a task without its job (KN001).';
-
-create or replace trigger t10_guard_delete
-    before delete on kiln.task
-    for each statement when (pg_catalog.pg_trigger_depth() = 0)
-    execute function kiln.guard_task_delete();
-alter table kiln.task enable always trigger t10_guard_delete;
-
 create or replace function kiln.on_task_update()
 returns trigger
 language plpgsql security definer

@@ -533,7 +533,7 @@ describe('media', () => {
             early.rest();
             assert.equal((await early.answer).status, 409);
             assert.equal(await kiln.value(`select until <= kiln.now() + interval '1 minute' from kiln.receiving where account_id = ${account}`), 't');
-            await kiln.psql(`update kiln.receiving set until = kiln.now() where account_id = ${account}`);      // the minute is over
+            await kiln.arrange(`update kiln.receiving set until = kiln.now() where account_id = ${account}`);      // the minute is over
             const held = slow_put(to);
             await until('the second to be received', () => temporary().length === 2);
             const next = await kiln.server();

@@ -310,7 +310,7 @@ async function people() {
         operator: { 'X-API-Key': admin_key },
     };
     const [owner, chief] = [await account(cast.owner), await kiln.value(`select kiln.make_account('', '${name_of()}')`)];
-    await kiln.psql(`update kiln.account set role = 'admin' where account_id = ${chief}`);
+    await kiln.psql(`select kiln.set_role(${chief}, 'admin')`);
     for (const { scope, key } of await kiln.rows(`select s as scope, (kiln.make_api_key(case s when 'admin' then ${chief} else ${owner} end, 'x', array[s]::kiln.scope[], null)).key from unnest(enum_range(null::kiln.scope)::text[]) s`)) {
         cast.headers[`key:${scope}`] = { 'X-API-Key': key };
         cast.headers[`token:${scope}`] = bearer(make_token({ ...claims, scope: `openid ${scope}`, ...(scope === 'admin' ? { sub: cast.admin.sub, role: 'admin' } : {}) }, kiln.secret));

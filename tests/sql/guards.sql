@@ -67,6 +67,8 @@ select matches(pg_temp.tried('none', s), 'KN001 .*kiln.enqueue', 'refused to a s
               || array(select format('insert into kiln.%I (task_id, job_id, account_id, vt, pipeline_version_id, state, queue_id, priority, stage) values (1, 1, 1, 1, 1, %L, 1, 1, 1)', t, s)
                          from (values ('task', 'ready'), ('task_ready', 'ready'), ('task_running', 'running'), ('task_waiting', 'waiting'), ('task_held', 'held'), ('task_ended', 'done')) v (t, s))) s;
 select matches(pg_temp.tried('kiln_admin', 'insert into kiln.job (account_id, pipeline_version_id, stages, input) values (1, 1, 1, ''{}'')'), 'KN001 .*kiln.enqueue', 'to an administrator too');
+select throws_ok('delete from kiln.' || t, 'KN001', null, 'a task is not deleted without its job, nor from its part: ' || t)
+  from unnest('{task,task_ready,task_running,task_waiting,task_held,task_ended}'::text[]) t;
 select is(pg_temp.tried('kiln_admin', 'select kiln.enqueue(''log'')'), 'done', 'who enqueues as ever');
 select is(pg_temp.tried('kiln_admin', format('update kiln.job set state = ''cancelled'' where job_id = %s', fixture.job_in('queued'))), 'done', 'and moves a job by hand');
 
@@ -86,6 +88,20 @@ select matches(fixture.refusal(format('update kiln.call set state = ''settled'',
   from paid;
 select throws_ok($$ insert into kiln.call (task_id, job_id, account_id, provider_id, fence, number, request, request_hash, send_before, timeout_at)
                     select task_id, job_id, account_id, provider_id, fence, 2, '{}', '', send_before, timeout_at from kiln.call limit 1 $$, 'KN001', null, 'nor is one made');
+
+-- What functions write for others to read ------------------------------------------------------------------------------------------
+
+select is(pg_temp.tried(r, format(s, t)) ~ '^KN001 .', true, format('refused to %s, with what to do: %s', r, format(s, t)))
+  from unnest('{none,kiln_admin}'::text[]) r, unnest('{job_end,tryon,receiving}'::text[]) t, unnest(array['delete from kiln.%s', 'insert into kiln.%s default values']) s;
+select matches(pg_temp.tried(r, format('update kiln.account set role = ''user'' where account_id = %s', fixture.account('admin'))), 'kiln.set_role', r || ' takes a role away by the function that ends its streams')
+  from unnest('{none,kiln_admin}'::text[]) r;
+select set_config('kiln.account_id', '', true), set_config('kiln.role', '', true) \g /dev/null
+select lives_ok('select kiln.sign_out_everywhere(account_id) from kiln.account where deleted_at is null', 'everybody can be signed out at once, as docs/backup.md says');
+set role kiln_owner;
+insert into kiln.delivery (account_id, event_id, type, body, state, ended_at) select fixture.account('ann'), 1, 'job.completed', '{}', 'sent', kiln.now();
+reset role;
+select matches(pg_temp.tried(r, 'update kiln.delivery set due_at = kiln.now()'), 'KN001 kiln.resend', 'a delivery that has ended has no new time by hand: ' || r) from unnest('{none,kiln_admin}'::text[]) r;
+rollback to fresh;
 
 -- The gate --------------------------------------------------------------------------------------------------------------------
 
@@ -154,7 +170,7 @@ rollback to fresh;
 drop trigger t10_guard_truncate on kiln.event;
 select isnt_empty($$ select from kiln.contradictions where what = 'guard' and complaint ~ 'kiln.event can be emptied' $$, 'and a table that has lost its guard of TRUNCATE');
 rollback to fresh;
-select throws_ok('delete from kiln.' || t, 'KN001', null, 'refused: delete from ' || t) from unnest('{config,secret,chore,log_start,migration,mutex,runner}'::text[]) t;
+select throws_ok('delete from kiln.' || t, 'KN001', null, 'refused: delete from ' || t) from unnest('{config,secret,chore,log_start,migration,mutex,restore,runner}'::text[]) t;
 select throws_ok($$ insert into kiln.chore values ('cheat', '1 second') $$, 'KN001', null, 'a chore that no function does would stop the tick: refused');
 
 select is_empty($$ select distinct f.name from pg_trigger t, regexp_matches(encode(t.tgargs, 'escape'), 'kiln(?:_runner)?[.]([a-z_]+)[(]', 'g') m, lateral (select m[1] as name) f
