@@ -30,7 +30,7 @@ static const struct variable variables[] = {
     { "KILN_PUBLIC_URL", TEXT, AT(public_url), "", 0, 0,
       "where Kiln is reached from outside (written to the database by ./kiln)" },
     { "KILN_ALLOWED_ORIGINS", TEXT, AT(allowed_origins), "", 0, 0,
-      "origins of web pages that may open a WebSocket, by commas; * for all" },
+      "origins of other web pages that may use the API, by commas; * for all" },
     { "KILN_LOG_LEVEL", LEVEL, AT(log_level), "info", 0, 0, "debug | info | warn | error" },
     { "KILN_LOG_FORMAT", FORMAT, AT(log_format), "json", 0, 0, "json | text" },
 

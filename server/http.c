@@ -25,6 +25,7 @@
 
 #include "auth.h"
 #include "connection.h"
+#include "cors.h"
 #include "failpoint.h"
 #include "framing.h"
 #include "jbuf.h"
@@ -106,11 +107,22 @@ void request_resume(struct request *r)
     run_later(r->server->http);
 }
 
+static void add_cors(struct request *r, struct MHD_Response *response)
+{
+    struct cors_header headers[CORS_HEADERS_MAX];
+    size_t n = cors_headers(r->server->cfg->allowed_origins, request_header(r, "Origin"),
+                            r->preflight, headers);
+
+    for (size_t i = 0; i < n; i++)
+        MHD_add_response_header(response, headers[i].name, headers[i].value);
+}
+
 void request_answer(struct request *r, unsigned status, struct MHD_Response *response)
 {
     if (!response || r->answer)
         abort(); /* out of memory, or two answers */
     MHD_add_response_header(response, "X-Request-Id", r->id);
+    add_cors(r, response);
     if (r->server->is_draining)
         MHD_add_response_header(response, "Connection", "close");
     r->answer       = response;
@@ -211,6 +223,20 @@ static void choose_id(struct request *r)
         base_random_hex(r->id, 32);
 }
 
+static bool is_preflight(struct request *r)
+{
+    return cors_is_preflight(r->server->cfg->allowed_origins, r->method,
+                             request_header(r, "Origin"),
+                             request_header(r, "Access-Control-Request-Method"));
+}
+
+/* Where the method that it asks for is not among these, the browser tells the page. */
+static void answer_preflight(struct request *r, const char *methods)
+{
+    r->preflight = arena_strdup(r->arena, methods);
+    request_answer(r, 204, MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
+}
+
 static bool find_route(struct request *r)
 {
     struct route_match match = { 0 };
@@ -223,6 +249,10 @@ static bool find_route(struct request *r)
         return true;
     case ROUTE_NO_PATH: refuse(r, "H0404", "There is nothing at this path."); return false;
     default:
+        if (is_preflight(r)) {
+            answer_preflight(r, match.allow);
+            return false;
+        }
         refuse(r, "H0405", "This path has other methods; see Allow.");
         MHD_add_response_header(r->answer, "Allow", match.allow);
         return false;
@@ -452,24 +482,41 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 
 /* ---- past MHD ---- */
 
+/* What request_answer() adds. r NULL: nobody knows yet whose page it is. */
+static void write_cors(struct request *r, char *text, size_t size)
+{
+    struct cors_header headers[CORS_HEADERS_MAX];
+    size_t n = r ? cors_headers(r->server->cfg->allowed_origins, request_header(r, "Origin"), NULL,
+                                headers)
+                 : 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, size - used, "%s: %s\r\n", headers[i].name, headers[i].value);
+    }
+}
+
 /* Straight into the socket: where MHD waits for bytes it takes no answer. The connection is given up then. */
 static void say(struct connection *c, const char *sqlstate, const char *sentence)
 {
     const struct problem *problem;
     struct jbuf           j = { 0 };
     struct err            err;
-    char                  id[33], text[1024];
+    char                  id[33], cors[1024], text[2048];
     int                   bytes;
 
     err_set(&err, sqlstate, "%s", sentence);
     problem = problem_find(&err);
     base_random_hex(id, 32);
     problem_json(&j, problem, &err, id);
-    bytes = snprintf(
-        text, sizeof(text),
-        "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
-        "Cache-Control: no-store\r\nX-Request-Id: %s\r\nContent-Length: %zu\r\n\r\n%s",
-        problem->status, MHD_get_reason_phrase_for(problem->status), id, j.len, jbuf_text(&j));
+    write_cors(c->request, cors, sizeof(cors));
+    bytes =
+        snprintf(text, sizeof(text),
+                 "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+                 "Cache-Control: no-store\r\nX-Request-Id: %s\r\n%sContent-Length: %zu\r\n\r\n%s",
+                 problem->status, MHD_get_reason_phrase_for(problem->status), id, cors, j.len,
+                 jbuf_text(&j));
     jbuf_free(&j);
     if (bytes > 0 && (size_t)bytes < sizeof(text))
         (void)!send(c->fd, text, (size_t)bytes, MSG_DONTWAIT | MSG_NOSIGNAL);

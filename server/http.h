@@ -43,6 +43,7 @@ struct request {
     size_t      path_id_bytes;
     char        id[65];
     bool        is_http_1_0;
+    const char *preflight; /* the path's methods, for a page that asks before its request */
 
     const char *context; /* JSON for act_as */
     const char *ticket;

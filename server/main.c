@@ -22,6 +22,7 @@
 #include "issuer.h"
 #include "log.h"
 #include "metrics.h"
+#include "origin.h"
 #include "owner.h"
 #include "routes.h"
 #include "server.h"
@@ -147,7 +148,7 @@ static bool check_cfg(struct program *program, struct err *err)
     else if (!cfg->jwt_secret[0])
         err_set(err, "F0000", "KILN_JWT_SECRET is empty (./kiln up makes one)");
     else
-        return check_jwks(cfg, err);
+        return origin_check_list(cfg->allowed_origins, err) && check_jwks(cfg, err);
     return false;
 }
 

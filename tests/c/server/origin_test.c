@@ -1,8 +1,10 @@
-/* origin: which pages may open a WebSocket. */
+/* origin: which pages of other origins may come in. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "origin.h"
@@ -52,6 +54,59 @@ static void others_may_not_however_like_they_look(void **state)
         assert_false(origin_is_allowed(others[i], "10.0.0.1:8080", PUBLIC, ALLOWED));
 }
 
+/* A page of this host sends Origin with its POSTs, too, and needs no header. */
+static void only_listed_origins_are_named_to_the_browser(void **state)
+{
+    const char *app = "https://app.example";
+
+    (void)state;
+    assert_string_equal(origin_listed(app, ALLOWED), app);
+    assert_string_equal(origin_listed(app, "*"), "*");
+    assert_string_equal(origin_listed(app, "*, https://app.example"), app);
+    assert_string_equal(origin_listed("null", "*"), "*");
+    assert_null(origin_listed("https://kiln.example", ALLOWED));
+    assert_null(origin_listed("https://app.example.evil", ALLOWED));
+    assert_null(origin_listed("https://app.example, https://two.example:8443", ALLOWED));
+    assert_null(origin_listed("", ALLOWED));
+    assert_null(origin_listed("*", ALLOWED));
+    assert_null(origin_listed(NULL, "*"));
+    assert_null(origin_listed(app, ""));
+}
+
+static void an_entry_that_no_browser_would_send_is_named(void **state)
+{
+    static const char *good[] = { "",
+                                  "*",
+                                  "null",
+                                  ALLOWED,
+                                  "http://localhost:5173",
+                                  "capacitor://localhost",
+                                  "http://[::1]:8080",
+                                  "https://a:8443," };
+    static const char *bad[]  = { "https://app.example/",
+                                  "https://app.example/path",
+                                  "app.example",
+                                  "https://",
+                                  "://app.example",
+                                  "https://app.example:443",
+                                  "http://app.example:80",
+                                  "https://*.example",
+                                  "https://user@app.example",
+                                  "https://app.example?a",
+                                  "https://a\tb" };
+    struct err         err;
+    char               list[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(origin_check_list(good[i], &err));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(list, sizeof(list), "https://first.example, %s", bad[i]);
+        assert_false(origin_check_list(list, &err));
+        assert_non_null(strstr(err.message, "KILN_ALLOWED_ORIGINS: entry 2"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -59,6 +114,8 @@ int main(void)
         cmocka_unit_test(pages_of_the_host_that_was_asked_may),
         cmocka_unit_test(pages_of_the_public_address_and_those_listed_may),
         cmocka_unit_test(others_may_not_however_like_they_look),
+        cmocka_unit_test(only_listed_origins_are_named_to_the_browser),
+        cmocka_unit_test(an_entry_that_no_browser_would_send_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
