@@ -15,7 +15,7 @@ create table kiln.category (
     constraint category_name_check check (name ~ '^[a-z][a-z0-9_-]{0,39}$'),
     constraint category_prompt_check check (octet_length(prompt) <= 4000),
     constraint category_params_check check (jsonb_typeof(params) = 'object'),
-    constraint category_price_check check (price_micros >= 0)
+    constraint category_price_check check (price_micros between 0 and 1000000000000000)
 );
 comment on table kiln.category is 'What a try-on may be of. Adding one is an INSERT, or PUT /admin/categories/{name}.';
 comment on column kiln.category.category_id is 'The key.';

@@ -204,7 +204,7 @@ create table kiln.model (
                       || setweight(to_tsvector('pg_catalog.english', kiln.words_of(tags)), 'B')
                       || setweight(to_tsvector('pg_catalog.english', description), 'C')) stored,
     constraint model_name_check check (name ~ '^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+$'),
-    constraint model_price_check check (price_micros >= 0),
+    constraint model_price_check check (price_micros between 0 and 1000000000000000),
     constraint model_min_media_check check (min_media between 0 and 12),
     constraint model_params_schema_check check (jsonb_typeof(params_schema) = 'object' and params_schema ->> 'type' = 'object'),
     constraint model_example_check check (jsonb_typeof(example) = 'object'),

@@ -86,7 +86,7 @@ create table kiln.staging_model (
     is_default     boolean  not null default false,
     is_enabled     boolean  not null default true,
     constraint staging_model_name_check check (name ~ '^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+$'),
-    constraint staging_model_price_check check (price_micros >= 0),
+    constraint staging_model_price_check check (price_micros between 0 and 1000000000000000),
     constraint staging_model_variations_check check (max_variations between 1 and 4),
     -- Deferrable, so that it is asked at the end of a statement: one UPDATE takes the default from one and gives it to another.
     constraint staging_model_one_default_excl exclude using btree (is_default with =) where (is_default) deferrable

@@ -17,8 +17,19 @@ begin
            is not distinct from (old.name, old.provider_id, old.pipeline_id, old.media_type, old.params_schema, old.example, old.min_media) then
         return new;
     end if;
+    if new.title !~ '\S' or length(new.title) > 200 then
+        raise exception '%: title is to have 1 to 200 characters', v_what using errcode = 'KN003', column = 'title';
+    elsif exists (select from unnest(new.tags) as t where coalesce(t !~ '\S' or length(t) > 100, true)) then
+        raise exception '%: tags are to be words of 1 to 100 characters', v_what using errcode = 'KN003', column = 'tags';
+    elsif jsonb_typeof(new.params_schema) is distinct from 'object' then
+        perform kiln.refuse_written(v_what, 'params_schema', kiln.field_error('/params_schema', 'must be an object such as {"type": "object", "properties": {}}'),
+                                    'docs/providers.md lists the keywords that a schema may have.');
+    elsif jsonb_typeof(new.example) is distinct from 'object' then
+        perform kiln.refuse_written(v_what, 'example', kiln.field_error('/example', 'must be an object such as {"prompt": "a cat"}, or {} for none'),
+                                    'An example is a body for POST /generate that works as it stands.');
+    end if;
     -- Whoever sends more than a schema names is told so; the schema that clients read says the same.
-    if not new.params_schema ? 'additionalProperties' and jsonb_typeof(new.params_schema) = 'object' then
+    if not new.params_schema ? 'additionalProperties' then
         new.params_schema := new.params_schema || '{"additionalProperties": false}';
     end if;
     if octet_length(new.params_schema::text) > 65536 or octet_length(new.example::text) > 65536 then
@@ -61,6 +72,6 @@ begin
 end
 $$;
 comment on function kiln.check_model() is 'Refuses a model with a schema that Kiln does not know, an example that does not work, or another provider than its pipeline''s (KN003).';
-create or replace trigger t20_check before insert or update of name, provider_id, pipeline_id, media_type, params_schema, example, min_media, is_enabled on kiln.model
+create or replace trigger t20_check before insert or update of name, title, tags, provider_id, pipeline_id, media_type, params_schema, example, min_media, is_enabled on kiln.model
     for each row execute function kiln.check_model();
 alter table kiln.model enable always trigger t20_check;

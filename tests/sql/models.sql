@@ -123,6 +123,13 @@ select is(fixture.refusal(format('update kiln.model set %s where name = %L', cha
     ('pipeline_id = (select pipeline_id from kiln.pipeline where name = ''upload'')', 'pipeline ''upload'' checks what people send in, and makes nothing')) v (change, said);
 insert into kiln.pipeline (name) values ('empty');
 select is(fixture.refusal($$ update kiln.model set pipeline_id = (select pipeline_id from kiln.pipeline where name = 'empty') where name = 'local/sketch' $$) ->> 'message', 'model ''local/sketch'': pipeline ''empty'' has no version yet', 'a pipeline without a version makes nothing');
+-- A schema or an example that is no object was told in PostgreSQL's words; a price could be beyond what a sum holds.
+select is(pg_temp.written(c), jsonb_build_object('code', 'KN003', 'column', f, 'fields', jsonb_build_array('/' || f)), 'refused with the field: ' || c)
+  from unnest('{params_schema,example}'::text[]) f, unnest(array['[]', '7', 'null', 'true', '"x"']) v, lateral (select format('%s = %L::jsonb', f, v)) as w (c);
+select is(pg_temp.written(c) ->> 'column', f, 'refused: ' || c)
+  from (values ('title', 'title = '' '''), ('title', 'title = repeat(''x'', 201)'), ('tags', 'tags = array[null]::text[]'), ('tags', 'tags = ''{""}''')) v (f, c);
+select throws_ok('update kiln.model set price_micros = 9223372036854775807', '23514', null, 'a price is what a sum can hold');
+
 -- What has become wrong by another way can be retired, and does not come back.
 alter table kiln.model disable trigger t20_check;
 update kiln.model set params_schema = '{"type": "object", "properties": []}' where name = 'local/sketch';
