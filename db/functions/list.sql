@@ -25,12 +25,21 @@ begin
     if p_state is null or p_state in ('running', 'cancelling') then
         v_ids := v_ids || array(select t.job_id from kiln.task_running t where t.account_id = p_account_id);
     end if;
-    if p_state is null or p_state in ('queued', 'running') then
+    if p_state is null or p_state = 'running' then
         v_ids := v_ids || array(
             select t.job_id
               from kiln.task_waiting t
              cross join lateral (select x.kind, x.media_type, x.state from kiln.job x where x.job_id = t.job_id limit 1) j
-             where (t.account_id, t.task_id) < (p_account_id, v_task) and (t.account_id, t.task_id) > (p_account_id, 0)
+             where (t.account_id, t.task_id) < (p_account_id, v_task) and (t.account_id, t.task_id) > (p_account_id, 0) and (t.stage > 1 or t.started_at is not null)
+               and j.kind = p_kind and (p_type is null or j.media_type = p_type) and (p_state is null or j.state = p_state)
+             order by t.account_id desc, t.task_id desc limit p_limit);
+    end if;
+    if p_state is null or p_state = 'queued' then
+        v_ids := v_ids || array(
+            select t.job_id
+              from kiln.task_waiting t
+             cross join lateral (select x.kind, x.media_type, x.state from kiln.job x where x.job_id = t.job_id limit 1) j
+             where (t.account_id, t.task_id) < (p_account_id, v_task) and (t.account_id, t.task_id) > (p_account_id, 0) and t.stage = 1 and t.started_at is null
                and j.kind = p_kind and (p_type is null or j.media_type = p_type) and (p_state is null or j.state = p_state)
              order by t.account_id desc, t.task_id desc limit p_limit);
     end if;

@@ -59,7 +59,11 @@ create table kiln.task_waiting partition of kiln.task for values in ('waiting')
 create unique index task_waiting_pkey on kiln.task_waiting (task_id);
 create index task_waiting_due_idx on kiln.task_waiting (due_at);
 create index task_waiting_account_idx on kiln.task_waiting (account_id, task_id);
+-- Lists find what has begun among any number that is scheduled, and what has not among any number that a provider keeps waiting.
 create index task_waiting_begun_idx on kiln.task_waiting (task_id) where stage > 1 or started_at is not null;
+create index task_waiting_begun_account_idx on kiln.task_waiting (account_id, task_id) where stage > 1 or started_at is not null;
+create index task_waiting_new_idx on kiln.task_waiting (task_id) where stage = 1 and started_at is null;
+create index task_waiting_new_account_idx on kiln.task_waiting (account_id, task_id) where stage = 1 and started_at is null;
 
 create table kiln.task_held partition of kiln.task for values in ('held');
 create unique index task_held_pkey on kiln.task_held (task_id);

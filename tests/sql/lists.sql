@@ -95,6 +95,24 @@ select kiln.enqueue_many('test/three', array(select '{}'::jsonb from generate_se
 select is_empty('select pg_temp.wrong(9)', 'and of a thousand newer ones that wait');
 select is(jsonb_array_length(pg_temp.page('admin', 'list_jobs', '{"state": "running", "limit": "100"}') -> 'items'), (select count(*)::int from kiln.job where state = 'running'), 'what runs stands on the first page, behind whatever waits');
 
+-- What runs is found among any number that is scheduled, and what is queued among any number that waits for a provider: all were read.
+create function pg_temp.rows_read(p_who text, p_list text, p_query jsonb) returns bigint language plpgsql as $$
+declare
+    v_from bigint;
+begin
+    perform pg_temp.page(p_who, p_list, p_query);
+    select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) into v_from from pg_stat_xact_user_tables where relname in ('task_waiting', 'job');
+    perform pg_temp.page(p_who, p_list, p_query);
+    return (select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) - v_from from pg_stat_xact_user_tables where relname in ('task_waiting', 'job'));
+end $$;
+select kiln.enqueue_many('test/three', array(select '{}'::jsonb from generate_series(1, 2000)), fixture.account('ann'), p_run_at => kiln.now() + interval '1 day') \g /dev/null
+select cmp_ok(pg_temp.rows_read(w, l, '{"state": "running", "limit": "5"}'), '<', 1500::bigint, l || ': what runs is found behind 2,000 that are scheduled') from (values ('ann', 'list_generations'), ('admin', 'list_jobs')) v (w, l);
+set role kiln_owner;
+update kiln.task set started_at = kiln.now() where state = 'waiting' and account_id = (select i.account_id from kiln.identity i where i.issuer = '' and i.subject = 'ann');
+reset role;
+select cmp_ok(pg_temp.rows_read(w, l, '{"state": "queued", "limit": "5"}'), '<', 1500::bigint, l || ': what is queued is found behind 2,000 that have begun and wait') from (values ('ann', 'list_generations'), ('admin', 'list_jobs')) v (w, l);
+select kiln.cancel_job(j.job_id) from kiln.job j where j.account_id = fixture.account('ann') and j.state = 'queued' order by j.job_id desc limit 2000 \g /dev/null
+
 -- Ends follow their jobs.
 select kiln.delete_job(j.job_id) from kiln.job j where j.state = 'cancelled' and j.kind = 'generation' order by j.job_id desc limit 150 \g /dev/null
 select is_empty('select pg_temp.wrong(9)', 'a job that was deleted is in no list');

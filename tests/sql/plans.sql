@@ -44,7 +44,7 @@ select is_empty(format($$ select text from search where state = %L and (text !~ 
 -- page of one; the tables have up to 9,000 jobs. A list of one account also reads what runs, which is as small as the work in flight; and where a
 -- type is asked for, which tasks do not have, as many of the account's open jobs as there are. The images here are of jobs of another kind.)
 select isnt_empty(format($$ select from node where state = %1$L and n ~ %2$L and n ~ 'Index Cond: ' $$, s, 'Scan (Backward )?using ' || i), s || ': lists go along ' || i)
-  from unnest('{"many rows","many rows, never analyzed"}'::text[]) s, unnest('{job_end_account_idx,job_end_kind_idx,task_ready_begun_idx,task_ready_begun_account_idx,task_waiting_begun_idx}'::text[]) i;
+  from unnest('{"many rows","many rows, never analyzed"}'::text[]) s, unnest('{job_end_account_idx,job_end_kind_idx,task_ready_begun_idx,task_ready_begun_account_idx,task_waiting_begun_idx,task_waiting_begun_account_idx,task_waiting_new_idx}'::text[]) i;
 create temporary table reads as
 select l.state, m[1] as list, m[2]::int as rows from (values ('one row', :'one'), ('many rows', :'many'), ('many rows, never analyzed', :'stale')) l (state, log), regexp_matches(l.log, 'READ ([^\n]*): (\d+) rows', 'g') m;
 select is((select count(*)::int from reads where state = s), 38, s || ': the rows that each list reads were counted') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
