@@ -10,6 +10,7 @@ COPY Makefile ./
 COPY lib lib
 COPY server server
 COPY docs/openapi.json docs/api.html docs/
+COPY third_party third_party/
 COPY pipeline_runner pipeline_runner
 RUN make -s -j 2 build && strip --strip-debug build/bin/*
 

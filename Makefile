@@ -92,10 +92,11 @@ object      = $(patsubst %.c,$(B)/obj/%.o,$(1))
 programs := $(if $(server_src),$(B)/bin/kiln-server) $(if $(runner_src),$(B)/bin/kiln-runner) $(if $(media_src),$(B)/bin/kiln-media)
 tests    := $(patsubst %.c,$(B)/%,$(test_src))
 fuzzers  := $(patsubst tests/fuzz/%.c,$(B)/bin/%,$(fuzz_src))
+embedded := api.html openapi.json openapi.json.gz scalar.js scalar.js.gz
 archives := $(B)/libserver.a $(B)/librunner.a $(B)/libmedia.a $(B)/libkiln.a
 
 $(B)/libkiln.a:   $(call object,$(lib_src))
-$(B)/libserver.a: $(call object,$(filter-out server/main.c,$(server_src))) $(B)/obj/docs/openapi.json.o $(B)/obj/docs/api.html.o
+$(B)/libserver.a: $(call object,$(filter-out server/main.c,$(server_src))) $(patsubst %,$(B)/embed/%.o,$(embedded))
 $(B)/librunner.a: $(call object,$(filter-out pipeline_runner/main.c,$(runner_src)))
 $(B)/libmedia.a:  $(call object,$(filter-out pipeline_runner/media/main.c,$(media_src)))
 
@@ -110,11 +111,19 @@ $(B)/obj/%.o: %.c Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
-# A file that is part of a program: server/docs.c has its ends.
-$(B)/obj/docs/%.o: docs/% Makefile
-	$(note) EMBED $<
-	$(Q)mkdir -p $(@D)
-	$(Q)ld -r -b binary -z noexecstack -o $@ $<
+# Files that are part of a program, some of them packed too; server/docs.c has their ends.
+$(B)/embed/api.html $(B)/embed/openapi.json: $(B)/embed/%: docs/%
+	$(Q)mkdir -p $(@D) && cp $< $@
+$(B)/embed/openapi.json.gz: docs/openapi.json
+	$(Q)mkdir -p $(@D) && gzip -9nc $< >$@
+$(B)/embed/scalar.js.gz: third_party/scalar/api-reference.js.gz
+	$(Q)mkdir -p $(@D) && cp $< $@
+$(B)/embed/scalar.js: third_party/scalar/api-reference.js.gz
+	$(Q)mkdir -p $(@D) && gzip -dc $< >$@
+# The symbols are named after the path that ld is given: the name alone.
+$(B)/embed/%.o: $(B)/embed/% Makefile
+	$(note) EMBED $*
+	$(Q)cd $(@D) && ld -r -b binary -z noexecstack -o $*.o $*
 	$(Q)objcopy --rename-section .data=.rodata,alloc,load,readonly,data,contents $@
 
 $(B)/lib%.a:
@@ -166,13 +175,13 @@ demo: ## install what is missing, build, start, and make one image, one video an
 
 build: programs ## build the three programs into build/bin (FLAVOUR=asan, coverage: into build/…)
 
-test: test-deps s3-deps programs test-programs chaos-programs ## every test, on its own database and ports; ends with "N passed, N failed"
+test: test-deps s3-deps browser-deps programs test-programs chaos-programs ## every test, on its own database and ports; ends with "N passed, N failed"
 	@FLAVOUR=$(FLAVOUR) tests/run unit integration
 
 test-unit: test-deps programs test-programs ## the fast half: C modules (cmocka), SQL functions (pgTAP) and scripts
 	@FLAVOUR=$(FLAVOUR) tests/run unit
 
-test-integration: test-deps s3-deps programs chaos-programs ## the other half: the real programs, end to end (node:test)
+test-integration: test-deps s3-deps browser-deps programs chaos-programs ## the other half: the real programs, end to end (node:test)
 	@FLAVOUR=$(FLAVOUR) tests/run integration
 
 chaos: test-deps chaos-programs ## kill, cut and freeze everything at every fail point, under load; writes docs/chaos.md
@@ -188,7 +197,7 @@ bus: programs tests/node_modules/.installed ## the property of the event log, 10
 contract: programs tests/node_modules/.installed ## requests generated from docs/openapi.json, none a 500 or undescribed: make contract REQUESTS=10000 SEED=7
 	@TEST_CONTRACT_REQUESTS="$(or $(REQUESTS),10000)" TEST_CONTRACT_SEED="$(SEED)" nice node --test --test-reporter=spec tests/e2e/contract.test.mjs
 
-api-coverage: test-deps s3-deps programs chaos-programs ## run the end-to-end tests and write docs/api-coverage.md: which status of which route was seen
+api-coverage: test-deps s3-deps browser-deps programs chaos-programs ## run the end-to-end tests and write docs/api-coverage.md: which status of which route was seen
 	@FLAVOUR=$(FLAVOUR) TEST_API_DOC=docs/api-coverage.md tests/run integration
 
 lint: test-deps docs/lint/node_modules/.installed ## clang-format, clang-tidy, cppcheck, shellcheck, plpgsql_check, spectral, redocly, tsc; changes nothing
@@ -239,7 +248,9 @@ clean: ## remove build/ (the data of ./kiln stays: ./kiln down, then remove .kil
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: s3-deps
+.PHONY: s3-deps browser-deps
+browser-deps:
+	@scripts/deps.sh browser || echo 'the tests in a browser are skipped' >&2
 s3-deps:
 	@scripts/deps.sh s3 || echo 'the tests of media in a bucket are skipped' >&2
 

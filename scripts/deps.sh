@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # deps: installs the Debian packages that are missing, and nothing else. docs/dependencies.md says what each is for.
 #
-#   scripts/deps.sh [demo] [test] [s3] [bench] [model] [compose]      groups; demo alone is the default
+#   scripts/deps.sh [demo] [test] [s3] [bench] [model] [browser] [compose]      groups; demo alone is the default
 #   scripts/deps.sh --list GROUP…                prints the packages and changes nothing
 #
 # As root, or as a user who may use sudo. When all is there it is one dpkg-query and does not touch the network.
@@ -35,13 +35,16 @@ packages() {
         bench)
             say nginx libnginx-mod-nchan
             ;;
+        browser)
+            say chromium
+            ;;
         model)
             say spin
             ;;
         compose)
             say docker.io docker-compose iptables debootstrap
             ;;
-        *) die "no group of packages is called $1: demo, test, s3, bench, model and compose are" ;;
+        *) die "no group of packages is called $1: demo, test, s3, bench, model, browser and compose are" ;;
     esac
 }
 

@@ -129,7 +129,7 @@ SQL
 }
 
 # The list of variables stands in one table in C; pages that repeat it must agree.
-lint_docs() { scripts/docs.sh --check && scripts/types.mjs --check && scripts/openapi.mjs --check; }
+lint_docs() { scripts/docs.sh --check && scripts/types.mjs --check && scripts/openapi.mjs --check && scripts/vendor.sh --check; }
 # Two linters of others, by their own rules; what is off and why stands in docs/lint. Both together take some 4 s.
 lint_openapi() {
     docs/lint/node_modules/.bin/spectral lint docs/openapi.json --ruleset docs/lint/spectral.yaml --fail-severity=hint --quiet && node docs/lint/redocly.mjs

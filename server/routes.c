@@ -252,10 +252,10 @@ const struct route routes[] = {
 
     /* System: this description, health, metrics */
     { "GET", V1 "/docs", AUTH_NONE, &docs_page, NULL, 200, POOL_NONE, ROLE_BOTH },
+    { "GET", V1 "/docs/scalar.js", AUTH_NONE, &docs_script, NULL, 200, POOL_NONE, ROLE_BOTH },
     { "GET", V1 "/openapi.json", AUTH_NONE, &docs_description, NULL, 200, POOL_NONE, ROLE_BOTH },
     { "GET", "/openapi.json", AUTH_NONE, &docs_description, NULL, 200, POOL_NONE, ROLE_BOTH },
 
-    
     { "GET", "/healthz", AUTH_NONE, &metrics_health, NULL, 200, POOL_NONE, ROLE_BOTH },
     { "GET", "/readyz", AUTH_NONE, &metrics_ready, "ready", 200, POOL_HEALTH, ROLE_BOTH },
     { "GET", "/metrics", AUTH_NONE, &metrics_page, "metrics", 200, POOL_HEALTH, ROLE_BOTH },

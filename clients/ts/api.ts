@@ -4128,6 +4128,8 @@ export interface Operations {
     put_category: { takes: { path: { name: string }; body: CategoryWish }; gives: Category };
     /** GET /api/v1/docs: Show this description as a page. */
     show_docs: { takes: {}; gives: Response };
+    /** GET /api/v1/docs/scalar.js: Get the script of the page. */
+    get_docs_script: { takes: {}; gives: Response };
     /** GET /api/v1/openapi.json: Get this description. */
     get_description: { takes: {}; gives: unknown };
     /** GET /openapi.json: Get this description at the root. */
@@ -4258,6 +4260,7 @@ export const routes = {
     list_categories: ['GET', '/api/v1/admin/categories'],
     put_category: ['PUT', '/api/v1/admin/categories/{name}'],
     show_docs: ['GET', '/api/v1/docs'],
+    get_docs_script: ['GET', '/api/v1/docs/scalar.js'],
     get_description: ['GET', '/api/v1/openapi.json'],
     get_description_too: ['GET', '/openapi.json'],
     health: ['GET', '/healthz'],

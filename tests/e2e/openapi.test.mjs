@@ -1,9 +1,11 @@
 // docs/openapi.json: it has every route and no other, each schema says all that it allows, and a change of one word is noticed.
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { Browser, without_browser } from './browser.mjs';
 import { begin, request, root, run } from './lib.mjs';
 import { api, description, Description, resolve } from './description.mjs';
 
@@ -104,38 +106,90 @@ describe('the description and the route table', () => {
 });
 
 describe('the page', () => {
-    let page;
-    before(async () => { page = await request(kiln.url, 'GET', '/api/v1/docs'); });
+    const get = (target, headers = {}) => request(kiln.url, 'GET', target, { headers });
+    const script = '/api/v1/docs/scalar.js';
 
-    test('shows every route and every schema', () => {
-        assert.equal(page.status, 200);
-        assert.match(page.headers['content-type'], /^text\/html/);
-        for (const { operation, template } of description.operations) {
-            assert.ok(page.text.includes(`<article id="${operation.operationId}">`), operation.operationId);
-            assert.ok(page.text.includes(`<code>${template}</code>`), template);
+    test('names each of its scripts by a nonce that no other answer has', async () => {
+        const pages = [await get('/api/v1/docs'), await get('/api/v1/docs')];
+        const nonces = pages.map(({ headers, text }) => {
+            const nonce = /script-src 'nonce-([0-9a-f]{32})'/.exec(headers['content-security-policy'])[1];
+            assert.deepEqual(text.match(/<script\b[^>]*?nonce="[^"]*"/g).map(tag => /nonce="(.*)"/.exec(tag)[1]), [nonce, nonce]);
+            assert.equal(text.match(/<script/g).length, 2);
+            assert.equal(headers['cache-control'], 'no-store');
+            assert.match(headers['content-security-policy'], /^default-src 'none';.* connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$/);
+            assert.doesNotMatch(headers['content-security-policy'], /unsafe-eval|script-src[^;]*unsafe-inline|https?:/);
+            return nonce;
+        });
+        assert.notEqual(nonces[0], nonces[1]);
+        assert.match(pages[0].headers['content-type'], /^text\/html/);
+        assert.doesNotMatch(pages[0].text, /https?:\/\//, 'it names no other host');
+        assert.match(pages[0].text, /<html lang="en">[^]*<noscript>/);
+    });
+
+    test('its script and the description are packed for who takes gzip, and the same for who does not', async () => {
+        for (const target of [script, '/openapi.json', '/api/v1/openapi.json']) {
+            const plain = await raw(target);
+            assert.equal(plain.headers['content-encoding'], undefined, `${target}, asked for without Accept-Encoding`);
+            for (const accepted of ['gzip', 'deflate, GZIP;q=0.5, br', 'br;q=1,gzip']) {
+                const packed = await raw(target, accepted);
+                assert.deepEqual([packed.headers['content-encoding'], packed.headers.vary], ['gzip', 'Accept-Encoding'], `${target}: ${accepted}`);
+                assert.ok(packed.bytes.length < plain.bytes.length / 3 && gunzipSync(packed.bytes).equals(plain.bytes), `${target}: ${accepted}`);
+            }
+            for (const accepted of ['identity', 'gzip;q=0', 'gzip ; q=0.000, br', 'xgzip, br']) assert.equal((await raw(target, accepted)).headers['content-encoding'], undefined, accepted);
         }
-        for (const name of Object.keys(api.components.schemas)) assert.ok(page.text.includes(`id="schema-${name}"`), name);
+        assert.match((await raw(script)).headers['content-type'], /^text\/javascript/);
     });
 
-    test('asks for nothing from anywhere, and could not', () => {
-        assert.doesNotMatch(page.text, /<(script|link|img|iframe|object|embed|form)\b|\son\w+=|\bstyle=|@import|url\(/i);
-        const policy = /Content-Security-Policy" content="([^"]+)"/.exec(page.text)[1];
-        const hash = createHash('sha256').update(/<style>([^]*?)<\/style>/.exec(page.text)[1]).digest('base64');
-        assert.equal(policy, `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'`);
-        assert.equal(page.headers['content-security-policy'], "frame-ancestors 'none'");
+    /** An answer's bytes as they came. */
+    const raw = (target, accepted) => new Promise((resolve, reject) => {
+        http.get(`${kiln.url}${target}`, { agent: false, headers: accepted ? { 'Accept-Encoding': accepted } : {} }, answer => {
+            const parts = [];
+            answer.on('data', bytes => parts.push(bytes)).on('end', () => resolve({ headers: answer.headers, bytes: Buffer.concat(parts) }));
+        }).on('error', reject);
     });
 
-    test('can be read by a screen reader: a language, landmarks, a way past the contents, links that lead somewhere', () => {
-        assert.match(page.text, /<html lang="en">/);
-        for (const part of ['<main id="routes">', '<nav aria-label=', 'class="skip" href="#routes"', '<h1>', '<title>', '<caption>', 'scope="col"']) assert.ok(page.text.includes(part), part);
-        const ids = [...page.text.matchAll(/\sid="([^"]+)"/g)].map(match => match[1]);
-        assert.equal(new Set(ids).size, ids.length, 'each id is there once');
-        for (const [, to] of page.text.matchAll(/href="#([^"]+)"/g)) assert.ok(ids.includes(to), `#${to}`);
+    test('in a browser it keeps to its policy, asks this host alone, finds, shows samples in three languages and sends a request', { skip: without_browser }, async t => {
+        const browser = await Browser.open(kiln.folder);
+        t.after(() => browser.close());
+        const page = await browser.page();
+        const button = words => `[...document.querySelectorAll('button')].find(button => ${words}.test(button.innerText.trim()))`;
+        const click = async (what, words) => page.until(what, `(button => button && (button.click(), true))(${button(words)})`);
+        await page.go(`${kiln.url}/api/v1/docs#tag/authentication/GET/api/v1/me`);
+        await page.until('the operation', button('/^Test Request[^]*get .api.v1.me\\)$/') + ' !== undefined');
+        const shown = await page.value('document.body.innerText');
+        for (const { name } of api.tags) assert.ok(shown.includes(name), `the group ${name}`);
+
+        const { token } = kiln.user('reader');
+        await page.until('the field for a token', `(field => field && (field.focus(), document.activeElement === field))(document.querySelector('input[placeholder=Token]'))`);
+        await page.ask('Input.insertText', { text: token });
+
+        await click('the languages', '/^Shell Curl$/');
+        assert.deepEqual(await page.until('three languages', `(all => all.length === 3 && all.sort())([...document.querySelectorAll('[role=option]')].map(each => each.innerText.trim()))`), ['Curl', 'Fetch', 'Requests']);
+        await page.value(`[...document.querySelectorAll('[role=option]')].find(each => each.innerText.trim() === 'Requests').click()`);
+        await page.until('a sample in Python', `/requests\\.(get|post)/.test(document.body.innerText)`);
+
+        await click('the request', '/^Test Request[^]*get .api.v1.me\\)$/');
+        await click('its sending', '/^Send\\n/');
+        await page.until('its answer', `document.body.innerText.includes('"role"') && document.body.innerText.includes('200 OK')`);
+
+        await page.go('about:blank');
+        await page.go(`${kiln.url}/api/v1/docs`);
+        await click('the search', '/Search/');
+        await page.until('its field', `document.activeElement?.tagName === 'INPUT'`);
+        await page.ask('Input.insertText', { text: 'Presign an upload' });
+        await page.until('what is found', `[...document.querySelectorAll('[role=option], [role=listbox] a')].some(each => each.innerText.includes('/uploads/presign'))`);
+
+        const asked = page.requests.filter(url => !/^(about|data|blob):/.test(url));
+        assert.ok(asked.includes(`${kiln.url}/api/v1/me`), 'the request was sent from the page');
+        assert.deepEqual(asked.filter(url => !url.startsWith(`${kiln.url}/`)), [], 'nothing is asked of another host');
+        assert.deepEqual(page.said, [], 'no violation, no error');
     });
 
-    test('and the description are as scripts/openapi.mjs wants them', async () => {
-        const checked = await run(path.join(root, 'scripts/openapi.mjs'), ['--check']);
-        assert.equal(checked.code, 0, checked.out + checked.err);
+    test('and the description are as scripts/openapi.mjs wants them, and the script is the released one', async () => {
+        for (const name of ['openapi.mjs', 'vendor.sh']) {
+            const checked = await run(path.join(root, 'scripts', name), ['--check']);
+            assert.equal(checked.code, 0, checked.out + checked.err);
+        }
     });
 });
 

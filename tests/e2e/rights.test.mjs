@@ -287,6 +287,7 @@ const rows = {
     'PUT /api/v1/admin/categories/{name}':         ['401 403 403 403 200 200 | 403 403 403 403 200', { thing: 'category', body: { title: 'Outfit' }, makes: true }],
 
     'GET /api/v1/docs':                            ['200 200 200 200 200 200 | 200 200 200 200 200'],
+    'GET /api/v1/docs/scalar.js':                  ['200 200 200 200 200 200 | 200 200 200 200 200'],
     'GET /api/v1/openapi.json':                    ['200 200 200 200 200 200 | 200 200 200 200 200'],
     'GET /openapi.json':                           ['200 200 200 200 200 200 | 200 200 200 200 200'],
 
