@@ -83,9 +83,9 @@ static void answer(struct request *r, struct ends plain, struct ends packed,
 }
 
 /* The page with this answer's nonce in each of its places. */
-static char *filled(struct arena *arena, struct ends page, const char *nonce)
+static char *filled(struct arena *arena, struct ends html, const char *nonce)
 {
-    char *text = arena_strndup(arena, page.start, (size_t)(page.end - page.start));
+    char *text = arena_strndup(arena, html.start, (size_t)(html.end - html.start));
 
     for (char *place = strstr(text, NONCE); place; place = strstr(text, NONCE)) {
         *place = '\0';
@@ -96,12 +96,13 @@ static char *filled(struct arena *arena, struct ends page, const char *nonce)
 
 static void page(struct request *r)
 {
+    struct ends          html = { _binary_api_html_start, _binary_api_html_end };
     char                 nonce[NONCE_CHARS + 1];
     char                *text;
     struct MHD_Response *response;
 
     base_random_hex(nonce, NONCE_CHARS);
-    text = filled(r->arena, (struct ends) { _binary_api_html_start, _binary_api_html_end }, nonce);
+    text     = filled(r->arena, html, nonce);
     response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_COPY);
     if (response) {
         head(response, "text/html; charset=utf-8", "no-store"); /* a nonce is for one answer */
