@@ -518,6 +518,7 @@ static void say(struct connection *c, const char *sqlstate, const char *sentence
                  problem->status, MHD_get_reason_phrase_for(problem->status), id, cors, j.len,
                  jbuf_text(&j));
     jbuf_free(&j);
+    FAILPOINT("server.answering");
     if (bytes > 0 && (size_t)bytes < sizeof(text))
         (void)!send(c->fd, text, (size_t)bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
