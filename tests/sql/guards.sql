@@ -65,10 +65,17 @@ grant usage on schema fixture to kiln_admin;
 select matches(pg_temp.tried('none', s), 'KN001 .*kiln.enqueue', 'refused to a superuser, with the function: ' || s)
   from unnest(array['insert into kiln.job (account_id, pipeline_version_id, stages, input) values (1, 1, 1, ''{}'')']
               || array(select format('insert into kiln.%I (task_id, job_id, account_id, vt, pipeline_version_id, state, queue_id, priority, stage) values (1, 1, 1, 1, 1, %L, 1, 1, 1)', t, s)
-                         from (values ('task', 'ready'), ('task_ready', 'ready'), ('task_running', 'running'), ('task_waiting', 'waiting'), ('task_held', 'held'), ('task_ended', 'done')) v (t, s))) s;
+                         from (values ('task', 'ready')) v (t, s))) s;
+-- The parts have no guard for each statement: it would cost each cycle a tenth. Nobody but a superuser may write to one.
+select is(left(pg_temp.tried('kiln_admin', format('%s kiln.%I', v, t)), 5), '42501', format('%s %s by name is no right of an administrator', v, t))
+  from unnest('{task_ready,task_running,task_waiting,task_held,task_ended}'::text[]) t,
+       unnest(array['delete from', 'truncate']) v;
+select throws_ok(format('set local role kiln_admin; insert into kiln.%I default values', t), '42501', null, 'nor to insert into it: ' || t)
+  from unnest('{task_ready,task_running,task_waiting,task_held,task_ended}'::text[]) t;
+reset role;
 select matches(pg_temp.tried('kiln_admin', 'insert into kiln.job (account_id, pipeline_version_id, stages, input) values (1, 1, 1, ''{}'')'), 'KN001 .*kiln.enqueue', 'to an administrator too');
-select throws_ok('delete from kiln.' || t, 'KN001', null, 'a task is not deleted without its job, nor from its part: ' || t)
-  from unnest('{task,task_ready,task_running,task_waiting,task_held,task_ended}'::text[]) t;
+select throws_ok('delete from kiln.' || t, 'KN001', null, 'a task is not deleted without its job')
+  from unnest('{task}'::text[]) t;
 select is(pg_temp.tried('kiln_admin', 'select kiln.enqueue(''log'')'), 'done', 'who enqueues as ever');
 select is(pg_temp.tried('kiln_admin', format('update kiln.job set state = ''cancelled'' where job_id = %s', fixture.job_in('queued'))), 'done', 'and moves a job by hand');
 
