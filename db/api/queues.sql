@@ -5,13 +5,21 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    return (select json_build_object('name', q.queue, 'description', k.description, 'is_paused', q.paused, 'ready', q.ready, 'waiting', q.waiting, 'running', q.running, 'held', q.held,
-                                     'runners', q.runners, 'oldest_s', kiln.seconds(q.oldest), 'max_running', k.max_running, 'rate_per_minute', k.rate_per_minute)
-              from kiln.queues q join kiln.queue k on k.name = q.queue
-             where q.queue = p_name);
+    return (select json_build_object(
+                       'name', q.name, 'description', q.description, 'is_paused', q.is_paused,
+                       'ready', (select count(*) from kiln.task_ready t where t.queue_id = q.queue_id),
+                       'waiting', (select count(*) from kiln.task_waiting t where t.queue_id = q.queue_id),
+                       'running', (select count(*) from kiln.task_running t where t.queue_id = q.queue_id),
+                       'held', (select count(*) from kiln.task_held t where t.queue_id = q.queue_id),
+                       'runners', (select count(*) from kiln.runner r where r.ended_at is null and q.queue_id = any (r.queue_ids)),
+                       'oldest_s', (select kiln.seconds(date_trunc('milliseconds', kiln.now() - t.created_at))
+                                      from kiln.task_ready t where t.queue_id = q.queue_id order by t.vt limit 1),
+                       'max_running', q.max_running, 'rate_per_minute', q.rate_per_minute)
+              from kiln.queue q
+             where q.name = p_name);
 end
 $$;
-comment on function kiln.render_queue(text) is 'A queue, as administrators see it: kiln.queues with its limits.';
+comment on function kiln.render_queue(text) is 'A queue, as administrators see it: as kiln.queues, in numbers.';
 
 create or replace function kiln.render_runners(p_before bigint, p_limit int)
 returns json[]
@@ -19,13 +27,19 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    return (select array_agg(json_build_object('id', r.runner::text, 'name', r.name, 'state', r.state, 'beat_s', kiln.seconds(r.beat),
-                                                       'running', split_part(r.slots, '/', 1)::int, 'slots', split_part(r.slots, '/', 2)::int,
-                                                       'queues', string_to_array(r.queues, ','), 'sandbox', r.sandbox) order by r.runner desc)
-              from (select * from kiln.runners x where x.runner < p_before limit p_limit) r);
+    return (select array_agg(json_build_object(
+                       'id', r.runner_id::text, 'name', left(r.name, 24),
+                       'state', case when r.ended_at is not null then r.ended_why when h.beat_at < kiln.now() - c.lease then 'silent' else 'alive' end,
+                       'beat_s', kiln.seconds(date_trunc('milliseconds', kiln.now() - h.beat_at)),
+                       'running', (select count(*) from kiln.task_running t where t.runner_id = r.runner_id), 'slots', r.slots,
+                       'queues', (select array_agg(q.name order by q.queue_id) from kiln.queue q where q.queue_id = any (r.queue_ids)),
+                       'sandbox', r.sandbox) order by r.runner_id desc)
+              from (select x.* from kiln.runner x where x.runner_id < p_before order by x.runner_id desc limit p_limit) r
+              left join kiln.heartbeat h using (runner_id)
+             cross join kiln.config c);
 end
 $$;
-comment on function kiln.render_runners(bigint, int) is 'So many runners below an id, newest first, as administrators see them: kiln.runners.';
+comment on function kiln.render_runners(bigint, int) is 'So many runners below an id, newest first, as administrators see them: as kiln.runners, in numbers.';
 
 create or replace function kiln_api.list_queues(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

@@ -16,58 +16,58 @@ comment on column kiln.balances.charged is 'What its jobs have cost it.';
 comment on column kiln.balances.granted is 'What it was given.';
 
 create or replace view kiln.calls as
-select c.job_id as job, s.name as stage, c.number as no, left(p.name, 12) as provider,
-       case when c.state = 'settled' then c.outcome else c.state::text end as state, left(c.provider_request_id, 40) as request_id,
-       c.charged_micros as charged, c.estimated_micros as estimated, date_trunc('milliseconds', coalesce(c.settled_at, kiln.now()) - c.created_at) as took,
-       coalesce(c.why, c.error_message) as why, c.late_outcome as late, c.call_id as call
+select c.job_id as job, left(s.name, 7) as stage, c.number as no, left(p.name, 8) as provider,
+       case when c.state = 'settled' then c.outcome else c.state::text end as state,
+       c.charged_micros as charged, kiln.say_time(coalesce(c.settled_at, kiln.now()) - c.created_at) as took,
+       kiln.shorten(case when c.late_outcome is not null then 'late: ' || c.late_outcome else coalesce(c.why, c.error_message) end, 12) as why
   from kiln.call c
   join kiln.provider p using (provider_id)
   left join kiln.job j using (job_id)
   left join kiln.stage s on s.pipeline_version_id = j.pipeline_version_id and s.position = c.task_id / 100 % 100
  order by c.call_id;
-comment on view kiln.calls is 'Every paid request: select * from kiln.calls where job = 42. What was sent and answered: kiln.call.';
+comment on view kiln.calls is
+'Every paid request: select * from kiln.calls where job = 42, by an index. Without a condition it reads all of them. What was sent, the
+provider''s id of it, the estimate and whole sentences: kiln.call.';
 comment on column kiln.calls.job is 'job_id.';
 comment on column kiln.calls.stage is 'The stage.';
 comment on column kiln.calls.no is 'The first, second … call of that stage.';
 comment on column kiln.calls.provider is 'Who was asked.';
 comment on column kiln.calls.state is 'open, accepted, unknown, or how it ended.';
-comment on column kiln.calls.request_id is 'The provider''s id of it.';
 comment on column kiln.calls.charged is 'What it cost, in micro-units; null: not known.';
-comment on column kiln.calls.estimated is 'What it was thought to cost.';
 comment on column kiln.calls.took is 'From its beginning to its end, or to now.';
-comment on column kiln.calls.why is 'Why it failed, or why its outcome is unknown.';
-comment on column kiln.calls.late is 'What the provider said after we had given it up.';
-comment on column kiln.calls.call is 'call_id.';
+comment on column kiln.calls.why is 'The beginning of why it failed, or why its outcome is unknown; late: what the provider said after we had given it up.';
 
 create or replace view kiln.waste as
-select j.job_id as job, w.providers, w.cost + coalesce(l.charge, 0) as micros, w.perhaps, w.calls, j.state,
-       concat_ws('; ',
+select j.job_id as job, kiln.shorten(w.providers, 8) as providers, w.cost + coalesce(l.charge, 0) as micros, w.perhaps,
+       concat_ws(E'\n',
            case when j.state = 'failed' and w.cost > 0 then 'the job failed' end,
            case when w.failed > 0 then 'a failure was billed' end,
-           case when w.late > 0 then 'the provider told after we had given up' end,
+           case when w.late > 0 then 'told after we gave up' end,
            case when w.cost > j.estimated_micros then 'more than the estimate' end,
-           case when w.unknown > 0 then 'what was charged cannot be known' end) as why,
-       w.last_at as at
+           case when w.unknown > 0 then 'charge cannot be known' end) as why,
+       kiln.ago(w.last_at) as at
   from (select c.job_id, string_agg(distinct p.name, ',') as providers, coalesce(sum(c.charged_micros), 0)::bigint as cost,
-               coalesce(sum(c.estimated_micros) filter (where c.charged_micros is null), 0)::bigint as perhaps, count(*) as calls,
+               coalesce(sum(c.estimated_micros) filter (where c.charged_micros is null), 0)::bigint as perhaps,
                count(*) filter (where c.outcome in ('failed', 'cancelled') and c.charged_micros > 0 and c.late_at is null) as failed,
                count(*) filter (where c.late_at is not null) as late,
                count(*) filter (where c.charged_micros is null) as unknown, max(coalesce(c.late_at, c.settled_at)) as last_at
-          from kiln.call c
-          join kiln.provider p using (provider_id)
+          from kiln.provider p
+         cross join lateral (select distinct n.job_id from kiln.call n
+                              where n.provider_id = p.provider_id and n.created_at > kiln.now() - interval '31 days') n
+          join kiln.call c on c.job_id = n.job_id and c.provider_id = p.provider_id
          where c.state = 'settled'
          group by c.job_id) w
   join kiln.job j using (job_id)
-  left join (select l.job_id, l.amount_micros as charge from kiln.ledger l where l.kind = 'charge') l using (job_id)
+  left join lateral (select l.amount_micros as charge from kiln.ledger l where l.job_id = w.job_id and l.kind = 'charge' limit 1) l on true
  where j.finished_at is not null and (w.cost + coalesce(l.charge, 0) > 0 or w.perhaps > 0)
  order by w.last_at desc;
-comment on view kiln.waste is 'What calls cost that no account pays: failures that were billed, late news, excess over the estimate. For jobs that have ended.';
+comment on view kiln.waste is
+'What calls cost that no account pays: failures that were billed, late news, excess over the estimate. For jobs that have ended and
+called a provider within the last 31 days; it reads the calls of these days, by index.';
 comment on column kiln.waste.job is 'job_id.';
 comment on column kiln.waste.providers is 'Who was paid.';
 comment on column kiln.waste.micros is 'What the operator bears, in micro-units.';
 comment on column kiln.waste.perhaps is 'What may have been charged besides, by estimate: nobody can know.';
-comment on column kiln.waste.calls is 'How many calls the job took.';
-comment on column kiln.waste.state is 'How the job ended.';
 comment on column kiln.waste.why is 'Where it comes from.';
 comment on column kiln.waste.at is 'When the last of it was known.';
 
@@ -107,27 +107,47 @@ comment on function kiln.quantile_ms(int[], float8) is 'The latency that this sh
 create or replace view kiln.provider_weather as
 select left(p.name, 12) as provider,
        kiln.sky(p, g) as sky,
-       to_char(kiln.sky_until(g) at time zone 'UTC', 'HH24:MI:SS') as until,
-       (select count(*) from kiln.call c where c.provider_id = p.provider_id and c.settled_at is null) || coalesce('/' || p.max_calls, '') as calls,
-       (select count(*) from kiln.parked k where k.provider_id = p.provider_id) as parked,
+       kiln.ago(kiln.sky_until(g)) as until,
        n.counts[17] as replies, kiln.quantile_ms(n.counts, 0.5) as p50, kiln.quantile_ms(n.counts, 0.95) as p95,
-       n.counts[18] as "429", n.counts[19] as "5xx", n.counts[20] as lost,
-       round(kiln.spent_today(p.provider_id, null) / 1e6, 2) as today
+       n.counts[18] as "429", n.counts[19] as "5xx", n.counts[20] as lost
   from kiln.provider p
   join kiln.gate g using (provider_id)
  cross join lateral (select kiln.recent_counts(g) as counts) n
  where not p.is_local
  order by p.name;
-comment on view kiln.provider_weather is 'How each provider is and was in the last five to ten minutes: may calls go, how many are in work and wait, latencies, errors, today''s money.';
+comment on view kiln.provider_weather is 'How each provider is and was in the last five to ten minutes: may calls go, latencies, errors. Its calls and money: kiln.providers.';
 comment on column kiln.provider_weather.provider is 'Its name.';
 comment on column kiln.provider_weather.sky is 'ok; paused (it asked for that); broken (it kept failing: no calls); trying (one call tries it); off (switched off).';
-comment on column kiln.provider_weather.until is 'When that ends, UTC.';
-comment on column kiln.provider_weather.calls is 'Calls begun and not settled / the most there may be.';
-comment on column kiln.provider_weather.parked is 'Tasks that wait for a place, a pause, the rate or a cap.';
+comment on column kiln.provider_weather.until is 'When that ends.';
 comment on column kiln.provider_weather.replies is 'Replies counted, in the last five to ten minutes.';
 comment on column kiln.provider_weather.p50 is 'Half of the replies came within so many ms (rounded up to a power of two).';
 comment on column kiln.provider_weather.p95 is 'Nineteen of twenty did.';
 comment on column kiln.provider_weather."429" is 'Replies that said: too many requests.';
 comment on column kiln.provider_weather."5xx" is 'Replies that said: our fault.';
 comment on column kiln.provider_weather.lost is 'Requests without a reply: no connection, a broken one, a time-out.';
-comment on column kiln.provider_weather.today is 'What today''s calls cost, by estimate until they are settled, in the currency.';
+
+create or replace view kiln.providers as
+select left(p.name, 12) as provider,
+       (select count(*) from kiln.call c where c.provider_id = p.provider_id and c.settled_at is null) || coalesce('/' || p.max_calls, '') as calls,
+       (select count(*) from kiln.parked k where k.provider_id = p.provider_id) as parked,
+       round(kiln.spent_today(p.provider_id, null) / 1e6, 2) as today,
+       left(p.auth ->> 'env', 20) as secret,
+       case when s.missing = s.alive and s.alive > 0 then 'all ' || s.alive || ' runners'
+            else kiln.shorten(s.names, 16) end as missing_on
+  from kiln.provider p
+ cross join lateral (
+       select count(*) as alive, count(*) filter (where x.lacks) as missing, string_agg(x.name, ', ' order by x.runner_id) filter (where x.lacks) as names
+         from (select r.runner_id, r.name, o.names is not null and p.auth ->> 'env' <> all (o.names) as lacks
+                 from kiln.runner r
+                 left join kiln.runner_secret o using (runner_id)
+                where r.ended_at is null) x) s
+ where not p.is_local
+ order by p.name;
+comment on view kiln.providers is
+'Providers now: how many calls are in work, how many tasks wait for it, today''s money, and which runners lack its secret.';
+comment on column kiln.providers.provider is 'Its name.';
+comment on column kiln.providers.calls is 'Calls begun and not settled / the most there may be.';
+comment on column kiln.providers.parked is 'Tasks that wait for a place, a pause, the rate, a cap or a runner with its secret.';
+comment on column kiln.providers.today is 'What today''s calls cost, by estimate until they are settled, in the currency.';
+comment on column kiln.providers.secret is 'The variable of the runners'' environment that holds its secret (at most 20 characters of it).';
+comment on column kiln.providers.missing_on is 'Living runners that said they do not have it.';

@@ -1,67 +1,94 @@
 -- What people read in psql. Narrow enough for 80 columns.
-create or replace view kiln.jobs as
+create or replace view kiln.job_history as
 select j.job_id as job,
-       left(coalesce(m.name, p.name), 16) as what,
+       left(coalesce(m.name, p.name), 12) as what,
        j.state,
-       kiln.job_stage(j.job_id) || '/' || j.stages as stage,
-       case when j.finished_at is null then date_trunc('second', kiln.now() - j.created_at)
-            else date_trunc('milliseconds', j.finished_at - j.created_at) end as age,
-       left(coalesce(j.error_message, j.input ->> 'prompt'), 30) as about
+       coalesce((o.t).stage, 1) || '/' || j.stages as stage,
+       kiln.say_time(coalesce(j.finished_at, kiln.now()) - j.created_at) as age,
+       kiln.shorten(coalesce(case when j.finished_at is null then kiln.say_wait(o.t, q.name, q.closed) end,
+                             j.error_message, j.input ->> 'prompt'), 23) as about
   from kiln.job j
   join kiln.pipeline_version v using (pipeline_version_id)
   join kiln.pipeline p using (pipeline_id)
   left join kiln.model m using (model_id)
- order by j.job_id desc;
-comment on view kiln.jobs is 'Jobs, newest first: what, state, stage, how long (ended: took), and the error or the prompt. Everything: \d+ kiln.job';
+  left join lateral (select t from kiln.task t
+                      where t.task_id between kiln.task_id(j.job_id, 0) and kiln.task_id(j.job_id, 99, 99)
+                      order by t.task_id desc limit 1) o on true
+  -- One row a queue, made once a query.
+  left join (select u.queue_id, u.name, kiln.queue_closed(u) as closed from kiln.queue u offset 0) q on q.queue_id = (o.t).queue_id;
+comment on view kiln.job_history is
+'Every job there is, each found by its key: select * from kiln.job_history where job = 42. Without a condition it reads all jobs, so
+give it an order by job desc and a limit. The columns are those of kiln.jobs.';
+comment on column kiln.job_history.job is 'job_id.';
+comment on column kiln.job_history.what is 'The model, or the pipeline.';
+comment on column kiln.job_history.state is 'kiln.job.state.';
+comment on column kiln.job_history.stage is 'Which stage of how many.';
+comment on column kiln.job_history.age is 'Since it was made; for one that has ended, how long it took.';
+comment on column kiln.job_history.about is 'What it waits for or does (kiln.say_wait), its error, or else its prompt.';
+
+create or replace view kiln.jobs as
+select h.*
+  from kiln.job_history h
+ where h.job = any (kiln.present_job_ids(1000))
+ order by h.job desc;
+comment on view kiln.jobs is
+'Jobs of the present, newest first: the newest 1,000; all that run; and of those that are held, that wait for a time or for something
+else, that are ready, and that are between two stages, the newest 1,000 of each. Each part is found by an index. An older one: kiln.job_history.
+Shown are what, state, stage, how long (ended: took), and what it waits for, its error or its prompt. Everything: \d+ kiln.job';
 comment on column kiln.jobs.job is 'job_id.';
 comment on column kiln.jobs.what is 'The model, or the pipeline.';
 comment on column kiln.jobs.state is 'kiln.job.state.';
 comment on column kiln.jobs.stage is 'Which stage of how many.';
 comment on column kiln.jobs.age is 'Since it was made; for one that has ended, how long it took.';
-comment on column kiln.jobs.about is 'Its error, or else its prompt.';
+comment on column kiln.jobs.about is
+'Of one that waits its queue or provider, and why: paused, full, rate, no runner, a time, an upload, a person. Of one that runs what it
+is doing. Of one that has ended its error, or its prompt.';
 
 create or replace view kiln.queues as
 select q.name as queue,
-       q.is_paused as paused,
        (select count(*) from kiln.task_ready t where t.queue_id = q.queue_id) as ready,
        (select count(*) from kiln.task_waiting t where t.queue_id = q.queue_id) as waiting,
-       (select count(*) from kiln.task_running t where t.queue_id = q.queue_id) as running,
+       (select count(*) from kiln.task_running t where t.queue_id = q.queue_id) || coalesce('/' || q.max_running, '') as running,
        (select count(*) from kiln.task_held t where t.queue_id = q.queue_id) as held,
-       (select count(*) from kiln.runner r where r.ended_at is null and q.queue_id = any (r.queue_ids)) as runners,
-       (select date_trunc('milliseconds', kiln.now() - min(t.created_at))
-          from (select t.created_at from kiln.task_ready t where t.queue_id = q.queue_id order by t.vt limit 1) t) as oldest
+       q.rate_per_minute || '/min' as rate,
+       (select kiln.say_time(kiln.now() - min(t.created_at))
+          from (select t.created_at from kiln.task_ready t where t.queue_id = q.queue_id order by t.vt limit 1) t) as oldest,
+       coalesce(c.closed, 'now') as next
   from kiln.queue q
+ cross join lateral (select regexp_replace(kiln.queue_closed(q), '^rate, |, \d+/\d+$', '') as closed offset 0) c
  order by q.queue_id;
-comment on view kiln.queues is 'Queues: what is ready, waiting for its time, running, held; how many runners serve it; how long its head has waited.';
+comment on view kiln.queues is
+'Queues: what is ready, waiting, running, held; the limits; how long its head has waited; and when the next may start. It counts the
+tasks that are open, and nothing that has ended.';
 comment on column kiln.queues.queue is 'Its name.';
-comment on column kiln.queues.paused is 'Whether kiln.pause_queue() stopped it.';
 comment on column kiln.queues.ready is 'Tasks that could run now.';
-comment on column kiln.queues.waiting is 'Tasks that are due later.';
-comment on column kiln.queues.running is 'Tasks with a runner.';
+comment on column kiln.queues.waiting is 'Tasks that wait for a time or for something else.';
+comment on column kiln.queues.running is 'Tasks with a runner / the most there may be (kiln.queue.max_running), where there is a limit.';
 comment on column kiln.queues.held is 'Tasks that wait for a person.';
-comment on column kiln.queues.runners is 'Living runners that serve it.';
+comment on column kiln.queues.rate is 'How many may start in a minute, where there is a limit.';
 comment on column kiln.queues.oldest is 'How long the next one has waited.';
+comment on column kiln.queues.next is 'When the next task may start: now, in 20 s (the rate), or what keeps it: paused, full, no runner, silent, busy.';
 
 create or replace view kiln.runners as
-select r.runner_id as runner, left(r.name, 24) as name,
+select r.runner_id as runner, left(r.name, 12) as name,
        case when r.ended_at is not null then r.ended_why
-            when h.beat_at < kiln.now() - c.lease then 'silent' else 'alive' end as state,
-       date_trunc('milliseconds', kiln.now() - h.beat_at) as beat,
-       (select count(*) from kiln.task_running t where t.runner_id = r.runner_id) || '/' || r.slots as slots,
+            when h.beat_at is null or h.beat_at < kiln.now() - c.lease then 'silent' else 'alive' end as state,
+       kiln.ago(coalesce(h.beat_at, r.ended_at)) as seen,
+       (select count(*) from kiln.task_running t where t.runner_id = r.runner_id and r.ended_at is null) || '/' || r.slots as slots,
        r.sandbox,
-       (select string_agg(q.name, ',' order by q.queue_id) from kiln.queue q where q.queue_id = any (r.queue_ids)) as queues
-  from kiln.runner r
+       kiln.shorten((select string_agg(q.name, ', ' order by q.queue_id) from kiln.queue q where q.queue_id = any (r.queue_ids)), 12) as queues
+  from (select r.* from kiln.runner r order by r.runner_id desc limit 1000) r
   left join kiln.heartbeat h using (runner_id)
-  cross join kiln.config c
+ cross join kiln.config c
  order by r.runner_id desc;
-comment on view kiln.runners is 'Runners, newest first: alive, silent (beats are late), left or dead; how long since the last beat; slots in use.';
+comment on view kiln.runners is 'The newest 1,000 runners: alive, silent (beats are late), left or dead; when it was last seen; slots in use. All: \d+ kiln.runner';
 comment on column kiln.runners.runner is 'runner_id.';
-comment on column kiln.runners.name is 'What the operator calls it.';
+comment on column kiln.runners.name is 'The beginning of what the operator calls it.';
 comment on column kiln.runners.state is 'alive, silent, left or dead.';
-comment on column kiln.runners.beat is 'Since its last heartbeat.';
+comment on column kiln.runners.seen is 'Its last heartbeat, or its end.';
 comment on column kiln.runners.slots is 'Running / slots.';
 comment on column kiln.runners.sandbox is 'What keeps its tools from the machine: landlock, bubblewrap or none; empty: it did not say.';
-comment on column kiln.runners.queues is 'What it serves.';
+comment on column kiln.runners.queues is 'The beginning of what it serves.';
 
 create or replace view kiln.instances as
 select i.instance_id as id, i.role, left(i.host, 7) || ':' || i.port as at,
@@ -71,10 +98,10 @@ select i.instance_id as id, i.role, left(i.host, 7) || ':' || i.port as at,
        i.lag_ms as lag,
        left(case when i.proof_at is null then '' when i.proof_pongs is null then 'nobody'
                  else i.proof_pongs || '/10 ' || coalesce(case when i.proof_ms < 100 then i.proof_ms else round(i.proof_ms) end || 'ms ', '') || array_to_string(i.proof_by, ',') end, 16) as proof
-  from kiln.instance i
-  cross join kiln.config c
+  from (select i.* from kiln.instance i order by i.instance_id desc limit 1000) i
+ cross join kiln.config c
  order by i.instance_id desc;
-comment on view kiln.instances is 'Server processes, newest first: who lives, how many streams each serves, and what its pings at the start found. Everything: \d+ kiln.instance';
+comment on view kiln.instances is 'The newest 1,000 server processes: who lives, how many streams each serves, and what its pings at the start found. Everything: \d+ kiln.instance';
 comment on column kiln.instances.id is 'instance_id.';
 comment on column kiln.instances.role is 'api, realtime or both.';
 comment on column kiln.instances.at is 'Its machine and port.';
@@ -84,58 +111,59 @@ comment on column kiln.instances.lag is 'How late its loop was at the last beat,
 comment on column kiln.instances.proof is 'Of ten pings how many were answered, the median of the round trips, by which instances; nobody: no other process was there.';
 
 create or replace view kiln.attempts as
-select a.job_id as job, s.name as stage, a.attempt as try, a.outcome, date_trunc('milliseconds', a.finished_at - a.started_at) as took,
-       left(r.name, 20) as runner, left(a.message, 40) as message, a.fence
-  from kiln.attempt a
-  join kiln.job j using (job_id)
-  left join kiln.stage s on s.pipeline_version_id = j.pipeline_version_id and s.position = a.stage
+select x.job, left(s.name, 8) as stage, x.try, x.outcome, kiln.say_time(x.took) as took, left(r.name, 9) as runner,
+       kiln.shorten(x.message, 17) as message
+  from (select a.job_id as job, a.stage as position, a.attempt as try, a.outcome, a.finished_at - a.started_at as took, a.runner_id, a.message, a.fence
+          from kiln.attempt a
+        union all
+        select t.job_id, t.stage, t.attempts + 1, 'running', kiln.now() - t.started_at, t.runner_id, t.label, t.fence
+          from kiln.task_running t) x
+  join kiln.job j on j.job_id = x.job
+  left join kiln.stage s on s.pipeline_version_id = j.pipeline_version_id and s.position = x.position
   left join kiln.runner r using (runner_id)
-union all
-select t.job_id, s.name, t.attempts + 1, 'running', date_trunc('milliseconds', kiln.now() - t.started_at), left(r.name, 20), t.label, t.fence
-  from kiln.task_running t
-  join kiln.stage s on s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage
-  left join kiln.runner r using (runner_id)
- order by fence;
-comment on view kiln.attempts is 'What was tried, in order: select * from kiln.attempts where job = 42 tells a job''s whole story.';
+ order by x.job, x.fence;
+comment on view kiln.attempts is
+'What was tried, in order: select * from kiln.attempts where job = 42 tells a job''s whole story, by an index. Without a condition it
+reads all of them. Whole messages and fencing numbers: kiln.attempt.';
 comment on column kiln.attempts.job is 'job_id.';
 comment on column kiln.attempts.stage is 'The stage.';
 comment on column kiln.attempts.try is 'Which attempt of it; a repeat after a runner''s death has the same number.';
 comment on column kiln.attempts.outcome is 'done, running, or why it ended.';
 comment on column kiln.attempts.took is 'How long.';
-comment on column kiln.attempts.runner is 'Who.';
-comment on column kiln.attempts.message is 'The error, or what is being done.';
-comment on column kiln.attempts.fence is 'The fencing number: larger is later.';
+comment on column kiln.attempts.runner is 'The beginning of the runner''s name.';
+comment on column kiln.attempts.message is 'The beginning of the error, or of what is being done.';
 
 create or replace view kiln.pipelines as
-select p.name as pipeline, v.version, s.position as stage, s.name, s.handler, s.config, q.name as queue, s.time_limit, s.max_attempts
+select left(p.name, 16) as pipeline, v.version as v, s.position as stage, left(s.name, 9) as name, s.handler, left(q.name, 8) as queue,
+       kiln.say_time(s.time_limit) as time, s.max_attempts as tries
   from kiln.pipeline p
   join kiln.pipeline_version v using (pipeline_version_id)
   join kiln.stage s using (pipeline_version_id)
   join kiln.queue q on q.queue_id = s.queue_id
  order by p.name, s.position;
-comment on view kiln.pipelines is 'The newest version of each pipeline, stage by stage.';
+comment on view kiln.pipelines is 'The newest version of each pipeline, stage by stage. What each handler is told: kiln.stage.config.';
 comment on column kiln.pipelines.pipeline is 'Its name.';
-comment on column kiln.pipelines.version is 'Its newest version.';
+comment on column kiln.pipelines.v is 'Its newest version.';
 comment on column kiln.pipelines.stage is 'Position.';
 comment on column kiln.pipelines.name is 'The stage''s name.';
 comment on column kiln.pipelines.handler is 'What a runner does.';
-comment on column kiln.pipelines.config is 'What the handler is told.';
 comment on column kiln.pipelines.queue is 'Where its tasks wait.';
-comment on column kiln.pipelines.time_limit is 'How long one attempt may take.';
-comment on column kiln.pipelines.max_attempts is 'How often it is tried.';
+comment on column kiln.pipelines.time is 'How long one attempt may take.';
+comment on column kiln.pipelines.tries is 'How often it is tried.';
 
 create or replace view kiln.users as
 select a.account_id as account,
-       left(coalesce(a.handle, a.display_name, i.name), 24) as name,
+       left(coalesce(a.handle, a.display_name, i.name), 16) as name,
        a.role,
        case when a.deleted_at is not null then 'deleted' when a.is_suspended then 'suspended' else 'active' end as state,
-       coalesce(i.ways, 0) as ways,
+       i.ways,
        coalesce((select sum(l.amount_micros)::bigint from kiln.ledger l where l.account_id = a.account_id), 0) as balance,
        a.created_at::date as since
-  from kiln.account a
-  left join (select x.account_id, count(*)::int as ways, min(x.subject) as name from kiln.identity x group by x.account_id) i using (account_id)
+  from (select a.* from kiln.account a order by a.account_id desc limit 1000) a
+ cross join lateral (select count(*)::int as ways, min(x.subject) as name from kiln.identity x where x.account_id = a.account_id) i
  order by a.account_id desc;
-comment on view kiln.users is 'Accounts, newest first: who, what it may do, whether it may at all, its balance in micro-units. Everything: \d+ kiln.account, kiln.identity, kiln.account_act';
+comment on view kiln.users is 'The newest 1,000 accounts: who, what it may do, whether it may at all, its balance in micro-units (the sum of its rows in kiln.ledger).
+Everything: \d+ kiln.account, kiln.identity, kiln.account_act';
 comment on column kiln.users.account is 'account_id.';
 comment on column kiln.users.name is 'Its handle, or name, or the subject of an identity.';
 comment on column kiln.users.role is 'user or admin, where its token names no role.';
@@ -145,13 +173,12 @@ comment on column kiln.users.balance is 'Micro-units.';
 comment on column kiln.users.since is 'The day it was first seen.';
 
 create or replace view kiln.generations as
-select j.job_id as id, left(a.handle, 12) as account, j.media_type as type, j.state, left(m.name, 16) as model, left(j.input ->> 'prompt', 24) as prompt
-  from kiln.job j
+select j.job_id as id, left(a.handle, 12) as account, j.media_type as type, j.state, left(m.name, 14) as model, left(j.input ->> 'prompt', 14) as prompt
+  from kiln.newest_jobs('generation', 1000) j
   join kiln.account a using (account_id)
   left join kiln.model m using (model_id)
- where j.kind = 'generation'
  order by j.job_id desc;
-comment on view kiln.generations is 'What people asked of models, newest first. One job''s whole story: select * from kiln.attempts where job = 42';
+comment on view kiln.generations is 'The newest 1,000 of what people asked of models, found along the newest jobs. All: kiln.job. One job''s story: select * from kiln.attempts where job = 42';
 comment on column kiln.generations.id is 'job_id.';
 comment on column kiln.generations.account is 'Whose.';
 comment on column kiln.generations.type is 'What comes out.';
@@ -160,32 +187,32 @@ comment on column kiln.generations.model is 'The model.';
 comment on column kiln.generations.prompt is 'The beginning of its prompt.';
 
 create or replace view kiln.tryons as
-select j.job_id as id, j.state, left(j.input ->> 'category', 14) as category, left(p.name || ' v' || v.version, 18) as pipeline,
-       jsonb_array_length(j.input -> 'media') as media, j.parent_id as retries, left(coalesce(j.error_message, j.input ->> 'reason', j.input ->> 'prompt'), 20) as about
+select j.job_id as id, j.state, left(j.input ->> 'category', 10) as category, left(p.name, 9) || ' v' || v.version as pipeline,
+       jsonb_array_length(j.input -> 'media') as media, j.parent_id as "of", left(coalesce(j.error_message, j.input ->> 'reason', j.input ->> 'prompt'), 11) as about
   from kiln.job j
   join kiln.pipeline_version v using (pipeline_version_id)
   join kiln.pipeline p using (pipeline_id)
  where j.kind = 'tryon'
- order by j.job_id desc;
-comment on view kiln.tryons is 'Try-ons, newest first: the category, the version of the pipeline each takes, and its error, the reason it was asked for again, or the prompt.';
+ order by j.job_id desc
+ limit 1000;
+comment on view kiln.tryons is 'The newest 1,000 try-ons: the category, the version of the pipeline each takes, and its error, the reason it was asked for again, or the prompt.';
 comment on column kiln.tryons.id is 'job_id.';
 comment on column kiln.tryons.state is 'kiln.job.state.';
 comment on column kiln.tryons.category is 'kiln.category.name.';
 comment on column kiln.tryons.pipeline is 'The pipeline and its version.';
 comment on column kiln.tryons.media is 'How many pictures and films went in.';
-comment on column kiln.tryons.retries is 'The job that it is to do better than.';
+comment on column kiln.tryons."of" is 'The job that it is to do better than.';
 comment on column kiln.tryons.about is 'Its error, its reason, or its prompt.';
 
 create or replace view kiln.images as
-select i.job_id as id, i.project_id as project, left(p.name, 14) as name, j.state, i.mode, i.room_type as room, left(i.style, 12) as style, i.variations as n
+select i.job_id as id, i.project_id as project, j.state, i.mode, i.room_type as room, left(i.style, 12) as style, i.variations as n
   from kiln.image i
   join kiln.job j using (job_id)
-  join kiln.project p using (project_id)
- order by i.job_id desc;
-comment on view kiln.images is 'Virtual staging, newest first. Everything: select * from kiln.image join kiln.job using (job_id) where job_id = 42';
+ order by i.job_id desc
+ limit 1000;
+comment on view kiln.images is 'The newest 1,000 images of virtual staging. Everything: select * from kiln.image join kiln.job using (job_id) where job_id = 42';
 comment on column kiln.images.id is 'job_id.';
 comment on column kiln.images.project is 'project_id.';
-comment on column kiln.images.name is 'The beginning of the project''s name.';
 comment on column kiln.images.state is 'kiln.job.state.';
 comment on column kiln.images.mode is 'stage, declutter or restyle.';
 comment on column kiln.images.room is 'The type of the room.';

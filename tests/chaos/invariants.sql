@@ -10,7 +10,7 @@ with told as (
            max(a.fence) over (partition by a.task_id) as last_fence
       from kiln.attempt a
 )
-select c.what, c.id, c.complaint from kiln.contradictions c
+select c.what, c.id, c.complaint from kiln.check_all() c
 
 -- every job has ended, or is held with a reason
 union all

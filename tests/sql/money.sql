@@ -34,7 +34,7 @@ select is((fixture.ledger(dear), (select actual_micros from kiln.job where job_i
 select is((select (micros, why)::text from kiln.waste, b where job = dear), (150, 'more than the estimate')::text, 'the excess is the operator''s, and shows');
 select fixture.answer(fixture.begin(failed), 200, '{"id": "r", "status": "failed"}') from b \g /dev/null
 select is((fixture.ledger(failed), (select actual_micros from kiln.job where job_id = failed))::text, ('hold -100, release 100', 100)::text, 'a job that failed costs the account nothing, though it was billed') from b;
-select is((select (micros, why)::text from kiln.waste, b where job = failed), (100, 'the job failed; a failure was billed')::text, 'that shows too');
+select is((select (micros, why)::text from kiln.waste, b where job = failed), (100, E'the job failed\na failure was billed')::text, 'that shows too');
 select kiln.cancel_job(untouched) from b \g /dev/null
 select is(fixture.ledger(untouched), 'hold -100, release 100', 'a job cancelled before anything was sent costs nothing') from b;
 select pg_temp.succeed(free, 70) from b \g /dev/null
@@ -47,7 +47,7 @@ select fixture.answer(fixture.begin(job), 200, '{"id": "r", "status": "failed", 
 select fixture.pass('1 minute'), fixture.tick() \g /dev/null
 select pg_temp.succeed(job) from c \g /dev/null
 select is((fixture.calls(job), fixture.ledger(job), (select (micros, why)::text from kiln.waste w where w.job = c.job))::text,
-          ('failed, succeeded', 'hold -100, release 100, charge -100', (100, 'a failure was billed; more than the estimate')::text)::text, 'a repeat is paid once by the account, and once by the operator') from c;
+          ('failed, succeeded', 'hold -100, release 100, charge -100', (100, E'a failure was billed\nmore than the estimate')::text)::text, 'a repeat is paid once by the account, and once by the operator') from c;
 
 -- A price without a provider's call: work of one's own machines.
 create temporary table d as select kiln.enqueue('test/one', '{}', fixture.account('bob'), p_estimated_micros => 50) as job;
@@ -68,7 +68,7 @@ select is((fixture.ledger(job), (select (micros, perhaps)::text from kiln.waste 
 update kiln.provider set webhook = '{"scheme": "hmac-sha256", "secret_env": "PAY_HOOK", "id": ["/id"]}' where name = 'pay';
 select kiln.take_webhook('pay', (fixture.last_call(job)).webhook_token::text, '{"id": "r7", "status": "done", "files": ["https://pay.test/1.png"]}') from e \g /dev/null
 select is((fixture.ledger(job), (select (micros, perhaps, why)::text from kiln.waste w where w.job = e.job))::text,
-          ('hold -100, release 100', (100, 0, 'the job failed; the provider told after we had given up')::text)::text, 'told later that it did, it shows as certain, and the account pays nothing') from e;
+          ('hold -100, release 100', (100, 0, E'the job failed\ntold after we gave up')::text)::text, 'told later that it did, it shows as certain, and the account pays nothing') from e;
 
 -- It adds up ---------------------------------------------------------------------------------------------------------------------------
 

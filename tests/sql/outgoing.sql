@@ -80,7 +80,7 @@ select pg_temp.rewind() \g /dev/null
 reset role;
 select is(jsonb_array_length(pg_temp.take() -> 'deliveries'), 0, 'read once more from the start, nothing is made twice');
 select is((select count(*)::int from kiln.delivery), 1, 'really');
-select is((select story like 'A runner is at it%' from kiln.deliveries), true, 'the view says how it stands');
+select is((select story like 'a runner is at it%' from kiln.deliveries), true, 'the view says how it stands');
 
 -- What comes of it ----------------------------------------------------------------------------------------------------------
 

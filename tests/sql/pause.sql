@@ -12,7 +12,7 @@ select lives_ok('select fixture.complete(running) from j', 'what runs goes on');
 select is(fixture.task_states(running), 'done ready', 'and hands over') from j;
 select is_empty('select kiln_runner.claim(runner, 8) from r', 'into the pause');
 select lives_ok('select fixture.enqueue()', 'enqueueing goes on too');
-select is((select paused from kiln.queues where queue = 'image'), true, 'people see the pause');
+select is((select next from kiln.queues where queue = 'image'), 'paused', 'people see the pause');
 
 select lives_ok($$ select kiln.pause_queue('image') $$, 'pausing twice is pausing');
 select lives_ok($$ select kiln.resume_queue('image') $$, 'it is resumed by its name');

@@ -180,7 +180,6 @@ select fixture.call('ann', 'stage_project', pg_temp.at(:'last'), p_body => '{"st
 select kiln.delete_account(fixture.account('ann')) \g /dev/null
 select is((select count(*)::int from kiln.project) + (select count(*)::int from kiln.media where media_id = :three), 0, 'with an account go its projects and their originals');
 
-select is_empty($$ select * from (select id::text || project || name || state || mode || room || coalesce(style, '') || n || '       ' as line from kiln.images) x where length(line) > 80 $$, 'people read images in 80 columns');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 -- What an operator writes is right when it is written: once a style without words was an empty prompt, and a prompt said {wrds} to the model.
 select is(fixture.refusal(statement || '; set constraints all immediate') ->> 'message', said, said) from (values

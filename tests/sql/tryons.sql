@@ -96,7 +96,7 @@ select is(id = any (pg_temp.ids('{"state": "processed"}')), true, 'what is done 
 create temporary table better as select fixture.call('admin', 'retry_tryon', jsonb_build_object('id', id::text), p_body => '{"reason": "the sleeves are wrong", "seed": "new"}') as job from bad;
 select is((job ->> 'parent_id', job ->> 'reason', job ->> 'kind', job ->> 'category')::text, (id::text, 'the sleeves are wrong', 'tryon', 'outfit')::text, 'it is asked for again with the reason') from better, bad;
 select is((select input ->> 'reason' from kiln.job where job_id = (job ->> 'id')::bigint), 'the sleeves are wrong', 'which the new job''s stages read') from better;
-select matches((select a.message from kiln.attempts a where a.job = id and a.outcome = 'rejected'), 'sleeves', 'and which ends the old job''s history') from bad;
+select matches((select a.message from kiln.attempt a where a.job_id = id and a.outcome = 'rejected'), 'sleeves', 'and which ends the old job''s history') from bad;
 
 -- The same words and seed made the same bad picture again.
 select is((j ->> 'seed') = (old ->> 'seed'), same, 'where no seed is said, ' || c)

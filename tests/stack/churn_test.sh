@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The queue under a storm: ten sessions enqueue, claim, complete, fail, release, cancel, hold, resume and kill runners at random,
-# in transactions that meet on the same rows. Afterwards every job ends, and kiln.contradictions has nothing to say.
+# in transactions that meet on the same rows. Afterwards every job ends, and kiln.check_all() has nothing to say.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 unset "${!KILN_@}" "${!PG@}" DATABASE_URL
@@ -107,7 +107,7 @@ select storm.step((select runner_id from storm.runner where slot = :slot), :dice
 SQL
 errors=$(pgbench -n -c 10 -j 2 -T "${KILN_TEST_STORM_SECONDS:-8}" --random-seed="$seed" -f "$work/step.sql" 2>&1 | grep -iE 'error|aborted' | head -n 5)
 is "$errors" '' 'no step of the storm fails in a way a caller does not expect'
-is "$(value "select complaint from kiln.contradictions where complaint not like 'runs with runner%' limit 5")" '' 'after the storm nothing contradicts itself'
+is "$(value "select complaint from kiln.check_all() where complaint not like 'runs with runner%' limit 5")" '' 'after the storm nothing contradicts itself'
 
 # Calm: one runner works off what is left; people resume what is held.
 value "set role kiln_owner; delete from kiln.heartbeat where runner_id in (select runner_id from storm.runner); update kiln.runner set ended_at = now(), ended_why = 'dead' where ended_at is null" >/dev/null
@@ -127,7 +127,7 @@ SQL
     )
 done
 is "$left" 0 'every job ends'
-is "$(value 'select * from kiln.contradictions limit 5')" '' 'and still nothing contradicts itself'
+is "$(value 'select * from kiln.check_all() limit 5')" '' 'and still nothing contradicts itself'
 printf '# %s\n' "$(value "select format('%s jobs: %s completed, %s failed, %s cancelled; %s attempts; tried again: %s', count(*), count(*) filter (where state = 'completed'), count(*) filter (where state = 'failed'), count(*) filter (where state = 'cancelled'), (select count(*) from kiln.attempt), (select coalesce(string_agg(n || ' × ' || outcome, ', '), 'no') from (select outcome, count(*) as n from storm.log group by 1) o)) from kiln.job")"
 is "$(value "select count(*) > 100 and count(*) filter (where state = 'completed') > 20 from kiln.job")" t 'and it was a storm, not a breeze'
 printf '1..%d\n' "$number"
