@@ -9,7 +9,7 @@
 #
 # An empty database gets db/ whole (db/install.psql). An older one gets what it lacks of migrations/, and its code anew:
 # views, kiln_api and kiln_runner are dropped first, so that a migration may change what they lean on, and db/code.psql
-# loads them again. An advisory lock lets one migration run at a time. The database's comment keeps a
+# loads them again. A lock of kiln.migration lets one migration run at a time. The database's comment keeps a
 # checksum of db/, so that a second run with nothing to do touches nothing, and one of the tables alone, so that new code
 # is never put over old tables without a migration between.
 # Needs the right to create roles and extensions (a superuser, or the owner on a managed service).

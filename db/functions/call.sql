@@ -90,7 +90,8 @@ return json_build_object('do', 'send', 'call_id', p_call.call_id::text, 'kind', 
 comment on function kiln.send_step(kiln.call, text, jsonb) is 'The step that sends a request.';
 
 -- Putting a running task aside. `error_class` says for what: submitted (the provider has it), resend, lookup, fetch.
-create or replace function kiln.set_aside(p_task kiln.task, p_word text, p_why text, p_due_at timestamptz default 'infinity', p_label text default null)
+create or replace function kiln.set_aside(p_task kiln.task, p_word text, p_why text, p_due_at timestamptz default 'infinity', p_label text default null,
+                                          p_tell boolean default true)
 returns void
 language plpgsql
 as $$
@@ -103,10 +104,10 @@ begin
         when 'fetch'        then 'Fetching the result again soon'
         when 'rate_limited' then 'The provider asked to wait'
         when 'transient'    then 'Trying again soon'
-        else p_why end));
+        else p_why end), p_tell);
 end
 $$;
-comment on function kiln.set_aside(kiln.task, text, text, timestamptz, text) is 'A running task waits for its call: neither an attempt nor a death.';
+comment on function kiln.set_aside(kiln.task, text, text, timestamptz, text, boolean) is 'A running task waits for its call: neither an attempt nor a death.';
 
 create or replace function kiln.hold_task(p_task_id bigint, p_class text, p_why text)
 returns void
@@ -241,10 +242,14 @@ declare
 begin
     if v_secret is not null and not exists (select from kiln.runner_secret s where s.runner_id = p_task.runner_id and v_secret = any (s.names))
        and exists (select from kiln.runner_secret s where s.runner_id = p_task.runner_id) then
-        perform kiln.set_aside(p_task, 'released', format('This runner has no %s; another may.', v_secret),
-                               kiln.now() + case when exists (select from kiln.runner_secret s join kiln.heartbeat h using (runner_id) where v_secret = any (s.names))
-                                                 then interval '1 second' else interval '30 seconds' end,
-                               format('Waits for a runner that has %s.', v_secret));
+        -- Where somebody has it, the task waits for whoever claims it next; where nobody has, for one that comes (kiln.wake_parked).
+        if kiln.has_secret(v_secret) then
+            perform kiln.set_aside(p_task, 'secret', format('This runner has no %s; another may.', v_secret), kiln.now() + interval '1 second',
+                                   format('Waits for a runner that has %s.', v_secret),
+                                   not exists (select from kiln.attempt a where a.job_id = p_task.job_id and a.task_id = p_task.task_id and a.outcome = 'secret'));
+        else
+            perform kiln.park(p_task, p_provider, p_job.account_id, 0, 'secret', format('Waits for a runner that has %s.', v_secret), null);
+        end if;
         return kiln.nothing_to_do(p_task.task_id);
     end if;
     if p_job.estimated_micros > 0 then

@@ -188,6 +188,19 @@ end
 $$;
 comment on function kiln.tell_progress(kiln.task, text, boolean, real) is 'Says what a waiting task waits for: in its label, and where p_tell in the log. The job is locked already.';
 
+create or replace function kiln.has_secret(p_name text)
+returns boolean
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    return exists (select from kiln.runner r
+                     left join kiln.runner_secret s using (runner_id)
+                    where r.ended_at is null and (s.runner_id is null or p_name = any (s.names)));
+end
+$$;
+comment on function kiln.has_secret(text) is 'Whether a runner that is here has this secret, or has not said what it has.';
+
 create or replace function kiln.wake_parked(p_provider_id smallint)
 returns int
 language plpgsql security definer
@@ -203,7 +216,8 @@ declare
 begin
     select p.* into v_provider from kiln.provider p where p.provider_id = p_provider_id;
     select g.* into v_gate from kiln.gate g where g.provider_id = p_provider_id;
-    if not v_provider.is_enabled or v_gate.paused_until > kiln.now() or v_gate.circuit <> 'closed' and v_gate.open_until > kiln.now() then
+    if not v_provider.is_enabled or v_gate.paused_until > kiln.now() or v_gate.circuit <> 'closed' and v_gate.open_until > kiln.now()
+       or v_provider.auth ->> 'env' is not null and not kiln.has_secret(v_provider.auth ->> 'env') then
         return 0;
     end if;
     if v_provider.max_calls is not null then

@@ -90,10 +90,13 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
+    -- By their keys: a join with the deleted rows was planned over the whole index while the table was small, and stayed.
     update kiln.call c
        set request = '{}', request_hash = '', urls = null, poll_request = null, result = null, error_message = null, why = null
-      from old_rows o
-     where c.job_id = o.job_id;
+     where c.call_id = any (array(
+               select x.call_id
+                 from old_rows o
+                cross join lateral (select d.call_id from kiln.call d where d.job_id = o.job_id offset 0) x));
     delete from kiln.parked p using old_rows o where p.task_id between kiln.task_id(o.job_id, 0) and kiln.task_id(o.job_id, 99, 99);
     return null;
 end

@@ -180,7 +180,10 @@ begin
            case when n.state in ('done', 'cancelled') then n.state::text else coalesce(n.error_class, 'released') end, n.error_message
       from old_rows o
       join new_rows n using (task_id)
-     where o.state = 'running' and n.state <> 'running';
+     where o.state = 'running' and n.state <> 'running'
+       -- Runners without a provider's secret look once a second, each without having tried anything: once is enough to know.
+       and not (n.error_class is not distinct from 'secret' and n.state = 'waiting'
+                and exists (select from kiln.attempt a where a.job_id = o.job_id and a.task_id = o.task_id and a.outcome = 'secret'));
 
     if v_started is not null then
         update kiln.job j

@@ -221,6 +221,25 @@ create temporary table n2 as select fixture.pay() as job;
 select is(fixture.begin(n2.job, poor) ->> 'why', 'This runner has no PAY_KEY; another may.', 'one that said it has none leaves it to another') from n, n2;
 select fixture.pass('2 seconds'), kiln_runner.tick() \g /dev/null
 select is((t.attempts, fixture.begin(n2.job, rich) ->> 'do')::text, (0, 'send')::text, 'who takes it') from n, n2 join kiln.task t on t.job_id = n2.job;
+-- Each look of a runner without it wrote an attempt and an event, for ever.
+create temporary table looked as select fixture.pay() as job;
+create function pg_temp.look(p_runner bigint, p_times int) returns text language plpgsql as $$
+begin
+    for i in 1 .. p_times loop
+        perform fixture.pass('40 seconds'), kiln_runner.beat(r.runner_id), kiln_runner.tick() from kiln.runner r where r.ended_at is null;
+        if exists (select from kiln.task_ready r join looked on job = r.job_id) then
+            perform fixture.begin(job, p_runner) from looked;
+        end if;
+    end loop;
+    return (select format('%s attempts, %s events of progress', (select count(*) from kiln.attempt a where a.job_id = l.job), (select count(*) from kiln.event e where e.job_id = l.job and e.type = 'job.progress')) from looked l);
+end $$;
+select is(pg_temp.look(poor, 4), '1 attempts, 1 events of progress', 'a runner without the secret looks as often as it likes, and says so once') from n;
+select kiln_runner.unregister(rich) from n \g /dev/null
+select is(pg_temp.look(poor, 4), '2 attempts, 2 events of progress', 'nobody looks any more once nobody has it') from n;
+select is((select label from kiln.task t join looked on job = t.job_id), 'Waits for a runner that has PAY_KEY.', 'the job says what it waits for');
+select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
+select kiln_runner.offer_secrets(poor, '{PAY_KEY}'), kiln_runner.tick() from n \g /dev/null
+select is(fixture.begin(looked.job, poor) ->> 'do', 'send', 'and goes on when one has it') from looked, n;
 select throws_ok('select kiln_runner.offer_secrets(0, ''{}'')', 'KN011', null, 'a runner that is not known offers nothing');
 
 -- The weather -----------------------------------------------------------------------------------------------------------------------------
