@@ -261,6 +261,22 @@ create or replace trigger t10_guard_rows before delete on kiln.picture for each 
 create or replace trigger t10_guard_rows before delete on kiln.image for each statement
     execute function kiln.guard_by_hand('Delete its job.');
 
+-- An address by hand is one that kiln.make_endpoint() would take: to another no delivery would ever go.
+create or replace function kiln.check_endpoint()
+returns trigger
+language plpgsql
+as $$
+begin
+    if kiln.is_by_hand() and kiln.webhook_url_error(new.url) is not null then
+        raise exception 'webhook endpoint: url %', kiln.webhook_url_error(new.url)
+            using errcode = 'KN003', column = 'url', hint = 'kiln.config.webhook_hosts lists hosts of the operator''s own.';
+    end if;
+    return new;
+end
+$$;
+comment on function kiln.check_endpoint() is 'Refuses a person''s webhook address to which no delivery would go (KN003).';
+create or replace trigger t20_check before insert or update of url on kiln.webhook_endpoint for each row execute function kiln.check_endpoint();
+
 -- What has ended is not sent again by a new time.
 create or replace function kiln.guard_ended_delivery()
 returns trigger

@@ -308,6 +308,30 @@ comment on function kiln.check_provider() is 'Refuses a description with a mista
 create or replace trigger t10_check before insert or update on kiln.provider for each row execute function kiln.check_provider();
 alter table kiln.provider enable always trigger t10_check;
 
+create or replace function kiln.guard_provider_delete()
+returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+    v_pipelines text;
+begin
+    select string_agg(distinct quote_literal(p.name), ', ') into v_pipelines
+      from kiln.stage s
+      join kiln.pipeline_version v using (pipeline_version_id)
+      join kiln.pipeline p on p.pipeline_id = v.pipeline_id
+     where s.handler = 'http' and s.config ->> 'provider' = old.name;
+    if v_pipelines is not null then
+        raise exception 'provider % is asked by stages of %', old.name, v_pipelines
+            using errcode = 'KN001', hint = format('update kiln.provider set is_enabled = false where name = %L stops it.', old.name);
+    end if;
+    return old;
+end
+$$;
+comment on function kiln.guard_provider_delete() is 'Refuses to delete a provider that a stage names: its jobs could ask nobody (KN001).';
+create or replace trigger t10_guard_delete before delete on kiln.provider for each row execute function kiln.guard_provider_delete();
+alter table kiln.provider enable always trigger t10_guard_delete;
+
 -- The config of a stage that asks a provider: what its schema (kiln.handler.config_schema) cannot say.
 create or replace function kiln.http_config_errors(p_config jsonb, p_provider kiln.provider, out field text, out message text)
 returns setof record

@@ -96,7 +96,7 @@ describe('outgoing webhooks', () => {
         for (const url of [`http://127.0.0.1:${port}/`, `http://localhost:${port}/`, `http://2130706433:${port}/`, `http://0x7f.1:${port}/`, `http://[::ffff:127.0.0.1]:${port}/`, `https://127.0.0.1:${port}/`,
             `https://localhost.:${port}/`, 'http://example.com/', 'https://[::1]:9/', 'https://name.invalid/']) {
             const made = await endpoint('https://example.com/');
-            await kiln.psql(`update kiln.webhook_endpoint set url = '${url}' where webhook_endpoint_id = ${made.id}`);
+            await kiln.arrange(`update kiln.webhook_endpoint set url = '${url}' where webhook_endpoint_id = ${made.id}`);
             await tell('private');
             const [delivery] = await until(`the refusal of ${url}`, async () => { const all = await deliveries(made.id); return all[0]?.attempts[0]?.error && all; });
             assert.match(delivery.attempts[0].error, /^(No connection to a public address of this host could be made|Kiln does not post to this URL: it must be https, at a host of the public internet)\.$/, url);

@@ -108,6 +108,15 @@ set role kiln_owner;
 insert into kiln.delivery (account_id, event_id, type, body, state, ended_at) select fixture.account('ann'), 1, 'job.completed', '{}', 'sent', kiln.now();
 reset role;
 select matches(pg_temp.tried(r, 'update kiln.delivery set due_at = kiln.now()'), 'KN001 kiln.resend', 'a delivery that has ended has no new time by hand: ' || r) from unnest('{none,kiln_admin}'::text[]) r;
+
+-- What would never work ---------------------------------------------------------------------------------------------------------------
+
+select matches(pg_temp.tried(r, 'delete from kiln.provider where name = ''pay'''), 'KN001 .*is_enabled = false', 'a provider that stages ask is not deleted by ' || r) from unnest('{none,kiln_admin}'::text[]) r;
+select kiln.make_endpoint(fixture.account('ann'), 'https://hooks.example.com/a', '{job.completed}') \g /dev/null
+select is(left(pg_temp.tried(r, s), 5), 'KN003', format('an address to which nothing is delivered is refused to %s: %s', r, s))
+  from unnest('{none,kiln_admin}'::text[]) r, unnest(array['update kiln.webhook_endpoint set url = ''http://hooks.example.com/a''', 'update kiln.webhook_endpoint set url = ''https://10.0.0.1/a''',
+       format('insert into kiln.webhook_endpoint (account_id, url, types) values (%s, ''http://hooks.example.com/b'', ''{job.completed}'')', fixture.account('ann'))]) s;
+select is(pg_temp.tried('kiln_admin', 'update kiln.webhook_endpoint set url = ''https://hooks.example.com/b'''), 'done', 'one to which something is may be written');
 rollback to fresh;
 
 -- The gate --------------------------------------------------------------------------------------------------------------------
