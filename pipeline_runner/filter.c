@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -208,15 +209,21 @@ static void add_truncate(struct build *b)
 }
 
 /* Of processes of the same user the runner itself is out of reach, and so is "all"; a process of another tool is not,
- * where the kernel has neither namespaces for us nor ABI 6 of Landlock. */
+ * where the kernel has neither namespaces for us nor ABI 6 of Landlock. Nobody is stopped: the program's own watcher, stopped,
+ * would count no bytes any more; one that is killed takes the program along. */
 static void add_strangers(struct build *b)
 {
     const pid_t out_of_reach[] = { getpid(), -1, 1, -getpgrp() };
+    const int   stops[]        = { SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU };
 
     add_all(b, REFUSE, strangers, countof(strangers));
     for (size_t i = 0; i < countof(out_of_reach); i++)
         add_if(b, REFUSE, "kill", INT_IS(0, out_of_reach[i]));
     add_if(b, REFUSE, "tgkill", INT_IS(0, getpid()));
+    for (size_t i = 0; i < countof(stops); i++) {
+        add_if(b, REFUSE, "kill", INT_IS(1, stops[i]));
+        add_if(b, REFUSE, "tgkill", INT_IS(2, stops[i]));
+    }
     add_if(b, REFUSE, "prlimit64", INT_IS_NOT(0, 0));
     add_if(b, REFUSE, "setpriority", INT_IS(0, PRIO_USER));
     add_if(b, REFUSE, "setpriority", INT_IS_NOT(1, 0));
