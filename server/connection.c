@@ -239,6 +239,11 @@ void connection_received(struct connection *c, size_t bytes)
     c->bytes += bytes;
 }
 
+struct connection *connections_receiving(struct connections *all, struct connection *behind)
+{
+    return behind ? TAILQ_NEXT(behind, entry) : TAILQ_FIRST(&all->lists[CONNECTION_BODY]);
+}
+
 /* ---- start and stop ---- */
 
 struct connection *connection_start(struct connections *all, int fd, const struct sockaddr *peer)

@@ -72,6 +72,9 @@ void connection_enter(struct connection *c, enum connection_phase phase);
 void connection_received(struct connection *c, size_t bytes); /* of a body */
 void connection_cut(struct connection *c);
 
+/* The one whose body has been coming for longest, or the next behind it; NULL: there is none. */
+struct connection *connections_receiving(struct connections *all, struct connection *behind);
+
 /* Nothing was answered on it, and something came. */
 bool connection_is_unanswered(const struct connection *c);
 

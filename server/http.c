@@ -383,11 +383,37 @@ static enum MHD_Result begin_request(struct request *r, const char *version)
 
 /* ---- the body ---- */
 
+static void free_body(struct request *r)
+{
+    r->server->http->body_bytes -= r->body_size;
+    free(r->body);
+    r->body       = NULL;
+    r->body_bytes = r->body_size = 0;
+}
+
+/* The body that has been coming for longest gives its memory up: who sends slowly, with or without a token,
+ * keeps nobody else out. The rest of it is thrown away, and then its client is told. */
+static bool give_up_oldest_body(struct http *http, const struct request *but)
+{
+    struct connection *c = connections_receiving(http->connections, NULL);
+
+    while (c && (c->request == but || !c->request || c->request->answer || !c->request->body))
+        c = connections_receiving(http->connections, c);
+    if (!c)
+        return false;
+    free_body(c->request);
+    refuse(c->request, "53200", "the bodies of all requests take as much memory as they may");
+    return true;
+}
+
 static bool grow_body(struct request *r, size_t need)
 {
     struct http *http = r->server->http;
     size_t       size = need > 2 * r->body_size ? need : 2 * r->body_size;
 
+    while (http->body_bytes - r->body_size + size > BODIES_BYTES_MAX
+           && give_up_oldest_body(http, r))
+        continue;
     if (http->body_bytes - r->body_size + size > BODIES_BYTES_MAX) {
         refuse(r, "53200", "the bodies of all requests take as much memory as they may");
         return false;
@@ -543,12 +569,11 @@ static void free_request(struct http *http, struct request *r)
 {
     r->connection->request = NULL;
     http->requests--;
-    http->body_bytes -= r->body_size;
     if (r->answer && !r->is_queued) /* the client left while we were asking for it */
         MHD_destroy_response(r->answer);
     if (r->data_free)
         r->data_free(r->data);
-    free(r->body);
+    free_body(r);
     arena_close(r->arena);
 }
 
