@@ -316,6 +316,10 @@ bool lanes_start(struct lanes *lanes, struct call *call, struct err *err)
 
     call->was_sent_again = false;
     call->rider          = NULL;
+    if (lanes->is_closing) { /* some of the links are gone already */
+        err_set(err, "57P01", "the server is stopping");
+        return false;
+    }
     if (lane->nlinks == 0 || !is_any_up(lanes)) {
         err_set(err, "08003", "the database cannot be reached");
         refusal_explain(lanes->server, err);
