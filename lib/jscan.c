@@ -148,6 +148,15 @@ static const char *escape_fault(const char *text, size_t bytes, size_t *n)
     return NULL;
 }
 
+void jscan_blank_escapes(char *text, size_t bytes)
+{
+    for (size_t at = 0, n; at < bytes; at += n) {
+        n = 1;
+        if (text[at] == '\\' && escape_fault(text + at, bytes - at, &n))
+            memcpy(text + at, "\\u003f", 6); /* n is 6: only \uXXXX has faults */
+    }
+}
+
 /* ---- where it is ---- */
 
 struct pointer {

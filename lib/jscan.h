@@ -27,6 +27,9 @@ MUST_CHECK bool jscan_check(const char *text, size_t bytes, struct err *err);
  * says something in many replies. */
 void jscan_blank_numbers(char *text, size_t bytes);
 
+/* Each U+0000 and each half of a surrogate pair becomes a question mark, for the same. */
+void jscan_blank_escapes(char *text, size_t bytes);
+
 /* Whether jscan_blank_numbers() would change anything. */
 bool jscan_has_huge_number(const char *text, size_t bytes);
 

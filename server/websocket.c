@@ -316,6 +316,27 @@ static void obey(struct websocket *ws, json_t *message, const char *id)
                "ping.");
 }
 
+/* The id of a message that is refused for what stands elsewhere in it; NULL: none can be read. malloc'ed. */
+static char *refused_id(const char *text, size_t bytes)
+{
+    char       *copy = malloc(bytes + 1), *id = NULL;
+    json_t     *message;
+    const char *given;
+
+    if (!copy)
+        abort();
+    memcpy(copy, text, bytes);
+    jscan_blank_numbers(copy, bytes);
+    jscan_blank_escapes(copy, bytes);
+    message = json_loadb(copy, bytes, JSON_REJECT_DUPLICATES, NULL);
+    given   = json_string_value(json_object_get(message, "id"));
+    if (given && strlen(given) <= ID_BYTES)
+        id = strdup(given);
+    json_decref(message);
+    free(copy);
+    return id;
+}
+
 static void take_text(struct websocket *ws, const char *text, size_t bytes)
 {
     json_t     *message;
@@ -324,7 +345,9 @@ static void take_text(struct websocket *ws, const char *text, size_t bytes)
     struct err  err;
 
     if (!jscan_check(text, bytes, &err)) {
-        say_problem(ws, NULL, &err);
+        id = refused_id(text, bytes);
+        say_problem(ws, id, &err);
+        free(id);
         return;
     }
     message = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);

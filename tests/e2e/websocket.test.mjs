@@ -216,8 +216,9 @@ describe('WebSocket', () => {
         }
         for (const text of ['"a\\u0000b"', '"\\ud800"', '[0, 1e131071]']) {
             const from = socket.said.length;
-            socket.send(`{"type": "message.send", "conversation_id": "${pair}", "text": ${text}}`);
-            const { problem } = await until('the refusal', () => socket.said.slice(from).find(event => event.type === 'error'));
+            socket.send(`{"type": "message.send", "text": ${text}, "conversation_id": "${pair}", "id": "q-${from}-\\ud83d\\ude00"}`);
+            const { problem, id } = await until('the refusal', () => socket.said.slice(from).find(event => event.type === 'error'));
+            assert.equal(id, `q-${from}-😀`, 'the refusal says which message it is about');
             assert.deepEqual([problem.status, problem.errors.map(error => error.field)], [422, [text.startsWith('[') ? '/text/1' : '/text']], text);
         }
         await socket.close();
