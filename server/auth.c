@@ -290,6 +290,7 @@ static bool act_as_user(struct auth *auth, struct request *r, struct err *err)
         return false;
     r->expires_at = verified->expires_at;
     r->owner      = verified->owner;
+    r->is_proven  = true;
     r->context =
         arena_printf(r->arena, "%s%s,\"request_id\":\"%s\"}", verified->identity, member, r->id);
     return true;
@@ -344,6 +345,7 @@ static bool act_as_operator(struct auth *auth, struct request *r, const char *ke
     if (!call_members(r, &member, err))
         return false;
     r->owner      = owner_of(OWNER_KEY, auth->admin_key);
+    r->is_proven  = true;
     r->expires_at = INT64_MAX;
     r->context =
         arena_printf(r->arena,

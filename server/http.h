@@ -49,7 +49,8 @@ struct request {
     const char *ticket;
     int64_t     expires_at;
     bool        has_token; /* one was sent, good or not */
-    uint64_t    owner;     /* for whom its calls count (owner.h); 0: for its address */
+    uint64_t    owner;     /* who is asking, for owner.h; 0: nobody says */
+    bool        is_proven; /* that is checked already, without the database */
 
     const char *target; /* where MHD has the first line's; for framing.h */
     size_t      target_bytes;

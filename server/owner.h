@@ -1,8 +1,8 @@
 /*
  * owner: for whom a call counts, as one number. An account where it is known; before that what says
- * who is asking: the issuer and subject of a token, the hash of an API key, an address. SQL knows
- * the account of each and tells it with the first answer, so that all keys and tokens of one account
- * soon count as one.
+ * who is asking: the issuer and subject of a token that was verified, or an address. SQL knows the
+ * account of a token and of a key and tells it with the first answer, so that all of one account soon
+ * count as one; a key that SQL has not known yet counts for its address.
  *
  * Bound: 8,192 of these are remembered; two that meet in one place forget each other, which costs
  * nothing but a turn that counts alone.

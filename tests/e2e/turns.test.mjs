@@ -1,6 +1,7 @@
 // Accounts take turns at the database's links: whatever one account asks, and however often, others are answered. The functions of
 // three routes are held here, for chosen accounts, so that what waits can be counted.
 import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { begin, request, until } from './lib.mjs';
 
@@ -168,6 +169,17 @@ describe('turns', () => {
         await kiln.psql(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'kiln-server long' and state = 'active'`);
         await let_go();
         assert.deepEqual(statuses(await exports.all), [200]);
+    });
+
+    test('API keys that are made up take the turns of one address together, not a turn each', async () => {
+        const holder = kiln.session();
+        const made_up = () => { const half = `kiln_${randomBytes(32).toString('hex')}`; return half + createHash('sha256').update(half).digest('hex').slice(0, 8); };
+        await holder.say('begin; lock table kiln.api_key in access exclusive mode;');
+        const asked = Array.from({ length: 400 }, () => request(kiln.url, 'GET', '/api/v1/generations', { headers: { 'X-API-Key': made_up() } }));
+        const refused = (await Promise.all(asked)).filter(answer => answer.status === 429);
+        assert.ok(refused.length >= 400 - 64 - 256, `${refused.length} were refused`);
+        await holder.say('rollback;');
+        await holder.end();
     });
 
     test('a server that is stopped answers all that wait, and ends', async () => {
