@@ -55,6 +55,8 @@ async function client(text) {
     const imported = new Set();
     // An event's schema stands in events.ts: here it is a name.
     const definitions = JSON.parse(JSON.stringify(Object.fromEntries(Object.entries(api.components.schemas).filter(([name]) => !is_event(name))), (key, value) => {
+        // A part of a form that is a file.
+        if (value?.contentMediaType && value.type === 'string') return { tsType: 'Blob', ...(value.description ? { description: value.description } : {}) };
         if (!value?.$ref) return value;
         if (!is_event(title(value.$ref))) return { ...value, $ref: value.$ref.replace('#/components/schemas/', '#/$defs/') };
         imported.add(title(value.$ref));
@@ -76,13 +78,14 @@ async function client(text) {
     const operations = Object.entries(api.paths).flatMap(([route, item]) => Object.entries(item).map(([method, operation]) => {
         const parameters = (operation.parameters ?? []).map(resolved);
         const object = kind => parameters.filter(each => each.in === kind).map(each => `${each.name}${each.required ? '' : '?'}: ${type_of(each.schema)}`).join('; ');
-        const body = operation.requestBody?.content['application/json']?.schema;
+        const of_type = { 'application/json': ({ schema }) => type_of(schema), 'multipart/form-data': () => 'FormData' };
+        const body = Object.entries(operation.requestBody?.content ?? {}).map(([type, part]) => of_type[type]?.(part) ?? 'BodyInit').join(' | ');
         const good = Object.entries(operation.responses).find(([status]) => status < '300')[1];
         const content = resolved(good).content;
         const answer = content?.['application/json'] ? type_of(content['application/json'].schema) : content ? 'Response' : 'undefined';
         return { ...operation, method: method.toUpperCase(), route, takes: [['path', object('path')], ['query', object('query')]].filter(([, fields]) => fields)
             .map(([key, fields]) => `${key}${key === 'query' && !parameters.some(each => each.in === 'query' && each.required) ? '?' : ''}: { ${fields} }`)
-            .concat(operation.requestBody ? [`body${operation.requestBody.required ? '' : '?'}: ${body ? type_of(body) : 'BodyInit'}`] : [], parameters.some(each => each.name === 'Idempotency-Key') ? ['once?: string'] : []), answer };
+            .concat(operation.requestBody ? [`body${operation.requestBody.required ? '' : '?'}: ${body}`] : [], parameters.some(each => each.name === 'Idempotency-Key') ? ['once?: string'] : []), answer };
     }));
     const signatures = operations.map(each => `    /** ${each.method} ${each.route}: ${each.summary}. */\n    ${each.operationId}: { takes: { ${each.takes.join('; ')} }; gives: ${each.answer} };`).join('\n');
     const routes = operations.map(each => `    ${each.operationId}: ['${each.method}', '${each.route}'],`).join('\n');

@@ -1841,7 +1841,7 @@ export interface TryonForm {
      *
      * Items: A file.
      */
-    medias?: string[];
+    medias?: Blob[];
 }
 /**
  * A project to make.
@@ -3965,7 +3965,7 @@ export interface Operations {
     /** GET /api/v1/models/{id}: Get a model. */
     get_model: { takes: { path: { id: string } }; gives: Model };
     /** POST /api/v1/tryons: Create a try-on. */
-    create_tryon: { takes: { body: TryonWish; once?: string }; gives: Tryon };
+    create_tryon: { takes: { body: TryonWish | FormData; once?: string }; gives: Tryon };
     /** GET /api/v1/tryons: List try-ons. */
     list_tryons: { takes: { query?: { state?: 'pending' | 'processed' | 'error' | 'queued' | 'running' | 'cancelling' | 'held' | 'completed' | 'failed' | 'cancelled'; category?: string; limit?: number; cursor?: string } }; gives: TryonPage };
     /** GET /api/v1/tryons/{id}: Get a try-on. */

@@ -4,11 +4,17 @@
 //   const kiln = new Kiln({ token: () => session.token });
 //   const job = await kiln.call('create_generation', { body: { type: 'image', prompt: 'a hill' }, once: crypto.randomUUID() });
 //   for await (const { event } of kiln.events({ signal })) if (event.type === 'job.completed') …
+//   const photo = await kiln.upload(file, { progress: (sent, total) => … });      // a Media that is ready
+//   await kiln.call('create_tryon', { body: form({ category: 'outfit', medias: [file] }) });
+//   const socket = await kiln.socket();
 //
 // What is not answered as hoped is thrown: a Problem with the server's code, or what fetch throws.
 import { routes } from './api.ts';
-import type { FieldError, Operations, ProblemCode } from './api.ts';
-import type { KilnEvent } from './events.ts';
+import type { Operations, Ticket, TryonForm } from './api.ts';
+import type { KilnEvent, Media } from './events.ts';
+import { pause, Problem } from './problem.ts';
+import { upload_file, UploadRejected } from './upload.ts';
+import type { UploadOptions } from './upload.ts';
 
 type Takes<K extends keyof Operations> = Operations[K]['takes'];
 /** Nothing need be given where all that an operation takes is optional. */
@@ -31,29 +37,12 @@ export interface Options {
     /** Sent as X-API-Key. */
     key?: string;
     fetch?: typeof fetch;
+    /** Where there is no WebSocket (Node before 22): that of a library. */
+    WebSocket?: typeof WebSocket;
 }
 
-/** An error that the server described. */
-export class Problem extends Error {
-    readonly status: number;
-    readonly code: ProblemCode | 'unknown';
-    readonly request_id: string | undefined;
-    /** The fields that are wrong. */
-    readonly errors: FieldError[];
-    /** Seconds after which it may work. */
-    readonly retry_after: number | undefined;
-
-    constructor(response: Response, said: { detail?: string; code?: ProblemCode; request_id?: string; errors?: FieldError[] }) {
-        super(said.detail ?? `the server answered ${response.status}`);
-        this.name = 'Problem';
-        this.status = response.status;
-        this.code = said.code ?? 'unknown';
-        this.request_id = said.request_id ?? response.headers.get('X-Request-Id') ?? undefined;
-        this.errors = said.errors ?? [];
-        const seconds = Number(response.headers.get('Retry-After') ?? NaN);
-        this.retry_after = seconds >= 0 ? seconds : undefined;
-    }
-}
+export { Problem, UploadRejected };
+export type { UploadOptions };
 
 export class Kiln {
     readonly #options: Options;
@@ -69,27 +58,49 @@ export class Kiln {
         // A form or a file names its own type.
         const isJson = wish.body !== undefined && (typeof wish.body !== 'object' || wish.body === null || Object.getPrototypeOf(wish.body) === Object.prototype);
         if (isJson) headers['Content-Type'] = 'application/json';
-        const response = await this.#send(`${filled(route, wish.path ?? {})}${query_of(wish.query ?? {})}`, {
-            method, headers, signal: wish.signal ?? null, body: isJson ? JSON.stringify(wish.body) : ((wish.body as BodyInit | undefined) ?? null),
-        });
+        const init = { method, headers, signal: wish.signal ?? null, body: isJson ? JSON.stringify(wish.body) : ((wish.body as BodyInit | undefined) ?? null) };
+        // A body that is a stream has to be announced as one (Node).
+        const response = await this.#send(`${filled(route, wish.path ?? {})}${query_of(wish.query ?? {})}`, init.body instanceof ReadableStream ? Object.assign(init, { duplex: 'half' }) : init);
         const type = response.headers.get('Content-Type') ?? '';
         const gives: unknown = response.status === 204 ? undefined : type.startsWith('application/json') ? await response.json() : response;
         return gives as Operations[K]['gives'];
     }
 
+    /** Sends a file in and waits until it is checked: a Media that is `ready`; an UploadRejected with the reason where it may not be used. */
+    upload(file: Blob, options: UploadOptions = {}): Promise<Media> {
+        return upload_file(this, this.#options.base ?? '', this.#options.fetch, file, options);
+    }
+
+    /** The stream as a WebSocket, opened with a ticket, since a browser's can send no header; docs/events.md has its messages. */
+    async socket({ after, signal }: { after?: string; signal?: AbortSignal } = {}): Promise<WebSocket> {
+        const { ticket }: Ticket = await this.call('create_ticket', signal ? { signal } : {});
+        const place = new URL(`${this.#options.base ?? ''}/api/v1/ws${query_of({ ticket, last_event_id: after })}`, globalThis.location?.href);
+        place.protocol = place.protocol === 'https:' ? 'wss:' : 'ws:';
+        return new (this.#options.WebSocket ?? WebSocket)(place);
+    }
+
     /**
-     * One's events as they happen, each with the position behind it. When the link ends it comes back by itself and goes on from
+     * The account's events as they happen, each with the position behind it. When the link ends it comes back by itself and goes on from
      * there, so nothing is lost and nothing comes twice; `reset` says that what is shown has to be fetched anew. Ends with `signal`, and
      * by throwing the Problem where the server will not have us (a token that has expired).
      */
-    async *events({ after, signal }: { after?: string; signal?: AbortSignal } = {}): AsyncGenerator<{ event: KilnEvent; position: string | undefined }> {
+    events({ after, signal }: { after?: string; signal?: AbortSignal } = {}): AsyncGenerator<{ event: KilnEvent; position: string | undefined }> {
+        return this.#stream('/api/v1/events', after, signal);
+    }
+
+    /** The same for an administrator: everybody's events, or those that pass the filters. */
+    watch({ after, signal, ...filter }: { kind?: string; state?: string; account?: string; after?: string; signal?: AbortSignal } = {}): AsyncGenerator<{ event: KilnEvent; position: string | undefined }> {
+        return this.#stream(`/api/v1/admin/events${query_of(filter)}`, after, signal);
+    }
+
+    async *#stream(target: string, after: string | undefined, signal: AbortSignal | undefined): AsyncGenerator<{ event: KilnEvent; position: string | undefined }> {
         let position = after;
         let failures = 0;
         while (!signal?.aborted) {
             try {
                 const headers: Record<string, string> = { Accept: 'text/event-stream' };
                 if (position !== undefined) headers['Last-Event-ID'] = position;
-                const response = await this.#send('/api/v1/events', { headers, signal: signal ?? null });
+                const response = await this.#send(target, { headers, signal: signal ?? null });
                 for await (const { id, data } of messages(response)) {
                     failures = 0;
                     position = id ?? position;
@@ -112,9 +123,17 @@ export class Kiln {
         if (key) headers.set('X-API-Key', key);
         const response = await send(`${base}${target}`, { ...init, headers });
         if (response.ok) return response;
-        const is_described = response.headers.get('Content-Type')?.startsWith('application/problem+json');
-        throw new Problem(response, is_described ? ((await response.json()) as ConstructorParameters<typeof Problem>[1]) : {});
+        throw await Problem.of(response);
     }
+}
+
+/** A form of its fields; a list is its field once for each, as POST /tryons takes files and ids. */
+export function form(fields: TryonForm): FormData {
+    const made = new FormData();
+    for (const [name, given] of Object.entries(fields) as [string, string | Blob | (string | Blob)[] | undefined][]) {
+        for (const each of given === undefined ? [] : Array.isArray(given) ? given : [given]) made.append(name, each);
+    }
+    return made;
 }
 
 /** A route with its parameters; what may hold slashes (a model's name) is escaped too, which the server takes. */
@@ -146,11 +165,4 @@ async function* messages(response: Response): AsyncGenerator<{ id: string | unde
     } finally {
         await reader.cancel().catch(() => {});
     }
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise(resolve => {
-        const timer = setTimeout(resolve, ms);
-        signal?.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
-    });
 }

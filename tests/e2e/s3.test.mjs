@@ -6,8 +6,9 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { plain_png } from '../fakes/media.mjs';
+import { make, plain_png } from '../fakes/media.mjs';
 import { Kiln, isSanitized, request, root, run, tool, until } from './lib.mjs';
+import { client_modules } from './client_modules.mjs';
 import { has_radosgw, radosgw } from './radosgw.mjs';
 
 const sha256 = bytes => createHash('sha256').update(bytes).digest('hex');
@@ -43,6 +44,19 @@ describe('media in a bucket', { skip }, () => {
         assert.equal((await ann.call('POST', `/uploads/${place.media_id}/complete`)).json.state, 'checking');
         return ann.checked(place.media_id);
     };
+
+    test('the client of TypeScript uploads past the server, with the length that a bucket wants and without the token', async () => {
+        const { client: { Kiln: Client } } = await client_modules(kiln.folder);
+        const told = [];
+        const file = new Blob([make('mp4', 'past the server '.repeat(20_000))], { type: 'video/mp4' });
+        for (const progress of [undefined, (sent, total) => told.push([sent, total])]) {
+            const puts = [];
+            const seen = (target, init) => { if (init.method === 'PUT') puts.push([new URL(target).origin, new Headers(init.headers).get('Authorization')]); return fetch(target, init); };
+            const media = await new Client({ base: kiln.url, token: ann.token, fetch: seen }).upload(file, { progress });
+            assert.deepEqual([media.state, puts], ['ready', [[s3.url, null]]]);
+        }
+        assert.deepEqual(told.at(-1), [file.size, file.size]);
+    });
 
     test('a browser asks first (CORS), sends past the server, and the checked copy is what everybody gets', async () => {
         const bytes = plain_png(Buffer.from('in a bucket'));
