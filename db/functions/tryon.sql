@@ -54,6 +54,13 @@ begin
                   from unnest(p_states) as s (state)
                  cross join lateral (select e.job_id from kiln.job_end e where (e.kind, e.state, e.job_id) < ('tryon', s.state::kiln.job_state, v_end) and (e.kind, e.state, e.job_id) > ('tryon', s.state::kiln.job_state, 0)
                                       order by e.kind desc, e.state desc, e.job_id desc limit p_limit + 1) e);
+        elsif p_states = '{held}' then
+            v_ids := array(
+                select t.job_id
+                  from kiln.task_held t
+                 cross join lateral (select x.kind from kiln.job x where x.job_id = t.job_id limit 1) j
+                 where t.task_id < kiln.task_id(v_end, 0) and j.kind = 'tryon'
+                 order by t.task_id desc limit p_limit + 1);
         else
             v_ids := array(select w.job_id from kiln.job w where w.kind = 'tryon' and w.job_id < v_end and (p_states is null or w.state::text = any (p_states))
                             order by w.job_id desc limit p_limit + 1);

@@ -113,6 +113,11 @@ reset role;
 select cmp_ok(pg_temp.rows_read(w, l, '{"state": "queued", "limit": "5"}'), '<', 1500::bigint, l || ': what is queued is found behind 2,000 that have begun and wait') from (values ('ann', 'list_generations'), ('admin', 'list_jobs')) v (w, l);
 select kiln.cancel_job(j.job_id) from kiln.job j where j.account_id = fixture.account('ann') and j.state = 'queued' order by j.job_id desc limit 2000 \g /dev/null
 
+-- Which try-ons wait for a person was asked of all that there are.
+select kiln.enqueue('test/three', '{"category": "outfit"}', fixture.account('ann'), p_kind => 'tryon', p_media_type => 'image') from generate_series(1, 1600) \g /dev/null
+select cmp_ok(pg_temp.rows_read('admin', 'list_tryons', '{"state": "held", "limit": "3"}'), '<', 1200::bigint, 'held try-ons are found behind 1,600 newer ones');
+select is_empty('select pg_temp.wrong(9)', 'and all of them');
+
 -- Ends follow their jobs.
 select kiln.delete_job(j.job_id) from kiln.job j where j.state = 'cancelled' and j.kind = 'generation' order by j.job_id desc limit 150 \g /dev/null
 select is_empty('select pg_temp.wrong(9)', 'a job that was deleted is in no list');
