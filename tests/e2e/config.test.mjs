@@ -1,7 +1,8 @@
 // How the programs start, and how they say that they cannot: one line, a telling exit code.
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { begin, request, until } from './lib.mjs';
+import { begin, request, root, until } from './lib.mjs';
 
 describe('starting', () => {
     let kiln;
@@ -126,6 +127,20 @@ describe('starting', () => {
             assert.match(err, /contract|version/);
         }
         await kiln.psql(`create or replace function kiln.contract(out major int, out minor int) language sql stable return (1, 0)`);
+    });
+
+    test('a runner that finds no sandbox says so at its start and in /readyz; where one is required it does not start', async () => {
+        const bare = env => kiln.program(path.relative(kiln.bin, path.join(root, 'tests/fakes/no_sandbox.py')), [path.join(kiln.bin, 'kiln-runner'), '--name', 'bare'], env);
+        const refused = bare({ KILN_REQUIRE_SANDBOX: 'on' });
+        assert.equal((await refused.exit).code, 78, refused.output);
+        assert.match(refused.output, /KILN_REQUIRE_SANDBOX is on, and this machine has neither Landlock .* nor a bubblewrap/);
+        const runner = bare({});
+        await until('it to register', async () => await kiln.value(`select sandbox from kiln.runner where name = 'bare' and ended_at is null`) === 'none');
+        assert.equal(runner.logged('tools and kiln-media run without a sandbox: what users send could read the runner\'s secrets and other users\' media').length, 1, runner.output);
+        const server = await kiln.server();
+        assert.match((await request(server.url, 'GET', '/readyz')).json.checks.sandbox, /^warning: 1 of the runners alive run tools without a sandbox/);
+        await runner.stop();
+        await server.stop();
     });
 
     test('programs that start before the database wait for it, and work when it is there', async () => {
