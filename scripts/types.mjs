@@ -87,7 +87,7 @@ async function client(text) {
             .map(([key, fields]) => `${key}${key === 'query' && !parameters.some(each => each.in === 'query' && each.required) ? '?' : ''}: { ${fields} }`)
             .concat(operation.requestBody ? [`body${operation.requestBody.required ? '' : '?'}: ${body}`] : [], parameters.some(each => each.name === 'Idempotency-Key') ? ['once?: string'] : []), answer };
     }));
-    const signatures = operations.map(each => `    /** ${each.method} ${each.route}: ${each.summary}. */\n    ${each.operationId}: { takes: { ${each.takes.join('; ')} }; gives: ${each.answer} };`).join('\n');
+    const signatures = operations.map(each => `    /**\n     * ${each.method} ${each.route}: ${each.summary}.\n     *\n     * ${each.description.replaceAll('*/', '*\\/')}\n     */\n    ${each.operationId}: { takes: { ${each.takes.join('; ')} }; gives: ${each.answer} };`).join('\n');
     const routes = operations.map(each => `    ${each.operationId}: ['${each.method}', '${each.route}'],`).join('\n');
     return `// Made by \`make types\` from docs/openapi.json; do not edit.\nimport type { ${[...imported].sort().join(', ')} } from './events.ts';\n${types}
 /** What each operation takes (once: the Idempotency-Key) and gives. */\nexport interface Operations {\n${signatures.replaceAll('{  }', '{}')}\n}\n

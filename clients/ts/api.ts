@@ -3896,249 +3896,737 @@ export interface Readiness {
 
 /** What each operation takes (once: the Idempotency-Key) and gives. */
 export interface Operations {
-    /** POST /api/v1/auth/nonce: Create a sign-in nonce. */
+    /**
+     * POST /api/v1/auth/nonce: Create a sign-in nonce.
+     *
+     * The nonce goes into the EIP-4361 message that a wallet signs. It is valid for ten minutes and for one sign-in. Anyone may ask; 429 limits the requests of one address.
+     */
     create_nonce: { takes: {}; gives: Nonce };
-    /** POST /api/v1/auth/siwe: Sign in with a wallet. */
+    /**
+     * POST /api/v1/auth/siwe: Sign in with a wallet.
+     *
+     * The body is an EIP-4361 message and its signature. The answer holds a token, valid for a day, and the account, which is created at the first sign-in. A wrong message or signature is 422 with the reason. A nonce works once; a wrong signature does not use it up. A suspended account is 401. Contract wallets (EIP-1271) are not accepted.
+     */
     sign_in: { takes: { body: WalletProof }; gives: Session };
-    /** GET /api/v1/me: Get the profile. */
+    /**
+     * GET /api/v1/me: Get the profile.
+     *
+     * The profile includes the role, the balance, and whether the email address is confirmed. The first call with a new token creates the account. Scope: `read`.
+     */
     get_me: { takes: {}; gives: Account };
-    /** PATCH /api/v1/me: Change the profile. */
+    /**
+     * PATCH /api/v1/me: Change the profile.
+     *
+     * Fields that are left out stay as they are; null clears a text. A handle is unique, 3 to 30 of `a-z`, `0-9` and `_`. A new `email` is mailed a confirmation link and receives nothing else until the link is used. A change of `email` or `notify_email` needs the scope `read` as well. Scope: `account`.
+     */
     update_me: { takes: { body: AccountChange }; gives: Account };
-    /** DELETE /api/v1/me: Delete the account. */
+    /**
+     * DELETE /api/v1/me: Delete the account.
+     *
+     * Access ends at once: tokens and API keys are refused and streams close. Waiting jobs are cancelled; running jobs are cancelled and removed when they have ended. Messages stay with their readers under an account without a name, and the ledger stays. The deletion cannot be undone. Scopes: none suffices; a person has to sign in.
+     */
     delete_me: { takes: {}; gives: undefined };
-    /** GET /api/v1/me/export: Export the data of the account. */
+    /**
+     * GET /api/v1/me/export: Export the data of the account.
+     *
+     * The export holds the profile, the identities, and what the account made, wrote, received and paid. Each section has at most 500 items; a `next_cursor` that is not null continues it with `section` and `cursor`. Secrets, tokens and messages of others are not included. Scopes: `read`, `account`.
+     */
     export_me: { takes: { query?: { section?: 'generations' | 'projects' | 'media' | 'messages' | 'notifications' | 'ledger' | 'shares' | 'api_keys' | 'webhook_endpoints' | 'blocks' | 'invites' | 'conversations'; cursor?: string } }; gives: Export };
-    /** POST /api/v1/me/email/confirmation: Send the email confirmation again. */
+    /**
+     * POST /api/v1/me/email/confirmation: Send the email confirmation again.
+     *
+     * A confirmed address is mailed nothing. 409 means that there is no address, that this installation sends no mail, or that the recipient has unsubscribed. 429 means that the confirmations of the day are used up; three are allowed. Scope: `account`.
+     */
     send_confirmation: { takes: {}; gives: Account };
-    /** POST /api/v1/me/sign-out-everywhere: Sign out everywhere. */
+    /**
+     * POST /api/v1/me/sign-out-everywhere: Sign out everywhere.
+     *
+     * Tokens issued before this moment are refused, the token of this request included. Stream tickets are forgotten, and all streams of the account close. API keys stay valid. Scopes: none suffices; a person has to sign in.
+     */
     sign_out_everywhere: { takes: {}; gives: SignedOut };
-    /** GET /api/v1/me/identities: List identities. */
+    /**
+     * GET /api/v1/me/identities: List identities.
+     *
+     * Identities are the wallets and token subjects that lead to the account. The list is newest first. Scope: `account`.
+     */
     list_identities: { takes: { query?: { limit?: number; cursor?: string } }; gives: IdentityPage };
-    /** POST /api/v1/me/identities: Link an identity. */
+    /**
+     * POST /api/v1/me/identities: Link an identity.
+     *
+     * The body proves the identity: `message` and `signature` of a wallet with a fresh nonce, or a `token` of the other identity. 409 means that the identity leads to another account. A repeat with the same Idempotency-Key gets the same answer, although the nonce is used up. Scopes: none suffices; a person has to sign in.
+     */
     create_identity: { takes: { body: WalletProof | TokenProof; once?: string }; gives: Identity };
-    /** DELETE /api/v1/me/identities/{id}: Unlink an identity. */
+    /**
+     * DELETE /api/v1/me/identities/{id}: Unlink an identity.
+     *
+     * Tokens of the identity are refused at once. The last identity of an account stays: 409. API keys do not count as identities. Scopes: none suffices; a person has to sign in.
+     */
     delete_identity: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/api-keys: Create an API key. */
+    /**
+     * POST /api/v1/api-keys: Create an API key.
+     *
+     * The answer is the only one that contains the key. `scopes` lists what the key may do; no scope includes another, and a key cannot create one with scopes that it lacks. An account has at most 100 keys. A repeat with the same Idempotency-Key is 409 `already_created` with the id, since the key is not shown twice. Scope: `account`.
+     */
     create_api_key: { takes: { body: ApiKeyWish; once?: string }; gives: NewApiKey };
-    /** GET /api/v1/api-keys: List API keys. */
+    /**
+     * GET /api/v1/api-keys: List API keys.
+     *
+     * The list shows name, scopes and last use, exact to the minute. The list is newest first. Scope: `account`.
+     */
     list_api_keys: { takes: { query?: { limit?: number; cursor?: string } }; gives: ApiKeyPage };
-    /** DELETE /api/v1/api-keys/{id}: Revoke an API key. */
+    /**
+     * DELETE /api/v1/api-keys/{id}: Revoke an API key.
+     *
+     * The key is refused from the next request on, on every server. Its stream tickets end, and the streams of the account reconnect. Scope: `account`.
+     */
     delete_api_key: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/webhook-endpoints: Create a webhook endpoint. */
+    /**
+     * POST /api/v1/webhook-endpoints: Create a webhook endpoint.
+     *
+     * Events of the chosen `types` are posted to `url`, at least once each and always under the same `webhook-id`. The URL is https with a public domain name; others are 422. The secret signs deliveries and is shown once. A repeat with the same Idempotency-Key is 409 `already_created`. An account has at most 20 endpoints: 409. Scopes: `read`, `account`.
+     */
     create_webhook_endpoint: { takes: { body: EndpointWish; once?: string }; gives: NewEndpoint };
-    /** GET /api/v1/webhook-endpoints: List webhook endpoints. */
+    /**
+     * GET /api/v1/webhook-endpoints: List webhook endpoints.
+     *
+     * An endpoint that is disabled says since when and why. The list is newest first. Scope: `account`.
+     */
     list_webhook_endpoints: { takes: { query?: { limit?: number; cursor?: string } }; gives: EndpointPage };
-    /** DELETE /api/v1/webhook-endpoints/{id}: Delete a webhook endpoint. */
+    /**
+     * DELETE /api/v1/webhook-endpoints/{id}: Delete a webhook endpoint.
+     *
+     * Deliveries that wait are dropped with the endpoint. A request that is under way may still arrive. Scope: `account`.
+     */
     delete_webhook_endpoint: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/webhook-endpoints/{id}/rotate: Rotate the signing secret. */
+    /**
+     * POST /api/v1/webhook-endpoints/{id}/rotate: Rotate the signing secret.
+     *
+     * Deliveries carry the signatures of both secrets for one day, so a receiver can change over without a gap. Scope: `account`.
+     */
     rotate_webhook_secret: { takes: { path: { id: Id } }; gives: EndpointSecret };
-    /** POST /api/v1/webhook-endpoints/{id}/enable: Enable a webhook endpoint. */
+    /**
+     * POST /api/v1/webhook-endpoints/{id}/enable: Enable a webhook endpoint.
+     *
+     * An endpoint is disabled after 20 failures in a row over more than a day, or by an answer of 410. Enabling it sends the events from then on; what was given up can be sent again one by one. Scope: `account`.
+     */
     enable_webhook_endpoint: { takes: { path: { id: Id } }; gives: Endpoint };
-    /** GET /api/v1/webhook-endpoints/{id}/deliveries: List deliveries of an endpoint. */
+    /**
+     * GET /api/v1/webhook-endpoints/{id}/deliveries: List deliveries of an endpoint.
+     *
+     * Each attempt shows its status, time and error. The body of a reply is not kept. Deliveries that have ended stay for 30 days. The list is newest first. Scope: `account`.
+     */
     list_deliveries: { takes: { path: { id: Id }; query?: { limit?: number; cursor?: string } }; gives: DeliveryPage };
-    /** POST /api/v1/deliveries/{id}/resend: Send a delivery again. */
+    /**
+     * POST /api/v1/deliveries/{id}/resend: Send a delivery again.
+     *
+     * The delivery is sent once more with the same `webhook-id`. 409 means that its endpoint is disabled. Scope: `account`.
+     */
     resend_delivery: { takes: { path: { id: Id } }; gives: Delivery };
-    /** GET /api/v1/confirm-email/{token}: Show the page that confirms an address. */
+    /**
+     * GET /api/v1/confirm-email/{token}: Show the page that confirms an address.
+     *
+     * The page is HTML with one button that posts to the same address. GET changes nothing, since mail scanners follow links.
+     */
     ask_to_confirm_email: { takes: { path: { token: string } }; gives: Response };
-    /** POST /api/v1/confirm-email/{token}: Confirm an email address. */
+    /**
+     * POST /api/v1/confirm-email/{token}: Confirm an email address.
+     *
+     * The link is valid for three days and for the address that it was mailed to. A forged or expired link, or one of a former address, is 403. A repeat changes nothing.
+     */
     confirm_email: { takes: { path: { token: string }; body?: BodyInit }; gives: Response };
-    /** GET /api/v1/unsubscribe/{token}: Show the page that unsubscribes. */
+    /**
+     * GET /api/v1/unsubscribe/{token}: Show the page that unsubscribes.
+     *
+     * The page is HTML with one button that posts to the same address. GET changes nothing, since mail scanners follow links.
+     */
     ask_to_unsubscribe: { takes: { path: { token: string } }; gives: Response };
-    /** POST /api/v1/unsubscribe/{token}: Unsubscribe from mail. */
+    /**
+     * POST /api/v1/unsubscribe/{token}: Unsubscribe from mail.
+     *
+     * The address receives no more mail of this account. Mail programs post here for one-click unsubscription (RFC 8058). A forged link, or one of a former address, is 403. A repeat changes nothing.
+     */
     unsubscribe: { takes: { path: { token: string }; body?: BodyInit }; gives: Response };
-    /** POST /api/v1/generate: Create a generation. */
+    /**
+     * POST /api/v1/generate: Create a generation.
+     *
+     * The job starts in the state `queued`, its price is held on the balance, and the answer does not wait for the result. Events follow: `job.queued`, `job.started`, `job.progress`, then `job.completed`, `job.failed` or `job.cancelled`; `job.held` means that a person decides. `variants` creates up to 8 jobs, all or none, with this one as `parent_id`. `params` are checked against the schema of the model; every wrong field is named in a 422. Media have to be `ready`. An Idempotency-Key makes a repeat safe. 429 means too many requests or too many waiting jobs. Scope: `generate`.
+     */
     create_generation: { takes: { body: GenerationWish; once?: string }; gives: Job };
-    /** POST /api/v1/generate/estimate: Estimate the price of a generation. */
+    /**
+     * POST /api/v1/generate/estimate: Estimate the price of a generation.
+     *
+     * The body is that of a generation; nothing is created and nothing is held. The price covers all variants. Wrong fields are 422, as for the generation itself. Scope: `read`.
+     */
     estimate_generation: { takes: { body: GenerationWish }; gives: Estimate };
-    /** GET /api/v1/generations: List generations. */
+    /**
+     * GET /api/v1/generations: List generations.
+     *
+     * The filters `type`, `state` and `q` (a part of the prompt) combine. The list is newest first. A page looks through 10,000 jobs at most, so a page with a filter may be short. Scope: `read`.
+     */
     list_generations: { takes: { query?: { type?: MediaType; state?: JobState; q?: string; limit?: number; cursor?: string } }; gives: JobPage };
-    /** GET /api/v1/generations/{id}: Get a generation. */
+    /**
+     * GET /api/v1/generations/{id}: Get a generation.
+     *
+     * The job shows its state, progress, cost and, when it is completed, signed links to its outputs. Links expire; a fresh request brings fresh ones. `version` grows with each change of state, so the newer of two answers or events is known. Scope: `read`.
+     */
     get_generation: { takes: { path: { id: Id } }; gives: Job };
-    /** DELETE /api/v1/generations/{id}: Delete a generation. */
+    /**
+     * DELETE /api/v1/generations/{id}: Delete a generation.
+     *
+     * The job and its media are deleted at once, their files within seconds. 409 means that the job has not ended, or that a paid call of it is not settled. Scope: `generate`.
+     */
     delete_generation: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/generations/{id}/cancel: Cancel a generation. */
+    /**
+     * POST /api/v1/generations/{id}/cancel: Cancel a generation.
+     *
+     * A waiting job is `cancelled` at once; a running job is `cancelling` until its runner has stopped. A job that was nearly done may still complete. The event `job.cancelled` follows. Credit that is not used is released. 409 means that the job has ended. Scope: `generate`.
+     */
     cancel_generation: { takes: { path: { id: Id } }; gives: Job };
-    /** POST /api/v1/generations/{id}/retry: Retry a generation. */
+    /**
+     * POST /api/v1/generations/{id}/retry: Retry a generation.
+     *
+     * A new job is created from one that has ended; `parent_id` names that one. `seed` is `same`, `new` or a number; another `prompt` makes a remix. The new job is paid like any other. 409 means that the job has not ended. Scope: `generate`.
+     */
     retry_generation: { takes: { path: { id: Id }; body?: RetryWish; once?: string }; gives: Job };
-    /** GET /api/v1/models: List models. */
+    /**
+     * GET /api/v1/models: List models.
+     *
+     * The catalogue is open to anyone. `q` searches title, name, tags and description. `sort` by `popularity` and `speed` uses figures of the newest jobs, measured each minute.
+     */
     list_models: { takes: { query?: { type?: MediaType; q?: string; tag?: string; sort?: 'newest' | 'price' | 'popularity' | 'speed' | 'relevance'; limit?: number; cursor?: string } }; gives: ModelPage };
-    /** GET /api/v1/models/{id}: Get a model. */
+    /**
+     * GET /api/v1/models/{id}: Get a model.
+     *
+     * The answer holds the JSON Schema of the parameters, the price, and an example that works. A name may contain slashes.
+     */
     get_model: { takes: { path: { id: string } }; gives: Model };
-    /** POST /api/v1/tryons: Create a try-on. */
+    /**
+     * POST /api/v1/tryons: Create a try-on.
+     *
+     * Media come as base64 in JSON (32 MiB at most), as ids of uploads, or as files of a form; 12 at most. The job waits until its files are checked. A file that is rejected ends the job as `cancelled` before a provider is asked. The events are those of a job. Where media are kept in a bucket, files go through a presigned upload. 409 `quota_exceeded` means that the account has no room. Scope: `admin`.
+     */
     create_tryon: { takes: { body: TryonWish | FormData; once?: string }; gives: Tryon };
-    /** GET /api/v1/tryons: List try-ons. */
+    /**
+     * GET /api/v1/tryons: List try-ons.
+     *
+     * `state` is a state of a job or a group: `pending`, `processed` or `error`. The list has the try-ons of all accounts, newest first. A page looks through 10,000 at most, so a page with a filter may be short. Scope: `admin`.
+     */
     list_tryons: { takes: { query?: { state?: 'pending' | 'processed' | 'error' | 'queued' | 'running' | 'cancelling' | 'held' | 'completed' | 'failed' | 'cancelled'; category?: string; limit?: number; cursor?: string } }; gives: TryonPage };
-    /** GET /api/v1/tryons/{id}: Get a try-on. */
+    /**
+     * GET /api/v1/tryons/{id}: Get a try-on.
+     *
+     * The job shows its category, the reason of a retry, and the pipeline with its version. Scope: `admin`.
+     */
     get_tryon: { takes: { path: { id: Id } }; gives: Tryon };
-    /** POST /api/v1/tryons/{id}/cancel: Cancel a try-on. */
+    /**
+     * POST /api/v1/tryons/{id}/cancel: Cancel a try-on.
+     *
+     * A waiting try-on is `cancelled` at once; a running one is `cancelling` until its runner has stopped. The event `job.cancelled` follows. 409 means that it has ended. Scope: `admin`.
+     */
     cancel_tryon: { takes: { path: { id: Id } }; gives: Tryon };
-    /** POST /api/v1/tryons/{id}/retry: Retry a try-on. */
+    /**
+     * POST /api/v1/tryons/{id}/retry: Retry a try-on.
+     *
+     * A new try-on is made as its category works now. The `reason` is kept in the new input and in the history of the old one. A reason without a seed and without another prompt brings a new seed. 409 means that the try-on has not ended. Scope: `admin`.
+     */
     retry_tryon: { takes: { path: { id: Id }; body?: RetryWish; once?: string }; gives: Tryon };
-    /** POST /api/v1/projects: Create a project. */
+    /**
+     * POST /api/v1/projects: Create a project.
+     *
+     * The media become the originals of the project, 100 at most. They are uploads that are `ready`; results are refused with 422, since they carry a label. Scope: `generate`.
+     */
     create_project: { takes: { body: ProjectWish; once?: string }; gives: Project };
-    /** GET /api/v1/projects: List projects. */
+    /**
+     * GET /api/v1/projects: List projects.
+     *
+     * The list is newest first. Scope: `read`.
+     */
     list_projects: { takes: { query?: { limit?: number; cursor?: string } }; gives: ProjectPage };
-    /** GET /api/v1/projects/{id}: Get a project. */
+    /**
+     * GET /api/v1/projects/{id}: Get a project.
+     *
+     * The originals stand in their order. `images` counts the staged images: all, active and completed. Scope: `read`.
+     */
     get_project: { takes: { path: { id: Id } }; gives: Project };
-    /** PUT /api/v1/projects/{id}: Change a project. */
+    /**
+     * PUT /api/v1/projects/{id}: Change a project.
+     *
+     * Fields that are left out stay. `media` is the whole list of originals in its new order. 409 means that a picture that is to leave has images. Scope: `generate`.
+     */
     update_project: { takes: { path: { id: Id }; body: ProjectChange }; gives: Project };
-    /** DELETE /api/v1/projects/{id}: Delete a project. */
+    /**
+     * DELETE /api/v1/projects/{id}: Delete a project.
+     *
+     * The project is gone at once, and its running images are cancelled. Images, originals and files follow when the last job has ended. An original that another project, message or job uses stays. Scope: `generate`.
+     */
     delete_project: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/projects/{id}/stage: Stage all pictures of a project. */
+    /**
+     * POST /api/v1/projects/{id}/stage: Stage all pictures of a project.
+     *
+     * All images are created or none. A picture whose image has not ended is skipped and listed. A repeat with the same Idempotency-Key shows the same images. 409 means that the project has no pictures; wrong fields are 422. The events are those of a job, one series for each image. Scope: `generate`.
+     */
     stage_project: { takes: { path: { id: Id }; body: StagingWish; once?: string }; gives: StagedProject };
-    /** GET /api/v1/projects/{id}/download: Download a project as a ZIP. */
+    /**
+     * GET /api/v1/projects/{id}/download: Download a project as a ZIP.
+     *
+     * The ZIP is made while it is sent, so it has no length and no ranges. 410 means that a file is missing in the store. 429 means that two downloads of the account are under way. Scope: `read`.
+     */
     download_project: { takes: { path: { id: Id } }; gives: Response };
-    /** GET /api/v1/projects/{id}/images: List images of a project. */
+    /**
+     * GET /api/v1/projects/{id}/images: List images of a project.
+     *
+     * The list is newest first. A page with a `state` may be short. Scope: `read`.
+     */
     list_project_images: { takes: { path: { id: Id }; query?: { state?: JobState; limit?: number; cursor?: string } }; gives: ImagePage };
-    /** POST /api/v1/images: Create a staged image. */
+    /**
+     * POST /api/v1/images: Create a staged image.
+     *
+     * The image is a job of the kind `staging`; its outputs are the variations, 1 to 4. The picture joins the project. A style may be an alias; the answer has the style that counts. Every result carries a label, and `clean_url` leads the owner to the same without it. The events are those of a job. Scope: `generate`.
+     */
     create_image: { takes: { body: ImageWish; once?: string }; gives: Image };
-    /** GET /api/v1/images: List images. */
+    /**
+     * GET /api/v1/images: List images.
+     *
+     * The list is newest first. A page with a `state` looks through 1,000 images, so it may be short. An unknown `project` is 404. Scope: `read`.
+     */
     list_images: { takes: { query?: { project?: Id; state?: JobState; limit?: number; cursor?: string } }; gives: ImagePage };
-    /** GET /api/v1/images/options: Get the staging options. */
+    /**
+     * GET /api/v1/images/options: Get the staging options.
+     *
+     * The list is open to anyone. A style keeps its name for good; a style that is renamed becomes an alias.
+     */
     get_staging_options: { takes: {}; gives: StagingOptions };
-    /** GET /api/v1/images/{id}: Get an image. */
+    /**
+     * GET /api/v1/images/{id}: Get an image.
+     *
+     * The job shows its state, its prompt, its seed, the versions that made it, and signed links to its variations. Scope: `read`.
+     */
     get_image: { takes: { path: { id: Id } }; gives: Image };
-    /** DELETE /api/v1/images/{id}: Delete an image. */
+    /**
+     * DELETE /api/v1/images/{id}: Delete an image.
+     *
+     * The results are deleted with their files; the original stays in its project. 409 means that the image has not ended. Scope: `generate`.
+     */
     delete_image: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/images/{id}/cancel: Cancel an image. */
+    /**
+     * POST /api/v1/images/{id}/cancel: Cancel an image.
+     *
+     * A waiting image is `cancelled` at once; a running one is `cancelling` until its runner has stopped. The event `job.cancelled` follows. 409 means that it has ended. Scope: `generate`.
+     */
     cancel_image: { takes: { path: { id: Id } }; gives: Image };
-    /** POST /api/v1/images/{id}/retry: Retry an image. */
+    /**
+     * POST /api/v1/images/{id}/retry: Retry an image.
+     *
+     * A new image of the same original is made, with `parent_id`. `prompt` replaces the words of the old request. 409 means that the image has not ended. Scope: `generate`.
+     */
     retry_image: { takes: { path: { id: Id }; body?: RetryWish; once?: string }; gives: Image };
-    /** POST /api/v1/uploads/presign: Presign an upload. */
+    /**
+     * POST /api/v1/uploads/presign: Presign an upload.
+     *
+     * The answer has a `url` for one PUT of exactly these bytes, valid for an hour, and the `headers` to send. Where media are kept in a bucket, the URL leads past this server. Then `POST /uploads/{id}/complete` starts the check. 409 `quota_exceeded` means that the account has no room. 422 names a content type that is not accepted. Scope: `generate`.
+     */
     create_upload: { takes: { body: UploadWish; once?: string }; gives: UploadPlace };
-    /** PUT /api/v1/media/{id}: Send the bytes of an upload. */
+    /**
+     * PUT /api/v1/media/{id}: Send the bytes of an upload.
+     *
+     * The URL of a presigned upload is the permission; no token is needed. A size or MD5 other than announced is 422; another type, or first bytes of another, is 415. A second request for the same upload at the same time is 409. An expired or forged link is 403. Where media are kept in a bucket, the PUT goes to the bucket instead.
+     */
     finish_upload: { takes: { path: { id: Id }; query: { exp: string; sig: string }; body: BodyInit }; gives: Media };
-    /** GET /api/v1/media/{id}: Get a file. */
+    /**
+     * GET /api/v1/media/{id}: Get a file.
+     *
+     * Signed links come with jobs, uploads and messages, and expire on the hour. Ranges and `ETag` work; the content of a link never changes. `variant` selects `thumbnail` or `clean`. Where media are kept in a bucket, the answer is 307 to a presigned URL. 410 means that the file is missing in the store.
+     */
     open_media: { takes: { path: { id: Id }; query: { exp: string; sig: string; variant?: 'thumbnail' | 'clean' } }; gives: Response };
-    /** POST /api/v1/uploads/{id}/complete: Complete an upload. */
+    /**
+     * POST /api/v1/uploads/{id}/complete: Complete an upload.
+     *
+     * A job checks the file and stores a clean copy of it. The event `media.ready` or `media.rejected` with its `reason` follows. Only a media that is `ready` can be used. A repeat answers what has become of the upload. 409 means that no bytes have arrived. Scope: `generate`.
+     */
     complete_upload: { takes: { path: { id: Id } }; gives: Media };
-    /** GET /api/v1/uploads/{id}: Get an upload. */
+    /**
+     * GET /api/v1/uploads/{id}: Get an upload.
+     *
+     * The state is `uploading`, `checking`, `ready` or `rejected`, with its reason. Clients without an event stream ask here until it is `ready` or `rejected`. Scope: `read`.
+     */
     get_upload: { takes: { path: { id: Id } }; gives: Media };
-    /** DELETE /api/v1/uploads/{id}: Delete an upload. */
+    /**
+     * DELETE /api/v1/uploads/{id}: Delete an upload.
+     *
+     * The room is free at once; the files go within seconds. 409 means that a job that has not ended uses the upload, or that a project has it. Scope: `generate`.
+     */
     delete_upload: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/shares: Share a result. */
+    /**
+     * POST /api/v1/shares: Share a result.
+     *
+     * A completed generation or image gets a public page at `url`; only this answer contains the address. A repeat with the same Idempotency-Key is 409 `already_created`. 409 `state_conflict` means that there is no result to show. The page ends with `expires_at`, with its job, or when it is revoked. Scopes: `read`, `generate`.
+     */
     create_share: { takes: { body: ShareWish; once?: string }; gives: NewShare };
-    /** GET /api/v1/shares: List shared pages. */
+    /**
+     * GET /api/v1/shares: List shared pages.
+     *
+     * Revoked and expired pages are listed too. The list is newest first. Scope: `read`.
+     */
     list_shares: { takes: { query?: { limit?: number; cursor?: string } }; gives: SharePage };
-    /** DELETE /api/v1/shares/{id}: Revoke a shared page. */
+    /**
+     * DELETE /api/v1/shares/{id}: Revoke a shared page.
+     *
+     * The page is gone at once. A repeat changes nothing. Scope: `generate`.
+     */
     delete_share: { takes: { path: { id: Id } }; gives: undefined };
-    /** GET /s/{token}: Open a shared page. */
+    /**
+     * GET /s/{token}: Open a shared page.
+     *
+     * The page is HTML without scripts, for anyone who has the link. An unknown, expired, revoked or deleted page is the same 404. Links to files on the page are valid for five minutes.
+     */
     open_share: { takes: { path: { token: string } }; gives: Response };
-    /** GET /api/v1/people: Find people by handle. */
+    /**
+     * GET /api/v1/people: Find people by handle.
+     *
+     * An exact match comes first, then handles that begin with the text, if it has three letters or more. There is no next page. People who have blocked each other do not find each other. Scope: `chat`.
+     */
     find_people: { takes: { query: { handle: string } }; gives: PersonPage };
-    /** POST /api/v1/invites: Create an invitation. */
+    /**
+     * POST /api/v1/invites: Create an invitation.
+     *
+     * The token leads to a conversation with its maker, or into a group of theirs. It is shown once; a repeat with the same Idempotency-Key is 409 `already_created`. The invitation ends with `expires_in_s`, when it is revoked, or when somebody is removed from the group. Scope: `chat`.
+     */
     create_invite: { takes: { body?: InviteWish; once?: string }; gives: NewInvite };
-    /** GET /api/v1/invites: List invitations. */
+    /**
+     * GET /api/v1/invites: List invitations.
+     *
+     * The list is newest first. Scope: `chat`.
+     */
     list_invites: { takes: { query?: { limit?: number; cursor?: string } }; gives: InvitePage };
-    /** DELETE /api/v1/invites/{id}: Revoke an invitation. */
+    /**
+     * DELETE /api/v1/invites/{id}: Revoke an invitation.
+     *
+     * Members who have joined through it stay. Scope: `chat`.
+     */
     delete_invite: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/invites/find: Look up an invitation. */
+    /**
+     * POST /api/v1/invites/find: Look up an invitation.
+     *
+     * The lookup joins nothing. The token is in the body, so no log of URLs contains it. An expired or revoked invitation is 404. Scope: `chat`.
+     */
     find_invite: { takes: { body: InviteToken }; gives: InviteFound };
-    /** POST /api/v1/invites/accept: Accept an invitation. */
+    /**
+     * POST /api/v1/invites/accept: Accept an invitation.
+     *
+     * The account joins the group, or starts the conversation with the maker. A repeat answers the same conversation. The event `conversation.changed` follows. Scope: `chat`.
+     */
     accept_invite: { takes: { body: InviteToken }; gives: Conversation };
-    /** POST /api/v1/conversations: Create a conversation. */
+    /**
+     * POST /api/v1/conversations: Create a conversation.
+     *
+     * `account_id` opens the conversation with one other person, which exists once; `members` creates a group. The other person has a handle, or shares a conversation with the account. The event `conversation.changed` goes to each member. Scope: `chat`.
+     */
     create_conversation: { takes: { body: ConversationWish; once?: string }; gives: Conversation };
-    /** GET /api/v1/conversations: List conversations. */
+    /**
+     * GET /api/v1/conversations: List conversations.
+     *
+     * The conversation with the latest message is first. A conversation of two shows the presence of the other person. Scope: `read`.
+     */
     list_conversations: { takes: { query?: { limit?: number; cursor?: string } }; gives: ConversationPage };
-    /** GET /api/v1/conversations/{id}: Get a conversation. */
+    /**
+     * GET /api/v1/conversations/{id}: Get a conversation.
+     *
+     * The answer has the latest message and the exact number of unread messages. Scope: `read`.
+     */
     get_conversation: { takes: { path: { id: Id } }; gives: Conversation };
-    /** GET /api/v1/conversations/{id}/members: List members. */
+    /**
+     * GET /api/v1/conversations/{id}/members: List members.
+     *
+     * The oldest member is first. Each shows how far it has read, and its presence. An account that has left sees nobody. Scope: `read`.
+     */
     list_members: { takes: { path: { id: Id }; query?: { limit?: number; cursor?: string } }; gives: MemberPage };
-    /** POST /api/v1/conversations/{id}/members: Add a member to a group. */
+    /**
+     * POST /api/v1/conversations/{id}/members: Add a member to a group.
+     *
+     * Any member of a group may add people; a repeat changes nothing. A newcomer sees the earlier messages as read. The event `conversation.changed` follows. Scope: `chat`.
+     */
     add_member: { takes: { path: { id: Id }; body: AccountRef }; gives: MemberPage };
-    /** DELETE /api/v1/conversations/{id}/members: Leave a group or remove a member. */
+    /**
+     * DELETE /api/v1/conversations/{id}/members: Leave a group or remove a member.
+     *
+     * Without `account_id` the account itself leaves. Only the maker of a group removes others (403), which ends the invitations of the group. The event `conversation.changed` follows. Scope: `chat`.
+     */
     remove_member: { takes: { path: { id: Id }; query?: { account_id?: Id } }; gives: undefined };
-    /** POST /api/v1/conversations/{id}/messages: Send a message. */
+    /**
+     * POST /api/v1/conversations/{id}/messages: Send a message.
+     *
+     * A message that is answered with 201 is stored, and each member gets the event `message.created`. The same `client_id` of the same sender is one message, also at the same moment. `number` counts 1, 2, 3 within the conversation, without a gap. Media have to be `ready`. 403 means that the account has left, or that the conversation is closed by a block. Scope: `chat`.
+     */
     create_message: { takes: { path: { id: Id }; body: MessageWish; once?: string }; gives: Message };
-    /** GET /api/v1/conversations/{id}/messages: List messages. */
+    /**
+     * GET /api/v1/conversations/{id}/messages: List messages.
+     *
+     * The list is newest first. An account that has left sees the messages up to then. Deleted messages are tombstones without a text. Scope: `read`.
+     */
     list_messages: { takes: { path: { id: Id }; query?: { limit?: number; cursor?: string } }; gives: MessagePage };
-    /** POST /api/v1/conversations/{id}/delivered: Mark messages as delivered. */
+    /**
+     * POST /api/v1/conversations/{id}/delivered: Mark messages as delivered.
+     *
+     * A device has all messages up to `number`. The mark never goes back, so a repeat or an older number changes nothing. The event `message.delivered` follows. Scope: `chat`.
+     */
     mark_delivered: { takes: { path: { id: Id }; body: Mark }; gives: Conversation };
-    /** POST /api/v1/conversations/{id}/read: Mark messages as read. */
+    /**
+     * POST /api/v1/conversations/{id}/read: Mark messages as read.
+     *
+     * All messages up to `number` are read, and so delivered. The mark never goes back. The event `message.read` follows, and notifications of the conversation are read. Scope: `chat`.
+     */
     mark_read: { takes: { path: { id: Id }; body: Mark }; gives: Conversation };
-    /** POST /api/v1/conversations/{id}/typing: Signal typing. */
+    /**
+     * POST /api/v1/conversations/{id}/typing: Signal typing.
+     *
+     * The streams of the other members get `typing`, at most every two seconds. The signal is ephemeral: it has no position and is not replayed. 403 means that the account has left. Scope: `chat`.
+     */
     tell_typing: { takes: { path: { id: Id } }; gives: undefined };
-    /** GET /api/v1/messages/{id}: Get a message. */
+    /**
+     * GET /api/v1/messages/{id}: Get a message.
+     *
+     * The delivery and read counts are those of this moment. Scope: `read`.
+     */
     get_message: { takes: { path: { id: Id } }; gives: Message };
-    /** PATCH /api/v1/messages/{id}: Edit a message. */
+    /**
+     * PATCH /api/v1/messages/{id}: Edit a message.
+     *
+     * Only the author edits: others get 403, and so does an author who has left. A deleted message is 409. The event `message.edited` follows. Scope: `chat`.
+     */
     edit_message: { takes: { path: { id: Id }; body: MessageChange }; gives: Message };
-    /** DELETE /api/v1/messages/{id}: Delete a message. */
+    /**
+     * DELETE /api/v1/messages/{id}: Delete a message.
+     *
+     * Only the author deletes: others get 403. A message that is deleted already is 409. The event `message.deleted` follows. Scope: `chat`.
+     */
     delete_message: { takes: { path: { id: Id } }; gives: undefined };
-    /** POST /api/v1/blocks: Block an account. */
+    /**
+     * POST /api/v1/blocks: Block an account.
+     *
+     * The conversation of the two closes, and neither finds, invites or adds the other. In groups that others made both are still heard. The blocked account is not told. A repeat changes nothing. Scope: `chat`.
+     */
     create_block: { takes: { body: AccountRef; once?: string }; gives: BlockMade };
-    /** GET /api/v1/blocks: List blocked accounts. */
+    /**
+     * GET /api/v1/blocks: List blocked accounts.
+     *
+     * The list has the accounts that this account has blocked, by falling id. Scope: `chat`.
+     */
     list_blocks: { takes: { query?: { limit?: number; cursor?: string } }; gives: PersonPage };
-    /** DELETE /api/v1/blocks/{id}: Unblock an account. */
+    /**
+     * DELETE /api/v1/blocks/{id}: Unblock an account.
+     *
+     * The id is that of the account. A repeat changes nothing. Presence shows again with its next change. Scope: `chat`.
+     */
     delete_block: { takes: { path: { id: Id } }; gives: undefined };
-    /** GET /api/v1/notifications: List notifications. */
+    /**
+     * GET /api/v1/notifications: List notifications.
+     *
+     * Ends of jobs are listed as long as the event log keeps them. `unread` is exact; `unread_jobs` counts among the last 500 events. The list is newest first. Scope: `read`.
+     */
     list_notifications: { takes: { query?: { limit?: number; cursor?: string } }; gives: NoticePage };
-    /** POST /api/v1/notifications/read: Mark notifications as read. */
+    /**
+     * POST /api/v1/notifications/read: Mark notifications as read.
+     *
+     * The body has `ids`, or `all`. Of ends of jobs, those before the latest one given are read too. Unknown ids change nothing. The event `notification.read` follows. Scope: `chat`.
+     */
     read_notifications: { takes: { body: ReadWish }; gives: Unread };
-    /** POST /api/v1/admin/notifications: Send an announcement. */
+    /**
+     * POST /api/v1/admin/notifications: Send an announcement.
+     *
+     * One account or all accounts get a notification and its event, in one transaction. An Idempotency-Key makes a repeat safe. Scope: `admin`.
+     */
     announce: { takes: { body: AnnouncementWish; once?: string }; gives: Announcement };
-    /** POST /api/v1/stream-tickets: Create a stream ticket. */
+    /**
+     * POST /api/v1/stream-tickets: Create a stream ticket.
+     *
+     * A ticket opens the streams of a browser, whose EventSource and WebSocket cannot send a header. It is valid for a short time, at most as long as the token, and may be used again until then. Signing out everywhere ends it. Scope: `account`.
+     */
     create_ticket: { takes: {}; gives: Ticket };
-    /** GET /api/v1/events: Stream events (SSE). */
+    /**
+     * GET /api/v1/events: Stream events (SSE).
+     *
+     * The first message is `ready`. A client that resumes with `Last-Event-ID` gets each event once, in the order of commits within a job. A position that is unknown here brings one `reset`: the client fetches the present state and goes on. A stream ends with its token. HTTP/1.1 is needed (505). A server that has all the streams it may have answers 503. Scope: `read`.
+     */
     stream_events: { takes: { query?: { ticket?: string; last_event_id?: string } }; gives: Response };
-    /** GET /api/v1/events/poll: Poll events. */
+    /**
+     * GET /api/v1/events/poll: Poll events.
+     *
+     * The answer has at most 100 events behind `after`, or the first that come within `timeout`, or none. Without `after` it tells the current end of the log. It works over HTTP/1.0. Ephemeral events (`typing`, `presence`) are not told. Scope: `read`.
+     */
     poll_events: { takes: { query?: { ticket?: string; after?: string; timeout?: number } }; gives: EventBatch };
-    /** GET /api/v1/ws: Open a WebSocket. */
+    /**
+     * GET /api/v1/ws: Open a WebSocket.
+     *
+     * Events flow after `subscribe`, or at once with `last_event_id`. Each carries its `position`, which is valid for the other two ways as well. A client may send messages, marks and typing over the same socket. A request without an upgrade is 426. Scope: `read`.
+     */
     open_websocket: { takes: { query?: { ticket?: string; last_event_id?: string } }; gives: undefined };
-    /** POST /api/v1/webhooks/{provider}: Receive a provider's webhook. */
+    /**
+     * POST /api/v1/webhooks/{provider}: Receive a provider's webhook.
+     *
+     * The signature of the provider is the permission: a wrong, missing or old one is 401. A call that is not known here is recorded and ignored. A repeat changes nothing. An unknown provider is 404.
+     */
     receive_webhook: { takes: { path: { provider: string }; query?: { call?: string }; body: BodyInit }; gives: WebhookTaken };
-    /** GET /api/v1/admin/jobs: List jobs of all accounts. */
+    /**
+     * GET /api/v1/admin/jobs: List jobs of all accounts.
+     *
+     * `state=held` shows the jobs that wait for a person, with the reason and what can be done. The list is newest first. A page looks through 10,000 jobs at most, so it may be short. Scope: `admin`.
+     */
     list_jobs: { takes: { query?: { state?: JobState; limit?: number; cursor?: string } }; gives: AdminJobPage };
-    /** POST /api/v1/admin/jobs/{id}/cancel: Cancel any job. */
+    /**
+     * POST /api/v1/admin/jobs/{id}/cancel: Cancel any job.
+     *
+     * A waiting or held job is `cancelled` at once; a running one is `cancelling` until its runner has stopped. The event `job.cancelled` goes to its account. 409 means that it has ended. Scope: `admin`.
+     */
     cancel_job: { takes: { path: { id: Id } }; gives: AdminJob };
-    /** POST /api/v1/admin/jobs/{id}/retry: Retry any job. */
+    /**
+     * POST /api/v1/admin/jobs/{id}/retry: Retry any job.
+     *
+     * The new job belongs to the account of the old one, which also pays. `seed`, `reason` and `prompt` work as for one of its own. 409 means that the job has not ended. Scope: `admin`.
+     */
     retry_job: { takes: { path: { id: Id }; body?: RetryWish; once?: string }; gives: AdminJob };
-    /** POST /api/v1/admin/jobs/{id}/resolve: Resolve a held job. */
+    /**
+     * POST /api/v1/admin/jobs/{id}/resolve: Resolve a held job.
+     *
+     * `fetch` asks for a paid result again, `adopt` follows a call that the provider has, `resend` calls again, `fail` gives up. `resend` may pay twice. The reason is kept with the name of the administrator. 409 `too_early` means that an answer may still come; 409 `state_conflict` means that the job is not held. Scope: `admin`.
+     */
     resolve_job: { takes: { path: { id: Id }; body: Resolution }; gives: AdminJob };
-    /** GET /api/v1/admin/accounts: List accounts. */
+    /**
+     * GET /api/v1/admin/accounts: List accounts.
+     *
+     * `q` is an id, a wallet or subject, or the beginning of a handle or email. The list is newest first. Scope: `admin`.
+     */
     list_accounts: { takes: { query?: { q?: string; limit?: number; cursor?: string } }; gives: AdminAccountPage };
-    /** POST /api/v1/admin/accounts/{id}/role: Set the role of an account. */
+    /**
+     * POST /api/v1/admin/accounts/{id}/role: Set the role of an account.
+     *
+     * The role is `admin` or `user` and holds from the next call. An administrator cannot take the role from itself, nor from the last one: 409. The act is recorded. Scope: `admin`.
+     */
     set_account_role: { takes: { path: { id: Id }; body: RoleWish }; gives: AdminAccount };
-    /** POST /api/v1/admin/accounts/{id}/suspend: Suspend an account. */
+    /**
+     * POST /api/v1/admin/accounts/{id}/suspend: Suspend an account.
+     *
+     * The next call of the account is refused, and its streams close. An administrator cannot suspend itself, nor the last one: 409. The act is recorded with its reason. Scope: `admin`.
+     */
     suspend_account: { takes: { path: { id: Id }; body?: ReasonWish }; gives: AdminAccount };
-    /** POST /api/v1/admin/accounts/{id}/unsuspend: End a suspension. */
+    /**
+     * POST /api/v1/admin/accounts/{id}/unsuspend: End a suspension.
+     *
+     * The account may sign in and call again. A repeat changes nothing. Scope: `admin`.
+     */
     unsuspend_account: { takes: { path: { id: Id }; body?: ReasonWish }; gives: AdminAccount };
-    /** POST /api/v1/admin/accounts/{id}/grant: Grant credit. */
+    /**
+     * POST /api/v1/admin/accounts/{id}/grant: Grant credit.
+     *
+     * `amount` is in millionths of the currency; a negative one takes credit back. The ledger gets one row with the reason, and the event `billing.changed` follows. An Idempotency-Key makes a repeat safe. Scope: `admin`.
+     */
     grant_account: { takes: { path: { id: Id }; body: GrantWish; once?: string }; gives: AdminAccount };
-    /** GET /api/v1/admin/events: Stream events of all accounts (SSE). */
+    /**
+     * GET /api/v1/admin/events: Stream events of all accounts (SSE).
+     *
+     * `kind`, `state` and `account` filter the events. `Last-Event-ID` resumes without a gap and without a repeat; the positions are not those of `/events`. HTTP/1.1 is needed (505). Scope: `admin`.
+     */
     watch_events: { takes: { query?: { kind?: string; state?: string; account?: Id; last_event_id?: string } }; gives: Response };
-    /** GET /api/v1/admin/providers: List providers. */
+    /**
+     * GET /api/v1/admin/providers: List providers.
+     *
+     * Each shows whether it is open, paused, broken or off, its calls under way, its latencies, and what today costs. The list is by name. Scope: `admin`.
+     */
     list_providers: { takes: { query?: { limit?: number; cursor?: string } }; gives: ProviderPage };
-    /** GET /api/v1/admin/queues: List queues. */
+    /**
+     * GET /api/v1/admin/queues: List queues.
+     *
+     * Each shows what waits, runs and is held, and which runners serve it. Scope: `admin`.
+     */
     list_queues: { takes: { query?: { limit?: number; cursor?: string } }; gives: QueuePage };
-    /** POST /api/v1/admin/queues/{name}/pause: Pause a queue. */
+    /**
+     * POST /api/v1/admin/queues/{name}/pause: Pause a queue.
+     *
+     * Tasks that run go on; nothing new starts until the queue is resumed. A repeat changes nothing. Scope: `admin`.
+     */
     pause_queue: { takes: { path: { name: string } }; gives: Queue };
-    /** POST /api/v1/admin/queues/{name}/resume: Resume a queue. */
+    /**
+     * POST /api/v1/admin/queues/{name}/resume: Resume a queue.
+     *
+     * Waiting tasks start again. A repeat changes nothing. Scope: `admin`.
+     */
     resume_queue: { takes: { path: { name: string } }; gives: Queue };
-    /** GET /api/v1/admin/runners: List runners. */
+    /**
+     * GET /api/v1/admin/runners: List runners.
+     *
+     * Each is alive, silent, left or dead. The list is newest first. Scope: `admin`.
+     */
     list_runners: { takes: { query?: { limit?: number; cursor?: string } }; gives: RunnerPage };
-    /** GET /api/v1/admin/pipelines: List pipelines. */
+    /**
+     * GET /api/v1/admin/pipelines: List pipelines.
+     *
+     * Each shows the stages of its newest version. The list is by name. Scope: `admin`.
+     */
     list_pipelines: { takes: { query?: { limit?: number; cursor?: string } }; gives: PipelinePage };
-    /** PUT /api/v1/admin/pipelines: Write a pipeline version. */
+    /**
+     * PUT /api/v1/admin/pipelines: Write a pipeline version.
+     *
+     * The body is the whole next version, stage by stage in order. `version`, the one that was read, guards against a concurrent change: 409. Wrong stages are 422 with their field. A running job keeps the version that it began with. Scope: `admin`.
+     */
     put_pipeline: { takes: { body: PipelineWish }; gives: Pipeline };
-    /** GET /api/v1/admin/pipelines/{name}: Get a pipeline. */
+    /**
+     * GET /api/v1/admin/pipelines/{name}: Get a pipeline.
+     *
+     * The stages are those of the newest version, or of `version`. A name may contain slashes. Scope: `admin`.
+     */
     get_pipeline: { takes: { path: { name: string }; query?: { version?: number } }; gives: Pipeline };
-    /** GET /api/v1/admin/categories: List try-on categories. */
+    /**
+     * GET /api/v1/admin/categories: List try-on categories.
+     *
+     * Each shows the pipeline, the version and the price of its try-ons. Scope: `admin`.
+     */
     list_categories: { takes: { query?: { limit?: number; cursor?: string } }; gives: CategoryPage };
-    /** PUT /api/v1/admin/categories/{name}: Write a try-on category. */
+    /**
+     * PUT /api/v1/admin/categories/{name}: Write a try-on category.
+     *
+     * Fields that are left out stay; a category that does not exist is created. Wrong fields are 422. The change holds for try-ons that are made from then on. Scope: `admin`.
+     */
     put_category: { takes: { path: { name: string }; body: CategoryWish }; gives: Category };
-    /** GET /api/v1/docs: Show this description as a page. */
+    /**
+     * GET /api/v1/docs: Show this description as a page.
+     *
+     * The page has search, requests that can be tried, and samples in several languages. It loads nothing from another host.
+     */
     show_docs: { takes: {}; gives: Response };
-    /** GET /api/v1/docs/scalar.js: Get the script of the page. */
+    /**
+     * GET /api/v1/docs/scalar.js: Get the script of the page.
+     *
+     * The library that draws the page, as the server was built with it. A client that accepts gzip gets it packed.
+     */
     get_docs_script: { takes: {}; gives: Response };
-    /** GET /api/v1/openapi.json: Get this description. */
+    /**
+     * GET /api/v1/openapi.json: Get this description.
+     *
+     * The document is the one that the server was built with.
+     */
     get_description: { takes: {}; gives: unknown };
-    /** GET /openapi.json: Get this description at the root. */
+    /**
+     * GET /openapi.json: Get this description at the root.
+     *
+     * The same document is served at the root, where tools look for it.
+     */
     get_description_too: { takes: {}; gives: unknown };
-    /** GET /healthz: Check that the process lives. */
+    /**
+     * GET /healthz: Check that the process lives.
+     *
+     * The answer does not ask the database.
+     */
     health: { takes: {}; gives: Health };
-    /** GET /readyz: Check that the process can work. */
+    /**
+     * GET /readyz: Check that the process can work.
+     *
+     * An answer of 503 means that the database cannot be reached, is not migrated, or waits for a decision after a restore. The checks are listed.
+     */
     ready: { takes: {}; gives: Readiness };
-    /** GET /metrics: Get metrics. */
+    /**
+     * GET /metrics: Get metrics.
+     *
+     * Counts of what waits stop at 10,000, so a scrape stays cheap.
+     */
     metrics: { takes: {}; gives: Response };
 }
 
