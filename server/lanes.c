@@ -18,6 +18,7 @@
 #define DRAIN_EARLY_MS 3000 /* so much less time do calls wait in a process that is stopping */
 #define OWNER_US       4000 /* of one owner, expected */
 #define LATE_NS        UINT64_C(10000000) /* a statement in flight, for others to be put behind it */
+#define LARGE_BYTES    262144             /* of an answer: it waits in memory for its reader */
 #define FIRST_COST_US  100                /* of a statement that was never sent */
 
 static const struct kind {
@@ -382,6 +383,15 @@ static const struct err *explain(const struct lane *lane, const struct err *err,
     return own;
 }
 
+/* Of what is large, or always of a long read, the turn lasts until the client has read it. */
+static bool is_held(const struct lane *lane, const PGresult *result)
+{
+    if (!result || !lane->kind->is_read || lane->kind->is_shared)
+        return false;
+    return lane->kind == &kinds[POOL_LONG - 1]
+           || (PQntuples(result) == 1 && PQgetlength(result, 0, 0) > LARGE_BYTES);
+}
+
 /* The call may be gone after its reply. */
 static void give(struct lane *lane, struct call *call, uint64_t took_us, PGresult *result,
                  const struct err *err)
@@ -390,7 +400,7 @@ static void give(struct lane *lane, struct call *call, uint64_t took_us, PGresul
     struct given  given = { lane, call->turn, took_us }, *outer = lanes->given;
     struct err    own;
 
-    lanes->given = lane->kind == &kinds[POOL_LONG - 1] && result ? &given : NULL;
+    lanes->given = is_held(lane, result) ? &given : NULL;
     give_riders(lane, call->rider, result, err);
     call->on_reply(call->ctx, result, explain(lane, err, &own));
     if (given.lane)

@@ -39,8 +39,8 @@ void          lanes_close(struct lanes *lanes); /* all that wait are answered wi
 /* False: nothing will be replied. */
 MUST_CHECK bool lanes_start(struct lanes *lanes, struct call *call, struct err *err);
 
-/* Inside the reply of a long read: its owner's turn lasts until lanes_release(), because the answer is
- * large and its reader may be slow. NULL: there is nothing to hold. */
+/* Inside the reply of a long read, or of one whose answer is large: its owner's turn lasts until lanes_release(),
+ * because the answer waits in memory and its reader may be slow. NULL: there is nothing to hold. */
 struct held *lanes_hold(struct lanes *lanes);
 void         lanes_release(struct held *held);
 

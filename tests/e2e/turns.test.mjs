@@ -2,6 +2,7 @@
 // three routes are held here, for chosen accounts, so that what waits can be counted.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import net from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { begin, request, until } from './lib.mjs';
 
@@ -180,6 +181,17 @@ describe('turns', () => {
         assert.ok(refused.length >= 400 - 64 - 256, `${refused.length} were refused`);
         await holder.say('rollback;');
         await holder.end();
+    });
+
+    test('a large page takes its account\'s turn until it is read, so that slow readers do not fill the memory', async () => {
+        const a = await someone(), prompt = `a${'\u0001'.repeat(7999)}`;       // six bytes each in JSON
+        for (let i = 0; i < 100; i += 10) await Promise.all(Array.from({ length: 10 }, () => a.make({ type: 'image', prompt })));
+        const socket = net.connect(new URL(kiln.url).port, '127.0.0.1');
+        socket.on('error', () => {}).pause();
+        socket.write(`GET /api/v1/generations?limit=100 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${a.token}\r\n\r\n`);
+        await until('it to be held', async () => await metric('kiln_lane_in_flight{lane="page"}') === 1 && await running('page') === 0);
+        socket.destroy();
+        await until('it to end with its reader', async () => await metric('kiln_lane_in_flight{lane="page"}') === 0);
     });
 
     test('a server that is stopped answers all that wait, and ends', async () => {
