@@ -22,7 +22,7 @@ export class Browser {
         const browser = new Browser();
         const home = path.join(folder, 'chromium');
         // As root it runs without its sandbox; nothing but our own pages is opened.
-        browser.process = spawn(program, ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking',
+        browser.process = spawn('setpriv', ['--pdeathsig', 'KILL', program, '--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking',
             '--disable-component-update', '--disable-sync', '--no-proxy-server', '--remote-debugging-port=0', `--user-data-dir=${home}`, 'about:blank'], { stdio: 'ignore', env: { ...process.env, HOME: folder } });
         const file = path.join(home, 'DevToolsActivePort');
         const lines = await until('the browser', () => fs.existsSync(file) && fs.readFileSync(file, 'utf8').split('\n').length > 1 && fs.readFileSync(file, 'utf8').split('\n'), 30000);
@@ -67,8 +67,9 @@ export class Browser {
 }
 
 class Page {
-    /** URLs that it asked for; what it said: errors, warnings, violations of a policy. */
+    /** URLs that it asked for; answers to them, with their headers; what it said: errors, warnings, violations of a policy. */
     requests = [];
+    answers = [];
     said = [];
     constructor(ask) {
         this.ask = ask;
@@ -77,6 +78,7 @@ class Page {
     hear(method, params) {
         if (method === 'Page.loadEventFired') this.loaded?.();
         if (method === 'Network.requestWillBeSent') this.requests.push(params.request.url);
+        if (method === 'Network.responseReceived') this.answers.push({ type: params.type, ...params.response });
         if (method === 'Log.entryAdded' && ['error', 'warning'].includes(params.entry.level)) this.said.push(params.entry.text);
         if (method === 'Runtime.exceptionThrown') this.said.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
         if (method === 'Runtime.consoleAPICalled' && params.type === 'error') this.said.push(params.args.map(each => each.value ?? each.description).join(' '));
@@ -94,6 +96,11 @@ class Page {
         const { result, exceptionDetails } = await this.ask('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
         if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
         return result.value;
+    }
+
+    /** What a function gives in the page; its argument goes as JSON. */
+    run(act, argument) {
+        return this.value(`(${act})(${JSON.stringify(argument)})`);
     }
 
     until(what, expression, ms = 20000) {

@@ -11,7 +11,7 @@ import { createHash, createHmac, randomBytes, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { request, until } from './lib.mjs';
+import { request, root, until } from './lib.mjs';
 
 const sbin = name => ['/usr/bin', '/usr/sbin'].map(folder => path.join(folder, name)).find(file => fs.existsSync(file));
 export const has_radosgw = ['ceph-mon', 'ceph-osd', 'radosgw', 'radosgw-admin', 'ceph', 'monmaptool'].every(sbin);
@@ -113,7 +113,10 @@ export async function radosgw(folder, { bucket = 'kiln-media', origin = 'http://
     s3.bucket = bucket;
     s3.media = `s3://${bucket}?endpoint=${s3.url}&region=us-east-1`;
     s3.signed = (...args) => signed(s3, ...args);
-    const rules = `<CORSConfiguration><CORSRule><AllowedOrigin>${origin}</AllowedOrigin><AllowedMethod>PUT</AllowedMethod><AllowedMethod>GET</AllowedMethod><AllowedMethod>HEAD</AllowedMethod><AllowedHeader>content-type</AllowedHeader><AllowedHeader>content-md5</AllowedHeader><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule></CORSConfiguration>`;
+    // The rules that operators are told to set.
+    const told = spawnSync(path.join(root, 'kiln'), ['media', 'cors'], { encoding: 'utf8', env: { PATH: process.env.PATH, KILN_HOME: folder, KILN_ALLOWED_ORIGINS: origin, KILN_PUBLIC_URL: '' } });
+    if (told.status !== 0) throw new Error(`./kiln media cors: ${told.stderr}`);
+    const rules = told.stdout;
     for (const [target, body, headers] of [[`/${bucket}`, '', {}], [`/${bucket}?cors=`, rules, { 'content-md5': createHash('md5').update(rules).digest('base64') }]]) {
         const answer = await s3.signed('PUT', target, body, headers);
         if (answer.status !== 200) throw new Error(`radosgw: PUT ${target}: ${answer.status} ${answer.text}`);

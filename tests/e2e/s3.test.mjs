@@ -7,21 +7,24 @@ import http from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { make, plain_png } from '../fakes/media.mjs';
+import { Browser, without_browser } from './browser.mjs';
 import { Kiln, isSanitized, request, root, run, tool, until } from './lib.mjs';
 import { client_modules } from './client_modules.mjs';
 import { has_radosgw, radosgw } from './radosgw.mjs';
+import { serve_page } from './tour.mjs';
 
 const sha256 = bytes => createHash('sha256').update(bytes).digest('hex');
 const skip = has_radosgw ? false : 'radosgw is not installed: scripts/deps.sh s3';
-const origin = 'http://app.test';
 
 describe('media in a bucket', { skip }, () => {
-    let kiln, s3, ann, stream;
+    let kiln, s3, ann, stream, page, origin;
     before(async () => {
         kiln = new Kiln();
+        page = await serve_page();
+        origin = page.origin;
         [s3] = await Promise.all([radosgw(kiln.folder, { origin }), kiln.start_database()]);
         Object.assign(kiln.env, s3.keys, { KILN_MEDIA: s3.media });
-        kiln.main = await kiln.server();
+        kiln.main = await kiln.server({ env: { KILN_ALLOWED_ORIGINS: origin } });
         await kiln.runner({ name: 'runner-1' });
         ann = kiln.user('ann');
         stream = await ann.stream().opened();
@@ -29,6 +32,7 @@ describe('media in a bucket', { skip }, () => {
     after(async () => {
         await kiln?.end();
         await s3?.end();
+        await page?.end();
     });
 
     const presign = async (bytes, content_type = 'image/png', more = {}) => {
@@ -91,6 +95,35 @@ describe('media in a bucket', { skip }, () => {
         assert.equal((await request(s3.url, 'HEAD', head.headers.location)).status, 200);
         const small = await request(kiln.url, 'GET', media.thumbnail_url);
         assert.equal((await request(s3.url, 'GET', small.headers.location)).headers['content-type'], 'image/webp');
+    });
+
+    test('a page in Chromium sends to the bucket and reads from it, by the rules of ./kiln media cors; a page of a third origin does neither', { skip: without_browser }, async () => {
+        const chromium = await Browser.open(kiln.folder), third = await serve_page();
+        try {
+            const bytes = plain_png(Buffer.from('from a page'));
+            const visit = async (at, place, link) => {
+                const tab = await chromium.page();
+                await tab.go(`${at}/`);
+                return tab.run(async ({ base, token, place, png, link }) => {
+                    const attempt = async act => { try { return await act(); } catch (error) { return error.message; } };
+                    const body = Uint8Array.from(atob(png), c => c.charCodeAt(0));
+                    const sent = await attempt(async () => (await fetch(place.url, { method: place.method, headers: place.headers, body })).status);
+                    const read = await attempt(async () => { const answer = await fetch(new URL(link, base), { headers: { Range: 'bytes=0-3' } }); return [answer.status, answer.redirected, Boolean(answer.headers.get('Content-Range'))]; });
+                    const completed = await attempt(async () => (await fetch(`${base}/api/v1/uploads/${place.media_id}/complete`, { method: 'POST', headers: { Authorization: `Bearer ${token}` } })).status);
+                    const shown = await attempt(async () => { const image = Object.assign(new Image(), { src: new URL(link, base).href }); await image.decode(); return image.naturalWidth; });
+                    return { sent, read, completed, shown };
+                }, { base: kiln.url, token: ann.token, place, png: bytes.toString('base64'), link });
+            };
+            const { url } = await upload(bytes);
+            const place = await presign(bytes);
+            assert.deepEqual(await visit(origin, place, url), { sent: 200, read: [206, true, true], completed: 202, shown: 8 });
+            assert.equal((await ann.checked(place.media_id)).state, 'ready');
+            const no = 'Failed to fetch';
+            assert.deepEqual(await visit(third.origin, await presign(bytes), url), { sent: no, read: no, completed: no, shown: 8 }, 'a signed link is the right to see it, and no more');
+        } finally {
+            await chromium.close();
+            await third.end();
+        }
     });
 
     test('the URL binds size, type and MD5, and cannot be turned to another use', async () => {
