@@ -87,7 +87,7 @@ describe('sharing', () => {
         await same(`/s/${'A'.repeat(3000)}`, 'far too long');
         const [expired, revoked] = [await share(drawn, { expires_at: new Date(Date.now() + 3600000).toISOString() }), await share(drawn)];
         assert.equal((await open(expired.url)).status, 200);
-        await kiln.psql(`update kiln.share set created_at = created_at - interval '1 day', expires_at = now() where share_id = ${expired.id}`);
+        await kiln.arrange(`update kiln.share set created_at = created_at - interval '1 day', expires_at = now() where share_id = ${expired.id}`);
         await same(expired.url, 'expired');
         assert.equal((await bob.call('DELETE', `/shares/${revoked.id}`)).status, 404);
         assert.equal((await open(revoked.url)).status, 200, 'another cannot take it back');
