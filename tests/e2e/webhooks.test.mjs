@@ -27,6 +27,7 @@ describe('webhooks', () => {
     let kiln, hand;
     before(async () => {
         kiln = await begin({ server: { env: { REPLICATE_WEBHOOK_SECRET: `${secret(old_secret)},${secret(new_secret)}`, FAL_KEY: 'not for the server' } } });
+        await kiln.psql(`update kiln.config set public_url = 'https://kiln.example'`);     // without it nobody sends webhooks, and no keys are wanted
         await store_keys([key]);
         await kiln.pipeline('test/fal', [{ name: 'ask', handler: 'http', queue: 'image', config: {
             provider: 'fal', endpoint: 'fal-ai/flux/dev', body: { prompt: '{prompt}' }, outputs: [{ pointer: '/images/*/url', as: 'url', media_type: 'image' }] } }]);
@@ -168,6 +169,7 @@ describe('webhooks', () => {
             assert.equal(status, 413);
         });
         test('when it changes its key, the first webhook has the keys fetched, and is taken when it comes again', async () => {
+            await kiln.arrange(`update kiln.webhook_key set fetched_at = fetched_at - interval '2 minutes'`);     // keys are asked for once a minute
             const body = news(), headers = fal_headers(next_key, body);
             check_problem(await send('fal', body, headers), 401, 'webhook_signature_invalid');
             assert.ok(await kiln.value(`select wanted_at from kiln.webhook_key join kiln.provider using (provider_id) where name = 'fal'`), 'a runner is asked to fetch them');
