@@ -49,7 +49,7 @@ const struct db_statement runner_statements[ST_COUNT] = {
                               1 },
     [ST_SECRETS_WANTED]   = { "secrets_wanted", "select unnest(kiln_runner.secrets_wanted())", 0 },
     [ST_OFFER_SECRETS]    = { "offer_secrets",
-                              "select kiln_runner.offer_secrets($1::bigint, $2::text[])", 2 },
+                              "select unnest(kiln_runner.offer_secrets($1::bigint, $2::text[]))", 2 },
     [ST_WEBHOOK_KEYS_WANTED] = { "webhook_keys_wanted", "select kiln_runner.webhook_keys_wanted()",
                                  0 },
     [ST_STORE_WEBHOOK_KEYS]  = { "store_webhook_keys",

@@ -1,11 +1,13 @@
 /*
- * secrets: secrets_wanted → offer_secrets, after each registration and once a minute.
+ * secrets: secrets_wanted → offer_secrets, after each registration and once a minute. Of a secret that tasks wait for and that
+ * this runner lacks it tells the operator, once.
  */
 #include "secrets.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dispatch.h"
 #include "failpoint.h"
@@ -15,11 +17,14 @@
 #define EVERY_MS 60000
 #define AGAIN_MS 1000
 #define LATER_MS 5000 /* where no answer comes */
+#define TOLD     32   /* variables of which is told; further ones are not */
 
 struct secrets {
     struct runner    *runner;
     struct loop_timer timer;
     struct literal    names;
+    char             *told[TOLD];
+    size_t            told_count;
 };
 
 static void again(struct secrets *s, uint64_t ms)
@@ -27,13 +32,40 @@ static void again(struct secrets *s, uint64_t ms)
     loop_timer_set(s->runner->loop, &s->timer, ms);
 }
 
+/* Each variable once in the life of the program: a task may wait for days. */
+static void tell(struct secrets *s, const char *name)
+{
+    for (size_t i = 0; i < s->told_count; i++)
+        if (strcmp(s->told[i], name) == 0)
+            return;
+    if (s->told_count == TOLD)
+        return;
+    s->told[s->told_count] = strdup(name);
+    if (!s->told[s->told_count])
+        abort();
+    s->told_count++;
+    log_warn("tasks wait for a provider's secret that this runner does not have", "variable", name,
+             NULL);
+}
+
 static void offered(void *ctx, PGresult *result, const struct err *err)
 {
     struct secrets *s = ctx;
 
     FAILPOINT("runner.secrets.offered");
+    for (int i = 0; result && i < PQntuples(result); i++)
+        tell(s, PQgetvalue(result, i, 0));
     PQclear(result);
     again(s, err ? AGAIN_MS : EVERY_MS);
+}
+
+/* One with a line break in it, as of a file with two lines, could not stand in a header. */
+static bool is_usable(const char *secret)
+{
+    for (; secret && *secret; secret++)
+        if ((unsigned char)*secret < ' ' && *secret != '\t')
+            return false;
+    return secret != NULL;
 }
 
 static void offer(struct secrets *s, const PGresult *rows)
@@ -44,7 +76,7 @@ static void offer(struct secrets *s, const PGresult *rows)
     snprintf(id, sizeof id, "%" PRId64, s->runner->dispatch->runner_id);
     literal_begin(&s->names);
     for (int i = 0; i < PQntuples(rows); i++)
-        if (transfer_secret(PQgetvalue(rows, i, 0)))
+        if (is_usable(transfer_secret(PQgetvalue(rows, i, 0))))
             literal_add(&s->names, PQgetvalue(rows, i, 0));
     params[1] = literal_end(&s->names);
     FAILPOINT("runner.secrets.offering");
@@ -100,5 +132,7 @@ void secrets_close(struct secrets *s)
         return;
     loop_timer_stop(s->runner->loop, &s->timer);
     literal_free(&s->names);
+    for (size_t i = 0; i < s->told_count; i++)
+        free(s->told[i]);
     free(s);
 }

@@ -240,16 +240,8 @@ declare
     v_estimate bigint := 0;
     v_secret   text := p_provider.auth ->> 'env';
 begin
-    if v_secret is not null and not exists (select from kiln.runner_secret s where s.runner_id = p_task.runner_id and v_secret = any (s.names))
-       and exists (select from kiln.runner_secret s where s.runner_id = p_task.runner_id) then
-        -- Where somebody has it, the task waits for whoever claims it next; where nobody has, for one that comes (kiln.wake_parked).
-        if kiln.has_secret(v_secret) then
-            perform kiln.set_aside(p_task, 'secret', format('This runner has no %s; another may.', v_secret), kiln.now() + interval '1 second',
-                                   format('Waits for a runner that has %s.', v_secret),
-                                   not exists (select from kiln.attempt a where a.job_id = p_task.job_id and a.task_id = p_task.task_id and a.outcome = 'secret'));
-        else
-            perform kiln.park(p_task, p_provider, p_job.account_id, 0, 'secret', format('Waits for a runner that has %s.', v_secret), null);
-        end if;
+    if exists (select from kiln.runner_secret s where s.runner_id = p_task.runner_id and v_secret <> all (s.names)) then
+        perform kiln.await_secret(p_task, p_job, p_provider);
         return kiln.nothing_to_do(p_task.task_id);
     end if;
     if p_job.estimated_micros > 0 then
@@ -382,7 +374,14 @@ begin
         return kiln.nothing_after(p_task, kiln.fail_task(p_task, 'cancelled', v_why));
     end if;
 
-    if p_call.outcome = 'not_sent' and coalesce(v_class, 'transient') = 'transient' and p_call.error_code is distinct from 'secret' and p_call.number < 100 then
+    if p_call.outcome = 'not_sent' and p_call.error_code = 'secret' and p_call.number < 100 then
+        -- What it offered, or had not said yet, it does not have.
+        insert into kiln.runner_secret as s (runner_id, names)
+        select r.runner_id, '{}' from kiln.runner r where r.runner_id = p_call.runner_id
+        on conflict (runner_id) do update set names = array_remove(s.names, p_provider.auth ->> 'env');
+        perform kiln.await_secret(p_task, p_job, p_provider);
+        return kiln.nothing_to_do(p_task.task_id);
+    elsif p_call.outcome = 'not_sent' and coalesce(v_class, 'transient') = 'transient' and p_call.error_code is distinct from 'secret' and p_call.number < 100 then
         perform kiln.set_aside(p_task, 'transient', v_why, kiln.now() + kiln.backoff(greatest(p_stage.backoff_base, '1 second'), p_stage.backoff_cap, p_call.number));
         return kiln.nothing_to_do(p_task.task_id);
     elsif v_class = 'rate_limited' and p_call.charged_micros = 0
@@ -411,7 +410,7 @@ end
 $$;
 comment on function kiln.judge_call(kiln.task, kiln.job, kiln.stage, kiln.provider, kiln.call) is
 'Draws the consequence of a settled call for its running task, once: its files, another attempt, failure. What was certainly not sent
-over a broken network, and what was told to come later, costs no attempt. A charged failure is repeated only where the description says transient.';
+over a broken network or for want of a secret, and what was told to come later, costs no attempt. A charged failure is repeated only where the description says transient.';
 
 -- The result is in sight: its files are fetched (again, after a crash: that is never paid again), or it is complete.
 create or replace function kiln.deliver(p_task kiln.task, p_stage kiln.stage, p_provider kiln.provider, p_call kiln.call)

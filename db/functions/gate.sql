@@ -188,18 +188,45 @@ end
 $$;
 comment on function kiln.tell_progress(kiln.task, text, boolean, real) is 'Says what a waiting task waits for: in its label, and where p_tell in the log. The job is locked already.';
 
-create or replace function kiln.has_secret(p_name text)
-returns boolean
+create or replace function kiln.secret_queues(p_name text)
+returns smallint[]
 language plpgsql stable
-set search_path = ''
 as $$
 begin
-    return exists (select from kiln.runner r
-                     left join kiln.runner_secret s using (runner_id)
-                    where r.ended_at is null and (s.runner_id is null or p_name = any (s.names)));
+    return array(select distinct q
+                   from kiln.runner r
+                   join kiln.heartbeat h using (runner_id)
+                   left join kiln.runner_secret s using (runner_id)
+                  cross join lateral unnest(r.queue_ids) q
+                  where r.ended_at is null and (p_name = any (s.names) or s.names is null and r.started_at < kiln.now() - interval '10 seconds'));
 end
 $$;
-comment on function kiln.has_secret(text) is 'Whether a runner that is here has this secret, or has not said what it has.';
+comment on function kiln.secret_queues(text) is
+'Queues that a living runner with this secret serves. One that has not said within 10 seconds what it has is trusted to have all.';
+
+create or replace function kiln.await_secret(p_task kiln.task, p_job kiln.job, p_provider kiln.provider)
+returns void
+language plpgsql
+as $$
+declare
+    v_secret text := p_provider.auth ->> 'env';
+    v_since  timestamptz;
+begin
+    if p_task.queue_id = any (kiln.secret_queues(v_secret)) then
+        -- Who has it may be busy, and who has not may be quicker again, so the pauses grow; the first look alone is written down and told.
+        select min(a.finished_at) into v_since from kiln.attempt a where a.job_id = p_task.job_id and a.task_id = p_task.task_id and a.outcome = 'secret';
+        delete from kiln.parked k where k.task_id = p_task.task_id;
+        perform kiln.set_aside(p_task, 'secret', format('This runner has no %s; another may.', v_secret),
+                               kiln.now() + least(greatest(kiln.now() - v_since, interval '1 second'), interval '1 minute'),
+                               format('Waits for a runner that has %s.', v_secret), v_since is null);
+    else
+        perform kiln.park(p_task, p_provider, p_job.account_id, 0, 'secret', format('Waits for a runner that has %s.', v_secret), null);
+    end if;
+end
+$$;
+comment on function kiln.await_secret(kiln.task, kiln.job, kiln.provider) is
+'Lets a running task wait for a runner with its provider''s secret: where one of its queue lives, for a second, then as long as it has waited
+already, a minute at most; where none does it is parked until one offers it (kiln_runner.offer_secrets). Neither an attempt nor a death.';
 
 create or replace function kiln.wake_parked(p_provider_id smallint)
 returns int
@@ -213,12 +240,18 @@ declare
     v_left     bigint := 9223372036854775807;
     v_step     interval;
     v_task_ids bigint[];
+    v_queues   smallint[];
 begin
     select p.* into v_provider from kiln.provider p where p.provider_id = p_provider_id;
     select g.* into v_gate from kiln.gate g where g.provider_id = p_provider_id;
-    if not v_provider.is_enabled or v_gate.paused_until > kiln.now() or v_gate.circuit <> 'closed' and v_gate.open_until > kiln.now()
-       or v_provider.auth ->> 'env' is not null and not kiln.has_secret(v_provider.auth ->> 'env') then
+    if not v_provider.is_enabled or v_gate.paused_until > kiln.now() or v_gate.circuit <> 'closed' and v_gate.open_until > kiln.now() then
         return 0;
+    end if;
+    if v_provider.auth ->> 'env' is not null then
+        v_queues := kiln.secret_queues(v_provider.auth ->> 'env');
+        if v_queues = '{}' then
+            return 0;       -- nobody could call
+        end if;
     end if;
     if v_provider.max_calls is not null then
         v_places := least(v_places, v_provider.max_calls - (select count(*) from kiln.call c where c.provider_id = p_provider_id and c.settled_at is null));
@@ -242,12 +275,16 @@ begin
         v_task_ids := array(
             select p.task_id from kiln.parked p
              where p.provider_id = p_provider_id and p.woken_at is null and p.reason <> 'account_cap' and p.estimated_micros <= v_left
+               and (p.reason <> 'secret' or v_queues is null
+                    or exists (select from kiln.task_waiting t where t.task_id = p.task_id and t.queue_id = any (v_queues)))
              order by p.priority desc, p.vt, p.task_id
              limit v_places);
     else
         v_task_ids := array(
             select p.task_id from kiln.parked p
              where p.provider_id = p_provider_id and p.woken_at is null and p.reason <> 'account_cap' and p.estimated_micros <= v_left
+               and (p.reason <> 'secret' or v_queues is null
+                    or exists (select from kiln.task_waiting t where t.task_id = p.task_id and t.queue_id = any (v_queues)))
              order by p.estimated_micros, p.vt
              limit 1);
     end if;
@@ -386,7 +423,7 @@ $$;
 comment on function kiln_runner.secrets_wanted() is 'Names of the environment variables that hold the secrets of the providers in use. Offer those that are set with offer_secrets().';
 
 create or replace function kiln_runner.offer_secrets(p_runner_id bigint, p_names text[])
-returns void
+returns text[]
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -399,10 +436,16 @@ begin
         raise exception 'runner % is not registered, or was declared dead', p_runner_id
             using errcode = 'KN011', hint = 'Call kiln_runner.register() again; what it ran is no longer its own.';
     end if;
+    return array(select distinct p.auth ->> 'env'
+                   from kiln.provider p
+                  where p.is_enabled and p.auth ->> 'env' <> all (coalesce(p_names, '{}'))
+                    and exists (select from kiln.parked k where k.provider_id = p.provider_id and k.reason = 'secret' and k.woken_at is null)
+                  order by 1);
 end
 $$;
 comment on function kiln_runner.offer_secrets(bigint, text[]) is
-'Says which of the wanted secrets a runner has (set and not empty); never the secrets. Calls of other providers are then left to other runners. KN011: register again.';
+'Says which of the wanted secrets a runner has (set and not empty); never the secrets. Calls of other providers are then left to other
+runners; tasks that waited for one of these go on at the next tick. Returns those that it lacks and that tasks wait for. KN011: register again.';
 
 create or replace function kiln.sky(p_provider kiln.provider, p_gate kiln.gate)
 returns text

@@ -97,7 +97,7 @@ begin
                          where k.task_id = p_task.task_id) end;
             end if;
             if p_task.due_at < 'infinity' then
-                return case p_task.error_class when 'released' then coalesce(p_task.label, 'again') when 'transient' then 'again' when 'rate_limited' then 'provider''s pause'
+                return case p_task.error_class when 'released' then coalesce(p_task.label, 'again') when 'secret' then 'other runner' when 'transient' then 'again' when 'rate_limited' then 'provider''s pause'
                                                when 'resend' then 'asks again' else coalesce(p_task.error_class, 'scheduled') end
                        || ', ' || kiln.ago(p_task.due_at);
             end if;

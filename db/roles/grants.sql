@@ -132,7 +132,7 @@ grant select on all tables in schema kiln to kiln_reader;
 revoke select on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret from kiln_reader;
 grant execute on function kiln.now(), kiln.xid_base(), kiln.log_xid(xid8), kiln.is_restored(), kiln.task_id(bigint, int, int), kiln.queue_position(bigint), kiln.job_stage(bigint), kiln.render_job(kiln.job),
     kiln.say_time(interval), kiln.ago(timestamptz), kiln.shorten(text, int), kiln.queue_closed(kiln.queue), kiln.say_wait(kiln.task, text, text),
-    kiln.present_job_ids(int), kiln.checked_job_ids(int), kiln.newest_jobs(kiln.job_kind, int), kiln.find_contradictions(bigint[]), kiln.check_present(), kiln.check_all(),
+    kiln.present_job_ids(int), kiln.checked_job_ids(int), kiln.newest_jobs(kiln.job_kind, int), kiln.waste_since(timestamptz), kiln.find_contradictions(bigint[]), kiln.check_present(), kiln.check_all(),
     kiln.spent_today(smallint, bigint), kiln.quantile_ms(int[], float8), kiln.words_of(text[]),
     kiln.sky(kiln.provider, kiln.gate), kiln.sky_until(kiln.gate), kiln.recent_counts(kiln.gate) to kiln_reader;
 

@@ -50,7 +50,7 @@ comment on column kiln.parked.account_id is 'Whose.';
 comment on column kiln.parked.priority is 'As its task''s: 3 goes first.';
 comment on column kiln.parked.vt is 'As its task''s: the lowest goes first.';
 comment on column kiln.parked.estimated_micros is 'What the call is thought to cost: the cheapest tries a provider that failed.';
-comment on column kiln.parked.reason is 'disabled, circuit, paused, calls, rate, provider_cap, account_cap, secret.';
+comment on column kiln.parked.reason is 'disabled, circuit, paused, calls, rate, provider_cap, account_cap, secret (no runner of its queue has it).';
 comment on column kiln.parked.since is 'Since when.';
 comment on column kiln.parked.woken_at is 'When it was woken; its place is kept for 30 seconds.';
 

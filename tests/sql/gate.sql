@@ -240,6 +240,48 @@ select is((select label from kiln.task t join looked on job = t.job_id), 'Waits 
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select kiln_runner.offer_secrets(poor, '{PAY_KEY}'), kiln_runner.tick() from n \g /dev/null
 select is(fixture.begin(looked.job, poor) ->> 'do', 'send', 'and goes on when one has it') from looked, n;
+-- The poor one may be the quicker each time: its looks grow rarer.
+update n set rich = fixture.runner('{image}', name => 'rich');
+select kiln_runner.offer_secrets(poor, '{}'), kiln_runner.offer_secrets(rich, '{PAY_KEY}') from n \g /dev/null
+create temporary table n3 as select fixture.pay() as job;
+create function pg_temp.looks(p_for interval, p_job bigint, p_runner bigint) returns int language plpgsql as $$
+declare
+    v_until timestamptz := kiln.now() + p_for;
+    v_looks int := 0;
+begin
+    while kiln.now() < v_until loop
+        perform kiln_runner.beat(r.runner_id) from kiln.runner r where r.ended_at is null;
+        perform kiln_runner.tick();
+        if fixture.task_states(p_job) = 'ready' then
+            perform fixture.begin(p_job, p_runner);
+            v_looks := v_looks + 1;
+        end if;
+        perform fixture.pass('1 second');
+    end loop;
+    return v_looks;
+end $$;
+select cmp_ok(pg_temp.looks('5 minutes', n3.job, poor), '<=', 13, 'a runner without the secret looks at it less and less often') from n, n3;
+-- Nobody has it.
+select kiln_runner.unregister(r.runner_id) from kiln.runner r, n where r.ended_at is null and r.runner_id <> n.poor \g /dev/null
+create temporary table n4 as select fixture.pay() as job;
+select is(fixture.begin(n4.job, poor) ->> 'why', 'Waits for a runner that has PAY_KEY.', 'where no runner has it, the task waits for one') from n, n4;
+select is(pg_temp.looks('2 minutes', n4.job, poor), 0, 'and is not looked at until then') from n, n4;
+select is((fixture.attempts(n4.job), t.attempts)::text, ('ask#1 parked', 0)::text, 'it has one row of history, and no attempt') from n4 join kiln.task t on t.job_id = n4.job;
+select is((select about from kiln.jobs, n4 where kiln.jobs.job = n4.job), 'pay: no PAY_KEY', 'kiln.jobs says what is missing');
+select is((select (secret, missing_on)::text from kiln.providers where provider = 'pay'), '(PAY_KEY,"all 1 runners")', 'kiln.providers says of which runners');
+select is(kiln_runner.offer_secrets(poor, '{}'), '{PAY_KEY}', 'and they themselves are told, for their log') from n;
+select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
+create temporary table n5 as select fixture.runner('{audio}', name => 'elsewhere') as elsewhere, fixture.runner('{image}', name => 'new') as new;
+select kiln_runner.offer_secrets(elsewhere, '{PAY_KEY}') from n5 \g /dev/null
+select kiln_runner.tick() \g /dev/null
+select is(fixture.task_states(n4.job), 'waiting', 'a runner of another queue is no help, nor one that has not said what it has') from n4;
+select is(kiln_runner.offer_secrets(new, '{PAY_KEY}'), '{}', 'one that has it lacks nothing') from n5;
+select kiln_runner.tick() \g /dev/null
+select is((fixture.task_states(n4.job), fixture.begin(n4.job, new) ->> 'do')::text, '(ready,send)', 'at the next tick it goes on by itself') from n4, n5;
+-- A runner whose offer was wrong is believed no longer.
+create temporary table n6 as select fixture.pay() as job;
+select fixture.trouble(fixture.begin(n6.job, new), 'secret', false) from n5, n6 \g /dev/null
+select is((fixture.task_states(n6.job), (select s.names from kiln.runner_secret s where s.runner_id = new))::text, '(waiting,{})', 'what it could not add to a request it does not have') from n5, n6;
 select throws_ok('select kiln_runner.offer_secrets(0, ''{}'')', 'KN011', null, 'a runner that is not known offers nothing');
 
 -- The weather -----------------------------------------------------------------------------------------------------------------------------
