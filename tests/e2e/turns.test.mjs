@@ -103,7 +103,10 @@ describe('turns', () => {
         const held = await Promise.all(Array.from({ length: 12 }, someone)), listener = await someone();
         await hold('get_me', ...held);
         await hold('export_me', ...held);
-        const reads = held.flatMap(user => [send(user, 1, 'GET', '/me'), send(user, 1, 'GET', '/me/export')]);
+        // A held read is cut after some seconds, and asked again: the links stay held for as long as this takes.
+        let is_held = true;
+        const ask = async (user, target) => { do await user.call('GET', target); while (is_held); };
+        const reads = Promise.all(held.flatMap(user => [ask(user, '/me'), ask(user, '/me/export')]));
         await until('all of these links to be held', async () => await running('read') === 5 && await running('long') === 3);
         assert.equal((await request(kiln.url, 'GET', '/readyz')).status, 200);
         assert.match((await request(kiln.url, 'GET', '/metrics')).text, /^kiln_queue_ready/m);
@@ -111,8 +114,9 @@ describe('turns', () => {
         const job = await listener.make(wish);
         await stream.sees('its job', e => e.data.job_id === job.id);
         stream.close();
+        is_held = false;
         await let_go();
-        for (const one of reads) assert.deepEqual(statuses(await one.all), [200]);
+        await reads;
     });
 
     test('two hundred that ask /readyz at once are answered by far fewer statements', async () => {
