@@ -150,10 +150,12 @@ static const char *escape_fault(const char *text, size_t bytes, size_t *n)
 
 void jscan_blank_escapes(char *text, size_t bytes)
 {
+    static const char question_mark[6] = { '\\', 'u', '0', '0', '3', 'f' };
+
     for (size_t at = 0, n; at < bytes; at += n) {
         n = 1;
         if (text[at] == '\\' && escape_fault(text + at, bytes - at, &n))
-            memcpy(text + at, "\\u003f", 6); /* n is 6: only \uXXXX has faults */
+            memcpy(text + at, question_mark, 6); /* n is 6: only \uXXXX has faults */
     }
 }
 

@@ -400,7 +400,7 @@ static void bind_list(struct command *c, const char *how, const char *list)
     while (next_path(&list, path)) {
         char *kept = c->text;
 
-        strcpy(kept, path);
+        memcpy(kept, path, strlen(path) + 1);
         c->text += strlen(path) + 1;
         bind(c, how, kept);
     }

@@ -499,7 +499,9 @@ void connections_close(struct connections *all)
     if (!all)
         return;
     loop_timer_stop(all->server->loop, &all->timer);
-    while (all->lingers)
-        linger_end(all->lingers);
+    for (struct lingering *linger = all->lingers, *next; linger; linger = next) {
+        next = linger->next;
+        linger_end(linger);
+    }
     free(all);
 }

@@ -268,10 +268,12 @@ static bool send_on(struct link *link, struct call *call)
 {
     struct err err;
 
-    if (link->lane->kind->is_read)
+    if (link->lane->kind->is_read) {
         FAILPOINT("server.read.asking");
-    else
+    }
+    if (!link->lane->kind->is_read) {
         FAILPOINT("server.write.asking");
+    }
     if (!db_send(link->db, call->statement, call->params, on_answer, call, &err)) {
         link->is_broken = true;
         return false;
@@ -416,10 +418,12 @@ static void on_answer(void *ctx, PGresult *result, const struct err *err)
     uint64_t     now  = base_now_ns();
     uint64_t     took = (now - link->busy_since_ns) / 1000;
 
-    if (lane->kind->is_read)
+    if (lane->kind->is_read) {
         FAILPOINT("server.read.answered");
-    else
+    }
+    if (!lane->kind->is_read) {
         FAILPOINT("server.write.answered");
+    }
     link->busy_since_ns = now;
     link->under_way--;
     link->expected_us -= call->turn.cost_us;

@@ -51,7 +51,7 @@ struct lane_counts {
 };
 
 #define LANES 6
-struct lane_counts lanes_count(const struct lanes *lanes, size_t lane);
+struct lane_counts lanes_count(const struct lanes *lanes, size_t i);
 
 /* For a check of the database: a link of one kind with every statement. */
 struct db_options lanes_options(const struct server *server, const struct db_statement *statements,

@@ -354,8 +354,10 @@ void turns_close(struct turns *turns)
 {
     if (!turns)
         return;
-    while (turns->oldest)
-        forget(turns, turns->oldest);
+    for (struct turns_owner *owner = turns->oldest, *newer; owner; owner = newer) {
+        newer = owner->newer;
+        forget(turns, owner);
+    }
     free(turns->heap);
     free(turns);
 }

@@ -46,7 +46,7 @@ MUST_CHECK enum turns_answer turns_join(struct turns *turns, struct turn *turn, 
                                         uint32_t cost_us, uint64_t due_ms);
 
 /* The same without bounds: for one that was under way and has to go once more. */
-void turns_join_again(struct turns *turns, struct turn *turn, uint64_t owner, uint32_t cost_us,
+void turns_join_again(struct turns *turns, struct turn *turn, uint64_t id, uint32_t cost_us,
                       uint64_t due_ms);
 
 /* The one whose turn it is, or NULL: nobody waits, or those that wait have as many under way as they may. */

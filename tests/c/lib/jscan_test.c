@@ -93,9 +93,9 @@ static void a_long_pointer_is_cut_at_a_whole_character(void **state)
     struct err err        = { 0 };
 
     (void)state;
-    for (int i = 0; i < 500; i++)
-        strcat(text, "\xe6\x97\xa5");
-    strcat(text, "\": 1e999}");
+    for (size_t i = 0; i < 500; i++)
+        memcpy(text + 2 + 3 * i, "\xe6\x97\xa5", 4);
+    memcpy(text + 1502, "\": 1e999}", sizeof "\": 1e999}");
     assert_false(jscan_check(text, strlen(text), &err));
     assert_non_null(strstr(err.detail, "\xe6\x97\xa5\xe2\x80\xa6\""));
 }

@@ -309,9 +309,10 @@ static bool change_mode_of_program(void)
     struct stat st;
     int         fd = open(at("tools/data"), O_RDONLY | O_CLOEXEC);
 
-    if (fd >= 0)
+    if (fd >= 0) {
         fchmod(fd, 0777);
-    close(fd);
+        close(fd);
+    }
     return stat(at("tools/data"), &st) == 0 && (st.st_mode & 0777) == 0777;
 }
 static bool change_times(void)
@@ -402,8 +403,13 @@ static bool open_other_sockets(void)
     static const int families[] = { AF_NETLINK, AF_PACKET, AF_VSOCK, AF_ALG, AF_BLUETOOTH, AF_XDP };
     bool             any        = false;
 
-    for (size_t i = 0; i < countof(families); i++)
-        any = socket(families[i], SOCK_RAW, 0) >= 0 || any;
+    for (size_t i = 0; i < countof(families); i++) {
+        int fd = socket(families[i], SOCK_RAW, 0);
+        if (fd < 0)
+            continue;
+        any = true;
+        close(fd);
+    }
     return any;
 }
 static bool trace_the_runner(void)

@@ -537,11 +537,12 @@ static int run_all(const char *user)
 /* The embedded stack of root runs as postgres (./kiln). */
 static int as_service_user(void)
 {
-    const struct passwd *user = getpwnam("postgres");
-    pid_t                pid;
-    int                  status = 0;
+    struct passwd found, *user = NULL;
+    char          text[4096];
+    pid_t         pid;
+    int           status = 0;
 
-    if (geteuid() != 0 || !user)
+    if (geteuid() != 0 || getpwnam_r("postgres", &found, text, sizeof text, &user) != 0 || !user)
         return 0;
     fflush(stdout);
     pid = fork();

@@ -286,7 +286,8 @@ static void a_file_that_kiln_media_looks_at_can_read_nothing_else(void **state)
     write_script(w->media, "secret", "");
     begin(w, MAKES("out/a.png"));
     assert_failed(finish(w), OUTCOME_INVALID, "Permission denied");
-    unlink(strcat(strcpy(w->config, w->media), "/secret"));
+    snprintf(w->config, sizeof w->config, "%s/secret", w->media);
+    unlink(w->config);
 }
 
 static void malformed_stdout_is_invalid(void **state)

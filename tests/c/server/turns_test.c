@@ -112,9 +112,9 @@ static void who_uses_little_goes_before_eight_who_use_much(void **state)
 {
     (void)state;
     begin((struct turns_bounds) { 1, 0, 100, 1000 });
-    for (char owner = 'a'; owner <= 'h'; owner++)
+    for (int owner = 'a'; owner <= 'h'; owner++)
         for (int i = 0; i < 20; i++)
-            assert_int_equal(join(owner), TURNS_JOINED);
+            assert_int_equal(join((char)owner), TURNS_JOINED);
     for (uint64_t i = 0; i < 40; i++)
         serve(1, 9000 + i % 8 * 200);
     for (uint64_t i = 0; i < 10; i++) {
