@@ -240,7 +240,9 @@ declare
     v_estimate bigint := 0;
     v_secret   text := p_provider.auth ->> 'env';
 begin
-    if exists (select from kiln.runner_secret s where s.runner_id = p_task.runner_id and v_secret <> all (s.names)) then
+    -- (Null, of a provider without a secret, differs from each of no names.)
+    if v_secret is not null
+       and exists (select from kiln.runner_secret s where s.runner_id = p_task.runner_id and v_secret <> all (s.names)) then
         perform kiln.await_secret(p_task, p_job, p_provider);
         return kiln.nothing_to_do(p_task.task_id);
     end if;

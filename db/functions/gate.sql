@@ -438,7 +438,7 @@ begin
     end if;
     return array(select distinct p.auth ->> 'env'
                    from kiln.provider p
-                  where p.is_enabled and p.auth ->> 'env' <> all (coalesce(p_names, '{}'))
+                  where p.is_enabled and p.auth ->> 'env' is not null and p.auth ->> 'env' <> all (coalesce(p_names, '{}'))
                     and exists (select from kiln.parked k where k.provider_id = p.provider_id and k.reason = 'secret' and k.woken_at is null)
                   order by 1);
 end

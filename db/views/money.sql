@@ -123,7 +123,7 @@ return (select (2 ^ (n + 4))::int from (select n, sum(p_counts[n]) over (order b
 comment on function kiln.quantile_ms(int[], float8) is 'The latency that this share of the replies kept within, rounded up to a power of two of milliseconds; null: no replies.';
 
 create or replace view kiln.provider_weather as
-select left(p.name, 12) as provider,
+select p.name as provider,
        kiln.sky(p, g) as sky,
        kiln.ago(kiln.sky_until(g)) as until,
        n.counts[17] as replies, kiln.quantile_ms(n.counts, 0.5) as p50, kiln.quantile_ms(n.counts, 0.95) as p95,
@@ -145,7 +145,7 @@ comment on column kiln.provider_weather."5xx" is 'Replies that said: our fault.'
 comment on column kiln.provider_weather.lost is 'Requests without a reply: no connection, a broken one, a time-out.';
 
 create or replace view kiln.providers as
-select left(p.name, 12) as provider,
+select p.name as provider,
        (select count(*) from kiln.call c where c.provider_id = p.provider_id and c.settled_at is null) || coalesce('/' || p.max_calls, '') as calls,
        (select count(*) from kiln.parked k where k.provider_id = p.provider_id) as parked,
        round(kiln.spent_today(p.provider_id, null) / 1e6, 2) as today,
