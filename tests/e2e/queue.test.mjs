@@ -310,6 +310,27 @@ describe('queue', () => {
             other.close();
             assert.deepEqual([job.state, job.error_code, came], ['failed', 'invalid', 0]);
         });
+
+        test('a task waits, with one row of history, for a runner that has the secret; the others log once which it is', async () => {
+            answers.keyed = res => res.end('{"degrees": 1200}');
+            await kiln.provider('free-keyed', 'openai', { is_paid: false, base_url: `http://127.0.0.1:${server.address().port}`, errors: [], auth: { header: 'authorization', prefix: 'Key ', env: 'KEYED_KEY' } });
+            await kiln.pipeline('http-keyed', [{ handler: 'http', queue: 'audio', config: { provider: 'free-keyed', endpoint: 'keyed', body: { question: '{prompt}' }, outputs: [], keep: { degrees: '/degrees' } } }]);
+            const without = await kiln.runner({ name: 'without', args: ['--queues', 'audio'] });
+            await until('no other runner to be trusted', () => kiln.value(`select not exists (select from kiln.runner r where r.ended_at is null and not exists (select from kiln.runner_secret s where s.runner_id = r.runner_id
+                and not ('KEYED_KEY' = any (s.names)))) or null`), 20000);
+            const id = await enqueue('http-keyed');
+            await until('it to be parked', () => kiln.value(`select 1 from kiln.parked where task_id / 10000 = ${id} and reason = 'secret'`));
+            assert.deepEqual(await kiln.rows(`select about from kiln.jobs where job = ${id}`), [{ about: 'free-key: no KEYED_KEY' }]);
+            const again = await kiln.runner({ name: 'late', args: ['--queues', 'audio'] });
+            const said = 'tasks wait for a provider\'s secret that this runner does not have';
+            await until('the new one to say what is missing', () => again.logged(said).some(line => line.variable === 'KEYED_KEY'), 15000);
+            assert.deepEqual((await kiln.attempts(id)).map(a => a.outcome), ['parked']);
+            const rich = await kiln.runner({ name: 'keyed', args: ['--queues', 'audio'], env: { KEYED_KEY: 'hush' } });
+            assert.equal((await kiln.job_state(id, 'completed')).output.degrees, 1200);
+            assert.equal(asked.find(a => a.url === '/keyed').headers.authorization, 'Key hush');
+            assert.equal(again.logged(said).length, 1);
+            for (const one of [without, again, rich]) await one.stop();
+        });
     });
 
     describe('a hostile tool', () => {
