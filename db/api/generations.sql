@@ -183,10 +183,11 @@ begin
         v_words := lower(p_query ->> 'q');
         for v_job in
             select j.job_id, lower(j.input ->> 'prompt') as prompt
-              from kiln.job j
-             where j.account_id >= p_actor and (j.account_id, j.job_id) < (p_actor, v_before)
-               and (j.account_id, j.job_id) >= (p_actor, coalesce(v_end, 0))
-               and j.kind = 'generation'
+              from (select w.* from kiln.job w
+                     where w.account_id >= p_actor and (w.account_id, w.job_id) < (p_actor, v_before)
+                     order by w.account_id desc, w.job_id desc
+                     limit c_window + 1) j        -- a comparison of rows begins a scan of an index, and does not end it
+             where j.kind = 'generation'
                and (p_query ->> 'type' is null or j.media_type::text = p_query ->> 'type')
                and (p_query ->> 'state' is null or j.state::text = p_query ->> 'state')
              order by j.account_id desc, j.job_id desc

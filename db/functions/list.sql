@@ -18,7 +18,7 @@ begin
             select t.job_id
               from kiln.task_held t
              cross join lateral (select x.kind, x.media_type from kiln.job x where x.job_id = t.job_id limit 1) j
-             where (t.account_id, t.task_id) < (p_account_id, v_task) and (t.account_id, t.task_id) > (p_account_id, 0)
+             where (t.account_id, t.task_id) < (p_account_id, v_task) and t.account_id >= p_account_id
                and j.kind = p_kind and (p_type is null or j.media_type = p_type)
              order by t.account_id desc, t.task_id desc limit p_limit);
     end if;
@@ -30,7 +30,7 @@ begin
             select t.job_id
               from kiln.task_waiting t
              cross join lateral (select x.kind, x.media_type, x.state from kiln.job x where x.job_id = t.job_id limit 1) j
-             where (t.account_id, t.task_id) < (p_account_id, v_task) and (t.account_id, t.task_id) > (p_account_id, 0) and (t.stage > 1 or t.started_at is not null)
+             where (t.account_id, t.task_id) < (p_account_id, v_task) and t.account_id >= p_account_id and (t.stage > 1 or t.started_at is not null)
                and j.kind = p_kind and (p_type is null or j.media_type = p_type) and (p_state is null or j.state = p_state)
              order by t.account_id desc, t.task_id desc limit p_limit);
     end if;
@@ -39,7 +39,7 @@ begin
             select t.job_id
               from kiln.task_waiting t
              cross join lateral (select x.kind, x.media_type, x.state from kiln.job x where x.job_id = t.job_id limit 1) j
-             where (t.account_id, t.task_id) < (p_account_id, v_task) and (t.account_id, t.task_id) > (p_account_id, 0) and t.stage = 1 and t.started_at is null
+             where (t.account_id, t.task_id) < (p_account_id, v_task) and t.account_id >= p_account_id and t.stage = 1 and t.started_at is null
                and j.kind = p_kind and (p_type is null or j.media_type = p_type) and (p_state is null or j.state = p_state)
              order by t.account_id desc, t.task_id desc limit p_limit);
     end if;
@@ -48,7 +48,7 @@ begin
             select t.job_id
               from kiln.task_ready t
              cross join lateral (select x.kind, x.media_type from kiln.job x where x.job_id = t.job_id limit 1) j
-             where (t.account_id, t.task_id) < (p_account_id, v_task) and (t.account_id, t.task_id) > (p_account_id, 0) and (t.stage > 1 or t.started_at is not null)
+             where (t.account_id, t.task_id) < (p_account_id, v_task) and t.account_id >= p_account_id and (t.stage > 1 or t.started_at is not null)
                and j.kind = p_kind and (p_type is null or j.media_type = p_type)
              order by t.account_id desc, t.task_id desc limit p_limit);
     end if;
@@ -67,6 +67,33 @@ $$;
 comment on function kiln.open_job_ids(bigint, kiln.job_kind, kiln.job_state, kiln.media_type, bigint, int, int) is
 'The newest jobs of an account below a job_id that may be in this state, which is not final (null: any), found by their tasks, in no order: p_limit by each way of
 finding them, or p_most of those that have not begun. Reads what runs, which is as small as the work in flight.';
+
+-- Only job_end_account_idx holds all five columns: with plain scans of an index switched off the planner cannot take the index of all
+-- accounts instead, whatever the statistics say. Equalities, since PostgreSQL 15 does not end a scan by a comparison of rows: a list of
+-- failed jobs read a million completed ones.
+create or replace function kiln.ended_job_ids(p_account_id bigint, p_kind kiln.job_kind, p_state kiln.job_state, p_type kiln.media_type,
+                                              p_before bigint, p_limit int)
+returns bigint[]
+language plpgsql stable
+set search_path = '' set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_indexscan = off
+as $$
+begin
+    return array(
+        select e.job_id
+          from unnest(array['completed', 'failed', 'cancelled']::kiln.job_state[]) as s (state)
+         cross join unnest(array['', 'image', 'video', 'audio']) as m (media_type)
+         cross join lateral (
+             select e.job_id
+               from kiln.job_end e
+              where e.account_id = p_account_id and e.kind = p_kind and e.state = s.state and e.media_type = m.media_type and e.job_id < p_before
+              order by e.job_id desc
+              limit p_limit) e
+         where (p_state is null or s.state = p_state) and (p_type is null or m.media_type = p_type::text));
+end
+$$;
+comment on function kiln.ended_job_ids(bigint, kiln.job_kind, kiln.job_state, kiln.media_type, bigint, int) is
+'Of each final state and type that is asked for (null: of all), the p_limit newest ended jobs of an account below a job_id, in no order.';
 
 create or replace function kiln.generation_page(p_account_id bigint, p_state kiln.job_state, p_type kiln.media_type, p_before bigint, p_limit int)
 returns kiln.job[]
@@ -91,11 +118,13 @@ begin
      order by w.account_id desc, w.job_id desc
     offset c_walk limit 1;
     v_jobs := array(
-        select j
-          from kiln.job j
-         where j.account_id >= p_account_id and (j.account_id, j.job_id) < (p_account_id, p_before) and (j.account_id, j.job_id) >= (p_account_id, coalesce(v_end, 0))
-           and j.kind = 'generation' and (p_type is null or j.media_type = p_type) and (p_state is null or j.state = p_state)
-         order by j.account_id desc, j.job_id desc
+        select w.job
+          from (select j as job
+                  from kiln.job j
+                 where j.account_id >= p_account_id and (j.account_id, j.job_id) < (p_account_id, p_before)
+                 order by j.account_id desc, j.job_id desc
+                 limit c_walk + 1) w       -- a comparison of rows begins a scan of an index, and does not end it
+         where (w.job).kind = 'generation' and (p_type is null or (w.job).media_type = p_type) and (p_state is null or (w.job).state = p_state)
          limit p_limit);
     if cardinality(v_jobs) = p_limit or v_end is null then
         return v_jobs;
@@ -115,16 +144,7 @@ begin
                  limit p_limit);
         end if;
     end if;
-    v_ids := array(
-        select e.job_id
-          from unnest(array['completed', 'failed', 'cancelled']::kiln.job_state[]) as s (state)
-         cross join unnest(array['', 'image', 'video', 'audio']) as m (media_type)
-         cross join lateral (
-             select e.job_id from kiln.job_end e
-              where (e.account_id, e.kind, e.state, e.media_type, e.job_id) < (p_account_id, 'generation', s.state, m.media_type, v_end)
-                and (e.account_id, e.kind, e.state, e.media_type, e.job_id) > (p_account_id, 'generation', s.state, m.media_type, 0)
-              order by e.account_id desc, e.kind desc, e.state desc, e.media_type desc, e.job_id desc limit p_limit) e
-         where (p_state is null or s.state = p_state) and (p_type is null or m.media_type = p_type::text));
+    v_ids := kiln.ended_job_ids(p_account_id, 'generation', p_state, p_type, v_end, p_limit);
     return v_jobs || array(
         select j.job
           from unnest(v_ids || v_open) as i (job_id)
@@ -156,8 +176,8 @@ begin
         v_ids := array(select e.job_id
                          from unnest(enum_range(null::kiln.job_kind)) as k (kind)
                         cross join lateral (select e.job_id from kiln.job_end e
-                                             where (e.kind, e.state, e.job_id) < (k.kind, p_state, p_before) and (e.kind, e.state, e.job_id) > (k.kind, p_state, 0)
-                                             order by e.kind desc, e.state desc, e.job_id desc limit p_limit) e);
+                                             where e.kind = k.kind and e.state = p_state and e.job_id < p_before
+                                             order by e.job_id desc limit p_limit) e);
     elsif p_state = 'queued' then
         v_ids := array(
             (select t.job_id from kiln.task_ready t where t.task_id < v_task and t.stage = 1 and t.started_at is null order by t.task_id desc limit p_limit)

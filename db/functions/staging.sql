@@ -297,7 +297,7 @@ declare
 begin
     if p_project_id is null then
         v_ids := array(select i.job_id from kiln.image i
-                        where (i.account_id, i.job_id) < (p_account_id, p_before) and (i.account_id, i.job_id) > (p_account_id, 0)
+                        where (i.account_id, i.job_id) < (p_account_id, p_before) and i.account_id >= p_account_id
                           and not exists (select from kiln.project p where p.project_id = i.project_id and p.deleted_at is not null)
                         order by i.account_id desc, i.job_id desc limit v_window);
     else
