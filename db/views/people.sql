@@ -70,7 +70,7 @@ comment on column kiln.queues.oldest is 'How long the next one has waited.';
 comment on column kiln.queues.next is 'When the next task may start: now, in 20 s (the rate), or what keeps it: paused, full, no runner, silent, busy.';
 
 create or replace view kiln.runners as
-select r.runner_id as runner, left(r.name, 16) as name,
+select r.runner_id as runner, left(r.name, 12) as name,
        case when r.ended_at is not null then r.ended_why
             when h.beat_at is null or h.beat_at < kiln.now() - c.lease then 'silent' else 'alive' end as state,
        kiln.ago(coalesce(h.beat_at, r.ended_at)) as seen,

@@ -366,7 +366,7 @@ describe('queue', () => {
                     try { return fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(sleep); } catch { return false; }
                 }));
                 assert.equal(runner.ended, undefined);
-                const listed = (await kiln.rows(`select sandbox from kiln.runners where name = '${name}'`))[0].sandbox;
+                const listed = (await kiln.rows(`select v.sandbox from kiln.runners v join kiln.runner r on r.runner_id = v.runner where r.name = '${name}'`))[0].sandbox;
                 assert.match(listed, /^(landlock|bubblewrap)$/);
                 assert.equal((await request(kiln.url, 'GET', '/readyz')).json.checks.sandbox, 'ok');
                 await runner.stop();
