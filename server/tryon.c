@@ -424,14 +424,8 @@ static void start(struct request *r, const PGresult *result)
     r->data_free     = tryon_free;
     tryon->receiving = receiving_open(r, answer, on_lost);
     json_decref(answer);
-    if (tryon
-            ->is_json) { /* counted here: those that asked at the same moment were all let through before */
-        if (r->server->json_bodies > JSON_AT_ONCE) {
-            fail(tryon, "53300", "too many bodies with files are being read");
-            refuse(r);
-        }
+    if (tryon->is_json)
         return;
-    }
     tryon->form = MHD_create_post_processor(r->conn, 16384, on_part, tryon);
     if (!tryon->form) {
         fail(tryon, "KN006", "The form's Content-Type names no boundary.");
