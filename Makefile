@@ -75,16 +75,15 @@ LDFLAGS = $(ldflags) -Wl,--as-needed
 
 # --- what there is to build: whatever lies in the folders -----------------------------------------------------------
 
-server_dir := server
-runner_dir := pipeline_runner
-media_dir  := pipeline_runner/media
-
-lib_src    := $(wildcard lib/*.c)
-server_src := $(wildcard server/*.c)
-runner_src := $(wildcard pipeline_runner/*.c)
-media_src  := $(wildcard pipeline_runner/media/*.c)
-test_src   := $(wildcard tests/c/*/*_test.c)
-support_src := $(filter-out %_test.c,$(wildcard tests/c/*/*.c))
+# Every .c file below a folder, however deep.
+sources     = $(shell find $(1) -name '*.c' 2>/dev/null | LC_ALL=C sort)
+lib_src    := $(call sources,lib)
+server_src := $(call sources,server)
+media_src  := $(call sources,pipeline_runner/media)
+runner_src := $(filter-out $(media_src),$(call sources,pipeline_runner))
+c_test_src := $(call sources,tests/c)
+test_src   := $(filter %_test.c,$(c_test_src))
+support_src := $(filter-out %_test.c,$(c_test_src))
 fuzz_src   := $(wildcard tests/fuzz/*_fuzz.c)
 # A subject under test belongs to one program, named by the folder of its test: tests/c/server/… to server/.
 object      = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -100,11 +99,11 @@ $(B)/libserver.a: $(call object,$(filter-out server/main.c,$(server_src))) $(pat
 $(B)/librunner.a: $(call object,$(filter-out pipeline_runner/main.c,$(runner_src)))
 $(B)/libmedia.a:  $(call object,$(filter-out pipeline_runner/media/main.c,$(media_src)))
 
-$(B)/obj/server/% $(B)/obj/tests/c/server/%:                  CFLAGS += -Iserver $(pkg_cflags)
+$(B)/obj/server/% $(B)/obj/tests/c/server/%:                  CFLAGS += $(pkg_cflags)
 $(B)/obj/pipeline_runner/% $(B)/obj/tests/c/runner/%:         CFLAGS += -Ipipeline_runner $(pkg_cflags)
 $(B)/obj/pipeline_runner/media/% $(B)/obj/tests/c/media/%:    CFLAGS += -Ipipeline_runner/media $(pkg_cflags) $(vips_cflags)
 $(B)/obj/lib/% $(B)/obj/tests/c/lib/% $(B)/obj/tests/c/base/%: CFLAGS += $(pkg_cflags)
-$(B)/obj/tests/fuzz/%:  CFLAGS += -Iserver -Ipipeline_runner -Ipipeline_runner/media $(pkg_cflags) $(vips_cflags)
+$(B)/obj/tests/fuzz/%:  CFLAGS += -Ipipeline_runner -Ipipeline_runner/media $(pkg_cflags) $(vips_cflags)
 
 $(B)/obj/%.o: %.c Makefile
 	$(note) CC $<
@@ -143,7 +142,7 @@ $(B)/bin/kiln-media: $(call object,pipeline_runner/media/main.c) $(B)/libmedia.a
 	$(note) LD $@
 	$(call link,$(pkg_libs) $(vips_libs))
 
-# Each NAME_test.c is a program: its object, those of its folder that are no tests (helpers), and its program's archive.
+# Each NAME_test.c is a program: its object, those below its program's folder that are no tests (helpers), and its program's archive.
 define test_rule
 $(B)/tests/c/$(1)/%_test: $(B)/obj/tests/c/$(1)/%_test.o $(call object,$(filter tests/c/$(1)/%,$(support_src))) $(2) $(B)/libkiln.a
 	$$(note) LD $$@

@@ -53,12 +53,12 @@ lint_tidy() {
         case $file in
             pipeline_runner/media/* | tests/c/media/*) own=(-Ipipeline_runner/media) ;;
             pipeline_runner/* | tests/c/runner/*) own=(-Ipipeline_runner) ;;
-            server/* | tests/c/server/*) own=(-Iserver) ;;
-            *) own=(-Iserver -Ipipeline_runner -Ipipeline_runner/media) ;;
+            server/* | tests/c/server/*) own=() ;;
+            *) own=(-Ipipeline_runner -Ipipeline_runner/media) ;;
         esac
-        hash=$({ clang-tidy --version; cat .clang-tidy "$file"; printf "%s " "$@" "${own[@]}"; gcc -E "$file" "$@" "${own[@]}"; } 2>&1 | sha256sum | cut -c1-64)
+        hash=$({ clang-tidy --version; cat .clang-tidy "$file"; printf "%s " "$@" ${own[@]+"${own[@]}"}; gcc -E "$file" "$@" ${own[@]+"${own[@]}"}; } 2>&1 | sha256sum | cut -c1-64)
         [[ -e $passed/$hash ]] && exit 0
-        out=$(clang-tidy --quiet "$file" -- "$@" "${own[@]}" 2>&1) && { : >"$passed/$hash"; exit 0; }
+        out=$(clang-tidy --quiet "$file" -- "$@" ${own[@]+"${own[@]}"} 2>&1) && { : >"$passed/$hash"; exit 0; }
         grep -vE "warnings? generated|Suppressed|non-user code" <<<"$out"
         exit 1
     ' - {} "${cflags[@]}" "${system[@]}"

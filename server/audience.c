@@ -1,7 +1,7 @@
 /*
  * audience: a table of accounts, and a list of those of which there is news.
  */
-#include "audience.h"
+#include "server/audience.h"
 
 #include <stdio.h>
 #include <stdlib.h>

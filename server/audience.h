@@ -9,7 +9,7 @@
 #ifndef KILN_AUDIENCE_H
 #define KILN_AUDIENCE_H
 
-#include "base.h"
+#include "lib/base.h"
 
 #define AUDIENCE_BATCH 1000 /* accounts a statement */
 

@@ -2,7 +2,7 @@
  * auth: tokens to contexts, with a small cache in front of the verification (4 µs in libjwt and as
  * much again in jansson, against half a microsecond for the hash).
  */
-#include "auth.h"
+#include "server/auth.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -14,12 +14,12 @@
 #include <string.h>
 #include <strings.h>
 
-#include "arena.h"
-#include "http.h"
-#include "owner.h"
-#include "jbuf.h"
-#include "routes.h"
-#include "uri.h"
+#include "lib/arena.h"
+#include "server/http.h"
+#include "server/owner.h"
+#include "lib/jbuf.h"
+#include "server/routes.h"
+#include "server/uri.h"
 
 #define CACHE_SIZE 1024 /* a power of two; one place a token, the newer one stays */
 

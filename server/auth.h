@@ -9,9 +9,9 @@
 #ifndef KILN_AUTH_H
 #define KILN_AUTH_H
 
-#include "base.h"
-#include "err.h"
-#include "token.h"
+#include "lib/base.h"
+#include "lib/err.h"
+#include "server/token.h"
 
 struct auth;
 struct request;

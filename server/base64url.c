@@ -1,5 +1,5 @@
 /* base64url: six bits at a time. */
-#include "base64url.h"
+#include "server/base64url.h"
 
 static int sextet(char c)
 {

@@ -5,7 +5,7 @@
 #ifndef KILN_BASE64URL_H
 #define KILN_BASE64URL_H
 
-#include "base.h"
+#include "lib/base.h"
 
 /* out has room for chars * 3 / 4 bytes. */
 MUST_CHECK bool base64url_read(const char *text, size_t chars, void *out, size_t *bytes);

@@ -16,18 +16,18 @@
  * Who joins between two of them begins at that head, and is passed over by the rest of the batch;
  * who comes with a position of its own, which may be beyond it, waits for a later head.
  */
-#include "bus.h"
+#include "server/bus.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "db.h"
-#include "failpoint.h"
-#include "log.h"
-#include "metrics.h"
-#include "refusal.h"
-#include "server.h"
+#include "lib/db.h"
+#include "lib/failpoint.h"
+#include "lib/log.h"
+#include "server/metrics.h"
+#include "server/refusal.h"
+#include "server/server.h"
 
 #define BUCKETS        8192 /* of accounts; a power of two */
 #define ENDED_KEPT     256  /* for the time that a handshake takes */

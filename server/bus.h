@@ -12,9 +12,9 @@
 #ifndef KILN_BUS_H
 #define KILN_BUS_H
 
-#include "base.h"
-#include "err.h"
-#include "frame.h"
+#include "lib/base.h"
+#include "lib/err.h"
+#include "server/frame.h"
 
 struct bus;
 struct server;

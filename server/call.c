@@ -1,17 +1,17 @@
 /*
  * call: every statement that the server calls, and what a request makes of one.
  */
-#include "call.h"
+#include "server/call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
-#include "lanes.h"
-#include "owner.h"
-#include "problem.h"
-#include "uri.h"
+#include "server/http.h"
+#include "server/lanes.h"
+#include "server/owner.h"
+#include "server/problem.h"
+#include "server/uri.h"
 
 struct calls {
     struct db_statement *statements;

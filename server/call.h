@@ -4,11 +4,11 @@
 #ifndef KILN_CALL_H
 #define KILN_CALL_H
 
-#include "base.h"
-#include "db.h"
-#include "err.h"
-#include "routes.h"
-#include "turns.h"
+#include "lib/base.h"
+#include "lib/db.h"
+#include "lib/err.h"
+#include "server/routes.h"
+#include "server/turns.h"
 
 struct calls;
 struct lanes;

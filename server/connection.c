@@ -1,7 +1,7 @@
 /*
  * connection: lists by phase, a table of addresses, and one look a second; see connection.h.
  */
-#include "connection.h"
+#include "server/connection.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,10 +15,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "http.h"
-#include "limit.h"
-#include "log.h"
-#include "metrics.h"
+#include "server/http.h"
+#include "server/limit.h"
+#include "lib/log.h"
+#include "server/metrics.h"
 
 #define KEPT_MS \
     75000 /* above the 60 s that proxies keep an idle connection, or they would meet our close */

@@ -22,8 +22,8 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-#include "base.h"
-#include "server.h"
+#include "lib/base.h"
+#include "server/server.h"
 
 struct request;
 struct connections;

@@ -1,11 +1,11 @@
 /*
  * cors: see cors.h.
  */
-#include "cors.h"
+#include "server/cors.h"
 
 #include <string.h>
 
-#include "origin.h"
+#include "server/origin.h"
 
 /* What the handlers read. Authorization has to be named: "*" would not include it. */
 #define REQUEST_HEADERS                                                                    \

@@ -10,7 +10,7 @@
 #ifndef KILN_CORS_H
 #define KILN_CORS_H
 
-#include "base.h"
+#include "lib/base.h"
 
 #define CORS_HEADERS_MAX 5
 

@@ -3,12 +3,12 @@
  * was built. The Makefile makes an object of each file, as it is and packed by gzip; the linker's
  * -b binary named its ends.
  */
-#include "docs.h"
+#include "server/docs.h"
 
 #include <string.h>
 #include <strings.h>
 
-#include "http.h"
+#include "server/http.h"
 
 extern const char _binary_openapi_json_start[], _binary_openapi_json_end[];
 extern const char _binary_openapi_json_gz_start[], _binary_openapi_json_gz_end[];

@@ -2,7 +2,7 @@
  * frame: event framing and the queue of bytes. What clients send is read by wslay; what we send is
  * framed here, since one frame goes to many.
  */
-#include "frame.h"
+#include "server/frame.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #ifndef KILN_FRAME_H
 #define KILN_FRAME_H
 
-#include "base.h"
+#include "lib/base.h"
 
 enum frame_kind { FRAME_SSE, FRAME_WS, FRAME_KINDS };
 

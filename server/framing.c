@@ -1,7 +1,7 @@
 /*
  * framing: the rules of RFC 9112 §2.2, §3, §5 and §6 for the head of a request; see framing.h.
  */
-#include "framing.h"
+#include "server/framing.h"
 
 #include <string.h>
 #include <strings.h>

@@ -15,7 +15,7 @@
 #ifndef KILN_FRAMING_H
 #define KILN_FRAMING_H
 
-#include "base.h"
+#include "lib/base.h"
 
 struct framing {
     const char *at;    /* where the next line begins */

@@ -11,7 +11,7 @@
  * until the body has been read and thrown away (up to DISCARD_BYTES_MAX): closing with unread bytes
  * makes the kernel send a reset, and the client would see that instead of our 401.
  */
-#include "http.h"
+#include "server/http.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -23,18 +23,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "auth.h"
-#include "connection.h"
-#include "cors.h"
-#include "failpoint.h"
-#include "framing.h"
-#include "jbuf.h"
-#include "jscan.h"
-#include "limit.h"
-#include "log.h"
-#include "metrics.h"
-#include "problem.h"
-#include "webhook.h"
+#include "server/auth.h"
+#include "server/connection.h"
+#include "server/cors.h"
+#include "lib/failpoint.h"
+#include "server/framing.h"
+#include "lib/jbuf.h"
+#include "lib/jscan.h"
+#include "server/limit.h"
+#include "lib/log.h"
+#include "server/metrics.h"
+#include "server/problem.h"
+#include "server/webhook.h"
 
 #define CONNECTION_BYTES 8192
 #define IDLE_SECONDS \

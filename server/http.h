@@ -16,12 +16,12 @@
 
 #include <microhttpd.h>
 
-#include "arena.h"
-#include "base.h"
-#include "call.h"
-#include "err.h"
-#include "routes.h"
-#include "server.h"
+#include "lib/arena.h"
+#include "lib/base.h"
+#include "server/call.h"
+#include "lib/err.h"
+#include "server/routes.h"
+#include "server/server.h"
 
 #define HTTP_JSON_BYTES_MAX (1u << 20)
 

@@ -8,21 +8,21 @@
  *
  * The bell of channel kiln_instance names whom it is for: a role, or an instance by its number.
  */
-#include "instance.h"
+#include "server/instance.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "audience.h"
-#include "db.h"
-#include "failpoint.h"
-#include "log.h"
-#include "metrics.h"
-#include "refusal.h"
-#include "poll.h"
-#include "server.h"
+#include "server/audience.h"
+#include "lib/db.h"
+#include "lib/failpoint.h"
+#include "lib/log.h"
+#include "server/metrics.h"
+#include "server/refusal.h"
+#include "server/poll.h"
+#include "server/server.h"
 
 #define BEAT_MS     2000 /* kiln.config.lease, after which we are dead, is 5 s */
 #define PROVE_MS    300  /* where no bell comes */

@@ -10,8 +10,8 @@
 #ifndef KILN_INSTANCE_H
 #define KILN_INSTANCE_H
 
-#include "base.h"
-#include "err.h"
+#include "lib/base.h"
+#include "lib/err.h"
 
 struct instance;
 struct server;

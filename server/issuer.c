@@ -1,7 +1,7 @@
 /*
  * issuer: timer ─► GET ─► jwks_parse ─► on_keys, and the timer again.
  */
-#include "issuer.h"
+#include "server/issuer.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "failpoint.h"
-#include "log.h"
+#include "lib/failpoint.h"
+#include "lib/log.h"
 
 #define STEP_MS        20
 #define CONNECT_MS     5000L

@@ -16,10 +16,10 @@
 #ifndef KILN_ISSUER_H
 #define KILN_ISSUER_H
 
-#include "base.h"
-#include "err.h"
-#include "jwks.h"
-#include "loop.h"
+#include "lib/base.h"
+#include "lib/err.h"
+#include "server/jwks.h"
+#include "lib/loop.h"
 
 #define ISSUER_PAUSE_S 5
 

@@ -1,7 +1,7 @@
 /*
  * jwks: JSON ─► numbers ─► OpenSSL's keys.
  */
-#include "jwks.h"
+#include "server/jwks.h"
 
 #include <jansson.h>
 #include <openssl/bn.h>
@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64url.h"
-#include "json_text.h"
+#include "server/base64url.h"
+#include "server/json_text.h"
 
 #define BITS_MIN      2048
 #define BITS_MAX      8192 /* a longer one would only make each verification slow */

@@ -12,8 +12,8 @@
 
 #include <openssl/evp.h>
 
-#include "base.h"
-#include "err.h"
+#include "lib/base.h"
+#include "lib/err.h"
 
 #define JWKS_BYTES_MAX ((size_t)65536)
 #define JWKS_KEYS_MAX  64

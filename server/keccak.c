@@ -1,7 +1,7 @@
 /*
  * keccak: a sponge of rate 136 over nettle's permutation. The state's lanes are little-endian.
  */
-#include "keccak.h"
+#include "server/keccak.h"
 
 #include <nettle/sha3.h>
 

@@ -6,7 +6,7 @@
 #ifndef KILN_KECCAK_H
 #define KILN_KECCAK_H
 
-#include "base.h"
+#include "lib/base.h"
 
 #define KECCAK256_BYTES 32
 

@@ -1,17 +1,17 @@
 /*
  * lanes: links, and what waits for them.
  */
-#include "lanes.h"
+#include "server/lanes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "call.h"
-#include "failpoint.h"
-#include "refusal.h"
-#include "server.h"
-#include "turns.h"
+#include "server/call.h"
+#include "lib/failpoint.h"
+#include "server/refusal.h"
+#include "server/server.h"
+#include "server/turns.h"
 
 #define LOOK_MS        250  /* for those that waited too long */
 #define PARKED_MS      1500 /* a restart of the database takes about a second */

@@ -22,10 +22,10 @@
 #ifndef KILN_LANES_H
 #define KILN_LANES_H
 
-#include "base.h"
-#include "db.h"
-#include "err.h"
-#include "routes.h"
+#include "lib/base.h"
+#include "lib/db.h"
+#include "lib/err.h"
+#include "server/routes.h"
 
 struct call;
 struct held;

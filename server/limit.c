@@ -1,7 +1,7 @@
 /*
  * limit: a table of addresses with a few places each to stand in, and the list of proxies.
  */
-#include "limit.h"
+#include "server/limit.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -13,9 +13,9 @@
 
 #include <sys/socket.h>
 
-#include "base.h"
-#include "cfg.h"
-#include "err.h"
+#include "lib/base.h"
+#include "lib/cfg.h"
+#include "lib/err.h"
 
 enum limit_class { LIMIT_AUTH, LIMIT_WEBHOOKS, LIMIT_CLASSES };
 

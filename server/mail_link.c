@@ -1,11 +1,11 @@
 /*
  * mail_link: two pages and a call, for each of the two links.
  */
-#include "mail_link.h"
+#include "server/mail_link.h"
 
 #include <string.h>
 
-#include "http.h"
+#include "server/http.h"
 
 #define PAGE(text)                                                            \
     "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"             \

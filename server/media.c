@@ -1,7 +1,7 @@
 /*
  * media: uploads into the store and files out of it.
  */
-#include "media.h"
+#include "server/media.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -12,14 +12,14 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "failpoint.h"
-#include "http.h"
-#include "jbuf.h"
-#include "log.h"
-#include "range.h"
-#include "receiving.h"
-#include "sniff.h"
-#include "store.h"
+#include "lib/failpoint.h"
+#include "server/http.h"
+#include "lib/jbuf.h"
+#include "lib/log.h"
+#include "server/range.h"
+#include "server/receiving.h"
+#include "server/sniff.h"
+#include "lib/store.h"
 
 /* What open_media and begin_upload say of a file. */
 struct facts {

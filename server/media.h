@@ -10,7 +10,7 @@
 #ifndef KILN_MEDIA_H
 #define KILN_MEDIA_H
 
-#include "routes.h"
+#include "server/routes.h"
 
 extern const struct handler media_presign, media_put, media_get;
 

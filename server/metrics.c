@@ -3,7 +3,7 @@
  * (queues, jobs, money) come from SQL and are put behind ours; a database that does not answer
  * leaves only ours.
  */
-#include "metrics.h"
+#include "server/metrics.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bus.h"
-#include "http.h"
-#include "lanes.h"
-#include "log.h"
+#include "server/bus.h"
+#include "server/http.h"
+#include "server/lanes.h"
+#include "lib/log.h"
 
 #define ROUTES_MAX 160 /* routes[] and one row for what is none */
 

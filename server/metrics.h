@@ -5,10 +5,10 @@
 #ifndef KILN_METRICS_H
 #define KILN_METRICS_H
 
-#include "base.h"
-#include "connection.h"
-#include "frame.h"
-#include "routes.h"
+#include "lib/base.h"
+#include "server/connection.h"
+#include "server/frame.h"
+#include "server/routes.h"
 
 struct metrics;
 

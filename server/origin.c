@@ -1,7 +1,7 @@
 /*
  * origin: compared as text (RFC 6454, 6.1: scheme, host and port in lower case, no path).
  */
-#include "origin.h"
+#include "server/origin.h"
 
 #include <string.h>
 #include <strings.h>

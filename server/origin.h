@@ -5,8 +5,8 @@
 #ifndef KILN_ORIGIN_H
 #define KILN_ORIGIN_H
 
-#include "base.h"
-#include "err.h"
+#include "lib/base.h"
+#include "lib/err.h"
 
 /* May this page open a WebSocket? No preflight and no CORS header guards that. origin NULL: no
  * browser. host: the Host header. public_url and allowed (KILN_ALLOWED_ORIGINS) may be empty.

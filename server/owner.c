@@ -1,14 +1,14 @@
 /*
  * owner: the numbers of those who ask, and the table of those whose account is known.
  */
-#include "owner.h"
+#include "server/owner.h"
 
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
-#include "limit.h"
+#include "server/http.h"
+#include "server/limit.h"
 
 #define PLACES   8192                /* a power of two */
 #define STRANGER (UINT64_C(1) << 63) /* no account has it */

@@ -10,7 +10,7 @@
 #ifndef KILN_OWNER_H
 #define KILN_OWNER_H
 
-#include "base.h"
+#include "lib/base.h"
 
 struct owners;
 struct request;

@@ -6,18 +6,18 @@
  * What an event says is not taken from the pump but read from the log, from `after` up to the head:
  * so there is one way, and the position that is answered is the head.
  */
-#include "poll.h"
+#include "server/poll.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "failpoint.h"
-#include "instance.h"
-#include "owner.h"
-#include "stream.h"
-#include "uri.h"
+#include "lib/failpoint.h"
+#include "server/instance.h"
+#include "server/owner.h"
+#include "server/stream.h"
+#include "server/uri.h"
 
 #define ROWS         100
 #define ROWS_TEXT    "100"

@@ -11,7 +11,7 @@
 #ifndef KILN_POLL_H
 #define KILN_POLL_H
 
-#include "routes.h"
+#include "server/routes.h"
 
 struct server;
 

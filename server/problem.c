@@ -3,7 +3,7 @@
  * path, 413, 415 …) have rows too, under SQLSTATEs beginning with H that no database sends, so that
  * there is one table and one form.
  */
-#include "problem.h"
+#include "server/problem.h"
 
 #include <jansson.h>
 #include <string.h>

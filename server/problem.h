@@ -4,9 +4,9 @@
 #ifndef KILN_PROBLEM_H
 #define KILN_PROBLEM_H
 
-#include "base.h"
-#include "err.h"
-#include "jbuf.h"
+#include "lib/base.h"
+#include "lib/err.h"
+#include "lib/jbuf.h"
 
 struct problem {
     const char *sqlstate; /* a code, or a class of two letters and more */

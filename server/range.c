@@ -1,7 +1,7 @@
 /*
  * range: `Range: bytes=…` and `If-None-Match`.
  */
-#include "range.h"
+#include "server/range.h"
 
 #include <string.h>
 #include <strings.h>

@@ -4,7 +4,7 @@
 #ifndef KILN_RANGE_H
 #define KILN_RANGE_H
 
-#include "base.h"
+#include "lib/base.h"
 
 enum range_kind {
     RANGE_WHOLE, /* none, malformed, of another unit, or several: a server may ignore those */

@@ -1,14 +1,14 @@
 /*
  * receiving: a timer and two calls; see receiving.h.
  */
-#include "receiving.h"
+#include "server/receiving.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "failpoint.h"
-#include "log.h"
+#include "lib/failpoint.h"
+#include "lib/log.h"
 
 #define KEEP_MS 20000 /* or KILN_CLIENT_TIMEOUT_MS, where that is less */
 #define HELD_MS 50000 /* below the minute that SQL gives, as of when it was asked */

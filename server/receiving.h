@@ -11,9 +11,9 @@
 
 #include <jansson.h>
 
-#include "base.h"
-#include "err.h"
-#include "http.h"
+#include "lib/base.h"
+#include "lib/err.h"
+#include "server/http.h"
 
 struct receiving;
 

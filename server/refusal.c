@@ -1,12 +1,12 @@
 /*
  * refusal: the database refuses this server; refusal.h says what follows.
  */
-#include "refusal.h"
+#include "server/refusal.h"
 
 #include <stdlib.h>
 
-#include "db.h"
-#include "log.h"
+#include "lib/db.h"
+#include "lib/log.h"
 
 void refusal_take(struct server *server, const struct err *err)
 {

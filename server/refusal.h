@@ -9,8 +9,8 @@
 #ifndef KILN_REFUSAL_H
 #define KILN_REFUSAL_H
 
-#include "err.h"
-#include "server.h"
+#include "lib/err.h"
+#include "server/server.h"
 
 /* For db_options.on_refused of every link. Does not return where the process has to end. */
 void refusal_take(struct server *server, const struct err *err);

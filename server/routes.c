@@ -2,28 +2,28 @@
  * routes: every path this server answers, in reading order. A row that is missing here does not
  * exist; a row whose function is missing in the database ends the program at start.
  */
-#include "routes.h"
+#include "server/routes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "call.h"
-#include "docs.h"
-#include "jbuf.h"
-#include "mail_link.h"
-#include "media.h"
-#include "metrics.h"
-#include "poll.h"
-#include "server.h"
-#include "share.h"
-#include "sse.h"
-#include "tryon.h"
-#include "wallet.h"
-#include "watch.h"
-#include "webhook.h"
-#include "websocket.h"
-#include "zip.h"
+#include "server/call.h"
+#include "server/docs.h"
+#include "lib/jbuf.h"
+#include "server/mail_link.h"
+#include "server/media.h"
+#include "server/metrics.h"
+#include "server/poll.h"
+#include "server/server.h"
+#include "server/share.h"
+#include "server/sse.h"
+#include "server/tryon.h"
+#include "server/wallet.h"
+#include "server/watch.h"
+#include "server/webhook.h"
+#include "server/websocket.h"
+#include "server/zip.h"
 
 #define V1 "/api/v1"
 

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "base.h"
+#include "lib/base.h"
 
 struct request;
 

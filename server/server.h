@@ -5,10 +5,10 @@
 #ifndef KILN_SERVER_H
 #define KILN_SERVER_H
 
-#include "base.h"
-#include "cfg.h"
-#include "err.h"
-#include "loop.h"
+#include "lib/base.h"
+#include "lib/cfg.h"
+#include "lib/err.h"
+#include "lib/loop.h"
 
 enum role { ROLE_API = 1, ROLE_REALTIME = 2, ROLE_BOTH = ROLE_API | ROLE_REALTIME };
 

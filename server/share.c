@@ -1,7 +1,7 @@
 /*
  * share: from the JSON of open_share to HTML; see share.h.
  */
-#include "share.h"
+#include "server/share.h"
 
 #include <jansson.h>
 #include <openssl/evp.h>
@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
-#include "json_text.h"
-#include "store.h"
+#include "server/http.h"
+#include "server/json_text.h"
+#include "lib/store.h"
 
 /* The only style; the Content-Security-Policy names it by its hash. */
 static const char style[] =

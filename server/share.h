@@ -5,7 +5,7 @@
 #ifndef KILN_SHARE_H
 #define KILN_SHARE_H
 
-#include "routes.h"
+#include "server/routes.h"
 
 extern const struct handler share_open;
 

@@ -1,7 +1,7 @@
 /*
  * signature: headers are read strictly (one spelling each), then the time, then the keys.
  */
-#include "signature.h"
+#include "server/signature.h"
 
 #include <jansson.h>
 #include <openssl/crypto.h>

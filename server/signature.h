@@ -17,7 +17,7 @@
 #ifndef KILN_SIGNATURE_H
 #define KILN_SIGNATURE_H
 
-#include "base.h"
+#include "lib/base.h"
 
 enum signature_verdict {
     SIGNATURE_GOOD,

@@ -1,7 +1,7 @@
 /*
  * siwe: grammar, policy, signature: in this order, so that each refusal names the first thing wrong.
  */
-#include "siwe.h"
+#include "server/siwe.h"
 
 #include <ctype.h>
 #include <secp256k1.h>
@@ -12,7 +12,7 @@
 #include <strings.h>
 #include <time.h>
 
-#include "keccak.h"
+#include "server/keccak.h"
 
 /* The words are ours and need no escaping. */
 static bool refuse(struct err *err, const char *field, const char *sentence)

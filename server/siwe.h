@@ -11,8 +11,8 @@
 #ifndef KILN_SIWE_H
 #define KILN_SIWE_H
 
-#include "base.h"
-#include "err.h"
+#include "lib/base.h"
+#include "lib/err.h"
 
 #define SIWE_BYTES_MAX     4096
 #define SIWE_ADDRESS_CHARS 42 /* 0x and 40 digits */

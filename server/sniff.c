@@ -1,7 +1,7 @@
 /*
  * sniff: magic bytes against content types.
  */
-#include "sniff.h"
+#include "server/sniff.h"
 
 #include <string.h>
 #include <strings.h>

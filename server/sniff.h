@@ -5,7 +5,7 @@
 #ifndef KILN_SNIFF_H
 #define KILN_SNIFF_H
 
-#include "base.h"
+#include "lib/base.h"
 
 #define SNIFF_BYTES 32
 

@@ -1,7 +1,7 @@
 /*
  * sse: GET /events and the ticket that opens it where no header can be set.
  */
-#include "sse.h"
+#include "server/sse.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "stream.h"
+#include "server/stream.h"
 
 #define GREETING "retry: 2000\n: kiln\n\n"
 #define BEAT     "3\r\n:\n\n\r\n" /* an empty comment, as a chunk */

@@ -4,8 +4,8 @@
 #ifndef KILN_SSE_H
 #define KILN_SSE_H
 
-#include "routes.h"
-#include "stream.h"
+#include "server/routes.h"
+#include "server/stream.h"
 
 /* Answers with a stream, which is zeroed, of a kind that has these three. */
 void sse_answer(struct request *r, struct stream *stream, const struct stream_kind *of,

@@ -9,7 +9,7 @@
  * buffers are free again. Measured with 5,000 idle streams: 18 MiB in all; kept suspended in
  * MHD, as was tried first, they took 67 MiB.
  */
-#include "stream.h"
+#include "server/stream.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -21,13 +21,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "connection.h"
-#include "failpoint.h"
-#include "instance.h"
-#include "log.h"
-#include "metrics.h"
-#include "owner.h"
-#include "uri.h"
+#include "server/connection.h"
+#include "lib/failpoint.h"
+#include "server/instance.h"
+#include "lib/log.h"
+#include "server/metrics.h"
+#include "server/owner.h"
+#include "server/uri.h"
 
 #define KERNEL_BYTES     32768
 #define QUEUE_BYTES      65536

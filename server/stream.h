@@ -13,12 +13,12 @@
 #ifndef KILN_STREAM_H
 #define KILN_STREAM_H
 
-#include "base.h"
-#include "bus.h"
-#include "call.h"
-#include "err.h"
-#include "frame.h"
-#include "http.h"
+#include "lib/base.h"
+#include "server/bus.h"
+#include "server/call.h"
+#include "lib/err.h"
+#include "server/frame.h"
+#include "server/http.h"
 
 struct streams;
 struct stream;

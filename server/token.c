@@ -2,7 +2,7 @@
  * token: JSON Web Tokens, checked in this order: form, header, signature, claims. Nothing of the
  * payload is looked at before the signature holds.
  */
-#include "token.h"
+#include "server/token.h"
 
 #include <jansson.h>
 #include <jwt.h>
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base64url.h"
+#include "server/base64url.h"
 
 static bool refuse(struct err *err, const char *sentence)
 {

@@ -15,9 +15,9 @@
 #ifndef KILN_TOKEN_H
 #define KILN_TOKEN_H
 
-#include "base.h"
-#include "err.h"
-#include "jwks.h"
+#include "lib/base.h"
+#include "lib/err.h"
+#include "server/jwks.h"
 
 #define TOKEN_BYTES_MAX 8192
 /* Tokens that this server makes after a wallet's login, whatever KILN_JWT_ISSUER is. */

@@ -1,7 +1,7 @@
 /*
  * tryon: a body with files, part by part into the store.
  */
-#include "tryon.h"
+#include "server/tryon.h"
 
 #include <jansson.h>
 #include <openssl/evp.h>
@@ -10,13 +10,13 @@
 #include <string.h>
 #include <strings.h>
 
-#include "failpoint.h"
-#include "http.h"
-#include "jscan.h"
-#include "log.h"
-#include "receiving.h"
-#include "sniff.h"
-#include "store.h"
+#include "lib/failpoint.h"
+#include "server/http.h"
+#include "lib/jscan.h"
+#include "lib/log.h"
+#include "server/receiving.h"
+#include "server/sniff.h"
+#include "lib/store.h"
 
 #define FILES_MOST       12
 #define JSON_BYTES_MOST  (32u << 20)

@@ -9,7 +9,7 @@
 #ifndef KILN_TRYON_H
 #define KILN_TRYON_H
 
-#include "routes.h"
+#include "server/routes.h"
 
 extern const struct handler tryon_create;
 

@@ -5,7 +5,7 @@
  * clock of all, which is the tag of the one that was started last. An owner is in the heap exactly
  * while it waits and may start.
  */
-#include "turns.h"
+#include "server/turns.h"
 
 #include <assert.h>
 #include <stdlib.h>

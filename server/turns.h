@@ -14,7 +14,7 @@
 #ifndef KILN_TURNS_H
 #define KILN_TURNS_H
 
-#include "base.h"
+#include "lib/base.h"
 
 struct turns;
 struct turns_owner;

@@ -1,7 +1,7 @@
 /*
  * uri: percent-decoding, and queries as JSON.
  */
-#include "uri.h"
+#include "server/uri.h"
 
 #include <string.h>
 

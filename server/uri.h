@@ -5,9 +5,9 @@
 #ifndef KILN_URI_H
 #define KILN_URI_H
 
-#include "base.h"
-#include "err.h"
-#include "jbuf.h"
+#include "lib/base.h"
+#include "lib/err.h"
+#include "lib/jbuf.h"
 
 /* Decodes %XX (and, in a query, + as a space) into out, which holds bytes + 1. False: a broken
  * escape, a NUL, or what results is not UTF-8. */

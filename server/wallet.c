@@ -1,16 +1,16 @@
 /*
  * wallet: body ─► message, signature ─► {address, nonce} ─► SQL ─► token.
  */
-#include "wallet.h"
+#include "server/wallet.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth.h"
-#include "http.h"
-#include "siwe.h"
+#include "server/auth.h"
+#include "server/http.h"
+#include "server/siwe.h"
 
 #define MAX_AGE_SECONDS 3600 /* the nonce's life, which SQL holds, is never longer */
 

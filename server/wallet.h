@@ -8,7 +8,7 @@
 #ifndef KILN_WALLET_H
 #define KILN_WALLET_H
 
-#include "base.h"
+#include "lib/base.h"
 
 extern const struct handler wallet_sign_in, wallet_link;
 

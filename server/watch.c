@@ -5,14 +5,14 @@
  * Its positions are its own (place): one account's position says that all of a batch was sent where
  * only that account's part of it was.
  */
-#include "watch.h"
+#include "server/watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "failpoint.h"
-#include "sse.h"
+#include "lib/failpoint.h"
+#include "server/sse.h"
 
 #define PAGE_TEXT "500" /* events looked at; what passes the filter is at most these */
 

@@ -4,7 +4,7 @@
 #ifndef KILN_WATCH_H
 #define KILN_WATCH_H
 
-#include "routes.h"
+#include "server/routes.h"
 
 extern const struct handler watch_events;
 

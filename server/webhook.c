@@ -1,18 +1,18 @@
 /*
  * webhook: keys ─► signature ─► kiln_api.receive_webhook().
  */
-#include "webhook.h"
+#include "server/webhook.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
-#include "jscan.h"
-#include "log.h"
-#include "signature.h"
-#include "uri.h"
+#include "server/http.h"
+#include "lib/jscan.h"
+#include "lib/log.h"
+#include "server/signature.h"
+#include "server/uri.h"
 
 #define KEYS_MS         60000
 #define LOOK_AGAIN_MS   1000

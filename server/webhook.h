@@ -12,8 +12,8 @@
 #ifndef KILN_WEBHOOK_H
 #define KILN_WEBHOOK_H
 
-#include "base.h"
-#include "routes.h"
+#include "lib/base.h"
+#include "server/routes.h"
 
 #define WEBHOOK_PROVIDERS_MAX 32
 

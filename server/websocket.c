@@ -1,7 +1,7 @@
 /*
  * websocket: handshake through MHD, frames of clients through wslay, the rest is stream.c's.
  */
-#include "websocket.h"
+#include "server/websocket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,13 +15,13 @@
 #include <sys/socket.h>
 #include <wslay/wslay.h>
 
-#include "failpoint.h"
-#include "jscan.h"
-#include "log.h"
-#include "origin.h"
-#include "owner.h"
-#include "problem.h"
-#include "stream.h"
+#include "lib/failpoint.h"
+#include "lib/jscan.h"
+#include "lib/log.h"
+#include "server/origin.h"
+#include "server/owner.h"
+#include "server/problem.h"
+#include "server/stream.h"
 
 #define MESSAGE_BYTES 65536
 #define HEAD_BYTES    14

@@ -19,7 +19,7 @@
 #ifndef KILN_WEBSOCKET_H
 #define KILN_WEBSOCKET_H
 
-#include "routes.h"
+#include "server/routes.h"
 
 extern const struct handler websocket_events;
 

@@ -1,7 +1,7 @@
 /*
  * zip: a child, the pipe it writes, and a connection that is suspended while the pipe is empty; see zip.h.
  */
-#include "zip.h"
+#include "server/zip.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,9 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "http.h"
-#include "json_text.h"
-#include "zipper.h"
+#include "server/http.h"
+#include "server/json_text.h"
+#include "server/zipper.h"
 
 #define PIECE_BYTES 65536
 

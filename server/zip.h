@@ -13,8 +13,8 @@
 #ifndef KILN_ZIP_H
 #define KILN_ZIP_H
 
-#include "routes.h"
-#include "server.h"
+#include "server/routes.h"
+#include "server/server.h"
 
 #define ZIPS_MOST        16
 #define ZIPS_MOST_OF_ONE 2

@@ -1,7 +1,7 @@
 /*
  * zipper: the store hands pieces to libarchive, which writes to the pipe; see zipper.h.
  */
-#include "zipper.h"
+#include "server/zipper.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "json_text.h"
-#include "log.h"
+#include "server/json_text.h"
+#include "lib/log.h"
 
 /* So much is gathered before any of it is written: what goes wrong until then can still be told by a status of its own. */
 #define BLOCK_BYTES (256 << 10)

@@ -14,7 +14,7 @@
 #ifndef KILN_ZIPPER_H
 #define KILN_ZIPPER_H
 
-#include "store.h"
+#include "lib/store.h"
 
 #define ZIPPER_GONE 3
 

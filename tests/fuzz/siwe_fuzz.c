@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "siwe.h"
+#include "server/siwe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "call.h"
-#include "routes.h"
-#include "stream.h"
+#include "server/call.h"
+#include "server/routes.h"
+#include "server/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 

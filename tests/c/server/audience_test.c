@@ -1,5 +1,5 @@
 /* audience: SQL is told the difference, each once, and all of it anew where what was told may be lost. */
-#include "audience.h"
+#include "server/audience.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -11,7 +11,7 @@
 #include <openssl/hmac.h>
 #include <stdio.h>
 
-#include "auth.h"
+#include "server/auth.h"
 #include "rsa.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "cors.h"
+#include "server/cors.h"
 
 #define APP     "https://app.example"
 #define ALLOWED APP ",https://two.example"

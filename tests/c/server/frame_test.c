@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "frame.h"
+#include "server/frame.h"
 
 static void check(struct frame *frame, const char *wanted)
 {

@@ -1,5 +1,5 @@
 /* framing_test: heads as libmicrohttpd leaves them in memory, and what is said of them. */
-#include "framing.h"
+#include "server/framing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

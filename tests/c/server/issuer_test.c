@@ -2,7 +2,7 @@
  * issuer: which addresses it goes to, how long it believes an answer, which answers are none, and when it gives up the
  * keys of one that stays away (by a clock that is set forward). How it goes on else is tested end to end.
  */
-#include "issuer.h"
+#include "server/issuer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /*
  * jwks: which keys of an issuer's set are taken, and that what is taken is the key it says.
  */
-#include "jwks.h"
+#include "server/jwks.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* limit_test: whose a request is, and how often one may come. */
-#include "limit.h"
+#include "server/limit.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "origin.h"
+#include "server/origin.h"
 
 #define PUBLIC  "https://kiln.example/"
 #define ALLOWED "https://app.example, https://two.example:8443"

@@ -10,7 +10,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "problem.h"
+#include "server/problem.h"
 
 static const struct {
     const char *sqlstate;

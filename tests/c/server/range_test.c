@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "range.h"
+#include "server/range.h"
 
 static void check(const char *header, enum range_kind kind, uint64_t first, uint64_t last)
 {

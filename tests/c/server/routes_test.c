@@ -9,8 +9,8 @@
 
 #include <stdio.h>
 
-#include "routes.h"
-#include "server.h"
+#include "server/routes.h"
+#include "server/server.h"
 
 static struct route_match match;
 

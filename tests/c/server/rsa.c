@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64url.h"
+#include "server/base64url.h"
 
 EVP_PKEY *rsa_make(unsigned bits)
 {

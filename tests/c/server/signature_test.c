@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-#include "signature.h"
+#include "server/signature.h"
 
 struct pair {
     const char *name, *value;

@@ -2,7 +2,7 @@
  * siwe_test: the vectors of EIP-55, EIP-191 and EIP-4361 (signed by another library with published
  * test keys), each by its name, and one refusal a field.
  */
-#include "siwe.h"
+#include "server/siwe.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "keccak.h"
+#include "server/keccak.h"
 
 #define ACCOUNT_0       "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 #define ACCOUNT_0_LOWER "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"

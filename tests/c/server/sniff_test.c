@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "sniff.h"
+#include "server/sniff.h"
 
 static const struct {
     const char *type, *bytes;

@@ -13,9 +13,9 @@
 #include <openssl/hmac.h>
 #include <stdio.h>
 
-#include "base64url.h"
+#include "server/base64url.h"
 #include "rsa.h"
-#include "token.h"
+#include "server/token.h"
 
 #define ISSUER   "https://tenant.example.auth0.com/"
 #define AUDIENCE "https://api.example.com"

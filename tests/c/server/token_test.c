@@ -14,7 +14,7 @@
 #include <openssl/hmac.h>
 #include <stdio.h>
 
-#include "token.h"
+#include "server/token.h"
 
 #define JWT_IO                                                                         \
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4" \

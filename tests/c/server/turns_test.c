@@ -1,5 +1,5 @@
 /* turns: who goes next, and who is refused. Costs are given, so nothing here depends on a clock. */
-#include "turns.h"
+#include "server/turns.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

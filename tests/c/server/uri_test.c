@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-#include "uri.h"
+#include "server/uri.h"
 
 static const char *decoded(const char *text, bool is_query)
 {

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-#include "webhook.h"
+#include "server/webhook.h"
 
 static const char fal[] = "{\"scheme\":\"fal-ed25519\",\"keys\":{\"keys\":[{\"x\":\"1\"}]},"
                           "\"tolerance_s\":120,\"secret_env\":null}";
