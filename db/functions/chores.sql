@@ -83,28 +83,61 @@ end
 $$;
 comment on function kiln.keep_partitions() is 'Makes the next partitions of events and attempts and drops those that are older than kiln.config says.';
 
--- The checks of uploads go by the thousand, the oldest first: a table that is ever so large is not read for the few that are due.
+-- By the thousand, the oldest first: what has piled up, while nothing ran the timer for a month, costs each tick no more than a moment.
+-- A tick that passes its time limit would begin anew with the same, for ever.
 create or replace function kiln.forget()
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
+declare
+    c_most constant int := 5000;
 begin
-    delete from kiln.idempotency i where i.created_at < kiln.now() - interval '24 hours';
-    delete from kiln.stream_ticket t where t.expires_at < kiln.now();
-    delete from kiln.delivery d where d.ended_at < kiln.now() - interval '30 days';
-    update kiln.delivery d set state = 'failed', ended_at = kiln.now(), taken_until = null, why = coalesce(d.why, 'No runner with KILN_SMTP_URL was there in three days.')
-     where d.target = 0 and d.state = 'due' and d.created_at < kiln.now() - interval '3 days' and coalesce(d.taken_until, '-infinity') < kiln.now();
-    delete from kiln.mail_recipient r where r.day < (kiln.now() at time zone 'UTC')::date - 1 and r.suppressed_at is null;
-    delete from kiln.nonce n where n.expires_at < kiln.now();
-    delete from kiln.account_rate r where r.free_at < kiln.now() - interval '1 hour';
-    delete from kiln.receiving r where r.until < kiln.now() - interval '1 hour';
-    delete from kiln.media m where m.state = 'uploading' and m.created_at < kiln.now() - (select c.upload_ttl from kiln.config c) - interval '1 hour';
+    delete from kiln.idempotency i
+     where i.ctid = any (array(
+               select o.ctid from kiln.idempotency o where o.created_at < kiln.now() - interval '24 hours'
+               limit c_most for update skip locked));
+    delete from kiln.stream_ticket t
+     where t.ctid = any (array(
+               select o.ctid from kiln.stream_ticket o where o.expires_at < kiln.now()
+               limit c_most for update skip locked));
+    delete from kiln.delivery d
+     where d.ctid = any (array(
+               select o.ctid from kiln.delivery o where o.ended_at < kiln.now() - interval '30 days'
+               limit c_most for update skip locked));
+    update kiln.delivery d
+       set state = 'failed', ended_at = kiln.now(), taken_until = null, why = coalesce(d.why, 'No runner with KILN_SMTP_URL was there in three days.')
+     where d.ctid = any (array(select o.ctid from kiln.delivery o
+                                where o.target = 0 and o.state = 'due' and o.created_at < kiln.now() - interval '3 days'
+                                  and coalesce(o.taken_until, '-infinity') < kiln.now()
+                                limit c_most for update skip locked));
+    delete from kiln.mail_recipient r
+     where r.ctid = any (array(select o.ctid from kiln.mail_recipient o
+                                where o.day < (kiln.now() at time zone 'UTC')::date - 1 and o.suppressed_at is null limit c_most for update skip locked));
+    delete from kiln.nonce n
+     where n.ctid = any (array(
+               select o.ctid from kiln.nonce o where o.expires_at < kiln.now()
+               limit c_most for update skip locked));
+    delete from kiln.account_rate r
+     where r.ctid = any (array(
+               select o.ctid from kiln.account_rate o where o.free_at < kiln.now() - interval '1 hour'
+               limit c_most for update skip locked));
+    delete from kiln.receiving r
+     where r.ctid = any (array(
+               select o.ctid from kiln.receiving o where o.until < kiln.now() - interval '1 hour'
+               limit c_most for update skip locked));
+    delete from kiln.media m
+     where m.ctid = any (array(select o.ctid from kiln.media o
+                                where o.state = 'uploading' and o.created_at < kiln.now() - (select c.upload_ttl from kiln.config c) - interval '1 hour'
+                                limit c_most for update skip locked));
     delete from kiln.job j
      where j.job_id = any (array(
                select w.job_id from (select u.job_id, u.finished_at from kiln.job u where u.kind = 'upload' order by u.job_id limit 1000) w
                 where w.finished_at < kiln.now() - interval '7 days'));
-    delete from kiln.stray_webhook w where w.at < kiln.now() - interval '7 days';
+    delete from kiln.stray_webhook w
+     where w.ctid = any (array(
+               select o.ctid from kiln.stray_webhook o where o.at < kiln.now() - interval '7 days'
+               limit c_most for update skip locked));
     delete from kiln.runner r where r.ended_at < kiln.now() - interval '7 days';
     perform kiln.bury_instances(array(select i.instance_id from kiln.instance i where i.ended_at is null and i.beat_at < kiln.now() - interval '1 minute' for update skip locked));
     delete from kiln.instance i where i.ended_at < kiln.now() - interval '7 days';

@@ -179,17 +179,37 @@ $$;
 comment on function kiln.take_one(bigint, tid) is 'The same for one task, whose row is locked, in a form that starts faster: see kiln.finish_task.';
 
 -- A task that two runners died with is given to a runner that runs nothing else: if that one dies too, the task is the cause. The
--- tick reserves it for a runner (kiln.runner.alone_task_id), which is then given nothing new until it is idle.
+-- tick reserves it for a runner (kiln.runner.alone_task_id), which is then given nothing new until it is idle. Its queue's limits
+-- and pause hold for it as for any other task.
 create or replace function kiln.take_suspect(p_runner_id bigint, p_task_id bigint)
 returns kiln_runner.claimed[]
 language plpgsql
 as $$
+declare
+    v_queue   kiln.queue;
+    v_free_at timestamptz;
 begin
+    select q.* into v_queue from kiln.task_ready t join kiln.queue q using (queue_id) where t.task_id = p_task_id;
+    if not found or v_queue.is_paused then
+        return '{}';
+    end if;
+    if v_queue.max_running is not null or v_queue.rate_per_minute is not null then
+        select g.free_at into v_free_at from kiln.queue_gate g where g.queue_id = v_queue.queue_id for update;
+        if not found or kiln.queue_places(v_queue, v_free_at) <= 0 then
+            return '{}';
+        end if;
+    end if;
     update kiln.task t
        set state = 'running', fence = nextval('kiln.fence'), runner_id = p_runner_id, started_at = kiln.now(), error_class = null, error_message = null
      where t.state = 'ready' and t.task_id = p_task_id;
     if not found then
         return '{}';
+    end if;
+    update kiln.runner r set alone_at = null where r.runner_id = p_runner_id;
+    if v_queue.rate_per_minute is not null then
+        update kiln.queue_gate g
+           set free_at = greatest(v_free_at, kiln.now()) + kiln.spacing(v_queue.rate_per_minute, v_queue.rate_burst)
+         where g.queue_id = v_queue.queue_id;
     end if;
     return array(select c from kiln.claimed(array[p_task_id]) c);
 end
@@ -226,6 +246,20 @@ language sql immutable
 return interval '60 seconds' / (p_rate_per_minute - p_burst + 1) + interval '1 millisecond';
 comment on function kiln.spacing(int, int) is 'The time between two starts at which no 60 seconds ever see more than p_rate_per_minute, a burst of p_burst included.';
 
+create or replace function kiln.queue_places(p_queue kiln.queue, p_free_at timestamptz)
+returns int
+language plpgsql
+as $$
+begin
+    return least(p_queue.max_running - (select count(*) from kiln.task_running t where t.queue_id = p_queue.queue_id),
+                 case when p_queue.rate_per_minute is not null then
+                     p_queue.rate_burst - ceil(extract(epoch from greatest(p_free_at, kiln.now()) - kiln.now())
+                                               / extract(epoch from kiln.spacing(p_queue.rate_per_minute, p_queue.rate_burst))) end);
+end
+$$;
+comment on function kiln.queue_places(kiln.queue, timestamptz) is
+'How many tasks of a limited queue, whose gate the caller holds, may start now; p_free_at: kiln.queue_gate.free_at. Volatile: it counts anew.';
+
 create or replace function kiln.take_within_limits(
     p_runner_id bigint, p_queue_ids smallint[], p_limited_ids smallint[], p_slots int, p_limit int, p_busy int[])
 returns kiln_runner.claimed[]
@@ -238,7 +272,6 @@ declare
     v_queue   kiln.queue;
     v_free_at timestamptz;
     v_left    int;
-    v_space   interval;
 begin
     if v_free <> '{}' then
         v_all := kiln.take(p_runner_id, v_free, p_slots, p_limit, p_busy);
@@ -256,19 +289,17 @@ begin
         select g.free_at into v_free_at from kiln.queue_gate g where g.queue_id = v_queue.queue_id for update;
         continue when not found;        -- without its gate nothing can be counted: the tick makes it anew
         select q.* into v_queue from kiln.queue q where q.queue_id = v_queue.queue_id;     -- as it is now that the gate is ours
-        if v_queue.max_running is not null then
-            v_left := least(v_left, v_queue.max_running - (select count(*) from kiln.task_running t where t.queue_id = v_queue.queue_id));
-        end if;
-        if v_queue.rate_per_minute is not null then
-            v_space := kiln.spacing(v_queue.rate_per_minute, v_queue.rate_burst);
-            v_free_at := greatest(v_free_at, kiln.now());
-            v_left := least(v_left, v_queue.rate_burst - ceil(extract(epoch from v_free_at - kiln.now()) / extract(epoch from v_space)));
-        end if;
+        -- A suspect that is reserved, and waits for its runner to be idle, keeps its place: else others would always be quicker.
+        v_left := least(v_left, kiln.queue_places(v_queue, v_free_at)
+                                - (select count(*) from kiln.runner r join kiln.task_ready t on t.task_id = r.alone_task_id
+                                    where r.ended_at is null and t.queue_id = v_queue.queue_id));
         continue when v_left <= 0;
         v_taken := kiln.take(p_runner_id, array[v_queue.queue_id], p_slots, v_left, '{}');
         v_all := v_all || v_taken;
         if v_queue.rate_per_minute is not null and v_taken <> '{}' then
-            update kiln.queue_gate g set free_at = v_free_at + cardinality(v_taken) * v_space where g.queue_id = v_queue.queue_id;
+            update kiln.queue_gate g
+               set free_at = greatest(v_free_at, kiln.now()) + cardinality(v_taken) * kiln.spacing(v_queue.rate_per_minute, v_queue.rate_burst)
+             where g.queue_id = v_queue.queue_id;
         end if;
     end loop;
     return v_all;

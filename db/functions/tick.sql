@@ -23,20 +23,25 @@ begin
          order by c.name
     loop
         update kiln.chore c set ran_at = kiln.now() where c.name = v_chore;
-        case v_chore
-            when 'bury'       then perform kiln.bury_dead_runners(p_runner_id);
-            when 'calls'      then perform kiln.tend_calls(100);
-            when 'alone'      then perform kiln.reserve_suspects();
-            when 'overdue'    then perform kiln.fail_overdue(100);
-            when 'partitions' then perform kiln.keep_partitions();
-            when 'rescue'     then perform kiln.rescue_below_floor(1000), kiln.mend_gates();
-            when 'leaving'    then perform kiln.clear_accounts(10), kiln.clear_projects(10);
-            when 'forget'     then perform kiln.forget();
-            when 'sleepers'   then perform kiln.wake_the_gone();
-            when 'models'     then perform kiln.measure_models();
-            when 'whispers'   then perform kiln.forget_whispers();
-            when 'timeline'   then perform kiln.note_timeline();
-        end case;
+        begin
+            case v_chore
+                when 'bury'       then perform kiln.bury_dead_runners(p_runner_id);
+                when 'calls'      then perform kiln.tend_calls(100);
+                when 'alone'      then perform kiln.reserve_suspects();
+                when 'overdue'    then perform kiln.fail_overdue(100);
+                when 'partitions' then perform kiln.keep_partitions();
+                when 'rescue'     then perform kiln.rescue_below_floor(1000), kiln.mend_gates();
+                when 'leaving'    then perform kiln.clear_accounts(10), kiln.clear_projects(10);
+                when 'forget'     then perform kiln.forget();
+                when 'sleepers'   then perform kiln.wake_the_gone();
+                when 'models'     then perform kiln.measure_models();
+                when 'whispers'   then perform kiln.forget_whispers();
+                when 'timeline'   then perform kiln.note_timeline();
+            end case;
+        exception when others then
+            -- A chore that fails stops no other, and not the timer: it is tried again when it is due again.
+            raise warning 'chore % failed: % (%)', v_chore, sqlerrm, sqlstate;
+        end;
     end loop;
 end
 $$;
@@ -207,27 +212,45 @@ end
 $$;
 comment on function kiln.fail_overdue(int) is 'Fails, as timeouts, running tasks whose runner lives but has not ended them in time.';
 
+-- Whom it is reserved for: one that runs nothing, else the one whose tasks end soonest by their limits. One that is idle and has not
+-- taken its suspect for ten seconds, though its queue has a place, does not claim (a registration that only beats, a machine that cannot work): the next has it.
 create or replace function kiln.reserve_suspects()
 returns void
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    update kiln.runner r set alone_task_id = null
-     where r.ended_at is null and r.alone_task_id is not null
-       and not exists (select from kiln.task t where t.task_id = r.alone_task_id
-                          and (t.state = 'ready' or t.state = 'running' and t.runner_id = r.runner_id));
-    update kiln.runner r set alone_task_id = s.task_id
+    update kiln.runner r
+       set alone_task_id = null, alone_at = case when w.is_waiting then r.alone_at end
+      from (select a.runner_id, t.task_id is not null and not q.is_paused as is_waiting,
+                   a.alone_at <= kiln.now() - interval '10 seconds' and coalesce(kiln.queue_places(q, g.free_at) > 0, true)
+                   and not exists (select from kiln.task_running x where x.runner_id = a.runner_id) as is_refused
+              from kiln.runner a
+              left join kiln.task_ready t on t.task_id = a.alone_task_id and t.interruptions >= 2
+              left join kiln.queue q using (queue_id)
+              left join kiln.queue_gate g using (queue_id)
+             where a.ended_at is null and a.alone_task_id is not null
+               and not exists (select from kiln.task_running x where x.task_id = a.alone_task_id and x.runner_id = a.runner_id)) w
+     where r.runner_id = w.runner_id and (not w.is_waiting or w.is_refused);
+    update kiln.runner r set alone_task_id = s.task_id, alone_at = kiln.now()
       from (select distinct on (t.task_id) t.task_id, c.runner_id
               from kiln.task_ready t
+              join kiln.queue q on q.queue_id = t.queue_id and not q.is_paused
               join kiln.runner c on c.ended_at is null and c.alone_task_id is null and t.queue_id = any (c.queue_ids)
               join kiln.heartbeat h on h.runner_id = c.runner_id and h.beat_at > kiln.now() - (select g.lease from kiln.config g)
+             cross join lateral (
+                   select max(x.started_at + g.time_limit) as busy_until
+                     from kiln.task_running x
+                     join kiln.stage g on g.pipeline_version_id = x.pipeline_version_id and g.position = x.stage
+                    where x.runner_id = c.runner_id) b
              where t.interruptions >= 2
                and not exists (select from kiln.runner x where x.ended_at is null and x.alone_task_id = t.task_id)
-             order by t.task_id, c.runner_id
+             order by t.task_id, c.alone_at > kiln.now() - interval '1 minute' nulls first, b.busy_until nulls first, c.alone_at nulls first,
+                   c.runner_id desc
              limit 1) s
      where r.runner_id = s.runner_id;
 end
 $$;
 comment on function kiln.reserve_suspects() is
-'Reserves a task that two runners died with for one that lives (one a tick): it runs nothing else meanwhile. Frees runners whose suspect is over.';
+'Reserves a task that two runners died with for one that lives (one a tick): it runs nothing else meanwhile. Frees runners whose suspect
+is over, or whose queue is paused, and those that are idle and have not taken theirs for ten seconds.';

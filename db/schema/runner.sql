@@ -10,6 +10,7 @@ create table kiln.runner (
     slots         int         not null,
     sandbox       text,
     alone_task_id bigint,
+    alone_at      timestamptz,
     address       inet        default pg_catalog.inet_client_addr(),
     started_at    timestamptz not null default kiln.now(),
     ended_at      timestamptz,
@@ -30,6 +31,7 @@ comment on column kiln.runner.limited_ids is 'Those of them that have a limit; k
 comment on column kiln.runner.slots is 'How many tasks it runs at once.';
 comment on column kiln.runner.sandbox is 'What keeps its tools from the machine: landlock, bubblewrap or none. Null: it did not say, as a runner that starts no program.';
 comment on column kiln.runner.alone_task_id is 'A suspect task that it is to run alone: it is given nothing else until that one is over.';
+comment on column kiln.runner.alone_at is 'When a suspect was reserved for it that it has not taken.';
 comment on column kiln.runner.address is 'From where it registered: it is told to leave from there only. Null: over a unix socket.';
 comment on column kiln.runner.started_at is 'When it registered.';
 comment on column kiln.runner.ended_at is 'When it left or was declared dead.';

@@ -161,10 +161,16 @@ async function main(name) {
         working.set(id, working.get(id) - 1);
         busy--;
     };
-    /** What a claim gave whose answer was lost nobody knows of, and our beats would keep it: under another name we go on, as kiln-runner does. */
-    const renew = async () => {
+    /** What a claim gave whose answer was lost nobody knows of, and our beats would keep it: under another name we go on, as kiln-runner does.
+     *  Once at a time: a second registration would beat beside the first and never claim. */
+    let renewing;
+    const renew = () => { renewing ??= register_again().finally(() => { renewing = undefined; }); return renewing; };
+    const register_again = async () => {
         const old = me;
         working.set(me = await register(), 0);
+        leave(old).catch(error => console.error(`${name}: ${error.message}`));
+    };
+    const leave = async old => {
         while (working.get(old) > 0) await pause(100);
         working.delete(old);
         await surely(`select kiln_runner.unregister(${old})`);
@@ -178,7 +184,7 @@ async function main(name) {
         }
     });
     loop(120, async () => {
-        if (busy >= slots) return;
+        if (busy >= slots || renewing) return;
         const id = me;
         const rows = await sql(`select json_build_object('task_id', task_id::text, 'fence', fence::text) from kiln_runner.claim(${id}, ${slots - busy})`)
             .catch(async error => { if (is_passing(error.state ?? '')) renew().catch(error => console.error(`${name}: ${error.message}`)); throw error; });

@@ -129,7 +129,7 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('resolution', 'refused', 'resolution_id job_id task_id call_id action reason output actor at'),
     ('room_type', 'free', 'title words position'),
     ('room_type', 'refused', 'name'),
-    ('runner', 'refused', 'sandbox runner_id name host pid version queue_ids limited_ids slots alone_task_id address '
+    ('runner', 'refused', 'sandbox runner_id name host pid version queue_ids limited_ids slots alone_task_id alone_at address '
         'started_at ended_at ended_why'),
     ('runner_secret', 'refused', 'runner_id names offered_at'),
     ('secret', 'free', 'value'),

@@ -111,10 +111,78 @@ create temporary table n as select fixture.runner('{image}', name => 'next') as 
 select fixture.tick() \g /dev/null
 select is((select alone_task_id from kiln.runner, n where runner_id = n.next), kiln.task_id(suspect, 1), 'and the suspect is reserved for the next') from s;
 
+-- A registration that beats and never claims once held a suspect for as long as it lived: job 123 stood ready for 90 seconds.
+create temporary table z as select fixture.runner('{image}', name => 'claims') as claims, fixture.runner('{image}', name => 'beats') as beats,
+                                   fixture.runner('{image}', name => 'works') as works;
+set role kiln_owner; update kiln.runner set ended_at = kiln.now(), ended_why = 'dead' where ended_at is null and runner_id not in (select unnest(array[claims, beats, works]) from z); reset role;
+create temporary table w as select fixture.enqueue('test/one') as work;
+select fixture.start(work, works) from w, z \g /dev/null
+create function pg_temp.reserved_for() returns text language sql volatile as $$
+    select string_agg(r.name, ' ') from kiln.runner r where r.ended_at is null and r.alone_task_id is not null $$;
+create function pg_temp.wait(p_time interval) returns void language plpgsql as $$
+begin
+    perform fixture.pass(p_time), kiln_runner.beat(claims), kiln_runner.beat(beats), kiln_runner.beat(works) from z;
+    perform fixture.tick();
+end $$;
+create temporary table seen (name text);
+select pg_temp.wait('1 second') \g /dev/null
+select is(pg_temp.reserved_for(), 'beats', 'a suspect is reserved for a runner that is idle, the newest first');
+select pg_temp.wait('4 seconds'), pg_temp.wait('4 seconds') \g /dev/null
+select is(pg_temp.reserved_for(), 'beats', 'which has ten seconds to take it');
+select pg_temp.wait('4 seconds') \g /dev/null
+select is(pg_temp.reserved_for(), 'claims', 'one that does not claim loses it to the next that is idle');
+savepoint untaken;
+select pg_temp.wait('4 seconds'), pg_temp.wait('4 seconds'), pg_temp.wait('4 seconds') \g /dev/null
+select is(pg_temp.reserved_for(), 'works', 'then one that is busy');
+select pg_temp.wait('4 seconds') from generate_series(1, 30) \g /dev/null
+select is(pg_temp.reserved_for(), 'works', 'which keeps it until it is idle');
+select fixture.complete(work) from w \g /dev/null
+select results_eq('select c.job_id from z, kiln_runner.claim(works, 8) c', 'select suspect from s', 'and takes it then');
+rollback to untaken;
+
+-- The limits and the pause of its queue hold for a suspect too.
+select kiln.pause_queue('image') \g /dev/null
+select is_empty('select c.job_id from z, kiln_runner.claim(claims, 8) c', 'a suspect of a paused queue is not given');
+select pg_temp.wait('1 second') \g /dev/null
+select is(pg_temp.reserved_for(), null, 'and no runner is kept idle for it');
+select kiln.resume_queue('image') \g /dev/null
+update kiln.queue set max_running = 1 where name = 'image';
+select pg_temp.wait('1 second') \g /dev/null
+select is(pg_temp.reserved_for(), 'claims', 'when the queue goes on it is reserved again');
+select is_empty('select c.job_id from z, kiln_runner.claim(claims, 8) c', 'a full queue gives no suspect');
+select pg_temp.wait('4 seconds') from generate_series(1, 5) \g /dev/null
+select is(pg_temp.reserved_for(), 'claims', 'for which its runner is not blamed');
+create temporary table o as select fixture.enqueue('test/one') as other;
+select fixture.complete(work) from w \g /dev/null
+select is_empty('select c.job_id from z, kiln_runner.claim(works, 8) c', 'the place that comes free is kept for it');
+select results_eq('select c.job_id from z, kiln_runner.claim(claims, 8) c', 'select suspect from s', 'and it has it');
+select is_empty('select c.job_id from z, kiln_runner.claim(works, 8) c', 'and others none beside it');
+select fixture.complete(suspect) from s \g /dev/null
+select pg_temp.wait('1 second') \g /dev/null
+update kiln.queue set max_running = null where name = 'image';
+
 select is_empty($$ select * from kiln.contradictions where complaint !~ 'which is gone' $$, 'nothing contradicts anything');
 -- The clock is set back by an hour: what is done every second was not done for that hour.
 update kiln.chore set ran_at = kiln.now() + interval '1 hour';
 select kiln_runner.tick(null) \g /dev/null
 select is_empty($$ select name, ran_at from kiln.chore where ran_at > kiln.now() and every < interval '1 hour' $$, 'a clock that is set back stops no chore');
+
+-- What has piled up is removed by the thousand: a tick that takes longer than its time limit would never end.
+set role kiln_owner;
+insert into kiln.nonce (nonce_hash, expires_at) select sha256(n::text::bytea), kiln.now() - interval '1 hour' from generate_series(1, 12000) n;
+reset role;
+create temporary table left_over (n bigint);
+do $$ begin for i in 1..4 loop perform kiln.forget(); insert into left_over select count(*) from kiln.nonce where expires_at < kiln.now(); end loop; end $$;
+select is((select array_agg(n) from left_over), '{7000,2000,0,0}', 'forgetting takes a bounded step at a time');
+
+-- One failing chore rolled the whole tick back, each time: nothing was due any more, and nobody was buried.
+create or replace function kiln.forget() returns void language plpgsql as 'begin raise exception ''no''; end';
+create temporary table d as select fixture.enqueue('test/one', due_in => '1 minute') as due;
+select fixture.pass('10 minutes') \g /dev/null
+set client_min_messages = error;
+select fixture.tick() \g /dev/null
+reset client_min_messages;
+select is(fixture.task_states(due), 'ready', 'a chore that fails stops nothing else that is due') from d;
+select is_empty($$ select name from kiln.chore where ran_at is distinct from kiln.now() $$, 'and each chore had its turn');
 select finish();
 rollback;
