@@ -6,7 +6,7 @@ RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-ins
         gcc libc6-dev make pkg-config libpq-dev libmicrohttpd-dev libwslay-dev libjwt-dev libjansson-dev libcurl4-openssl-dev libssl-dev libvips-dev libjpeg62-turbo-dev nettle-dev libsecp256k1-dev libarchive-dev libseccomp-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY Makefile ./
+COPY Makefile VERSION ./
 COPY lib lib
 COPY server server
 COPY docs/openapi.json docs/api.html docs/
@@ -47,6 +47,7 @@ RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-ins
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --home-dir /nonexistent kiln
 WORKDIR /kiln
+COPY VERSION ./
 COPY scripts/common.sh scripts/migrate.sh scripts/container-migrate.sh scripts/
 COPY db db
 COPY migrations migrations

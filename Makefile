@@ -70,7 +70,8 @@ pkg_libs    = $(eval pkg_libs := $(shell pkg-config --libs $(packages)))$(pkg_li
 vips_cflags = $(eval vips_cflags := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags vips libjpeg)))$(vips_cflags)
 vips_libs   = $(eval vips_libs := $(shell pkg-config --libs vips libjpeg))$(vips_libs)
 
-CFLAGS  = -std=gnu11 -D_GNU_SOURCE $(warnings) $(flags) -MMD -MP -I. -Ilib
+version := -DKILN_VERSION='"$(file <VERSION)"'
+CFLAGS  = -std=gnu11 -D_GNU_SOURCE $(version) $(warnings) $(flags) -MMD -MP -I. -Ilib
 LDFLAGS = $(ldflags) -Wl,--as-needed
 
 # --- what there is to build: whatever lies in the folders -----------------------------------------------------------
@@ -105,7 +106,7 @@ $(B)/obj/pipeline_runner/media/% $(B)/obj/tests/c/media/%:    CFLAGS += -Ipipeli
 $(B)/obj/lib/% $(B)/obj/tests/c/lib/% $(B)/obj/tests/c/base/%: CFLAGS += $(pkg_cflags)
 $(B)/obj/tests/fuzz/%:  CFLAGS += -Ipipeline_runner -Ipipeline_runner/media $(pkg_cflags) $(vips_cflags)
 
-$(B)/obj/%.o: %.c Makefile
+$(B)/obj/%.o: %.c Makefile VERSION
 	$(note) CC $<
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<

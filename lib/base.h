@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #ifndef KILN_VERSION
-#define KILN_VERSION "0.1.0"
+#error "KILN_VERSION comes from the Makefile, which reads the file VERSION"
 #endif
 
 #define MUST_CHECK            __attribute__((warn_unused_result))

@@ -16,6 +16,7 @@ mapfile -t bash_files < <(git ls-files --cached --others --exclude-standard -- .
     if [[ -f $file && ( $file == *.sh || $(head -c 40 "$file" | head -n 1 | tr -d '\0') =~ ^\#!.*(bash|/sh) ) ]]; then printf '%s\n' "$file"; fi
 done)
 read -r -a cflags <<<"${CFLAGS:--std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wconversion -Wshadow -I. -Ilib}"
+cflags+=("-DKILN_VERSION=\"$(<VERSION)\"")
 failed=()
 
 # check NAME COMMAND…: one line when it is well, all it said when it is not.

@@ -49,7 +49,7 @@ if [[ -n ${DATABASE_URL:-} ]]; then
     connect=(-d "$DATABASE_URL")
 fi
 
-code=$(find db migrations -type f \( -name '*.sql' -o -name '*.psql' \) -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16)
+code=$(find db migrations VERSION -type f \( -name '*.sql' -o -name '*.psql' -o -name VERSION \) -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16)
 # The tables alone, without remarks: where they differ and no migration leads there, new code would meet old tables.
 tables=$({ find db/schema db/tables.psql -type f -print0 2>/dev/null || true; } | LC_ALL=C sort -z | xargs -0r cat | sed 's/--.*//' | tr -d ' \n' | sha256sum | cut -c1-16)
 

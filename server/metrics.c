@@ -119,8 +119,9 @@ void metrics_connection_ended(struct metrics *metrics, enum connection_end why)
 
 static void health(struct request *r)
 {
-    request_answer(r, 200,
-                   http_text_response(strdup("{\"status\":\"ok\"}"), 15, "application/json"));
+    const char body[] = "{\"status\":\"ok\",\"version\":\"" KILN_VERSION "\"}";
+
+    request_answer(r, 200, http_text_response(strdup(body), sizeof body - 1, "application/json"));
 }
 
 /* Who runs this reads what to do here; who uses it reads "try again" everywhere else. */

@@ -3858,6 +3858,10 @@ export interface Health {
      * Always.
      */
     status: 'ok';
+    /**
+     * The release of the server.
+     */
+    version: string;
 }
 /**
  * It can do its work.

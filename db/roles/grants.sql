@@ -134,7 +134,7 @@ grant execute on function kiln.now(), kiln.xid_base(), kiln.log_xid(xid8), kiln.
     kiln.say_time(interval), kiln.ago(timestamptz), kiln.shorten(text, int), kiln.queue_closed(kiln.queue), kiln.say_wait(kiln.task, text, text),
     kiln.present_job_ids(int), kiln.checked_job_ids(int), kiln.newest_jobs(kiln.job_kind, int), kiln.waste_since(timestamptz), kiln.find_contradictions(bigint[]), kiln.check_present(), kiln.check_all(),
     kiln.spent_today(smallint, bigint), kiln.quantile_ms(int[], float8), kiln.words_of(text[]),
-    kiln.sky(kiln.provider, kiln.gate), kiln.sky_until(kiln.gate), kiln.recent_counts(kiln.gate) to kiln_reader;
+    kiln.sky(kiln.provider, kiln.gate), kiln.sky_until(kiln.gate), kiln.recent_counts(kiln.gate), kiln.version() to kiln_reader;
 
 grant insert, update, delete on all tables in schema kiln to kiln_admin;
 revoke all on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret from kiln_admin;

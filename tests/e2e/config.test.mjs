@@ -1,5 +1,6 @@
 // How the programs start, and how they say that they cannot: one line, a telling exit code.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { begin, request, root, until } from './lib.mjs';
@@ -99,6 +100,18 @@ describe('starting', () => {
         assert.match(second.err, /in use/i);
         assert.equal((await request(first.url, 'GET', '/healthz')).status, 200, 'the first goes on');
         await first.stop();
+    });
+
+    test('the file VERSION, the programs, the database, the description and a running server name the same release', async () => {
+        const version = fs.readFileSync(path.join(root, 'VERSION'), 'utf8').trim();
+        assert.match(version, /^\d+\.\d+\.\d+$/);
+        for (const program of [...both, 'kiln-media']) assert.equal((await ends(program, ['--version'])).out.trim(), `${program} ${version}`);
+        assert.equal(await kiln.value('select kiln.version()'), version);
+        assert.equal(JSON.parse(fs.readFileSync(path.join(root, 'docs/openapi.json'), 'utf8')).info.version, version);
+        const server = await kiln.server();
+        assert.deepEqual((await request(server.url, 'GET', '/healthz')).json, { status: 'ok', version });
+        assert.match(server.output, new RegExp(`"version": ?"${version}"`), 'the first line of the log');
+        await server.stop();
     });
 
     for (const [program, schema, name, args] of [['kiln-server', 'kiln_api', 'cancel_generation', 'bigint, jsonb, jsonb, text'], ['kiln-runner', 'kiln_runner', 'put_media', 'bigint, bigint, jsonb']]) {

@@ -21,7 +21,7 @@ like() { [[ $1 == *"$2"* ]]; ok $? "$3" "got: $1
 lacks: $2"; }
 
 mkdir -p "$tree/build"
-(cd "$root" && cp -a kiln Makefile scripts db docs migrations "$tree/" && cp -a "${TEST_BUILD:-build}"/bin "$tree/build/bin")
+(cd "$root" && cp -a kiln Makefile VERSION scripts db docs migrations "$tree/" && cp -a "${TEST_BUILD:-build}"/bin "$tree/build/bin")
 cd "$tree" || exit 1
 KILN_PORT=$(free_port)
 export KILN_PORT NO_COLOR=1 KILN_RUNNERS=1 PGOPTIONS='-c synchronous_commit=off'      # a restore is thousands of commits

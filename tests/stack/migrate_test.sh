@@ -30,7 +30,7 @@ export PGDATABASE=small
 psql -X -q -d postgres -c 'create database small'
 small="$work/a small one"
 mkdir -p "$small/db" "$small/migrations"
-cp -a "$root/scripts" "$small/"
+cp -a "$root/scripts" "$root/VERSION" "$small/"
 cd "$small" || exit 1
 cat >db/install.psql <<'SQL'
 create schema kiln; create schema kiln_api; create schema kiln_runner;
@@ -79,7 +79,7 @@ export PGDATABASE=real
 psql -X -q -d postgres -c 'create database real'
 real="$work/the real one"
 mkdir -p "$real"
-cp -a "$root/db" "$root/migrations" "$root/scripts" "$real/"
+cp -a "$root/db" "$root/migrations" "$root/scripts" "$root/VERSION" "$real/"
 cd "$real" || exit 1
 # Object ids in names of constraints and the order of grants do not matter; everything else does.
 dump() { pg_dump -s -n kiln -n kiln_api -n kiln_runner | grep -vE '^(--|\\(un)?restrict)' | sed '/^$/d'; }

@@ -25,7 +25,7 @@ pid_of() { cut -d ' ' -f 1 "$home/pid/$1" 2>/dev/null; }
 alive() { kill -0 "$1" 2>/dev/null && [[ $(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null) != Z ]]; }
 
 mkdir -p "$tree/build"
-(cd "$root" && cp -a kiln Makefile scripts db migrations "$tree/" && cp -a "${TEST_BUILD:-build}"/bin "$tree/build/bin")
+(cd "$root" && cp -a kiln Makefile VERSION scripts db migrations "$tree/" && cp -a "${TEST_BUILD:-build}"/bin "$tree/build/bin")
 cd "$tree" || exit 1
 home=$tree/.kiln
 KILN_PORT=$(free_port)
