@@ -111,7 +111,7 @@ $(B)/obj/%.o: %.c Makefile VERSION
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
-# Files that are part of a program, some of them packed too; server/docs.c has their ends.
+# Files that are part of a program, some of them packed too; server/routes/docs.c has their ends.
 $(B)/embed/api.html $(B)/embed/openapi.json: $(B)/embed/%: docs/%
 	$(Q)mkdir -p $(@D) && cp $< $@
 $(B)/embed/openapi.json.gz: docs/openapi.json

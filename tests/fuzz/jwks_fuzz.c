@@ -2,7 +2,7 @@
  * jwks: whatever an issuer answers, looking at it stays within it; what is taken is an RSA key of
  * 2,048 bits at least, under a name by which it is found.
  */
-#include "server/jwks.h"
+#include "server/auth/jwks.h"
 
 #include <string.h>
 

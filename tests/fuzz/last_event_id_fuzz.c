@@ -3,7 +3,7 @@
  * stream, whatever it says; and any event of any text is one chunk whose announced length is its
  * length.
  */
-#include "server/frame.h"
+#include "server/stream/frame.h"
 
 #include <stdlib.h>
 #include <string.h>

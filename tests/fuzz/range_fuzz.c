@@ -1,7 +1,7 @@
 /*
  * range: whatever the header says, a part lies inside the file; and comparing tags ends.
  */
-#include "server/range.h"
+#include "server/http/range.h"
 
 #include <stdlib.h>
 #include <string.h>

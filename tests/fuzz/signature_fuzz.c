@@ -2,7 +2,7 @@
  * signature: whatever headers and body are sent, nothing is believed that our keys did not sign.
  * The first byte chooses the scheme; then come header values, a line each; the rest is the body.
  */
-#include "server/signature.h"
+#include "server/auth/signature.h"
 
 #include <stdlib.h>
 #include <string.h>

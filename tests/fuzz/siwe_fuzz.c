@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/siwe.h"
+#include "server/auth/siwe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

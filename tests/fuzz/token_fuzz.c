@@ -1,7 +1,7 @@
 /*
  * token: without the secret no bytes whatever are a token, and looking at them stays within them.
  */
-#include "server/token.h"
+#include "server/auth/token.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * uri: what is accepted of a path or query is UTF-8 without NUL and no longer than it was; a query
  * that is accepted is a JSON object.
  */
-#include "server/uri.h"
+#include "server/http/uri.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "server/call.h"
+#include "server/http/call.h"
 #include "server/routes.h"
-#include "server/stream.h"
+#include "server/stream/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
@@ -43,7 +43,7 @@ static struct frame *fuzz_frame(struct stream *stream);
 #define routes_statement(function)      0
 #define loop_defer(loop, task)          ((task)->is_queued = true)
 #define loop_defer_cancel(loop, task)   ((task)->is_queued = false)
-#include "server/websocket.c" /* NOLINT(bugprone-suspicious-include) */
+#include "server/stream/websocket.c" /* NOLINT(bugprone-suspicious-include) */
 
 /* ---- what is around it ---- */
 

@@ -1,5 +1,5 @@
 /* rsa: what an issuer does, by OpenSSL. */
-#include "rsa.h"
+#include "tests/c/server/rsa.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/base64url.h"
+#include "server/auth/base64url.h"
 
 EVP_PKEY *rsa_make(unsigned bits)
 {
