@@ -58,11 +58,11 @@ await kiln.psql(`
     do $$ declare v int := kiln.new_pipeline_version('single'); begin
         insert into kiln.stage (pipeline_version_id, position, name, handler, queue_id)
         select v, 1, 'only', 'log', q.queue_id from kiln.queue q where q.name = 'bench'; end $$;
-    select kiln.operator_account();
+    select kiln_internal.operator_account();
     create table bare (job_id bigint generated always as identity primary key, account_id bigint not null, state text not null default 'queued',
                        created_at timestamptz not null default now(), input jsonb not null);
     create index on bare (account_id, job_id);`);
-const account = await kiln.value('select kiln.operator_account()');
+const account = await kiln.value('select kiln_internal.operator_account()');
 const bare_sql = file('bare.sql', `insert into bare (account_id, input) values (${account}, '${wish}');\n`);
 const enqueue_sql = file('enqueue.sql', `select kiln.enqueue('bench', '${wish}', ${account});\n`);
 const cycle_sql = file('cycle.sql', `select coalesce(array_agg(task_id), '{}') as t, coalesce(array_agg(fence), '{}') as f, coalesce(array_agg('{"ok": true}'::text), '{}') as o
@@ -148,7 +148,7 @@ const groups = {
             from pg_stat_user_functions, lateral (select max(calls) filter (where funcname = 'cycle')::float8 as cycles from pg_stat_user_functions) c
            where funcname in ('cycle', 'claim', 'take', 'take_one', 'claimed', 'finish_task', 'on_job_moves', 'fill_job_move') order by self_time desc`);
         const enqueue = await kiln.rows(`select round((total_time / calls * 1000)::numeric) as us from pg_stat_user_functions where funcname = 'enqueue'`);
-        tables.push(['Where the time of a cycle of one task goes', ['function', 'itself, µs a cycle', 'with what it calls'], rows.map(r => [`kiln.${r.funcname}`.replace('kiln.cycle', 'kiln_runner.cycle'), r.self_us, r.total_us])]);
+        tables.push(['Where the time of a cycle of one task goes', ['function', 'itself, µs a cycle', 'with what it calls'], rows.map(r => [`kiln_internal.${r.funcname}`.replace('kiln_internal.cycle', 'kiln_runner.cycle'), r.self_us, r.total_us])]);
         tables.push(['One enqueue', ['function', 'µs a call'], [['kiln.enqueue', enqueue[0].us]]]);
         for (const [title, , list] of tables.slice(-2)) for (const row of list) say(`  ${title}: ${row.join(' ')}`);
         await empty();

@@ -20,7 +20,7 @@ select p.oid::regprocedure, s.stmtid, s.lineno, s.stmtname, coalesce(s.exec_stmt
   from pg_proc p
   join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
   cross join lateral plpgsql_profiler_function_statements_tb(p.oid) s
- where p.pronamespace in ('kiln'::regnamespace, 'kiln_api'::regnamespace, 'kiln_runner'::regnamespace)
+ where p.pronamespace in ('kiln'::regnamespace, 'kiln_internal'::regnamespace, 'kiln_api'::regnamespace, 'kiln_runner'::regnamespace)
    and s.lineno is not null;
 SQL
     done

@@ -95,7 +95,7 @@ with routine as (
       from pg_proc p
       join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
       left join (select distinct tgfoid, tgrelid, tgoldtable, tgnewtable from pg_trigger where not tgisinternal and tgparentid = 0) t on t.tgfoid = p.oid
-     where p.pronamespace in ('kiln'::regnamespace, 'kiln_api'::regnamespace, 'kiln_runner'::regnamespace)
+     where p.pronamespace in ('kiln'::regnamespace, 'kiln_internal'::regnamespace, 'kiln_api'::regnamespace, 'kiln_runner'::regnamespace)
        and (p.prorettype <> 'trigger'::regtype or t.tgrelid is not null))
 select r.oid::regprocedure || case when r.relation <> 0 then ' on ' || r.relation::regclass else '' end
        || coalesce(':' || c.lineno, '') || ': ' || c.level || ': ' || c.message || coalesce(' (' || c.hint || ')', '')

@@ -52,7 +52,7 @@ if (values.at) await kiln.point_to(values.at);      // the tests' fake
 kiln.main = await kiln.server();
 const runner = await kiln.runner({ name: 'live', env: { ...(provider.env ? { [provider.env]: key } : {}), ...(values.at ? { KILN_TRUSTED_HOSTS: new URL(values.at).host } : {}) } });
 const ann = kiln.user('live');
-await until(`a runner with ${provider.env}`, async () => await kiln.value(`select kiln.model_reason(m) is null from kiln.model m where name = '${models[0].name}'`) === 't', 20000);
+await until(`a runner with ${provider.env}`, async () => await kiln.value(`select kiln_internal.model_reason(m) is null from kiln.model m where name = '${models[0].name}'`) === 't', 20000);
 const folder = values.to ?? path.join(root, '.kiln/live');
 fs.mkdirSync(folder, { recursive: true });
 let failed = 0;

@@ -171,9 +171,9 @@ MARK
 # A database that came here from a backup serves nobody until kiln.after_restore() was called.
 sql() { psql -X -q -v ON_ERROR_STOP=1 ${connect[@]+"${connect[@]}"} "$@"; }
 is_restored=$(sql -At <<'SQL'
-select to_regprocedure('kiln.is_restored()') is not null as is_there \gset
+select to_regprocedure('kiln_internal.is_restored()') is not null as is_there \gset
 \if :is_there
-    select kiln.is_restored();
+    select kiln_internal.is_restored();
 \endif
 SQL
 )

@@ -5,7 +5,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    return kiln.make_nonce();
+    return kiln_internal.make_nonce();
 end
 $$;
 comment on function kiln_api.create_nonce(bigint, jsonb, jsonb, text) is 'POST /auth/nonce: {nonce, expires_at}, for anyone; the message that names it is taken once.';
@@ -16,9 +16,9 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_body jsonb := kiln.parse_body(p_body);
+    v_body jsonb := kiln_internal.parse_body(p_body);
 begin
-    return kiln.sign_in(v_body ->> 'address', v_body ->> 'nonce');
+    return kiln_internal.sign_in(v_body ->> 'address', v_body ->> 'nonce');
 end
 $$;
 comment on function kiln_api.sign_in(bigint, jsonb, jsonb, text) is
@@ -34,9 +34,9 @@ as $$
 declare
     v_account kiln.account;
 begin
-    perform kiln.require_actor(p_actor);
+    perform kiln_internal.require_actor(p_actor);
     select a.* into v_account from kiln.account a where a.account_id = p_actor;
-    return kiln.render_account(v_account);
+    return kiln_internal.render_account(v_account);
 end
 $$;
 comment on function kiln_api.get_me(bigint, jsonb, jsonb, text) is 'GET /me: the profile, with the balance; plan is null as long as there are none.';
@@ -49,10 +49,10 @@ as $$
 declare
     v_account kiln.account;
 begin
-    perform kiln.require_actor(p_actor);
-    perform kiln.update_account(p_actor, kiln.parse_body(p_body));
+    perform kiln_internal.require_actor(p_actor);
+    perform kiln.update_account(p_actor, kiln_internal.parse_body(p_body));
     select a.* into v_account from kiln.account a where a.account_id = p_actor;
-    return kiln.render_account(v_account);
+    return kiln_internal.render_account(v_account);
 end
 $$;
 comment on function kiln_api.update_me(bigint, jsonb, jsonb, text) is 'PATCH /me: {handle?, display_name?, email?, notify_email?, show_presence?}; null empties a text. KN003 names the field.';
@@ -65,10 +65,10 @@ as $$
 declare
     v_account kiln.account;
 begin
-    perform kiln.require_actor(p_actor);
-    perform kiln.ask_confirmation(p_actor);
+    perform kiln_internal.require_actor(p_actor);
+    perform kiln_internal.ask_confirmation(p_actor);
     select a.* into v_account from kiln.account a where a.account_id = p_actor;
-    return kiln.render_account(v_account);
+    return kiln_internal.render_account(v_account);
 end
 $$;
 comment on function kiln_api.send_confirmation(bigint, jsonb, jsonb, text) is
@@ -81,7 +81,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_actor(p_actor);
+    perform kiln_internal.require_actor(p_actor);
     perform kiln.delete_account(p_actor);
     return null;
 end
@@ -94,8 +94,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_actor(p_actor);
-    return json_build_object('signed_out_at', kiln.render_time(kiln.sign_out_everywhere(p_actor)));
+    perform kiln_internal.require_actor(p_actor);
+    return json_build_object('signed_out_at', kiln_internal.render_time(kiln.sign_out_everywhere(p_actor)));
 end
 $$;
 comment on function kiln_api.sign_out_everywhere(bigint, jsonb, jsonb, text) is 'POST /me/sign-out-everywhere: {signed_out_at}; this token is refused from then on too.';
@@ -106,8 +106,8 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    perform kiln.require_actor(p_actor);
-    return kiln.cut_page((select array_agg(kiln.render_identity(i)::json order by i.identity_id desc) from kiln.identity i where i.account_id = p_actor), p_query);
+    perform kiln_internal.require_actor(p_actor);
+    return kiln_internal.cut_page((select array_agg(kiln_internal.render_identity(i)::json order by i.identity_id desc) from kiln.identity i where i.account_id = p_actor), p_query);
 end
 $$;
 comment on function kiln_api.list_identities(bigint, jsonb, jsonb, text) is 'GET /me/identities?limit=&cursor=: the ways into the account, newest first.';
@@ -118,30 +118,30 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_body     jsonb := kiln.parse_body(p_body);
+    v_body     jsonb := kiln_internal.parse_body(p_body);
     v_id       bigint;
     v_identity kiln.identity;
 begin
-    perform kiln.require_actor(p_actor);
-    v_id := kiln.begin_once(p_actor, 'create_identity', p_body);
+    perform kiln_internal.require_actor(p_actor);
+    v_id := kiln_internal.begin_once(p_actor, 'create_identity', p_body);
     if v_id is not null then
         select i.* into v_identity from kiln.identity i where i.identity_id = v_id and i.account_id = p_actor;
         if not found then
             raise exception 'the identity that this Idempotency-Key linked is not linked any more' using errcode = 'KN002';
         end if;
-        return kiln.render_identity(v_identity);
+        return kiln_internal.render_identity(v_identity);
     end if;
     if v_body ? 'address' then
-        perform kiln.take_nonce(v_body ->> 'nonce');
+        perform kiln_internal.take_nonce(v_body ->> 'nonce');
         v_identity := kiln.link_identity(p_actor, 'urn:kiln:wallet', v_body ->> 'address');
     else
         if v_body ->> 'iss' = 'urn:kiln:wallet' and v_body ->> 'sub' !~ '^0x[0-9a-f]{40}$' then
-            perform kiln.refuse_fields(kiln.field_error('/token', 'names no wallet'));
+            perform kiln_internal.refuse_fields(kiln_internal.field_error('/token', 'names no wallet'));
         end if;
         v_identity := kiln.link_identity(p_actor, coalesce(v_body ->> 'iss', ''), v_body ->> 'sub', coalesce((v_body ->> 'iat')::numeric, 0));
     end if;
-    perform kiln.end_once(p_actor, 'create_identity', v_identity.identity_id);
-    return kiln.render_identity(v_identity);
+    perform kiln_internal.end_once(p_actor, 'create_identity', v_identity.identity_id);
+    return kiln_internal.render_identity(v_identity);
 end
 $$;
 comment on function kiln_api.create_identity(bigint, jsonb, jsonb, text) is
@@ -154,8 +154,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_actor(p_actor);
-    perform kiln.unlink_identity(p_actor, kiln.parse_id(p_path ->> 'id'));
+    perform kiln_internal.require_actor(p_actor);
+    perform kiln.unlink_identity(p_actor, kiln_internal.parse_id(p_path ->> 'id'));
     return null;
 end
 $$;
@@ -171,13 +171,13 @@ declare
     c_page     constant int := 500;
     c_sections constant text[] := '{generations,projects,media,messages,notifications,ledger,shares,api_keys,webhook_endpoints,blocks,invites,conversations}';
     v_wanted   text := p_query ->> 'section';
-    v_before   bigint := coalesce((kiln.parse_page(p_query - 'limit')).before, 9223372036854775807);
+    v_before   bigint := coalesce((kiln_internal.parse_page(p_query - 'limit')).before, 9223372036854775807);
     v_parts    jsonb := '{}';
     v_section  text;
     v_items    jsonb;
     v_ids      bigint[];
 begin
-    perform kiln.require_actor(p_actor);
+    perform kiln_internal.require_actor(p_actor);
     if v_wanted is not null and v_wanted <> all (c_sections) then
         raise exception 'section must be one of %', array_to_string(c_sections, ', ') using errcode = 'KN006';
     elsif v_wanted is null and p_query ? 'cursor' then
@@ -187,22 +187,22 @@ begin
     loop
         if v_section = 'generations' then
             select array_agg(x.job_id order by x.job_id desc), jsonb_agg(x.item order by x.job_id desc) into v_ids, v_items
-              from (select j.job_id, kiln.render_job(j)::jsonb as item from kiln.job j
+              from (select j.job_id, kiln_internal.render_job(j)::jsonb as item from kiln.job j
                      where j.account_id = p_actor and j.job_id < v_before order by j.job_id desc limit c_page + 1) x;
         elsif v_section = 'notifications' then
             select array_agg(x.notification_id order by x.notification_id desc), jsonb_agg(x.item order by x.notification_id desc) into v_ids, v_items
-              from (select n.notification_id, kiln.render_notification(n) as item from kiln.notification n
+              from (select n.notification_id, kiln_internal.render_notification(n) as item from kiln.notification n
                      where n.account_id = p_actor and n.notification_id < v_before order by n.notification_id desc limit c_page + 1) x;
         else
-            select x.ids, x.items into v_ids, v_items from kiln.export_section(p_actor, v_section, v_before, c_page + 1) x;
+            select x.ids, x.items into v_ids, v_items from kiln_internal.export_section(p_actor, v_section, v_before, c_page + 1) x;
         end if;
         v_parts := v_parts || jsonb_build_object(v_section, jsonb_build_object(
             'items', coalesce(case when cardinality(v_ids) > c_page then v_items - c_page else v_items end, '[]'),
-            'next_cursor', case when cardinality(v_ids) > c_page then kiln.render_cursor(v_ids[c_page]) end));
+            'next_cursor', case when cardinality(v_ids) > c_page then kiln_internal.render_cursor(v_ids[c_page]) end));
     end loop;
-    return jsonb_build_object('exported_at', kiln.render_time(kiln.now()),
-                              'account', (select kiln.render_account(a) from kiln.account a where a.account_id = p_actor),
-                              'identities', coalesce((select jsonb_agg(kiln.render_identity(i) order by i.identity_id) from kiln.identity i where i.account_id = p_actor), '[]'),
+    return jsonb_build_object('exported_at', kiln_internal.render_time(kiln_internal.now()),
+                              'account', (select kiln_internal.render_account(a) from kiln.account a where a.account_id = p_actor),
+                              'identities', coalesce((select jsonb_agg(kiln_internal.render_identity(i) order by i.identity_id) from kiln.identity i where i.account_id = p_actor), '[]'),
                               'sections', v_parts);
 end
 $$;
@@ -210,16 +210,16 @@ comment on function kiln_api.export_me(bigint, jsonb, jsonb, text) is
 'GET /me/export?section=&cursor=: profile, identities, and what the account made, wrote, was told and paid, whom it blocks or invites, where it takes part
 (not who else does, nor what others wrote). Without section the first 500 of each; where a section''s next_cursor is not null, ask on with it.';
 
-create or replace function kiln.export_section(p_account_id bigint, p_section text, p_before bigint, p_limit int, out ids bigint[], out items jsonb)
+create or replace function kiln_internal.export_section(p_account_id bigint, p_section text, p_before bigint, p_limit int, out ids bigint[], out items jsonb)
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    perform kiln.guard_own(p_account_id);
+    perform kiln_internal.guard_own(p_account_id);
     if p_section = 'ledger' then
         select array_agg(l.ledger_id order by l.ledger_id desc),
                jsonb_agg(jsonb_build_object('id', l.ledger_id::text, 'kind', l.kind, 'amount', l.amount_micros, 'currency', c.currency,
-                                            'job_id', l.job_id::text, 'note', l.note, 'at', kiln.render_time(l.at)) order by l.ledger_id desc)
+                                            'job_id', l.job_id::text, 'note', l.note, 'at', kiln_internal.render_time(l.at)) order by l.ledger_id desc)
           into ids, items
           from (select x.* from kiln.ledger x where x.account_id = p_account_id and x.ledger_id < p_before order by x.account_id desc, x.ledger_id desc limit p_limit) l, kiln.config c;
     elsif p_section = 'projects' then
@@ -227,39 +227,39 @@ begin
                jsonb_agg(jsonb_build_object('id', p.project_id::text, 'name', p.name, 'description', p.description,
                                             'media', (select coalesce(jsonb_agg(c.media_id::text order by c.picture_id), '[]') from kiln.picture c where c.project_id = p.project_id),
                                             'images', (select coalesce(jsonb_agg(i.job_id::text order by i.job_id), '[]') from kiln.image i where i.project_id = p.project_id),
-                                            'created_at', kiln.render_time(p.created_at)) order by p.project_id desc)
+                                            'created_at', kiln_internal.render_time(p.created_at)) order by p.project_id desc)
           into ids, items
           from (select x.* from kiln.project x where x.account_id = p_account_id and x.project_id < p_before and x.deleted_at is null order by x.account_id desc, x.project_id desc limit p_limit) p;
     elsif p_section = 'media' then
-        select array_agg(m.media_id order by m.media_id desc), jsonb_agg(kiln.render_media(m) order by m.media_id desc)
+        select array_agg(m.media_id order by m.media_id desc), jsonb_agg(kiln_internal.render_media(m) order by m.media_id desc)
           into ids, items
           from (select x.* from kiln.media x where x.account_id = p_account_id and x.media_id < p_before order by x.account_id desc, x.media_id desc limit p_limit) m;
     elsif p_section = 'shares' then
-        select array_agg(s.share_id order by s.share_id desc), jsonb_agg(kiln.render_share(s) order by s.share_id desc)
+        select array_agg(s.share_id order by s.share_id desc), jsonb_agg(kiln_internal.render_share(s) order by s.share_id desc)
           into ids, items
           from (select x.* from kiln.share x where x.account_id = p_account_id and x.share_id < p_before order by x.account_id desc, x.share_id desc limit p_limit) s;
     elsif p_section = 'api_keys' then
-        select array_agg(k.api_key_id order by k.api_key_id desc), jsonb_agg(kiln.render_api_key(k) order by k.api_key_id desc)
+        select array_agg(k.api_key_id order by k.api_key_id desc), jsonb_agg(kiln_internal.render_api_key(k) order by k.api_key_id desc)
           into ids, items
           from (select x.* from kiln.api_key x where x.account_id = p_account_id and x.api_key_id < p_before order by x.account_id desc, x.api_key_id desc limit p_limit) k;
     elsif p_section = 'webhook_endpoints' then
-        select array_agg(e.webhook_endpoint_id order by e.webhook_endpoint_id desc), jsonb_agg(kiln.render_endpoint(e) order by e.webhook_endpoint_id desc)
+        select array_agg(e.webhook_endpoint_id order by e.webhook_endpoint_id desc), jsonb_agg(kiln_internal.render_endpoint(e) order by e.webhook_endpoint_id desc)
           into ids, items
           from (select x.* from kiln.webhook_endpoint x where x.account_id = p_account_id and x.webhook_endpoint_id < p_before
                  order by x.account_id desc, x.webhook_endpoint_id desc limit p_limit) e;
     elsif p_section = 'blocks' then
-        select array_agg(b.blocked_id order by b.blocked_id desc), jsonb_agg(kiln.render_person(b.blocked_id) order by b.blocked_id desc)
+        select array_agg(b.blocked_id order by b.blocked_id desc), jsonb_agg(kiln_internal.render_person(b.blocked_id) order by b.blocked_id desc)
           into ids, items
           from (select x.blocked_id from kiln.block x where x.account_id = p_account_id and x.blocked_id < p_before order by x.account_id desc, x.blocked_id desc limit p_limit) b;
     elsif p_section = 'invites' then
         select array_agg(i.invite_id order by i.invite_id desc),
-               jsonb_agg(jsonb_build_object('id', i.invite_id::text, 'conversation_id', i.conversation_id::text, 'expires_at', kiln.render_time(i.expires_at),
-                                            'revoked_at', kiln.render_time(i.revoked_at), 'created_at', kiln.render_time(i.created_at)) order by i.invite_id desc)
+               jsonb_agg(jsonb_build_object('id', i.invite_id::text, 'conversation_id', i.conversation_id::text, 'expires_at', kiln_internal.render_time(i.expires_at),
+                                            'revoked_at', kiln_internal.render_time(i.revoked_at), 'created_at', kiln_internal.render_time(i.created_at)) order by i.invite_id desc)
           into ids, items
           from (select x.* from kiln.invite x where x.account_id = p_account_id and x.invite_id < p_before order by x.account_id desc, x.invite_id desc limit p_limit) i;
     elsif p_section = 'conversations' then
         select array_agg(m.conversation_id order by m.conversation_id desc),
-               jsonb_agg(jsonb_build_object('id', m.conversation_id::text, 'is_group', c.is_group, 'title', c.title, 'joined_at', kiln.render_time(m.joined_at),
+               jsonb_agg(jsonb_build_object('id', m.conversation_id::text, 'is_group', c.is_group, 'title', c.title, 'joined_at', kiln_internal.render_time(m.joined_at),
                                             'has_left', m.until_number is not null, 'read_number', m.read_number) order by m.conversation_id desc)
           into ids, items
           from (select x.* from kiln.member x where x.account_id = p_account_id and x.conversation_id < p_before order by x.account_id desc, x.conversation_id desc limit p_limit) m
@@ -268,28 +268,28 @@ begin
         select array_agg(m.message_id order by m.message_id desc),
                jsonb_agg(jsonb_build_object('id', m.message_id::text, 'conversation_id', m.conversation_id::text, 'text', m.text,
                                             'media', (select coalesce(jsonb_agg(x::text), '[]') from unnest(m.media) as x),
-                                            'created_at', kiln.render_time(m.created_at)) order by m.message_id desc)
+                                            'created_at', kiln_internal.render_time(m.created_at)) order by m.message_id desc)
           into ids, items
           from (select x.* from kiln.message x where x.account_id = p_account_id and x.message_id < p_before order by x.account_id desc, x.message_id desc limit p_limit) m;
     end if;
 end
 $$;
-comment on function kiln.export_section(bigint, text, bigint, int) is 'A page of an account''s ledger, projects, media, shares, API keys and webhook endpoints (without their secrets), of whom it blocks, of its invitations (without their tokens), of the conversations it is or was in, or of the messages it wrote, newest first.';
+comment on function kiln_internal.export_section(bigint, text, bigint, int) is 'A page of an account''s ledger, projects, media, shares, API keys and webhook endpoints (without their secrets), of whom it blocks, of its invitations (without their tokens), of the conversations it is or was in, or of the messages it wrote, newest first.';
 
 -- Administration ---------------------------------------------------------------------------------------------------------
 
-create or replace function kiln.render_account_for_admin(p_account kiln.account)
+create or replace function kiln_internal.render_account_for_admin(p_account kiln.account)
 returns jsonb
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    return kiln.render_account(p_account)
-        || jsonb_build_object('deleted_at', kiln.render_time(p_account.deleted_at),
-                              'identities', coalesce((select jsonb_agg(kiln.render_identity(i) order by i.identity_id) from kiln.identity i where i.account_id = p_account.account_id), '[]'));
+    return kiln_internal.render_account(p_account)
+        || jsonb_build_object('deleted_at', kiln_internal.render_time(p_account.deleted_at),
+                              'identities', coalesce((select jsonb_agg(kiln_internal.render_identity(i) order by i.identity_id) from kiln.identity i where i.account_id = p_account.account_id), '[]'));
 end
 $$;
-comment on function kiln.render_account_for_admin(kiln.account) is 'An account as administrators see it: with its identities and its end.';
+comment on function kiln_internal.render_account_for_admin(kiln.account) is 'An account as administrators see it: with its identities and its end.';
 
 create or replace function kiln_api.list_accounts(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -300,29 +300,29 @@ declare
     v_page record;
     v_ids  bigint[];
 begin
-    perform kiln.require_admin(p_actor);
-    v_page := kiln.parse_page(p_query);
-    v_ids := kiln.find_accounts(nullif(p_query ->> 'q', ''), v_page.before, v_page.page_limit + 1);
+    perform kiln_internal.require_admin(p_actor);
+    v_page := kiln_internal.parse_page(p_query);
+    v_ids := kiln_internal.find_accounts(nullif(p_query ->> 'q', ''), v_page.before, v_page.page_limit + 1);
     return json_build_object(
-        'items', coalesce((select json_agg(kiln.render_account_for_admin(a) order by a.account_id desc)
+        'items', coalesce((select json_agg(kiln_internal.render_account_for_admin(a) order by a.account_id desc)
                              from kiln.account a where a.account_id = any (v_ids[1:v_page.page_limit])), '[]'),
-        'next_cursor', case when cardinality(v_ids) > v_page.page_limit then kiln.render_cursor(v_ids[v_page.page_limit]) end);
+        'next_cursor', case when cardinality(v_ids) > v_page.page_limit then kiln_internal.render_cursor(v_ids[v_page.page_limit]) end);
 end
 $$;
 comment on function kiln_api.list_accounts(bigint, jsonb, jsonb, text) is
 'GET /admin/accounts?q=&limit=&cursor=: accounts, newest first; q is an id, a wallet or subject, or the beginning of a handle or email.';
 
-create or replace function kiln.show_account(p_account_id bigint)
+create or replace function kiln_internal.show_account(p_account_id bigint)
 returns json
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    perform kiln.guard_operator(p_account_id);
-    return (select kiln.render_account_for_admin(a) from kiln.account a where a.account_id = p_account_id);
+    perform kiln_internal.guard_operator(p_account_id);
+    return (select kiln_internal.render_account_for_admin(a) from kiln.account a where a.account_id = p_account_id);
 end
 $$;
-comment on function kiln.show_account(bigint) is 'The answer of the routes by which administrators change an account.';
+comment on function kiln_internal.show_account(bigint) is 'The answer of the routes by which administrators change an account.';
 
 create or replace function kiln_api.set_account_role(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -331,26 +331,26 @@ set search_path = ''
 as $$
 declare
     v_id   bigint;
-    v_body jsonb := kiln.parse_body(p_body);
+    v_body jsonb := kiln_internal.parse_body(p_body);
 begin
-    perform kiln.require_admin(p_actor);
-    v_id := kiln.parse_id(p_path ->> 'id');
-    perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{role,reason}')
-        || case when v_body ->> 'role' in ('user', 'admin') then '[]' else kiln.field_error('/role', 'must be user or admin') end
-        || kiln.check_reason(v_body, false));
+    perform kiln_internal.require_admin(p_actor);
+    v_id := kiln_internal.parse_id(p_path ->> 'id');
+    perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{role,reason}')
+        || case when v_body ->> 'role' in ('user', 'admin') then '[]' else kiln_internal.field_error('/role', 'must be user or admin') end
+        || kiln_internal.check_reason(v_body, false));
     perform kiln.set_role(v_id, (v_body ->> 'role')::kiln.role, v_body ->> 'reason');
-    return kiln.show_account(v_id);
+    return kiln_internal.show_account(v_id);
 end
 $$;
 comment on function kiln_api.set_account_role(bigint, jsonb, jsonb, text) is 'POST /admin/accounts/{id}/role: {role (user, admin), reason?}. KN001: to make oneself a user.';
 
-create or replace function kiln.check_reason(p_body jsonb, p_is_needed boolean)
+create or replace function kiln_internal.check_reason(p_body jsonb, p_is_needed boolean)
 returns jsonb
 language sql immutable
 return case when not p_is_needed and not p_body ? 'reason' then '[]'
             when jsonb_typeof(p_body -> 'reason') = 'string' and length(p_body ->> 'reason') between 1 and 500 then '[]'
-            else kiln.field_error('/reason', 'must be a text of 1 to 500 characters') end;
-comment on function kiln.check_reason(jsonb, boolean) is 'What is wrong with an operator''s reason.';
+            else kiln_internal.field_error('/reason', 'must be a text of 1 to 500 characters') end;
+comment on function kiln_internal.check_reason(jsonb, boolean) is 'What is wrong with an operator''s reason.';
 
 create or replace function kiln_api.suspend_account(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -359,13 +359,13 @@ set search_path = ''
 as $$
 declare
     v_id   bigint;
-    v_body jsonb := kiln.parse_body(p_body);
+    v_body jsonb := kiln_internal.parse_body(p_body);
 begin
-    perform kiln.require_admin(p_actor);
-    v_id := kiln.parse_id(p_path ->> 'id');
-    perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{reason}') || kiln.check_reason(v_body, false));
+    perform kiln_internal.require_admin(p_actor);
+    v_id := kiln_internal.parse_id(p_path ->> 'id');
+    perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{reason}') || kiln_internal.check_reason(v_body, false));
     perform kiln.suspend(v_id, v_body ->> 'reason');
-    return kiln.show_account(v_id);
+    return kiln_internal.show_account(v_id);
 end
 $$;
 comment on function kiln_api.suspend_account(bigint, jsonb, jsonb, text) is 'POST /admin/accounts/{id}/suspend: {reason?}; its next call is refused, its streams close.';
@@ -377,13 +377,13 @@ set search_path = ''
 as $$
 declare
     v_id   bigint;
-    v_body jsonb := kiln.parse_body(p_body);
+    v_body jsonb := kiln_internal.parse_body(p_body);
 begin
-    perform kiln.require_admin(p_actor);
-    v_id := kiln.parse_id(p_path ->> 'id');
-    perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{reason}') || kiln.check_reason(v_body, false));
+    perform kiln_internal.require_admin(p_actor);
+    v_id := kiln_internal.parse_id(p_path ->> 'id');
+    perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{reason}') || kiln_internal.check_reason(v_body, false));
     perform kiln.unsuspend(v_id, v_body ->> 'reason');
-    return kiln.show_account(v_id);
+    return kiln_internal.show_account(v_id);
 end
 $$;
 comment on function kiln_api.unsuspend_account(bigint, jsonb, jsonb, text) is 'POST /admin/accounts/{id}/unsuspend: {reason?}.';
@@ -395,18 +395,18 @@ set search_path = ''
 as $$
 declare
     v_id     bigint;
-    v_body   jsonb := kiln.parse_body(p_body);
+    v_body   jsonb := kiln_internal.parse_body(p_body);
     v_amount jsonb := v_body -> 'amount';
 begin
-    perform kiln.require_admin(p_actor);
-    v_id := kiln.parse_id(p_path ->> 'id');
-    perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{amount,reason}') || kiln.check_reason(v_body, true)
+    perform kiln_internal.require_admin(p_actor);
+    v_id := kiln_internal.parse_id(p_path ->> 'id');
+    perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{amount,reason}') || kiln_internal.check_reason(v_body, true)
         || case when jsonb_typeof(v_amount) = 'number' and v_amount::text ~ '^-?[0-9]{1,15}$' and v_amount <> '0' then '[]'
-                else kiln.field_error('/amount', 'must be a whole number of micro-units, not 0') end);
-    if kiln.begin_once(p_actor, 'grant_account', (p_path ->> 'id') || ' ' || p_body) is null then
-        perform kiln.end_once(p_actor, 'grant_account', kiln.grant_to(v_id, (v_amount #>> '{}')::bigint, v_body ->> 'reason'));
+                else kiln_internal.field_error('/amount', 'must be a whole number of micro-units, not 0') end);
+    if kiln_internal.begin_once(p_actor, 'grant_account', (p_path ->> 'id') || ' ' || p_body) is null then
+        perform kiln_internal.end_once(p_actor, 'grant_account', kiln.grant_to(v_id, (v_amount #>> '{}')::bigint, v_body ->> 'reason'));
     end if;
-    return kiln.show_account(v_id);
+    return kiln_internal.show_account(v_id);
 end
 $$;
 comment on function kiln_api.grant_account(bigint, jsonb, jsonb, text) is

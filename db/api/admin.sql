@@ -1,6 +1,6 @@
 -- Administration: what an operator sees and decides over REST, with a token whose role is admin or with the installation's key.
--- Each function asks kiln.require_admin() first.
-create or replace function kiln.render_job_for_admin(p_job kiln.job)
+-- Each function asks kiln_internal.require_admin() first.
+create or replace function kiln_internal.render_job_for_admin(p_job kiln.job)
 returns jsonb
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -14,17 +14,17 @@ declare
                              else '{}' end;
 begin
     if p_job.state = 'held' then
-        select jsonb_build_object('stage', h.stage, 'reason', h.reason, 'message', h.message, 'since', kiln.render_time(h.since),
+        select jsonb_build_object('stage', h.stage, 'reason', h.reason, 'message', h.message, 'since', kiln_internal.render_time(h.since),
                                   'provider', h.provider, 'request_id', h.request_id, 'call_id', h.call::text,
-                                  'resend_after', (select kiln.render_time(c.timeout_at) from kiln.call c
-                                                    where c.call_id = h.call and c.state <> 'settled' and c.timeout_at > kiln.now()))
+                                  'resend_after', (select kiln_internal.render_time(c.timeout_at) from kiln.call c
+                                                    where c.call_id = h.call and c.state <> 'settled' and c.timeout_at > kiln_internal.now()))
           into v_held
           from kiln.held_jobs h
          where h.job = p_job.job_id
          limit 1;
         v_actions := case when v_held ->> 'reason' = 'lost' then '{fetch}'::text[] else '{}' end || v_actions;
     end if;
-    return kiln.render_job(p_job)::jsonb || jsonb_build_object(
+    return kiln_internal.render_job(p_job)::jsonb || jsonb_build_object(
         'account_id', p_job.account_id::text,
         'held', v_held,
         'actions', v_actions,
@@ -32,7 +32,7 @@ begin
                     from (select distinct case when a in ('fetch', 'resend', 'fail', 'adopt') then 'resolve' else a end as a from unnest(v_actions) as a) as links));
 end
 $$;
-comment on function kiln.render_job_for_admin(kiln.job) is
+comment on function kiln_internal.render_job_for_admin(kiln.job) is
 'A job, as administrators see it: with its account, why it is held (as kiln.held_jobs says; resend_after: resend and fail are
 refused until then), and what may be done about it (resend, fail and adopt go to /resolve).';
 
@@ -46,16 +46,16 @@ declare
     v_state text := p_query ->> 'state';
     v_jobs  kiln.job[];
 begin
-    perform kiln.require_admin(p_actor);
-    v_page := kiln.parse_page(p_query);
+    perform kiln_internal.require_admin(p_actor);
+    v_page := kiln_internal.parse_page(p_query);
     if v_state is not null and not exists (select from unnest(enum_range(null::kiln.job_state)) as s where s::text = v_state) then
         raise exception 'state must be one of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
     end if;
-    v_jobs := kiln.job_page(v_state::kiln.job_state, coalesce(v_page.before, 9223372036854775807), v_page.page_limit + 1);
+    v_jobs := kiln_internal.job_page(v_state::kiln.job_state, coalesce(v_page.before, 9223372036854775807), v_page.page_limit + 1);
     return json_build_object(
-        'items', coalesce((select json_agg(kiln.render_job_for_admin(v_jobs[i]) order by i)
+        'items', coalesce((select json_agg(kiln_internal.render_job_for_admin(v_jobs[i]) order by i)
                              from generate_series(1, least(cardinality(v_jobs), v_page.page_limit)) as i), '[]'),
-        'next_cursor', case when cardinality(v_jobs) > v_page.page_limit then kiln.render_cursor(v_jobs[v_page.page_limit].job_id) end);
+        'next_cursor', case when cardinality(v_jobs) > v_page.page_limit then kiln_internal.render_cursor(v_jobs[v_page.page_limit].job_id) end);
 end
 $$;
 comment on function kiln_api.list_jobs(bigint, jsonb, jsonb, text) is
@@ -71,11 +71,11 @@ declare
     v_job_id bigint;
     v_job    kiln.job;
 begin
-    perform kiln.require_admin(p_actor);
-    v_job_id := kiln.parse_id(p_path ->> 'id');
+    perform kiln_internal.require_admin(p_actor);
+    v_job_id := kiln_internal.parse_id(p_path ->> 'id');
     perform kiln.cancel_job(v_job_id);
     select j.* into v_job from kiln.job j where j.job_id = v_job_id;
-    return kiln.render_job_for_admin(v_job);
+    return kiln_internal.render_job_for_admin(v_job);
 end
 $$;
 comment on function kiln_api.cancel_job(bigint, jsonb, jsonb, text) is
@@ -90,16 +90,16 @@ declare
     v_job_id bigint;
     v_job    kiln.job;
 begin
-    perform kiln.require_admin(p_actor);
-    v_job_id := kiln.retry_as_asked(p_actor, 'retry_job', kiln.parse_id(p_path ->> 'id'), p_body);
+    perform kiln_internal.require_admin(p_actor);
+    v_job_id := kiln_internal.retry_as_asked(p_actor, 'retry_job', kiln_internal.parse_id(p_path ->> 'id'), p_body);
     select j.* into v_job from kiln.job j where j.job_id = v_job_id;
-    return kiln.render_job_for_admin(v_job);
+    return kiln_internal.render_job_for_admin(v_job);
 end
 $$;
 comment on function kiln_api.retry_job(bigint, jsonb, jsonb, text) is
 'POST /admin/jobs/{id}/retry: {seed?, reason?, prompt?} as for one''s own; the new job is its account''s. KN001: it has not ended.';
 
-create or replace function kiln.render_weather(p_provider_id smallint)
+create or replace function kiln_internal.render_weather(p_provider_id smallint)
 returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -112,12 +112,12 @@ declare
 begin
     select p.* into v_provider from kiln.provider p where p.provider_id = p_provider_id;
     select g.* into v_gate from kiln.gate g where g.provider_id = p_provider_id;
-    v_counts := kiln.recent_counts(v_gate);
+    v_counts := kiln_internal.recent_counts(v_gate);
     v_about := to_jsonb(v_provider);
     return json_build_object(
         'name', v_provider.name, 'description', v_provider.description, 'is_enabled', v_provider.is_enabled, 'is_local', v_provider.is_local,
-        'sky', kiln.sky(v_provider, v_gate), 'until', kiln.render_time(kiln.sky_until(v_gate)),
-        'why', case when v_gate.paused_until > kiln.now() then v_gate.paused_why end,
+        'sky', kiln_internal.sky(v_provider, v_gate), 'until', kiln_internal.render_time(kiln_internal.sky_until(v_gate)),
+        'why', case when v_gate.paused_until > kiln_internal.now() then v_gate.paused_why end,
         'calls', (select json_build_object('open', count(*) filter (where c.state = 'open'), 'accepted', count(*) filter (where c.state = 'accepted'),
                                            'unknown', count(*) filter (where c.state = 'unknown'), 'max', v_about -> 'max_calls')
                     from kiln.call c where c.provider_id = p_provider_id and c.state <> 'settled'),
@@ -125,17 +125,17 @@ begin
                      then json_build_object('per_minute', v_about -> 'rate_per_minute', 'burst', v_about -> 'rate_burst') end,
         'parked', (select coalesce(json_object_agg(k.reason, k.tasks), '{}')
                      from (select k.reason, count(*) as tasks from kiln.parked k where k.provider_id = p_provider_id group by k.reason) k),
-        'recent', json_build_object('replies', coalesce(v_counts[17], 0), 'p50_ms', kiln.quantile_ms(v_counts, 0.5), 'p95_ms', kiln.quantile_ms(v_counts, 0.95),
+        'recent', json_build_object('replies', coalesce(v_counts[17], 0), 'p50_ms', kiln_internal.quantile_ms(v_counts, 0.5), 'p95_ms', kiln_internal.quantile_ms(v_counts, 0.95),
                                     'rate_limited', coalesce(v_counts[18], 0), 'server_errors', coalesce(v_counts[19], 0), 'lost', coalesce(v_counts[20], 0)),
-        'today', json_build_object('spent', kiln.spent_today(p_provider_id, null), 'cap', v_about -> 'day_cap_micros', 'currency', (select c.currency from kiln.config c)),
+        'today', json_build_object('spent', kiln_internal.spent_today(p_provider_id, null), 'cap', v_about -> 'day_cap_micros', 'currency', (select c.currency from kiln.config c)),
         'secret', case when v_about -> 'auth' ->> 'env' is not null then json_build_object(
             'env', v_about -> 'auth' ->> 'env',
             'runners', (select count(*) from kiln.runner_secret s join kiln.runner r using (runner_id)
                          where r.ended_at is null and v_about -> 'auth' ->> 'env' = any (s.names))) end);
 end
 $$;
-comment on function kiln.render_weather(smallint) is
-'A provider, as administrators see it: may calls go and until when not (kiln.sky), calls in work, tasks that wait and why, how it answered in the last five to
+comment on function kiln_internal.render_weather(smallint) is
+'A provider, as administrators see it: may calls go and until when not (kiln_internal.sky), calls in work, tasks that wait and why, how it answered in the last five to
 ten minutes, today''s money in micro-units, and how many runners have its secret.';
 
 create or replace function kiln_api.list_providers(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
@@ -144,8 +144,8 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_admin(p_actor);
-    return kiln.cut_page((select array_agg(kiln.render_weather(p.provider_id) order by p.name) from kiln.provider p), p_query);
+    perform kiln_internal.require_admin(p_actor);
+    return kiln_internal.cut_page((select array_agg(kiln_internal.render_weather(p.provider_id) order by p.name) from kiln.provider p), p_query);
 end
 $$;
 comment on function kiln_api.list_providers(bigint, jsonb, jsonb, text) is 'GET /admin/providers?limit=&cursor=: all of them, by name, with their weather.';

@@ -1,16 +1,16 @@
 -- API keys over REST, and behind it what makes and revokes them.
-create or replace function kiln.render_api_key(p_key kiln.api_key)
+create or replace function kiln_internal.render_api_key(p_key kiln.api_key)
 returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$
 begin
     return jsonb_build_object('id', p_key.api_key_id::text, 'name', p_key.name, 'prefix', p_key.prefix, 'scopes', to_jsonb(p_key.scopes),
-                              'expires_at', kiln.render_time(p_key.expires_at), 'last_used_at', kiln.render_time(p_key.last_used_at),
-                              'created_at', kiln.render_time(p_key.created_at));
+                              'expires_at', kiln_internal.render_time(p_key.expires_at), 'last_used_at', kiln_internal.render_time(p_key.last_used_at),
+                              'created_at', kiln_internal.render_time(p_key.created_at));
 end
 $$;
-comment on function kiln.render_api_key(kiln.api_key) is 'A key as its owner sees it: without the key.';
+comment on function kiln_internal.render_api_key(kiln.api_key) is 'A key as its owner sees it: without the key.';
 
 create or replace function kiln.make_api_key(p_account_id bigint, p_name text, p_scopes kiln.scope[], p_expires_at timestamptz, out api_key_id bigint, out key text)
 language plpgsql security definer
@@ -21,7 +21,7 @@ begin
     if (select count(*) from kiln.api_key k where k.account_id = p_account_id) >= 100 then
         raise exception 'an account has at most 100 API keys' using errcode = 'KN001', hint = 'Delete one that is no longer used.';
     end if;
-    key := 'kiln_' || encode(kiln.gen_random_bytes(32), 'hex');
+    key := 'kiln_' || encode(kiln_extensions.gen_random_bytes(32), 'hex');
     key := key || left(encode(sha256(convert_to(key, 'UTF8')), 'hex'), 8);
     insert into kiln.api_key as k (account_id, key_hash, prefix, name, scopes, expires_at)
     values (p_account_id, sha256(convert_to(key, 'UTF8')), left(key, 13), p_name, p_scopes, p_expires_at)
@@ -42,7 +42,7 @@ begin
         return false;
     end if;
     insert into kiln.event (account_id, type) values (p_account_id, 'session.ended');
-    perform kiln.ring(null);
+    perform kiln_internal.ring(null);
     return true;
 end
 $$;
@@ -55,42 +55,42 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_body    jsonb := kiln.parse_body(p_body);
-    v_errors  jsonb := kiln.unknown_fields(v_body, '{name,scopes,expires_at}');
+    v_body    jsonb := kiln_internal.parse_body(p_body);
+    v_errors  jsonb := kiln_internal.unknown_fields(v_body, '{name,scopes,expires_at}');
     v_all     text[] := enum_range(null::kiln.scope)::text[];
-    v_scopes  text[] := kiln.texts(v_body -> 'scopes', cardinality(v_all));
+    v_scopes  text[] := kiln_internal.texts(v_body -> 'scopes', cardinality(v_all));
     v_expires timestamptz;
     v_key     record;
     v_id      bigint;
 begin
-    perform kiln.require_actor(p_actor);
-    v_id := kiln.begin_once(p_actor, 'create_api_key', p_body);
+    perform kiln_internal.require_actor(p_actor);
+    v_id := kiln_internal.begin_once(p_actor, 'create_api_key', p_body);
     if v_id is not null then
         raise exception 'the API key % was made under this Idempotency-Key; it is shown once', v_id
             using errcode = 'KN015', detail = json_build_object('id', v_id::text)::text;
     end if;
-    if coalesce(jsonb_typeof(v_body -> 'name') <> 'string' or not kiln.is_name(v_body ->> 'name', 80), true) then
-        v_errors := v_errors || kiln.field_error('/name', 'must be one line of 1 to 80 characters, not all of them invisible');
+    if coalesce(jsonb_typeof(v_body -> 'name') <> 'string' or not kiln_internal.is_name(v_body ->> 'name', 80), true) then
+        v_errors := v_errors || kiln_internal.field_error('/name', 'must be one line of 1 to 80 characters, not all of them invisible');
     end if;
     if v_scopes is null or v_scopes = '{}' or not v_scopes <@ v_all then
-        v_errors := v_errors || kiln.field_error('/scopes', 'must be an array of: ' || array_to_string(v_all, ', '));
+        v_errors := v_errors || kiln_internal.field_error('/scopes', 'must be an array of: ' || array_to_string(v_all, ', '));
     else
-        if 'admin' = any (v_scopes) and not kiln.acts_as_admin() then
-            v_errors := v_errors || kiln.field_error('/scopes', 'admin is for administrators');
-        elsif not v_scopes <@ coalesce(kiln.acting_scopes()::text[], v_all) then
-            v_errors := v_errors || kiln.field_error('/scopes', 'must be among those of the key that asks');
+        if 'admin' = any (v_scopes) and not kiln_internal.acts_as_admin() then
+            v_errors := v_errors || kiln_internal.field_error('/scopes', 'admin is for administrators');
+        elsif not v_scopes <@ coalesce(kiln_internal.acting_scopes()::text[], v_all) then
+            v_errors := v_errors || kiln_internal.field_error('/scopes', 'must be among those of the key that asks');
         end if;
     end if;
     if v_body ->> 'expires_at' is not null then
-        v_expires := kiln.parse_later(v_body -> 'expires_at');
+        v_expires := kiln_internal.parse_later(v_body -> 'expires_at');
         if v_expires is null then
-            v_errors := v_errors || kiln.field_error('/expires_at', 'must be a time to come, as in 2030-01-31T12:00:00Z');
+            v_errors := v_errors || kiln_internal.field_error('/expires_at', 'must be a time to come, as in 2030-01-31T12:00:00Z');
         end if;
     end if;
-    perform kiln.refuse_fields(v_errors);
+    perform kiln_internal.refuse_fields(v_errors);
     v_key := kiln.make_api_key(p_actor, v_body ->> 'name', array(select distinct s::kiln.scope from unnest(v_scopes) s order by 1), v_expires);
-    perform kiln.end_once(p_actor, 'create_api_key', v_key.api_key_id);
-    return (select (kiln.render_api_key(k) || jsonb_build_object('key', v_key.key))::json from kiln.api_key k where k.api_key_id = v_key.api_key_id);
+    perform kiln_internal.end_once(p_actor, 'create_api_key', v_key.api_key_id);
+    return (select (kiln_internal.render_api_key(k) || jsonb_build_object('key', v_key.key))::json from kiln.api_key k where k.api_key_id = v_key.api_key_id);
 end
 $$;
 comment on function kiln_api.create_api_key(bigint, jsonb, jsonb, text) is
@@ -106,15 +106,15 @@ declare
     v_page record;
     v_rows bigint[];
 begin
-    perform kiln.require_actor(p_actor);
-    v_page := kiln.parse_page(p_query);
+    perform kiln_internal.require_actor(p_actor);
+    v_page := kiln_internal.parse_page(p_query);
     v_rows := array(select k.api_key_id from kiln.api_key k
                      where k.account_id = p_actor and k.api_key_id < coalesce(v_page.before, 9223372036854775807)
                      order by k.api_key_id desc limit v_page.page_limit + 1);
     return json_build_object(
-        'items', coalesce((select jsonb_agg(kiln.render_api_key(k) order by k.api_key_id desc)
+        'items', coalesce((select jsonb_agg(kiln_internal.render_api_key(k) order by k.api_key_id desc)
                              from kiln.api_key k where k.account_id = p_actor and k.api_key_id = any (v_rows[:v_page.page_limit])), '[]'),
-        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln.render_cursor(v_rows[v_page.page_limit]) end);
+        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln_internal.render_cursor(v_rows[v_page.page_limit]) end);
 end
 $$;
 comment on function kiln_api.list_api_keys(bigint, jsonb, jsonb, text) is 'GET /api-keys: the actor''s, newest first, without the keys.';
@@ -125,8 +125,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_actor(p_actor);
-    if not kiln.revoke_api_key(p_actor, kiln.parse_id(p_path ->> 'id')) then
+    perform kiln_internal.require_actor(p_actor);
+    if not kiln.revoke_api_key(p_actor, kiln_internal.parse_id(p_path ->> 'id')) then
         raise exception 'there is no such API key' using errcode = 'KN002';
     end if;
     return null;

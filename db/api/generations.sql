@@ -5,7 +5,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_body     jsonb := kiln.parse_body(p_body);
+    v_body     jsonb := kiln_internal.parse_body(p_body);
     v_found    record;
     v_variants int;
     v_input    jsonb;
@@ -13,12 +13,12 @@ declare
     v_job_id   bigint;
     v_first_id bigint;
 begin
-    perform kiln.require_actor(p_actor);
-    v_first_id := kiln.begin_once(p_actor, 'create_generation', p_body);
+    perform kiln_internal.require_actor(p_actor);
+    v_first_id := kiln_internal.begin_once(p_actor, 'create_generation', p_body);
     if v_first_id is null then
-        v_found := kiln.find_model(v_body);
-        v_variants := kiln.read_variants(v_body);
-        v_input := kiln.read_generation(p_actor, v_body, v_found.model, v_found.errors, v_variants);
+        v_found := kiln_internal.find_model(v_body);
+        v_variants := kiln_internal.read_variants(v_body);
+        v_input := kiln_internal.read_generation(p_actor, v_body, v_found.model, v_found.errors, v_variants);
         select p.name into v_name from kiln.pipeline p where p.pipeline_id = (v_found.model).pipeline_id;
         for v_variant in 0 .. v_variants - 1
         loop
@@ -29,7 +29,7 @@ begin
                 p_estimated_micros => kiln.estimate((v_found.model).model_id, v_input));
             v_first_id := coalesce(v_first_id, v_job_id);
         end loop;
-        perform kiln.end_once(p_actor, 'create_generation', v_first_id);
+        perform kiln_internal.end_once(p_actor, 'create_generation', v_first_id);
     end if;
     return kiln_api.get_generation(p_actor, jsonb_build_object('id', v_first_id::text), '{}', null);
 end
@@ -38,25 +38,25 @@ comment on function kiln_api.create_generation(bigint, jsonb, jsonb, text) is
 'POST /generate: {type, prompt, model?, params?, seed?, variants?, media?: [id]} makes a job and returns it; more variants are jobs of their
 own, with the next seeds and this one as their parent_id. KN003: fields that are wrong.';
 
-create or replace function kiln.read_variants(p_body jsonb)
+create or replace function kiln_internal.read_variants(p_body jsonb)
 returns int
 language sql immutable
 return case when p_body -> 'variants' is null then 1 when jsonb_typeof(p_body -> 'variants') = 'number' and p_body ->> 'variants' ~ '^[1-8]$' then (p_body ->> 'variants')::int end;
-comment on function kiln.read_variants(jsonb) is 'How many variants a body asks for, 1 to 8; null: it is no such number.';
+comment on function kiln_internal.read_variants(jsonb) is 'How many variants a body asks for, 1 to 8; null: it is no such number.';
 
-create or replace function kiln.read_generation(p_actor bigint, p_body jsonb, p_model kiln.model, p_errors jsonb, p_variants int)
+create or replace function kiln_internal.read_generation(p_actor bigint, p_body jsonb, p_model kiln.model, p_errors jsonb, p_variants int)
 returns jsonb
 language plpgsql volatile
 set search_path = ''
 as $$
 begin
-    return kiln.read_wish(p_actor, p_body,
-        kiln.unknown_fields(p_body, '{type,prompt,model,params,seed,variants,media}') || p_errors
-            || case when p_variants is null then kiln.field_error('/variants', 'must be a whole number from 1 to 8') else '[]' end,
+    return kiln_internal.read_wish(p_actor, p_body,
+        kiln_internal.unknown_fields(p_body, '{type,prompt,model,params,seed,variants,media}') || p_errors
+            || case when p_variants is null then kiln_internal.field_error('/variants', 'must be a whole number from 1 to 8') else '[]' end,
         p_model, p_body ->> 'type') || jsonb_build_object('model', p_model.name);
 end
 $$;
-comment on function kiln.read_generation(bigint, jsonb, kiln.model, jsonb, int) is 'The input of a generation from the body of POST /generate. KN003: fields that are wrong.';
+comment on function kiln_internal.read_generation(bigint, jsonb, kiln.model, jsonb, int) is 'The input of a generation from the body of POST /generate. KN003: fields that are wrong.';
 
 create or replace function kiln_api.estimate_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -64,13 +64,13 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_body     jsonb := kiln.parse_body(p_body);
-    v_found    record := kiln.find_model(v_body);
-    v_variants int := kiln.read_variants(v_body);
+    v_body     jsonb := kiln_internal.parse_body(p_body);
+    v_found    record := kiln_internal.find_model(v_body);
+    v_variants int := kiln_internal.read_variants(v_body);
     v_input    jsonb;
 begin
-    perform kiln.require_actor(p_actor);
-    v_input := kiln.read_generation(p_actor, v_body, v_found.model, v_found.errors, v_variants);
+    perform kiln_internal.require_actor(p_actor);
+    v_input := kiln_internal.read_generation(p_actor, v_body, v_found.model, v_found.errors, v_variants);
     return json_build_object('estimated', kiln.estimate((v_found.model).model_id, v_input) * v_variants, 'currency', (select c.currency from kiln.config c));
 end
 $$;
@@ -85,17 +85,17 @@ as $$
 declare
     v_job kiln.job;
 begin
-    perform kiln.require_actor(p_actor);
-    select j.* into v_job from kiln.job j where j.job_id = kiln.parse_id(p_path ->> 'id') and j.account_id = p_actor;
+    perform kiln_internal.require_actor(p_actor);
+    select j.* into v_job from kiln.job j where j.job_id = kiln_internal.parse_id(p_path ->> 'id') and j.account_id = p_actor;
     if not found then
         raise exception 'there is no such generation' using errcode = 'KN002';
     end if;
-    return kiln.render_job(v_job);
+    return kiln_internal.render_job(v_job);
 end
 $$;
 comment on function kiln_api.get_generation(bigint, jsonb, jsonb, text) is 'GET /generations/{id}: one job of the actor''s. KN002: not there, or not theirs.';
 
-create or replace function kiln.parse_page(p_query jsonb, out page_limit int, out before bigint)
+create or replace function kiln_internal.parse_page(p_query jsonb, out page_limit int, out before bigint)
 language plpgsql immutable
 set search_path = ''
 as $$
@@ -114,29 +114,29 @@ exception when invalid_parameter_value or invalid_text_representation or numeric
     raise exception 'cursor is not one of ours' using errcode = 'KN006';
 end
 $$;
-comment on function kiln.parse_page(jsonb) is 'limit (1..100, default 20) and cursor of a list. KN006: malformed.';
+comment on function kiln_internal.parse_page(jsonb) is 'limit (1..100, default 20) and cursor of a list. KN006: malformed.';
 
-create or replace function kiln.render_cursor(p_id bigint)
+create or replace function kiln_internal.render_cursor(p_id bigint)
 returns text
 language sql immutable
 return translate(rtrim(encode(convert_to(p_id::text, 'UTF8'), 'base64'), '='), '+/', '-_');
-comment on function kiln.render_cursor(bigint) is 'The cursor behind the last item of a page.';
+comment on function kiln_internal.render_cursor(bigint) is 'The cursor behind the last item of a page.';
 
 -- What an installation or an account has only some tens of is read whole; the cursor of such a list counts what went before.
-create or replace function kiln.cut_page(p_items json[], p_query jsonb)
+create or replace function kiln_internal.cut_page(p_items json[], p_query jsonb)
 returns json
 language plpgsql immutable
 set search_path = ''
 as $$
 declare
-    v_page record := kiln.parse_page(p_query);
+    v_page record := kiln_internal.parse_page(p_query);
     v_from int    := least(coalesce(v_page.before, 0), coalesce(cardinality(p_items), 0));
 begin
     return json_build_object('items', coalesce(array_to_json(p_items[v_from + 1:v_from + v_page.page_limit]), '[]'),
-                             'next_cursor', case when cardinality(p_items) > v_from + v_page.page_limit then kiln.render_cursor(v_from + v_page.page_limit) end);
+                             'next_cursor', case when cardinality(p_items) > v_from + v_page.page_limit then kiln_internal.render_cursor(v_from + v_page.page_limit) end);
 end
 $$;
-comment on function kiln.cut_page(json[], jsonb) is 'The page of a short list that limit and cursor ask for, as {items, next_cursor}. KN006: malformed.';
+comment on function kiln_internal.cut_page(json[], jsonb) is 'The page of a short list that limit and cursor ask for, as {items, next_cursor}. KN006: malformed.';
 
 create or replace function kiln_api.list_generations(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -157,8 +157,8 @@ declare
     v_found  bigint[] := '{}';
     v_job    record;
 begin
-    perform kiln.require_actor(p_actor);
-    v_page := kiln.parse_page(p_query);
+    perform kiln_internal.require_actor(p_actor);
+    v_page := kiln_internal.parse_page(p_query);
     v_before := coalesce(v_page.before, 9223372036854775807);
     if p_query ->> 'type' is not null and p_query ->> 'type' not in ('image', 'video', 'audio') then
         raise exception 'type must be image, video or audio' using errcode = 'KN006';
@@ -171,7 +171,7 @@ begin
         raise exception 'q may have 200 characters' using errcode = 'KN006';
     end if;
     if p_query ->> 'q' is null then
-        v_jobs := kiln.generation_page(p_actor, (p_query ->> 'state')::kiln.job_state, (p_query ->> 'type')::kiln.media_type, v_before, v_page.page_limit + 1);
+        v_jobs := kiln_internal.generation_page(p_actor, (p_query ->> 'state')::kiln.job_state, (p_query ->> 'type')::kiln.media_type, v_before, v_page.page_limit + 1);
     else
         -- A search looks through so many jobs and no more; the next goes on from there. (Why no index over the words: docs/products.md.)
         select w.job_id into v_end
@@ -205,8 +205,8 @@ begin
     end if;
     v_next := case when cardinality(v_jobs) > v_page.page_limit then v_jobs[v_page.page_limit].job_id else v_end end;
     return json_build_object(
-        'items', coalesce((select json_agg(kiln.render_job(v_jobs[i]) order by i) from generate_series(1, least(cardinality(v_jobs), v_page.page_limit)) as i), '[]'),
-        'next_cursor', kiln.render_cursor(v_next));
+        'items', coalesce((select json_agg(kiln_internal.render_job(v_jobs[i]) order by i) from generate_series(1, least(cardinality(v_jobs), v_page.page_limit)) as i), '[]'),
+        'next_cursor', kiln_internal.render_cursor(v_next));
 end
 $$;
 comment on function kiln_api.list_generations(bigint, jsonb, jsonb, text) is
@@ -220,45 +220,45 @@ set search_path = ''
 as $$
 begin
     perform kiln_api.get_generation(p_actor, p_path, p_query, null);
-    perform kiln.cancel_job(kiln.parse_id(p_path ->> 'id'));
+    perform kiln.cancel_job(kiln_internal.parse_id(p_path ->> 'id'));
     return kiln_api.get_generation(p_actor, p_path, p_query, null);
 end
 $$;
 comment on function kiln_api.cancel_generation(bigint, jsonb, jsonb, text) is
 'POST /generations/{id}/cancel: at once where it waits; where a runner has it, the runner is told. KN001: it has ended.';
 
-create or replace function kiln.retry_as_asked(p_actor bigint, p_route text, p_job_id bigint, p_body text)
+create or replace function kiln_internal.retry_as_asked(p_actor bigint, p_route text, p_job_id bigint, p_body text)
 returns bigint
 language plpgsql
 set search_path = ''
 as $$
 declare
-    v_body   jsonb := kiln.parse_body(p_body);
-    v_errors jsonb := kiln.unknown_fields(v_body, '{seed,reason,prompt}');
-    v_seed   text  := kiln.plain_field(v_body, 'seed');
-    v_prompt text  := kiln.text_field(v_body, 'prompt');
+    v_body   jsonb := kiln_internal.parse_body(p_body);
+    v_errors jsonb := kiln_internal.unknown_fields(v_body, '{seed,reason,prompt}');
+    v_seed   text  := kiln_internal.plain_field(v_body, 'seed');
+    v_prompt text  := kiln_internal.text_field(v_body, 'prompt');
     v_job_id bigint;
 begin
-    v_job_id := kiln.begin_once(p_actor, p_route || '/' || p_job_id, p_body);
+    v_job_id := kiln_internal.begin_once(p_actor, p_route || '/' || p_job_id, p_body);
     if v_job_id is not null then
         return v_job_id;
     end if;
-    if coalesce(v_body -> 'seed', 'null') <> 'null' and coalesce(v_seed not in ('same', 'new') and not kiln.is_seed(v_seed), true) then
-        v_errors := v_errors || kiln.field_error('/seed', 'must be same, new, or a whole number from 0 to 9223372036854775807');
+    if coalesce(v_body -> 'seed', 'null') <> 'null' and coalesce(v_seed not in ('same', 'new') and not kiln_internal.is_seed(v_seed), true) then
+        v_errors := v_errors || kiln_internal.field_error('/seed', 'must be same, new, or a whole number from 0 to 9223372036854775807');
     end if;
-    if jsonb_typeof(v_body -> 'prompt') not in ('string', 'null') or not kiln.is_visible(v_prompt) or octet_length(v_prompt) > 8000 then
-        v_errors := v_errors || kiln.field_error('/prompt', 'must be a string of 1 to 8000 bytes');
+    if jsonb_typeof(v_body -> 'prompt') not in ('string', 'null') or not kiln_internal.is_visible(v_prompt) or octet_length(v_prompt) > 8000 then
+        v_errors := v_errors || kiln_internal.field_error('/prompt', 'must be a string of 1 to 8000 bytes');
     end if;
     if jsonb_typeof(v_body -> 'reason') <> 'string' or length(v_body ->> 'reason') > 1000 then
-        v_errors := v_errors || kiln.field_error('/reason', 'must be a string of at most 1000 characters');
+        v_errors := v_errors || kiln_internal.field_error('/reason', 'must be a string of at most 1000 characters');
     end if;
-    perform kiln.refuse_fields(v_errors);
+    perform kiln_internal.refuse_fields(v_errors);
     v_job_id := kiln.retry_job(p_job_id, v_seed, v_prompt, v_body ->> 'reason');
-    perform kiln.end_once(p_actor, p_route || '/' || p_job_id, v_job_id);
+    perform kiln_internal.end_once(p_actor, p_route || '/' || p_job_id, v_job_id);
     return v_job_id;
 end
 $$;
-comment on function kiln.retry_as_asked(bigint, text, bigint, text) is
+comment on function kiln_internal.retry_as_asked(bigint, text, bigint, text) is
 'The new job of a request {seed?: same|new|number, reason?, prompt?} to try a job again; the caller has asked whether the actor may. KN003: a field is wrong.';
 
 create or replace function kiln_api.retry_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
@@ -270,7 +270,7 @@ declare
     v_job_id bigint;
 begin
     perform kiln_api.get_generation(p_actor, p_path, p_query, null);
-    v_job_id := kiln.retry_as_asked(p_actor, 'retry_generation', kiln.parse_id(p_path ->> 'id'), p_body);
+    v_job_id := kiln_internal.retry_as_asked(p_actor, 'retry_generation', kiln_internal.parse_id(p_path ->> 'id'), p_body);
     return kiln_api.get_generation(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
 end
 $$;
@@ -284,7 +284,7 @@ set search_path = ''
 as $$
 begin
     perform kiln_api.get_generation(p_actor, p_path, p_query, null);
-    perform kiln.delete_job(kiln.parse_id(p_path ->> 'id'));
+    perform kiln.delete_job(kiln_internal.parse_id(p_path ->> 'id'));
     return null;
 end
 $$;

@@ -5,40 +5,40 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    return kiln.staging_options();
+    return kiln_internal.staging_options();
 end
 $$;
 comment on function kiln_api.get_staging_options(bigint, jsonb, jsonb, text) is 'GET /images/options: modes, types of rooms, styles and their aliases, models.';
 
-create or replace function kiln.read_project(p_actor bigint, p_body jsonb, p_is_new boolean)
+create or replace function kiln_internal.read_project(p_actor bigint, p_body jsonb, p_is_new boolean)
 returns bigint[]
 language plpgsql stable
 set search_path = ''
 as $$
 declare
-    v_errors jsonb := kiln.unknown_fields(p_body, '{name,description,media}');
-    v_ids    text[] := kiln.texts(coalesce(p_body -> 'media', '[]'), 100);
+    v_errors jsonb := kiln_internal.unknown_fields(p_body, '{name,description,media}');
+    v_ids    text[] := kiln_internal.texts(coalesce(p_body -> 'media', '[]'), 100);
 begin
-    if (p_is_new or p_body ? 'name') and (jsonb_typeof(p_body -> 'name') is distinct from 'string' or not kiln.is_name(p_body ->> 'name', 200)) then
-        v_errors := v_errors || kiln.field_error('/name', 'must be one line of 1 to 200 characters, not all of them invisible');
+    if (p_is_new or p_body ? 'name') and (jsonb_typeof(p_body -> 'name') is distinct from 'string' or not kiln_internal.is_name(p_body ->> 'name', 200)) then
+        v_errors := v_errors || kiln_internal.field_error('/name', 'must be one line of 1 to 200 characters, not all of them invisible');
     end if;
     if jsonb_typeof(coalesce(p_body -> 'description', '""')) <> 'string' or length(p_body ->> 'description') > 4000 then
-        v_errors := v_errors || kiln.field_error('/description', 'must be a string of at most 4000 characters');
+        v_errors := v_errors || kiln_internal.field_error('/description', 'must be a string of at most 4000 characters');
     end if;
     if v_ids is null then
-        v_errors := v_errors || kiln.field_error('/media', 'must be an array of at most 100 media ids');
+        v_errors := v_errors || kiln_internal.field_error('/media', 'must be an array of at most 100 media ids');
     else
         select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/media/' || (u.turn - 1), 'message', 'is no picture that you sent in and that is ready')), '[]') into v_errors
           from unnest(v_ids) with ordinality as u (id, turn)
-         where not kiln.is_original(p_actor, u.id);
+         where not kiln_internal.is_original(p_actor, u.id);
     end if;
-    perform kiln.refuse_fields(v_errors);
+    perform kiln_internal.refuse_fields(v_errors);
     return case when p_body ? 'media' then v_ids::bigint[] end;
 end
 $$;
-comment on function kiln.read_project(bigint, jsonb, boolean) is 'Checks {name, description?, media?: [id]}; the media''s ids, or null where there is no list. KN003: every field that is wrong.';
+comment on function kiln_internal.read_project(bigint, jsonb, boolean) is 'Checks {name, description?, media?: [id]}; the media''s ids, or null where there is no list. KN003: every field that is wrong.';
 
-create or replace function kiln.is_original(p_actor bigint, p_id text)
+create or replace function kiln_internal.is_original(p_actor bigint, p_id text)
 returns boolean
 language plpgsql stable
 set search_path = ''
@@ -48,7 +48,7 @@ begin
                       and m.account_id = p_actor and m.state = 'ready' and m.media_type = 'image' and m.job_id is null);
 end
 $$;
-comment on function kiln.is_original(bigint, text) is 'Whether an id is that of a picture which this account sent in and which is ready: results are labelled, and no originals.';
+comment on function kiln_internal.is_original(bigint, text) is 'Whether an id is that of a picture which this account sent in and which is ready: results are labelled, and no originals.';
 
 create or replace function kiln_api.create_project(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -56,21 +56,21 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_body jsonb := kiln.parse_body(p_body);
+    v_body jsonb := kiln_internal.parse_body(p_body);
     v_id   bigint;
 begin
-    perform kiln.require_actor(p_actor);
-    v_id := kiln.begin_once(p_actor, 'create_project', p_body);
+    perform kiln_internal.require_actor(p_actor);
+    v_id := kiln_internal.begin_once(p_actor, 'create_project', p_body);
     if v_id is null then
-        v_id := kiln.write_project(p_actor, null, v_body ->> 'name', v_body ->> 'description', kiln.read_project(p_actor, v_body, true));
-        perform kiln.end_once(p_actor, 'create_project', v_id);
+        v_id := kiln_internal.write_project(p_actor, null, v_body ->> 'name', v_body ->> 'description', kiln_internal.read_project(p_actor, v_body, true));
+        perform kiln_internal.end_once(p_actor, 'create_project', v_id);
     end if;
     return kiln_api.get_project(p_actor, jsonb_build_object('id', v_id::text), '{}', null);
 end
 $$;
 comment on function kiln_api.create_project(bigint, jsonb, jsonb, text) is 'POST /projects: {name, description?, media?: [id]}, the media its originals. KN003: fields that are wrong.';
 
-create or replace function kiln.see_project(p_actor bigint, p_path jsonb)
+create or replace function kiln_internal.see_project(p_actor bigint, p_path jsonb)
 returns kiln.project
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -78,15 +78,15 @@ as $$
 declare
     v_project kiln.project;
 begin
-    perform kiln.require_actor(p_actor);
-    select p.* into v_project from kiln.project p where p.project_id = kiln.parse_id(p_path ->> 'id') and p.account_id = p_actor and p.deleted_at is null;
+    perform kiln_internal.require_actor(p_actor);
+    select p.* into v_project from kiln.project p where p.project_id = kiln_internal.parse_id(p_path ->> 'id') and p.account_id = p_actor and p.deleted_at is null;
     if not found then
         raise exception 'there is no such project' using errcode = 'KN002';
     end if;
     return v_project;
 end
 $$;
-comment on function kiln.see_project(bigint, jsonb) is 'The project of a path, if it is the actor''s. KN002: not there, or not theirs; KN009: nobody acts.';
+comment on function kiln_internal.see_project(bigint, jsonb) is 'The project of a path, if it is the actor''s. KN002: not there, or not theirs; KN009: nobody acts.';
 
 create or replace function kiln_api.get_project(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -94,7 +94,7 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    return kiln.render_project(kiln.see_project(p_actor, p_path));
+    return kiln_internal.render_project(kiln_internal.see_project(p_actor, p_path));
 end
 $$;
 comment on function kiln_api.get_project(bigint, jsonb, jsonb, text) is 'GET /projects/{id}: with its originals. KN002: not there, or not theirs.';
@@ -108,16 +108,16 @@ declare
     v_page     record;
     v_projects kiln.project[];
 begin
-    perform kiln.require_actor(p_actor);
-    v_page := kiln.parse_page(p_query);
+    perform kiln_internal.require_actor(p_actor);
+    v_page := kiln_internal.parse_page(p_query);
     v_projects := array(
         select p from kiln.project p
          where p.account_id = p_actor and p.project_id < coalesce(v_page.before, 9223372036854775807) and p.deleted_at is null
          order by p.project_id desc
          limit v_page.page_limit + 1);
     return json_build_object(
-        'items', coalesce((select json_agg(kiln.render_project(v_projects[i]) order by i) from generate_series(1, least(cardinality(v_projects), v_page.page_limit)) as i), '[]'),
-        'next_cursor', kiln.render_cursor(case when cardinality(v_projects) > v_page.page_limit then v_projects[v_page.page_limit].project_id end));
+        'items', coalesce((select json_agg(kiln_internal.render_project(v_projects[i]) order by i) from generate_series(1, least(cardinality(v_projects), v_page.page_limit)) as i), '[]'),
+        'next_cursor', kiln_internal.render_cursor(case when cardinality(v_projects) > v_page.page_limit then v_projects[v_page.page_limit].project_id end));
 end
 $$;
 comment on function kiln_api.list_projects(bigint, jsonb, jsonb, text) is 'GET /projects: the actor''s, newest first.';
@@ -128,10 +128,10 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_body jsonb := kiln.parse_body(p_body);
+    v_body jsonb := kiln_internal.parse_body(p_body);
 begin
-    perform kiln.see_project(p_actor, p_path);
-    perform kiln.write_project(p_actor, kiln.parse_id(p_path ->> 'id'), v_body ->> 'name', v_body ->> 'description', kiln.read_project(p_actor, v_body, false));
+    perform kiln_internal.see_project(p_actor, p_path);
+    perform kiln_internal.write_project(p_actor, kiln_internal.parse_id(p_path ->> 'id'), v_body ->> 'name', v_body ->> 'description', kiln_internal.read_project(p_actor, v_body, false));
     return kiln_api.get_project(p_actor, p_path, '{}', null);
 end
 $$;
@@ -144,8 +144,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.see_project(p_actor, p_path);
-    perform kiln.remove_project(p_actor, kiln.parse_id(p_path ->> 'id'));
+    perform kiln_internal.see_project(p_actor, p_path);
+    perform kiln.remove_project(p_actor, kiln_internal.parse_id(p_path ->> 'id'));
     return null;
 end
 $$;
@@ -158,23 +158,23 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_id      bigint := kiln.parse_id(p_path ->> 'id');
-    v_body    jsonb  := kiln.parse_body(p_body);
+    v_id      bigint := kiln_internal.parse_id(p_path ->> 'id');
+    v_body    jsonb  := kiln_internal.parse_body(p_body);
     v_route   text   := 'stage_project/' || v_id;
     v_project kiln.project;
     v_wanted  jsonb;
     v_batch   bigint;
 begin
-    perform kiln.see_project(p_actor, p_path);
-    v_batch := kiln.begin_once(p_actor, v_route, p_body);
+    perform kiln_internal.see_project(p_actor, p_path);
+    v_batch := kiln_internal.begin_once(p_actor, v_route, p_body);
     if v_batch is null then
-        v_wanted := kiln.read_staging(p_actor, '{"room_type": "auto"}' || v_body, kiln.unknown_fields(v_body, '{mode,room_type,style,prompt,seed,variations,disclosure,model}'));
-        v_project := kiln.take_project(p_actor, v_id);
-        v_batch := kiln.stage_pictures(v_project, v_wanted);
-        perform kiln.end_once(p_actor, v_route, v_batch);
+        v_wanted := kiln_internal.read_staging(p_actor, '{"room_type": "auto"}' || v_body, kiln_internal.unknown_fields(v_body, '{mode,room_type,style,prompt,seed,variations,disclosure,model}'));
+        v_project := kiln_internal.take_project(p_actor, v_id);
+        v_batch := kiln_internal.stage_pictures(v_project, v_wanted);
+        perform kiln_internal.end_once(p_actor, v_route, v_batch);
     end if;
     return json_build_object(
-        'items', coalesce((select json_agg(kiln.render_image(j) order by j.job_id) from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j where i.batch_id = v_batch and i.project_id = v_id), '[]'),
+        'items', coalesce((select json_agg(kiln_internal.render_image(j) order by j.job_id) from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j where i.batch_id = v_batch and i.project_id = v_id), '[]'),
         'skipped', coalesce((select json_agg(json_build_object('media_id', i.media_id::text, 'image_id', i.job_id::text) order by i.job_id)
                                from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j where i.project_id = v_id and j.finished_at is null and i.batch_id is distinct from v_batch), '[]'));
 end
@@ -183,7 +183,7 @@ comment on function kiln_api.stage_project(bigint, jsonb, jsonb, text) is
 'POST /projects/{id}/stage: {mode?, room_type?, style, prompt?, seed?, variations?, disclosure?, model?} for all its pictures at once, all or none: {items: [Job], skipped:
 [{media_id, image_id}]}; a picture whose image has not ended is skipped. KN001: it has no pictures; KN003: fields that are wrong.';
 
-create or replace function kiln.stage_pictures(p_project kiln.project, p_wanted jsonb)
+create or replace function kiln_internal.stage_pictures(p_project kiln.project, p_wanted jsonb)
 returns bigint
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -202,13 +202,13 @@ begin
            and not exists (select from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j where i.project_id = c.project_id and i.media_id = c.media_id and j.finished_at is null)
          order by c.picture_id
     loop
-        v_job_id := kiln.make_image(p_project, v_media_id, p_wanted, coalesce(v_batch, 0));
+        v_job_id := kiln_internal.make_image(p_project, v_media_id, p_wanted, coalesce(v_batch, 0));
         v_batch := coalesce(v_batch, v_job_id);
     end loop;
     return coalesce(v_batch, 0);
 end
 $$;
-comment on function kiln.stage_pictures(kiln.project, jsonb) is
+comment on function kiln_internal.stage_pictures(kiln.project, jsonb) is
 'Makes an image of each picture of a locked project that has none which has not ended; returns the first''s id, or 0 where all were skipped. KN001: there is no picture.';
 
 create or replace function kiln_api.create_image(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
@@ -217,24 +217,24 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_body    jsonb := kiln.parse_body(p_body);
-    v_errors  jsonb := kiln.unknown_fields(v_body, '{project_id,media_id,mode,room_type,style,prompt,seed,variations,disclosure,model}');
+    v_body    jsonb := kiln_internal.parse_body(p_body);
+    v_errors  jsonb := kiln_internal.unknown_fields(v_body, '{project_id,media_id,mode,room_type,style,prompt,seed,variations,disclosure,model}');
     v_wanted  jsonb;
     v_job_id  bigint;
 begin
-    perform kiln.require_actor(p_actor);
-    v_job_id := kiln.begin_once(p_actor, 'create_image', p_body);
+    perform kiln_internal.require_actor(p_actor);
+    v_job_id := kiln_internal.begin_once(p_actor, 'create_image', p_body);
     if v_job_id is null then
         if not exists (select from kiln.project p where p.project_id = case when v_body ->> 'project_id' ~ '^[0-9]{1,18}$' then (v_body ->> 'project_id')::bigint end
                           and p.account_id = p_actor and p.deleted_at is null) then
-            v_errors := v_errors || kiln.field_error('/project_id', 'is no project of yours');
+            v_errors := v_errors || kiln_internal.field_error('/project_id', 'is no project of yours');
         end if;
-        if not kiln.is_original(p_actor, v_body ->> 'media_id') then
-            v_errors := v_errors || kiln.field_error('/media_id', 'is no picture that you sent in and that is ready');
+        if not kiln_internal.is_original(p_actor, v_body ->> 'media_id') then
+            v_errors := v_errors || kiln_internal.field_error('/media_id', 'is no picture that you sent in and that is ready');
         end if;
-        v_wanted := kiln.read_staging(p_actor, v_body, v_errors);
-        v_job_id := kiln.make_image(kiln.take_project(p_actor, (v_body ->> 'project_id')::bigint), (v_body ->> 'media_id')::bigint, v_wanted);
-        perform kiln.end_once(p_actor, 'create_image', v_job_id);
+        v_wanted := kiln_internal.read_staging(p_actor, v_body, v_errors);
+        v_job_id := kiln_internal.make_image(kiln_internal.take_project(p_actor, (v_body ->> 'project_id')::bigint), (v_body ->> 'media_id')::bigint, v_wanted);
+        perform kiln_internal.end_once(p_actor, 'create_image', v_job_id);
     end if;
     return kiln_api.get_image(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
 end
@@ -251,14 +251,14 @@ as $$
 declare
     v_job kiln.job;
 begin
-    perform kiln.require_actor(p_actor);
+    perform kiln_internal.require_actor(p_actor);
     select j.* into v_job
       from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j join kiln.project p using (project_id)
-     where i.job_id = kiln.parse_id(p_path ->> 'id') and i.account_id = p_actor and p.deleted_at is null;
+     where i.job_id = kiln_internal.parse_id(p_path ->> 'id') and i.account_id = p_actor and p.deleted_at is null;
     if not found then
         raise exception 'there is no such image' using errcode = 'KN002';
     end if;
-    return kiln.render_image(v_job);
+    return kiln_internal.render_image(v_job);
 end
 $$;
 comment on function kiln_api.get_image(bigint, jsonb, jsonb, text) is 'GET /images/{id}. KN002: not there, or not theirs.';
@@ -274,18 +274,18 @@ declare
     v_project text := p_query ->> 'project';
     v_found   record;
 begin
-    perform kiln.require_actor(p_actor);
-    v_page := kiln.parse_page(p_query);
+    perform kiln_internal.require_actor(p_actor);
+    v_page := kiln_internal.parse_page(p_query);
     if v_state is not null and v_state <> all (enum_range(null::kiln.job_state)::text[]) then
         raise exception 'state must be one of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
     end if;
-    if v_project is not null and not exists (select from kiln.project p where p.project_id = kiln.parse_id(v_project) and p.account_id = p_actor and p.deleted_at is null) then
+    if v_project is not null and not exists (select from kiln.project p where p.project_id = kiln_internal.parse_id(v_project) and p.account_id = p_actor and p.deleted_at is null) then
         raise exception 'there is no such project' using errcode = 'KN002';
     end if;
-    v_found := kiln.image_page(p_actor, v_project::bigint, v_state, coalesce(v_page.before, 9223372036854775807), v_page.page_limit);
+    v_found := kiln_internal.image_page(p_actor, v_project::bigint, v_state, coalesce(v_page.before, 9223372036854775807), v_page.page_limit);
     return json_build_object(
-        'items', coalesce((select json_agg(kiln.render_image(v_found.jobs[i]) order by i) from generate_series(1, cardinality(v_found.jobs)) as i), '[]'),
-        'next_cursor', kiln.render_cursor(v_found.next_id));
+        'items', coalesce((select json_agg(kiln_internal.render_image(v_found.jobs[i]) order by i) from generate_series(1, cardinality(v_found.jobs)) as i), '[]'),
+        'next_cursor', kiln_internal.render_cursor(v_found.next_id));
 end
 $$;
 comment on function kiln_api.list_images(bigint, jsonb, jsonb, text) is
@@ -298,7 +298,7 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_actor(p_actor);
+    perform kiln_internal.require_actor(p_actor);
     return kiln_api.list_images(p_actor, '{}', p_query || jsonb_build_object('project', p_path ->> 'id'), null);
 end
 $$;
@@ -311,7 +311,7 @@ set search_path = ''
 as $$
 begin
     perform kiln_api.get_image(p_actor, p_path, '{}', null);
-    perform kiln.cancel_job(kiln.parse_id(p_path ->> 'id'));
+    perform kiln.cancel_job(kiln_internal.parse_id(p_path ->> 'id'));
     return kiln_api.get_image(p_actor, p_path, '{}', null);
 end
 $$;
@@ -326,7 +326,7 @@ declare
     v_job_id bigint;
 begin
     perform kiln_api.get_image(p_actor, p_path, '{}', null);
-    v_job_id := kiln.retry_as_asked(p_actor, 'retry_image', kiln.parse_id(p_path ->> 'id'), p_body);
+    v_job_id := kiln_internal.retry_as_asked(p_actor, 'retry_image', kiln_internal.parse_id(p_path ->> 'id'), p_body);
     return kiln_api.get_image(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
 end
 $$;
@@ -340,7 +340,7 @@ set search_path = ''
 as $$
 begin
     perform kiln_api.get_image(p_actor, p_path, '{}', null);
-    perform kiln.delete_job(kiln.parse_id(p_path ->> 'id'));
+    perform kiln.delete_job(kiln_internal.parse_id(p_path ->> 'id'));
     return null;
 end
 $$;

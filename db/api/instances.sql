@@ -7,7 +7,7 @@ as $$
 declare
     v_instance_id bigint;
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     insert into kiln.instance (role, host, pid, port, version)
     values (p_role::kiln.server_role, p_host, p_pid, p_port, p_version)
     returning instance_id into v_instance_id;
@@ -25,20 +25,20 @@ declare
     v_before   timestamptz;
     v_was_dead boolean;
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     perform set_config('synchronous_commit', 'off', true);      -- a beat that a crash forgets is followed by the next
     select i.beat_at, i.ended_at is not null into v_before, v_was_dead from kiln.instance i where i.instance_id = p_instance_id;
     if not found then
         return 'unknown';
     end if;
     update kiln.instance i
-       set beat_at = kiln.now(), ended_at = null, ended_why = null, sse = p_sse, websocket = p_websocket, poll = p_poll,
+       set beat_at = kiln_internal.now(), ended_at = null, ended_why = null, sse = p_sse, websocket = p_websocket, poll = p_poll,
            memory_kib = p_memory_kib, lag_ms = p_lag_ms, database_ms = p_database_ms
      where i.instance_id = p_instance_id;
-    if v_before > kiln.now() - 0.7 * (select c.lease from kiln.config c) then
-        perform kiln.bury_silent_instances(p_instance_id);
+    if v_before > kiln_internal.now() - 0.7 * (select c.lease from kiln.config c) then
+        perform kiln_internal.bury_silent_instances(p_instance_id);
     end if;
-    return case when v_was_dead then 'risen' when exists (select from kiln.presence p where p.due_at <= kiln.now()) then 'due' else 'alive' end;
+    return case when v_was_dead then 'risen' when exists (select from kiln.presence p where p.due_at <= kiln_internal.now()) then 'due' else 'alive' end;
 end
 $$;
 comment on function kiln_api.beat_instance(bigint, int, int, int, int, int, int) is
@@ -56,23 +56,23 @@ begin
     perform from kiln.instance i where i.instance_id = p_instance_id and i.ended_at is null for key share;
     if not found then
         return null;
-    elsif not kiln.lock_presence(p_is_anew or p_came <> '{}' or p_went <> '{}') then
+    elsif not kiln_internal.lock_presence(p_is_anew or p_came <> '{}' or p_went <> '{}') then
         return false;                                           -- another process settles what is due
     end if;
     if p_is_anew then
-        perform kiln.lose_audience(p_instance_id, kiln.now());
+        perform kiln_internal.lose_audience(p_instance_id, kiln_internal.now());
     end if;
     insert into kiln.audience (instance_id, account_id)
     select p_instance_id, a.account_id from kiln.account a where a.account_id = any (p_came)
     on conflict do nothing;
     insert into kiln.presence as p (account_id, due_at)
-    select a.account_id, kiln.now() from kiln.account a where a.account_id = any (p_came)
+    select a.account_id, kiln_internal.now() from kiln.account a where a.account_id = any (p_came)
     on conflict (account_id) do update set due_at = excluded.due_at where not p.is_online;
     delete from kiln.audience a where a.instance_id = p_instance_id and a.account_id = any (p_went);
     update kiln.presence p
-       set seen_at = kiln.now(), due_at = case when p.is_online then kiln.now() + (select c.presence_grace from kiln.config c) else p.due_at end
+       set seen_at = kiln_internal.now(), due_at = case when p.is_online then kiln_internal.now() + (select c.presence_grace from kiln.config c) else p.due_at end
      where p.account_id = any (p_went);
-    return kiln.settle_presence(100);
+    return kiln_internal.settle_presence(100);
 end
 $$;
 comment on function kiln_api.tell_audience(bigint, bigint[], bigint[], boolean) is
@@ -85,10 +85,10 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    update kiln.instance i set ended_at = kiln.now(), ended_why = 'left', sse = 0, websocket = 0, poll = 0
+    update kiln.instance i set ended_at = kiln_internal.now(), ended_why = 'left', sse = 0, websocket = 0, poll = 0
      where i.instance_id = p_instance_id and i.ended_at is null;
     if found then
-        perform kiln.lose_audience(p_instance_id, kiln.now());
+        perform kiln_internal.lose_audience(p_instance_id, kiln_internal.now());
     end if;
 end
 $$;
@@ -112,29 +112,29 @@ begin
         state := 'over';
         return;
     end if;
-    v_wanted := kiln.counterpart(v_me.role);
+    v_wanted := kiln_internal.counterpart(v_me.role);
     state := 'waiting';
     select p.* into v_last from kiln.ping p where p.instance_id = p_instance_id order by p.number desc limit 1 for update;
-    if v_last.answered_by is null and v_last.sent_at > kiln.now() - c_patience then
-        if v_last.sent_at <= kiln.now() - interval '200 milliseconds' then
-            perform kiln.ring_instances(v_wanted::text);        -- a bell was lost, or who should have answered has died
+    if v_last.answered_by is null and v_last.sent_at > kiln_internal.now() - c_patience then
+        if v_last.sent_at <= kiln_internal.now() - interval '200 milliseconds' then
+            perform kiln_internal.ring_instances(v_wanted::text);        -- a bell was lost, or who should have answered has died
         end if;
         return;
-    elsif v_last.number is null and v_me.started_at > kiln.now() - c_patience and kiln.others_there(p_instance_id, v_wanted) = '{}' then
+    elsif v_last.number is null and v_me.started_at > kiln_internal.now() - c_patience and kiln_internal.others_there(p_instance_id, v_wanted) = '{}' then
         return;
     end if;
 
     if v_last.number is not null then
-        update kiln.ping p set ended_at = kiln.now() where p.instance_id = p_instance_id and p.number = v_last.number;
+        update kiln.ping p set ended_at = kiln_internal.now() where p.instance_id = p_instance_id and p.number = v_last.number;
         number := v_last.number;
         if v_last.answered_by is not null then
             answered_by := v_last.answered_by;
-            round_trip_ms := round(extract(epoch from kiln.now() - v_last.sent_at) * 1000, 1);
+            round_trip_ms := round(extract(epoch from kiln_internal.now() - v_last.sent_at) * 1000, 1);
             select i.host || ':' || i.port into answered_at from kiln.instance i where i.instance_id = v_last.answered_by;
         end if;
     end if;
-    perform kiln.ring_instances(v_wanted::text);        -- for the next, and so that who answered hears how long it took
-    if coalesce(v_last.number, 0) < 10 and (v_last.answered_by is not null or kiln.others_there(p_instance_id, v_wanted) <> '{}') then
+    perform kiln_internal.ring_instances(v_wanted::text);        -- for the next, and so that who answered hears how long it took
+    if coalesce(v_last.number, 0) < 10 and (v_last.answered_by is not null or kiln_internal.others_there(p_instance_id, v_wanted) <> '{}') then
         insert into kiln.ping (instance_id, number, wants) values (p_instance_id, coalesce(v_last.number, 0) + 1, v_wanted);
         return;
     end if;
@@ -143,7 +143,7 @@ begin
       into pongs, p50_ms
       from kiln.ping p where p.instance_id = p_instance_id;
     update kiln.instance i
-       set proof_at = kiln.now(), proof_pongs = case when number is not null then pongs end, proof_ms = p50_ms,
+       set proof_at = kiln_internal.now(), proof_pongs = case when number is not null then pongs end, proof_ms = p50_ms,
            proof_by = array(select distinct p.answered_by from kiln.ping p where p.instance_id = p_instance_id and p.answered_by is not null order by 1)
      where i.instance_id = p_instance_id
     returning array_to_string(i.proof_by, ',') into "by";
@@ -169,19 +169,19 @@ begin
     select i.role into v_role from kiln.instance i where i.instance_id = p_instance_id;
     select p.* into v_ping
       from kiln.ping p
-     where p.answered_by is null and p.ended_at is null and p.sent_at > kiln.now() - interval '10 seconds'
-       and p.instance_id <> p_instance_id and kiln.serves(v_role, p.wants)
-       and (p.sent_at <= kiln.now() - interval '200 milliseconds'
+     where p.answered_by is null and p.ended_at is null and p.sent_at > kiln_internal.now() - interval '10 seconds'
+       and p.instance_id <> p_instance_id and kiln_internal.serves(v_role, p.wants)
+       and (p.sent_at <= kiln_internal.now() - interval '200 milliseconds'
             or (select count(*) from kiln.ping m where m.instance_id = p.instance_id and m.answered_by = p_instance_id)
                <= coalesce((select min((select count(*) from kiln.ping o where o.instance_id = p.instance_id and o.answered_by = other))
-                     from unnest(kiln.others_there(p.instance_id, p.wants)) as other where other <> p_instance_id), 10))
+                     from unnest(kiln_internal.others_there(p.instance_id, p.wants)) as other where other <> p_instance_id), 10))
      order by p.sent_at
      limit 1
        for update skip locked;
     if found then
-        update kiln.ping p set answered_by = p_instance_id, answered_at = kiln.now()
+        update kiln.ping p set answered_by = p_instance_id, answered_at = kiln_internal.now()
          where p.instance_id = v_ping.instance_id and p.number = v_ping.number;
-        perform kiln.ring_instances(v_ping.instance_id::text);
+        perform kiln_internal.ring_instances(v_ping.instance_id::text);
         is_new := true;
         asker := v_ping.instance_id;
         number := v_ping.number;

@@ -1,6 +1,6 @@
 -- Files: upload in three calls (a signed place, the bytes, and that they are there), and signed links to read them. Bytes never
 -- come here: the server or the sender writes them to the store, and a task (pipeline upload) looks at them before anything may use them.
-create or replace function kiln.canonical_type(p_text text)
+create or replace function kiln_internal.canonical_type(p_text text)
 returns text
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -9,18 +9,18 @@ begin
     return (select coalesce(t.alias_of, t.content_type) from kiln.content_type t where t.content_type = lower(btrim(split_part(p_text, ';', 1))));
 end
 $$;
-comment on function kiln.canonical_type(text) is
+comment on function kiln_internal.canonical_type(text) is
 'The type that a Content-Type names, whatever its letters, its parameters (`;codecs=opus`) and its age; null: kiln.content_type has no such name.';
 
-create or replace function kiln.promise_upload(p_actor bigint, p_body text, p_is_direct boolean)
+create or replace function kiln_internal.promise_upload(p_actor bigint, p_body text, p_is_direct boolean)
 returns kiln.media
 language plpgsql
 set search_path = ''
 as $$
 declare
-    v_body     jsonb := kiln.parse_body(p_body);
-    v_errors   jsonb := kiln.unknown_fields(v_body, '{filename,content_type,bytes,md5}');
-    v_type     text  := kiln.canonical_type(v_body ->> 'content_type');
+    v_body     jsonb := kiln_internal.parse_body(p_body);
+    v_errors   jsonb := kiln_internal.unknown_fields(v_body, '{filename,content_type,bytes,md5}');
+    v_type     text  := kiln_internal.canonical_type(v_body ->> 'content_type');
     v_bytes    text  := v_body ->> 'bytes';
     v_name     text  := v_body ->> 'filename';
     v_md5      text  := v_body ->> 'md5';
@@ -28,30 +28,30 @@ declare
     v_media    kiln.media;
     v_media_id bigint;
 begin
-    perform kiln.require_actor(p_actor);
-    v_media_id := kiln.begin_once(p_actor, 'create_upload', p_body);
+    perform kiln_internal.require_actor(p_actor);
+    v_media_id := kiln_internal.begin_once(p_actor, 'create_upload', p_body);
     if v_media_id is null then
         select c.upload_max_bytes into v_most from kiln.config c;
-        if jsonb_typeof(v_body -> 'filename') is distinct from 'string' or not kiln.is_visible(v_name) or length(v_name) > 255 then
-            v_errors := v_errors || kiln.field_error('/filename', 'must have 1 to 255 characters');
+        if jsonb_typeof(v_body -> 'filename') is distinct from 'string' or not kiln_internal.is_visible(v_name) or length(v_name) > 255 then
+            v_errors := v_errors || kiln_internal.field_error('/filename', 'must have 1 to 255 characters');
         end if;
         if not exists (select from kiln.content_type t where t.content_type = v_type and t.is_accepted) then
-            v_errors := v_errors || kiln.field_error('/content_type', 'must be one of '
+            v_errors := v_errors || kiln_internal.field_error('/content_type', 'must be one of '
                 || (select string_agg(t.content_type, ', ' order by t.content_type) from kiln.content_type t where t.is_accepted));
         end if;
         if jsonb_typeof(v_body -> 'bytes') is distinct from 'number' or v_bytes !~ '^[0-9]{1,12}$' or v_bytes::bigint not between 1 and v_most then
-            v_errors := v_errors || kiln.field_error('/bytes', 'must be a whole number from 1 to ' || v_most);
+            v_errors := v_errors || kiln_internal.field_error('/bytes', 'must be a whole number from 1 to ' || v_most);
         end if;
         if v_md5 is not null and v_md5 !~ '^[A-Za-z0-9+/]{21}[AQgw]==$' then
-            v_errors := v_errors || kiln.field_error('/md5', 'must be the MD5 of the bytes in base64, as in a Content-MD5 header');
+            v_errors := v_errors || kiln_internal.field_error('/md5', 'must be the MD5 of the bytes in base64, as in a Content-MD5 header');
         end if;
-        perform kiln.refuse_fields(v_errors);
-        perform kiln.require_room(p_actor, v_bytes::bigint);
+        perform kiln_internal.refuse_fields(v_errors);
+        perform kiln_internal.require_room(p_actor, v_bytes::bigint);
         insert into kiln.media (account_id, role, state, media_type, content_type, bytes, filename, md5, is_direct, incoming_key)
         values (p_actor, 'input', 'uploading', split_part(v_type, '/', 1)::kiln.media_type, v_type, v_bytes::bigint, v_name, decode(v_md5, 'base64'),
-                p_is_direct, case when p_is_direct then kiln.random_key() end)
+                p_is_direct, case when p_is_direct then kiln_internal.random_key() end)
         returning media_id into v_media_id;
-        perform kiln.end_once(p_actor, 'create_upload', v_media_id);
+        perform kiln_internal.end_once(p_actor, 'create_upload', v_media_id);
     end if;
     select m.* into v_media from kiln.media m where m.media_id = v_media_id;
     if not found then
@@ -60,7 +60,7 @@ begin
     return v_media;
 end
 $$;
-comment on function kiln.promise_upload(bigint, text, boolean) is
+comment on function kiln_internal.promise_upload(bigint, text, boolean) is
 'Checks what is announced ({filename, content_type, bytes, md5?}) and the account''s room, and makes the place for it. Runs as its caller: row-level security stands behind it.';
 
 create or replace function kiln_api.create_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
@@ -69,13 +69,13 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_media   kiln.media := kiln.promise_upload(p_actor, p_body, false);
-    v_expires bigint     := extract(epoch from kiln.now() + (select c.upload_ttl from kiln.config c))::bigint;
+    v_media   kiln.media := kiln_internal.promise_upload(p_actor, p_body, false);
+    v_expires bigint     := extract(epoch from kiln_internal.now() + (select c.upload_ttl from kiln.config c))::bigint;
 begin
     return json_build_object(
         'media_id', v_media.media_id::text, 'method', 'PUT',
-        'url', format('/api/v1/media/%s?exp=%s&sig=%s', v_media.media_id, v_expires, kiln.sign_link(v_media.media_id, 'upload', v_expires)),
-        'headers', kiln.upload_headers(v_media), 'expires_at', kiln.render_time(to_timestamp(v_expires)));
+        'url', format('/api/v1/media/%s?exp=%s&sig=%s', v_media.media_id, v_expires, kiln_internal.sign_link(v_media.media_id, 'upload', v_expires)),
+        'headers', kiln_internal.upload_headers(v_media), 'expires_at', kiln_internal.render_time(to_timestamp(v_expires)));
 end
 $$;
 comment on function kiln_api.create_upload(bigint, jsonb, jsonb, text) is
@@ -87,7 +87,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_media kiln.media := kiln.promise_upload(p_actor, p_body, true);
+    v_media kiln.media := kiln_internal.promise_upload(p_actor, p_body, true);
     v_ttl   interval   := (select c.upload_ttl from kiln.config c);
 begin
     if not v_media.is_direct or v_media.state <> 'uploading' then
@@ -95,31 +95,31 @@ begin
     end if;
     return json_build_object(
         'media_id', v_media.media_id::text, 'storage_key', v_media.incoming_key, 'bytes', v_media.bytes,
-        'headers', kiln.upload_headers(v_media), 'expires_s', extract(epoch from v_ttl)::int, 'expires_at', kiln.render_time(kiln.now() + v_ttl));
+        'headers', kiln_internal.upload_headers(v_media), 'expires_s', extract(epoch from v_ttl)::int, 'expires_at', kiln_internal.render_time(kiln_internal.now() + v_ttl));
 end
 $$;
 comment on function kiln_api.create_direct_upload(bigint, jsonb, jsonb, text) is
 'POST /uploads/presign where media are kept in S3: the same, with the key under which the server signs a way past itself. KN001: a repeat, after the upload.';
 
-create or replace function kiln.upload_headers(p_media kiln.media)
+create or replace function kiln_internal.upload_headers(p_media kiln.media)
 returns jsonb
 language sql stable
 return jsonb_build_object('Content-Type', p_media.content_type)
     || case when p_media.md5 is null then '{}' else jsonb_build_object('Content-MD5', encode(p_media.md5, 'base64')) end;
-comment on function kiln.upload_headers(kiln.media) is 'The headers that an upload must carry, besides its length.';
+comment on function kiln_internal.upload_headers(kiln.media) is 'The headers that an upload must carry, besides its length.';
 
-create or replace function kiln.random_key()
+create or replace function kiln_internal.random_key()
 returns text
 language plpgsql volatile security definer
 set search_path = ''
 as $$
 begin
-    return (select substr(r.hex, 1, 2) || '/' || substr(r.hex, 3) from (select encode(kiln.gen_random_bytes(16), 'hex') as hex) r);
+    return (select substr(r.hex, 1, 2) || '/' || substr(r.hex, 3) from (select encode(kiln_extensions.gen_random_bytes(16), 'hex') as hex) r);
 end
 $$;
-comment on function kiln.random_key() is 'A storage key: 32 random hex digits, as the store wants them.';
+comment on function kiln_internal.random_key() is 'A storage key: 32 random hex digits, as the store wants them.';
 
-create or replace function kiln.media_room(p_account_id bigint)
+create or replace function kiln_internal.media_room(p_account_id bigint)
 returns bigint
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -133,21 +133,21 @@ begin
     select coalesce(a.media_quota_bytes, c.media_quota_bytes) into v_quota from kiln.account a cross join kiln.config c where a.account_id = p_account_id;
     select coalesce(sum(m.bytes), 0) into v_used from kiln.media m where m.account_id = p_account_id and m.state <> 'rejected';
     return v_quota - v_used - (select coalesce(sum(r.bytes), 0) from kiln.receiving r
-                                where r.account_id = p_account_id and r.until > kiln.now()
+                                where r.account_id = p_account_id and r.until > kiln_internal.now()
                                   and not exists (select from kiln.media m where m.media_id = r.media_id and m.state <> 'rejected'));
 end
 $$;
-comment on function kiln.media_room(bigint) is
+comment on function kiln_internal.media_room(bigint) is
 'How many bytes an account''s quota of media has left; exact until the end of the transaction. What is promised counts, and what is being received
 although its promise was deleted, or without one.';
 
-create or replace function kiln.require_room(p_account_id bigint, p_bytes bigint)
+create or replace function kiln_internal.require_room(p_account_id bigint, p_bytes bigint)
 returns void
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_room bigint := kiln.media_room(p_account_id);
+    v_room bigint := kiln_internal.media_room(p_account_id);
 begin
     if p_bytes > v_room then
         raise exception 'there is no room for % bytes: % are left', p_bytes, greatest(v_room, 0)
@@ -155,40 +155,40 @@ begin
     end if;
 end
 $$;
-comment on function kiln.require_room(bigint, bigint) is
+comment on function kiln_internal.require_room(bigint, bigint) is
 'Refuses (KN016) what would take an account beyond its quota of media; exact, however many ask at once. What is promised counts.';
 
-create or replace function kiln.begin_receiving(p_account_id bigint, p_media_id bigint, p_bytes bigint)
+create or replace function kiln_internal.begin_receiving(p_account_id bigint, p_media_id bigint, p_bytes bigint)
 returns jsonb
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_token text   := encode(kiln.gen_random_bytes(16), 'hex');
+    v_token text   := encode(kiln_extensions.gen_random_bytes(16), 'hex');
     v_bytes bigint := p_bytes;
 begin
     if p_media_id is null then
-        v_bytes := greatest(0, least(p_bytes, kiln.media_room(p_account_id)));
+        v_bytes := greatest(0, least(p_bytes, kiln_internal.media_room(p_account_id)));
     end if;
-    delete from kiln.receiving r where r.account_id = p_account_id and r.until <= kiln.now();
+    delete from kiln.receiving r where r.account_id = p_account_id and r.until <= kiln_internal.now();
     insert into kiln.receiving (token, account_id, media_id, bytes, until)
-    values (v_token, p_account_id, p_media_id, v_bytes, kiln.now() + interval '1 minute');
+    values (v_token, p_account_id, p_media_id, v_bytes, kiln_internal.now() + interval '1 minute');
     return jsonb_build_object('receiving', v_token, 'reserved', v_bytes);
 exception when unique_violation then
     raise exception 'another request is sending the bytes of this upload' using errcode = 'KN001', hint = 'Wait for its end; one that broke off is forgotten within a minute.';
 end
 $$;
-comment on function kiln.begin_receiving(bigint, bigint, bigint) is
+comment on function kiln_internal.begin_receiving(bigint, bigint, bigint) is
 'Lets one request write so many bytes to the store: {receiving, its token, and reserved, how many}. Of an upload one at a time (KN001), with the bytes
 that were promised; without one (p_media_id null) as many as there is room for, at most p_bytes. Its server calls keep_receiving() each 20 seconds.';
 
-create or replace function kiln.keep_receiving(p_token text)
+create or replace function kiln_internal.keep_receiving(p_token text)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    update kiln.receiving r set until = kiln.now() + interval '1 minute'
+    update kiln.receiving r set until = kiln_internal.now() + interval '1 minute'
      where r.token = p_token
        and (r.media_id is null or exists (select from kiln.media m where m.media_id = r.media_id and m.state = 'uploading' and m.incoming_key is null));
     if not found then
@@ -196,9 +196,9 @@ begin
     end if;
 end
 $$;
-comment on function kiln.keep_receiving(text) is 'A request goes on receiving for another minute. KN001: its upload was deleted, or its time was over and another has its place.';
+comment on function kiln_internal.keep_receiving(text) is 'A request goes on receiving for another minute. KN001: its upload was deleted, or its time was over and another has its place.';
 
-create or replace function kiln.end_receiving(p_token text, p_media_id bigint default null)
+create or replace function kiln_internal.end_receiving(p_token text, p_media_id bigint default null)
 returns boolean
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -208,7 +208,7 @@ begin
     return found;
 end
 $$;
-comment on function kiln.end_receiving(text, bigint) is 'A request has ended: what it held is free. False: it held nothing (of this upload).';
+comment on function kiln_internal.end_receiving(text, bigint) is 'A request has ended: what it held is free. False: it held nothing (of this upload).';
 
 create or replace function kiln_api.keep_receiving(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -216,7 +216,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.keep_receiving(kiln.parse_body(p_body) ->> 'receiving');
+    perform kiln_internal.keep_receiving(kiln_internal.parse_body(p_body) ->> 'receiving');
     return '{}';
 end
 $$;
@@ -228,13 +228,13 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.end_receiving(kiln.parse_body(p_body) ->> 'receiving');
+    perform kiln_internal.end_receiving(kiln_internal.parse_body(p_body) ->> 'receiving');
     return '{}';
 end
 $$;
 comment on function kiln_api.end_receiving(bigint, jsonb, jsonb, text) is 'A body with files came to nothing: {receiving}. Its bytes are off the disk.';
 
-create or replace function kiln.find_upload(p_path jsonb, p_query jsonb)
+create or replace function kiln_internal.find_upload(p_path jsonb, p_query jsonb)
 returns kiln.media
 language plpgsql security definer
 set search_path = ''
@@ -242,8 +242,8 @@ as $$
 declare
     v_media kiln.media;
 begin
-    perform kiln.check_link(kiln.parse_id(p_path ->> 'id'), 'upload', p_query);
-    select m.* into v_media from kiln.media m where m.media_id = kiln.parse_id(p_path ->> 'id') for no key update;
+    perform kiln_internal.check_link(kiln_internal.parse_id(p_path ->> 'id'), 'upload', p_query);
+    select m.* into v_media from kiln.media m where m.media_id = kiln_internal.parse_id(p_path ->> 'id') for no key update;
     if not found then
         raise exception 'there is no such upload' using errcode = 'KN002';
     end if;
@@ -253,7 +253,7 @@ begin
     return v_media;
 end
 $$;
-comment on function kiln.find_upload(jsonb, jsonb) is 'The upload a signed link leads to, locked. KN001: its bytes have come already; KN008: forged or expired link.';
+comment on function kiln_internal.find_upload(jsonb, jsonb) is 'The upload a signed link leads to, locked. KN001: its bytes have come already; KN008: forged or expired link.';
 
 create or replace function kiln_api.begin_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -261,10 +261,10 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_media kiln.media := kiln.find_upload(p_path, p_query);
+    v_media kiln.media := kiln_internal.find_upload(p_path, p_query);
 begin
     return jsonb_build_object('content_type', v_media.content_type, 'bytes', v_media.bytes, 'md5', encode(v_media.md5, 'base64'))
-        || kiln.begin_receiving(v_media.account_id, v_media.media_id, v_media.bytes);
+        || kiln_internal.begin_receiving(v_media.account_id, v_media.media_id, v_media.bytes);
 end
 $$;
 comment on function kiln_api.begin_upload(bigint, jsonb, jsonb, text) is
@@ -276,20 +276,20 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_media kiln.media := kiln.find_upload(p_path, p_query);
-    v_found jsonb      := kiln.parse_body(p_body);
+    v_media kiln.media := kiln_internal.find_upload(p_path, p_query);
+    v_found jsonb      := kiln_internal.parse_body(p_body);
 begin
-    if not kiln.end_receiving(v_found ->> 'receiving', v_media.media_id) then
+    if not kiln_internal.end_receiving(v_found ->> 'receiving', v_media.media_id) then
         raise exception 'this request lost the upload to another' using errcode = 'KN001', hint = 'It was silent for a minute.';
     end if;
-    return kiln.store_upload(v_media.media_id, v_found);
+    return kiln_internal.store_upload(v_media.media_id, v_found);
 end
 $$;
 comment on function kiln_api.finish_upload(bigint, jsonb, jsonb, text) is
 'PUT /media/{id}, after the bytes: {receiving, storage_key, bytes, sha256, content_type}: the token of begin_upload, and what the server found. Returns the
 media, still uploading: complete says go. KN001: the token is not the one that may.';
 
-create or replace function kiln.store_upload(p_media_id bigint, p_found jsonb)
+create or replace function kiln_internal.store_upload(p_media_id bigint, p_found jsonb)
 returns json
 language plpgsql security definer
 set search_path = ''
@@ -301,10 +301,10 @@ begin
        set incoming_key = p_found ->> 'storage_key', bytes = (p_found ->> 'bytes')::bigint, sha256 = decode(p_found ->> 'sha256', 'hex')
      where m.media_id = p_media_id and m.state = 'uploading'
     returning m.* into v_media;
-    return kiln.render_media(v_media);
+    return kiln_internal.render_media(v_media);
 end
 $$;
-comment on function kiln.store_upload(bigint, jsonb) is 'Records the bytes that came for an upload; nothing uses them before they are checked.';
+comment on function kiln_internal.store_upload(bigint, jsonb) is 'Records the bytes that came for an upload; nothing uses them before they are checked.';
 
 create or replace function kiln_api.complete_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -312,13 +312,13 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_media_id bigint := kiln.parse_id(p_path ->> 'id');
+    v_media_id bigint := kiln_internal.parse_id(p_path ->> 'id');
 begin
-    perform kiln.require_actor(p_actor);
+    perform kiln_internal.require_actor(p_actor);
     if not exists (select from kiln.media m where m.media_id = v_media_id and m.account_id = p_actor and m.role = 'input') then
         raise exception 'there is no such upload' using errcode = 'KN002';
     end if;
-    return kiln.check_upload(v_media_id);
+    return kiln_internal.check_upload(v_media_id);
 end
 $$;
 comment on function kiln_api.complete_upload(bigint, jsonb, jsonb, text) is
@@ -330,18 +330,18 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 declare
-    v_media_id bigint := kiln.parse_id(p_path ->> 'id');
+    v_media_id bigint := kiln_internal.parse_id(p_path ->> 'id');
 begin
-    perform kiln.require_actor(p_actor);
+    perform kiln_internal.require_actor(p_actor);
     if not exists (select from kiln.media m where m.media_id = v_media_id and m.account_id = p_actor and m.role = 'input') then
         raise exception 'there is no such upload' using errcode = 'KN002';
     end if;
-    return kiln.render_upload(v_media_id);
+    return kiln_internal.render_upload(v_media_id);
 end
 $$;
 comment on function kiln_api.get_upload(bigint, jsonb, jsonb, text) is 'GET /uploads/{media_id}: what became of it, for who has no stream. KN002: not there, or not yours.';
 
-create or replace function kiln.render_upload(p_media_id bigint)
+create or replace function kiln_internal.render_upload(p_media_id bigint)
 returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -350,21 +350,21 @@ declare
     v_media kiln.media;
 begin
     select m.* into v_media from kiln.media m where m.media_id = p_media_id;
-    return kiln.render_media(v_media);
+    return kiln_internal.render_media(v_media);
 end
 $$;
-comment on function kiln.render_upload(bigint) is 'An upload, as its owner sees it. The caller has checked whose it is.';
+comment on function kiln_internal.render_upload(bigint) is 'An upload, as its owner sees it. The caller has checked whose it is.';
 
 -- The job is the operator's (so its events are in nobody else's stream), its task's turn the uploader's (so that who sends
 -- ten thousand files does not keep the others waiting). As kiln.enqueue(), which knows one account for both.
-create or replace function kiln.check_upload(p_media_id bigint)
+create or replace function kiln_internal.check_upload(p_media_id bigint)
 returns json
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_media    kiln.media;
-    v_operator bigint := kiln.operator_account();
+    v_operator bigint := kiln_internal.operator_account();
     v_pipeline kiln.pipeline;
     v_job_id   bigint;
 begin
@@ -372,7 +372,7 @@ begin
     if not found then
         raise exception 'there is no such upload' using errcode = 'KN002';
     elsif v_media.state <> 'uploading' then
-        return kiln.render_media(v_media);
+        return kiln_internal.render_media(v_media);
     elsif v_media.incoming_key is null then
         raise exception 'no bytes have come for this upload yet' using errcode = 'KN001', hint = 'Send them to the URL that POST /uploads/presign gave.';
     end if;
@@ -382,7 +382,7 @@ begin
             jsonb_build_object('upload', p_media_id::text, 'content_type', v_media.content_type, 'bytes', v_media.bytes))
     returning job_id into v_job_id;
     insert into kiln.task_ready (task_id, job_id, account_id, vt, pipeline_version_id, queue_id, priority, stage)
-    select kiln.task_id(v_job_id, 1), v_job_id, v_media.account_id,
+    select kiln_internal.task_id(v_job_id, 1), v_job_id, v_media.account_id,
            coalesce((select r.vt from kiln.task_ready r
                       where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = v_media.account_id and r.vt > f.next_vt
                       order by r.vt desc limit 1), f.next_vt) + 1,
@@ -392,12 +392,12 @@ begin
     insert into kiln.event (account_id, job_id, version, type) values (v_operator, v_job_id, 1, 'job.queued');
     update kiln.media m set state = 'checking', check_job_id = v_job_id where m.media_id = p_media_id returning m.* into v_media;
     if exists (select from kiln.sleeper) then
-        perform kiln.ring(array[v_pipeline.queue_id]);
+        perform kiln_internal.ring(array[v_pipeline.queue_id]);
     end if;
-    return kiln.render_media(v_media);
+    return kiln_internal.render_media(v_media);
 end
 $$;
-comment on function kiln.check_upload(bigint) is
+comment on function kiln_internal.check_upload(bigint) is
 'Has a runner look at what was sent: a job of the pipeline upload, the operator''s. Once: the rendered media, as they are now. KN001: no bytes have come.';
 
 create or replace function kiln_api.delete_upload(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
@@ -406,13 +406,13 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_media_id bigint := kiln.parse_id(p_path ->> 'id');
+    v_media_id bigint := kiln_internal.parse_id(p_path ->> 'id');
 begin
-    perform kiln.require_actor(p_actor);
+    perform kiln_internal.require_actor(p_actor);
     if not exists (select from kiln.media m where m.media_id = v_media_id and m.account_id = p_actor and m.role = 'input' and m.job_id is null) then
         raise exception 'there is no such upload' using errcode = 'KN002';
     end if;
-    if kiln.media_in_use(p_actor, array[v_media_id]) <> '{}' then
+    if kiln_internal.media_in_use(p_actor, array[v_media_id]) <> '{}' then
         raise exception 'a job that has not ended uses this upload' using errcode = 'KN001', hint = 'Cancel the job, or wait for its end.';
     end if;
     perform kiln.remove_upload(p_actor, v_media_id);
@@ -441,13 +441,13 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    return kiln.find_media(kiln.parse_id(p_path ->> 'id'), coalesce(p_query ->> 'variant', ''), p_query);
+    return kiln_internal.find_media(kiln_internal.parse_id(p_path ->> 'id'), coalesce(p_query ->> 'variant', ''), p_query);
 end
 $$;
 comment on function kiln_api.open_media(bigint, jsonb, jsonb, text) is
 'GET /media/{id}?variant=&exp=&sig=: where the store keeps the file (variant thumbnail: its small picture; clean: the same without its label). KN008: forged or expired link; KN002: gone.';
 
-create or replace function kiln.find_media(p_media_id bigint, p_variant text, p_query jsonb)
+create or replace function kiln_internal.find_media(p_media_id bigint, p_variant text, p_query jsonb)
 returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -455,7 +455,7 @@ as $$
 declare
     v_media kiln.media;
 begin
-    perform kiln.check_link(p_media_id, p_variant, p_query);
+    perform kiln_internal.check_link(p_media_id, p_variant, p_query);
     select m.* into v_media from kiln.media m
      where m.media_id = p_media_id and m.state = 'ready' and case p_variant when 'thumbnail' then m.thumbnail_key is not null when 'clean' then m.clean_key is not null else p_variant = '' end;
     if not found then
@@ -470,4 +470,4 @@ begin
                                'sha256', encode(v_media.sha256, 'hex')) end;
 end
 $$;
-comment on function kiln.find_media(bigint, text, jsonb) is 'The file behind a signed link. (A variant''s tag is a hash of its key: a key is never used for other bytes.)';
+comment on function kiln_internal.find_media(bigint, text, jsonb) is 'The file behind a signed link. (A variant''s tag is a hash of its key: a key is never used for other bytes.)';

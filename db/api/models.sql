@@ -1,5 +1,5 @@
 -- The catalogue.
-create or replace function kiln.render_model(p_model kiln.model)
+create or replace function kiln_internal.render_model(p_model kiln.model)
 returns json
 language plpgsql stable
 set search_path = ''
@@ -13,10 +13,10 @@ begin
                                            'currency', (select c.currency from kiln.config c)),
                 'measured', coalesce((select json_build_object('jobs', u.jobs, 'completed', u.completed, 'took_ms', u.took_ms) from kiln.model_use u where u.model_id = p_model.model_id),
                                      json_build_object('jobs', 0, 'completed', 0, 'took_ms', null)),
-                'available', kiln.model_reason(p_model) is null, 'unavailable_reason', kiln.model_reason(p_model)));
+                'available', kiln_internal.model_reason(p_model) is null, 'unavailable_reason', kiln_internal.model_reason(p_model)));
 end
 $$;
-comment on function kiln.render_model(kiln.model) is 'A model of the catalogue, as clients see it; price.estimated is that of its example, measured is of the newest jobs (kiln.model_use).';
+comment on function kiln_internal.render_model(kiln.model) is 'A model of the catalogue, as clients see it; price.estimated is that of its example, measured is of the newest jobs (kiln.model_use).';
 
 create or replace function kiln_api.list_models(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -24,7 +24,7 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 declare
-    v_page   record := kiln.parse_page(p_query);
+    v_page   record := kiln_internal.parse_page(p_query);
     v_sort   text   := coalesce(p_query ->> 'sort', case when p_query ? 'q' then 'relevance' else 'newest' end);
     v_query  tsquery;
     v_skip   bigint := coalesce(v_page.before, 0);
@@ -57,8 +57,8 @@ begin
         offset v_skip
          limit v_page.page_limit + 1);
     return json_build_object(
-        'items', coalesce((select json_agg(kiln.render_model(v_models[i]) order by i) from generate_series(1, least(cardinality(v_models), v_page.page_limit)) as i), '[]'),
-        'next_cursor', case when cardinality(v_models) > v_page.page_limit then kiln.render_cursor(v_skip + v_page.page_limit) end);
+        'items', coalesce((select json_agg(kiln_internal.render_model(v_models[i]) order by i) from generate_series(1, least(cardinality(v_models), v_page.page_limit)) as i), '[]'),
+        'next_cursor', case when cardinality(v_models) > v_page.page_limit then kiln_internal.render_cursor(v_skip + v_page.page_limit) end);
 end
 $$;
 comment on function kiln_api.list_models(bigint, jsonb, jsonb, text) is
@@ -78,7 +78,7 @@ begin
     if not found then
         raise exception 'there is no such model' using errcode = 'KN002';
     end if;
-    return kiln.render_model(v_model);
+    return kiln_internal.render_model(v_model);
 end
 $$;
 comment on function kiln_api.get_model(bigint, jsonb, jsonb, text) is 'GET /models/{id}: one model of the catalogue. KN002: there is none.';

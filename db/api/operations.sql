@@ -8,10 +8,10 @@ begin
     return json_build_object('ready', true, 'checks', json_build_object(
         'database', 'ok',
         'contract', (select major || '.' || minor from kiln.contract()),
-        'runners', (select count(*) from kiln.heartbeat h where h.beat_at > kiln.now() - (select c.lease from kiln.config c)),
+        'runners', (select count(*) from kiln.heartbeat h where h.beat_at > kiln_internal.now() - (select c.lease from kiln.config c)),
         'sandbox', (select case when count(*) = 0 then 'ok' else 'warning: ' || count(*) || ' of the runners alive run tools without a sandbox; see kiln.runners and docs/runner.md' end
                       from kiln.runner r join kiln.heartbeat h using (runner_id)
-                     where r.sandbox = 'none' and h.beat_at > kiln.now() - (select c.lease from kiln.config c)),
+                     where r.sandbox = 'none' and h.beat_at > kiln_internal.now() - (select c.lease from kiln.config c)),
         'synchronous_standby', case when not exists (select from pg_catalog.pg_stat_replication) then 'no standby'
                                     when current_setting('synchronous_standby_names') = '' then 'warning: a standby is not synchronous; a failover may forget what was paid'
                                     else 'ok' end));
@@ -38,7 +38,7 @@ begin
                 union all select 9, '# TYPE kiln_tasks_held gauge'
                 union all select 10, format('kiln_tasks_held %s', (select count(*) from kiln.task_held))
                 union all select 11, '# TYPE kiln_runners gauge'
-                union all select 12, format('kiln_runners %s', (select count(*) from kiln.heartbeat h where h.beat_at > kiln.now() - (select c.lease from kiln.config c)))
+                union all select 12, format('kiln_runners %s', (select count(*) from kiln.heartbeat h where h.beat_at > kiln_internal.now() - (select c.lease from kiln.config c)))
                 union all select 13, '# TYPE kiln_deliveries_due gauge'
                 union all select 14, format('kiln_deliveries_due %s', (select count(*) from (select from kiln.delivery d where d.state = 'due' limit 10000) c))
                 union all select 15, '# TYPE kiln_webhook_endpoints_failing gauge'

@@ -5,30 +5,30 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_body   jsonb := kiln.parse_body(p_body);
-    v_errors jsonb := kiln.unknown_fields(v_body, '{url,types}');
+    v_body   jsonb := kiln_internal.parse_body(p_body);
+    v_errors jsonb := kiln_internal.unknown_fields(v_body, '{url,types}');
     v_all    text[] := array(select t::text from unnest(enum_range(null::kiln.event_type)) t where t <> all ('{session.ended,job.progress,notification.read}'));
     v_url_error text := kiln.webhook_url_error(case jsonb_typeof(v_body -> 'url') when 'string' then v_body ->> 'url' end);
-    v_types  text[] := kiln.texts(v_body -> 'types', cardinality(v_all));
+    v_types  text[] := kiln_internal.texts(v_body -> 'types', cardinality(v_all));
     v_made   record;
     v_id     bigint;
 begin
-    perform kiln.require_actor(p_actor);
-    v_id := kiln.begin_once(p_actor, 'create_webhook_endpoint', p_body);
+    perform kiln_internal.require_actor(p_actor);
+    v_id := kiln_internal.begin_once(p_actor, 'create_webhook_endpoint', p_body);
     if v_id is not null then
         raise exception 'the webhook endpoint % was made under this Idempotency-Key; its secret is shown once', v_id
             using errcode = 'KN015', detail = json_build_object('id', v_id::text)::text;
     end if;
     if v_url_error is not null then
-        v_errors := v_errors || kiln.field_error('/url', v_url_error);
+        v_errors := v_errors || kiln_internal.field_error('/url', v_url_error);
     end if;
     if v_types is null or v_types = '{}' or not v_types <@ v_all then
-        v_errors := v_errors || kiln.field_error('/types', 'must be an array of: ' || array_to_string(v_all, ', '));
+        v_errors := v_errors || kiln_internal.field_error('/types', 'must be an array of: ' || array_to_string(v_all, ', '));
     end if;
-    perform kiln.refuse_fields(v_errors);
-    v_made := kiln.make_endpoint(p_actor, v_body ->> 'url', array(select distinct t::kiln.event_type from unnest(v_types) t order by 1));
-    perform kiln.end_once(p_actor, 'create_webhook_endpoint', v_made.endpoint_id);
-    return (select (kiln.render_endpoint(e) || jsonb_build_object('secret', v_made.secret))::json from kiln.webhook_endpoint e where e.webhook_endpoint_id = v_made.endpoint_id);
+    perform kiln_internal.refuse_fields(v_errors);
+    v_made := kiln_internal.make_endpoint(p_actor, v_body ->> 'url', array(select distinct t::kiln.event_type from unnest(v_types) t order by 1));
+    perform kiln_internal.end_once(p_actor, 'create_webhook_endpoint', v_made.endpoint_id);
+    return (select (kiln_internal.render_endpoint(e) || jsonb_build_object('secret', v_made.secret))::json from kiln.webhook_endpoint e where e.webhook_endpoint_id = v_made.endpoint_id);
 end
 $$;
 comment on function kiln_api.create_webhook_endpoint(bigint, jsonb, jsonb, text) is
@@ -43,15 +43,15 @@ declare
     v_page record;
     v_rows bigint[];
 begin
-    perform kiln.require_actor(p_actor);
-    v_page := kiln.parse_page(p_query);
+    perform kiln_internal.require_actor(p_actor);
+    v_page := kiln_internal.parse_page(p_query);
     v_rows := array(select e.webhook_endpoint_id from kiln.webhook_endpoint e
                      where e.account_id = p_actor and e.webhook_endpoint_id < coalesce(v_page.before, 9223372036854775807)
                      order by e.webhook_endpoint_id desc limit v_page.page_limit + 1);
     return json_build_object(
-        'items', coalesce((select jsonb_agg(kiln.render_endpoint(e) order by e.webhook_endpoint_id desc)
+        'items', coalesce((select jsonb_agg(kiln_internal.render_endpoint(e) order by e.webhook_endpoint_id desc)
                              from kiln.webhook_endpoint e where e.account_id = p_actor and e.webhook_endpoint_id = any (v_rows[:v_page.page_limit])), '[]'),
-        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln.render_cursor(v_rows[v_page.page_limit]) end);
+        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln_internal.render_cursor(v_rows[v_page.page_limit]) end);
 end
 $$;
 comment on function kiln_api.list_webhook_endpoints(bigint, jsonb, jsonb, text) is 'GET /webhook-endpoints: the actor''s, newest first, without the secrets.';
@@ -62,8 +62,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_actor(p_actor);
-    if not kiln.delete_endpoint(p_actor, kiln.parse_id(p_path ->> 'id')) then
+    perform kiln_internal.require_actor(p_actor);
+    if not kiln_internal.delete_endpoint(p_actor, kiln_internal.parse_id(p_path ->> 'id')) then
         raise exception 'there is no such webhook endpoint' using errcode = 'KN002';
     end if;
     return null;
@@ -79,8 +79,8 @@ as $$
 declare
     v_secret text;
 begin
-    perform kiln.require_actor(p_actor);
-    v_secret := kiln.rotate_endpoint_secret(p_actor, kiln.parse_id(p_path ->> 'id'));
+    perform kiln_internal.require_actor(p_actor);
+    v_secret := kiln.rotate_endpoint_secret(p_actor, kiln_internal.parse_id(p_path ->> 'id'));
     if v_secret is null then
         raise exception 'there is no such webhook endpoint' using errcode = 'KN002';
     end if;
@@ -96,11 +96,11 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_actor(p_actor);
-    if not kiln.enable_endpoint(p_actor, kiln.parse_id(p_path ->> 'id')) then
+    perform kiln_internal.require_actor(p_actor);
+    if not kiln.enable_endpoint(p_actor, kiln_internal.parse_id(p_path ->> 'id')) then
         raise exception 'there is no such webhook endpoint' using errcode = 'KN002';
     end if;
-    return (select kiln.render_endpoint(e)::json from kiln.webhook_endpoint e where e.webhook_endpoint_id = kiln.parse_id(p_path ->> 'id'));
+    return (select kiln_internal.render_endpoint(e)::json from kiln.webhook_endpoint e where e.webhook_endpoint_id = kiln_internal.parse_id(p_path ->> 'id'));
 end
 $$;
 comment on function kiln_api.enable_webhook_endpoint(bigint, jsonb, jsonb, text) is 'POST /webhook-endpoints/{id}/enable: it is sent to again. KN002: not there, or another''s.';
@@ -111,21 +111,21 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_id   bigint := kiln.parse_id(p_path ->> 'id');
+    v_id   bigint := kiln_internal.parse_id(p_path ->> 'id');
     v_page record;
     v_rows bigint[];
 begin
-    perform kiln.require_actor(p_actor);
+    perform kiln_internal.require_actor(p_actor);
     if not exists (select from kiln.webhook_endpoint e where e.account_id = p_actor and e.webhook_endpoint_id = v_id) then
         raise exception 'there is no such webhook endpoint' using errcode = 'KN002';
     end if;
-    v_page := kiln.parse_page(p_query);
+    v_page := kiln_internal.parse_page(p_query);
     v_rows := array(select d.delivery_id from kiln.delivery d
                      where d.webhook_endpoint_id = v_id and d.delivery_id < coalesce(v_page.before, 9223372036854775807)
                      order by d.delivery_id desc limit v_page.page_limit + 1);
     return json_build_object(
-        'items', coalesce((select jsonb_agg(kiln.render_delivery(d) order by d.delivery_id desc) from kiln.delivery d where d.delivery_id = any (v_rows[:v_page.page_limit])), '[]'),
-        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln.render_cursor(v_rows[v_page.page_limit]) end);
+        'items', coalesce((select jsonb_agg(kiln_internal.render_delivery(d) order by d.delivery_id desc) from kiln.delivery d where d.delivery_id = any (v_rows[:v_page.page_limit])), '[]'),
+        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln_internal.render_cursor(v_rows[v_page.page_limit]) end);
 end
 $$;
 comment on function kiln_api.list_deliveries(bigint, jsonb, jsonb, text) is 'GET /webhook-endpoints/{id}/deliveries: newest first, with their attempts. KN002: no such endpoint, or another''s.';
@@ -136,9 +136,9 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_actor(p_actor);
-    perform kiln.resend(p_actor, kiln.parse_id(p_path ->> 'id'));
-    return (select kiln.render_delivery(d)::json from kiln.delivery d where d.delivery_id = kiln.parse_id(p_path ->> 'id'));
+    perform kiln_internal.require_actor(p_actor);
+    perform kiln.resend(p_actor, kiln_internal.parse_id(p_path ->> 'id'));
+    return (select kiln_internal.render_delivery(d)::json from kiln.delivery d where d.delivery_id = kiln_internal.parse_id(p_path ->> 'id'));
 end
 $$;
 comment on function kiln_api.resend_delivery(bigint, jsonb, jsonb, text) is
@@ -150,7 +150,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.unsubscribe(p_path ->> 'token');
+    perform kiln_internal.unsubscribe(p_path ->> 'token');
     return null;
 end
 $$;
@@ -163,7 +163,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.confirm_email(p_path ->> 'token');
+    perform kiln_internal.confirm_email(p_path ->> 'token');
     return null;
 end
 $$;

@@ -5,8 +5,8 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_admin(p_actor);
-    return kiln.cut_page((select array_agg(x.pipeline order by x.name) from (select p.name, kiln.render_pipeline(p.name) as pipeline from kiln.pipeline p) x where x.pipeline is not null), p_query);
+    perform kiln_internal.require_admin(p_actor);
+    return kiln_internal.cut_page((select array_agg(x.pipeline order by x.name) from (select p.name, kiln_internal.render_pipeline(p.name) as pipeline from kiln.pipeline p) x where x.pipeline is not null), p_query);
 end
 $$;
 comment on function kiln_api.list_pipelines(bigint, jsonb, jsonb, text) is 'GET /admin/pipelines?limit=&cursor=: all of them, by name, each with the stages of its newest version.';
@@ -19,11 +19,11 @@ as $$
 declare
     v_pipeline json;
 begin
-    perform kiln.require_admin(p_actor);
+    perform kiln_internal.require_admin(p_actor);
     if p_query ->> 'version' is not null and p_query ->> 'version' !~ '^[0-9]{1,6}$' then
         raise exception 'version must be a number' using errcode = 'KN006';
     end if;
-    v_pipeline := kiln.render_pipeline(p_path ->> 'name', (p_query ->> 'version')::int);
+    v_pipeline := kiln_internal.render_pipeline(p_path ->> 'name', (p_query ->> 'version')::int);
     if v_pipeline is null then
         raise exception 'there is no such pipeline, or no such version of it' using errcode = 'KN002';
     end if;
@@ -38,8 +38,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_admin(p_actor);
-    return kiln.write_pipeline(kiln.parse_body(p_body));
+    perform kiln_internal.require_admin(p_actor);
+    return kiln_internal.write_pipeline(kiln_internal.parse_body(p_body));
 end
 $$;
 comment on function kiln_api.put_pipeline(bigint, jsonb, jsonb, text) is 'PUT /admin/pipelines: writes the next version of a pipeline, stage by stage in order. KN003: fields; KN001: somebody was quicker.';
@@ -50,8 +50,8 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_admin(p_actor);
-    return kiln.cut_page((select array_agg(kiln.render_category(c.name) order by c.name) from kiln.category c), p_query);
+    perform kiln_internal.require_admin(p_actor);
+    return kiln_internal.cut_page((select array_agg(kiln_internal.render_category(c.name) order by c.name) from kiln.category c), p_query);
 end
 $$;
 comment on function kiln_api.list_categories(bigint, jsonb, jsonb, text) is 'GET /admin/categories?limit=&cursor=: what try-ons may be of, with the pipeline that each takes.';
@@ -62,8 +62,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_admin(p_actor);
-    return kiln.write_category(p_path ->> 'name', kiln.parse_body(p_body));
+    perform kiln_internal.require_admin(p_actor);
+    return kiln_internal.write_category(p_path ->> 'name', kiln_internal.parse_body(p_body));
 end
 $$;
 comment on function kiln_api.put_category(bigint, jsonb, jsonb, text) is

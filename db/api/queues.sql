@@ -1,5 +1,5 @@
 -- Queues and runners, for administrators.
-create or replace function kiln.render_queue(p_name text)
+create or replace function kiln_internal.render_queue(p_name text)
 returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -12,16 +12,16 @@ begin
                        'running', (select count(*) from kiln.task_running t where t.queue_id = q.queue_id),
                        'held', (select count(*) from kiln.task_held t where t.queue_id = q.queue_id),
                        'runners', (select count(*) from kiln.runner r where r.ended_at is null and q.queue_id = any (r.queue_ids)),
-                       'oldest_s', (select kiln.seconds(date_trunc('milliseconds', kiln.now() - t.created_at))
+                       'oldest_s', (select kiln_internal.seconds(date_trunc('milliseconds', kiln_internal.now() - t.created_at))
                                       from kiln.task_ready t where t.queue_id = q.queue_id order by t.vt limit 1),
                        'max_running', q.max_running, 'rate_per_minute', q.rate_per_minute)
               from kiln.queue q
              where q.name = p_name);
 end
 $$;
-comment on function kiln.render_queue(text) is 'A queue, as administrators see it: as kiln.queues, in numbers.';
+comment on function kiln_internal.render_queue(text) is 'A queue, as administrators see it: as kiln.queues, in numbers.';
 
-create or replace function kiln.render_runners(p_before bigint, p_limit int)
+create or replace function kiln_internal.render_runners(p_before bigint, p_limit int)
 returns json[]
 language plpgsql stable security definer
 set search_path = ''
@@ -29,8 +29,8 @@ as $$
 begin
     return (select array_agg(json_build_object(
                        'id', r.runner_id::text, 'name', left(r.name, 24),
-                       'state', case when r.ended_at is not null then r.ended_why when h.beat_at < kiln.now() - c.lease then 'silent' else 'alive' end,
-                       'beat_s', kiln.seconds(date_trunc('milliseconds', kiln.now() - h.beat_at)),
+                       'state', case when r.ended_at is not null then r.ended_why when h.beat_at < kiln_internal.now() - c.lease then 'silent' else 'alive' end,
+                       'beat_s', kiln_internal.seconds(date_trunc('milliseconds', kiln_internal.now() - h.beat_at)),
                        'running', (select count(*) from kiln.task_running t where t.runner_id = r.runner_id), 'slots', r.slots,
                        'queues', (select array_agg(q.name order by q.queue_id) from kiln.queue q where q.queue_id = any (r.queue_ids)),
                        'sandbox', r.sandbox) order by r.runner_id desc)
@@ -39,7 +39,7 @@ begin
              cross join kiln.config c);
 end
 $$;
-comment on function kiln.render_runners(bigint, int) is 'So many runners below an id, newest first, as administrators see them: as kiln.runners, in numbers.';
+comment on function kiln_internal.render_runners(bigint, int) is 'So many runners below an id, newest first, as administrators see them: as kiln.runners, in numbers.';
 
 create or replace function kiln_api.list_queues(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -47,8 +47,8 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_admin(p_actor);
-    return kiln.cut_page((select array_agg(kiln.render_queue(q.name) order by q.queue_id) from kiln.queue q), p_query);
+    perform kiln_internal.require_admin(p_actor);
+    return kiln_internal.cut_page((select array_agg(kiln_internal.render_queue(q.name) order by q.queue_id) from kiln.queue q), p_query);
 end
 $$;
 comment on function kiln_api.list_queues(bigint, jsonb, jsonb, text) is 'GET /admin/queues?limit=&cursor=: what waits, runs and is held in each, and who serves it.';
@@ -62,11 +62,11 @@ declare
     v_page  record;
     v_items json[];
 begin
-    perform kiln.require_admin(p_actor);
-    v_page := kiln.parse_page(p_query);
-    v_items := kiln.render_runners(coalesce(v_page.before, 9223372036854775807), v_page.page_limit + 1);
+    perform kiln_internal.require_admin(p_actor);
+    v_page := kiln_internal.parse_page(p_query);
+    v_items := kiln_internal.render_runners(coalesce(v_page.before, 9223372036854775807), v_page.page_limit + 1);
     return json_build_object('items', coalesce(array_to_json(v_items[1:v_page.page_limit]), '[]'),
-                             'next_cursor', case when cardinality(v_items) > v_page.page_limit then kiln.render_cursor((v_items[v_page.page_limit] ->> 'id')::bigint) end);
+                             'next_cursor', case when cardinality(v_items) > v_page.page_limit then kiln_internal.render_cursor((v_items[v_page.page_limit] ->> 'id')::bigint) end);
 end
 $$;
 comment on function kiln_api.list_runners(bigint, jsonb, jsonb, text) is 'GET /admin/runners?limit=&cursor=: newest first, alive, silent, left or dead.';
@@ -77,9 +77,9 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_admin(p_actor);
+    perform kiln_internal.require_admin(p_actor);
     perform kiln.pause_queue(p_path ->> 'name');
-    return kiln.render_queue(p_path ->> 'name');
+    return kiln_internal.render_queue(p_path ->> 'name');
 end
 $$;
 comment on function kiln_api.pause_queue(bigint, jsonb, jsonb, text) is 'POST /admin/queues/{name}/pause: what runs goes on, nothing new starts. KN002: no such queue.';
@@ -90,9 +90,9 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_admin(p_actor);
+    perform kiln_internal.require_admin(p_actor);
     perform kiln.resume_queue(p_path ->> 'name');
-    return kiln.render_queue(p_path ->> 'name');
+    return kiln_internal.render_queue(p_path ->> 'name');
 end
 $$;
 comment on function kiln_api.resume_queue(bigint, jsonb, jsonb, text) is 'POST /admin/queues/{name}/resume: ends a pause. KN002: no such queue.';

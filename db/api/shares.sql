@@ -1,19 +1,19 @@
 -- Public pages of results: made, listed and taken back by who owns the job; opened by anyone who has the link.
-create or replace function kiln.render_share(p_share kiln.share)
+create or replace function kiln_internal.render_share(p_share kiln.share)
 returns jsonb
 language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
     return jsonb_build_object(
-        'id', p_share.share_id::text, 'job_id', p_share.job_id::text, 'expires_at', kiln.render_time(p_share.expires_at),
-        'revoked_at', kiln.render_time(p_share.revoked_at), 'created_at', kiln.render_time(p_share.created_at),
-        'is_open', p_share.revoked_at is null and coalesce(p_share.expires_at > kiln.now(), true));
+        'id', p_share.share_id::text, 'job_id', p_share.job_id::text, 'expires_at', kiln_internal.render_time(p_share.expires_at),
+        'revoked_at', kiln_internal.render_time(p_share.revoked_at), 'created_at', kiln_internal.render_time(p_share.created_at),
+        'is_open', p_share.revoked_at is null and coalesce(p_share.expires_at > kiln_internal.now(), true));
 end
 $$;
-comment on function kiln.render_share(kiln.share) is 'A share as its owner sees it: without its token. The caller has checked whose it is.';
+comment on function kiln_internal.render_share(kiln.share) is 'A share as its owner sees it: without its token. The caller has checked whose it is.';
 
-create or replace function kiln.make_share(p_account_id bigint, p_job_id bigint, p_expires_at timestamptz)
+create or replace function kiln_internal.make_share(p_account_id bigint, p_job_id bigint, p_expires_at timestamptz)
 returns jsonb
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -21,11 +21,11 @@ as $$
 declare
     v_job   kiln.job;
     v_share kiln.share;
-    v_token text := translate(encode(kiln.gen_random_bytes(24), 'base64'), '+/', '-_');
+    v_token text := translate(encode(kiln_extensions.gen_random_bytes(24), 'base64'), '+/', '-_');
 begin
     select j.* into v_job from kiln.job j where j.job_id = p_job_id and j.account_id = p_account_id for key share;
     if v_job.state is distinct from 'completed' or v_job.kind not in ('generation', 'staging')
-       or not exists (select from kiln.job_results(v_job) r) then
+       or not exists (select from kiln_internal.job_results(v_job) r) then
         raise exception 'this job has no result to show' using errcode = 'KN001', hint = 'Generations and images can be shared once they are completed.';
     end if;
     insert into kiln.share (account_id, job_id, token_hash, originals, disclosure, expires_at)
@@ -35,13 +35,13 @@ begin
                        join kiln.media m on m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end and m.account_id = p_account_id), '[]'),
            v_job.output #>> '{disclose,text}', p_expires_at
     returning * into v_share;
-    return kiln.render_share(v_share) || jsonb_build_object('url', coalesce((select c.public_url from kiln.config c), '') || '/s/' || v_token);
+    return kiln_internal.render_share(v_share) || jsonb_build_object('url', coalesce((select c.public_url from kiln.config c), '') || '/s/' || v_token);
 end
 $$;
-comment on function kiln.make_share(bigint, bigint, timestamptz) is
+comment on function kiln_internal.make_share(bigint, bigint, timestamptz) is
 'Publishes a completed job of this account under a random token (192 bits), which nothing keeps, and returns the rendered share with its url. KN001: there is no result to show.';
 
-create or replace function kiln.job_results(p_job kiln.job)
+create or replace function kiln_internal.job_results(p_job kiln.job)
 returns setof kiln.media
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -55,10 +55,10 @@ begin
      order by u.turn;
 end
 $$;
-comment on function kiln.job_results(kiln.job) is 'The files that a job made and that are there, in their order.';
+comment on function kiln_internal.job_results(kiln.job) is 'The files that a job made and that are there, in their order.';
 
 -- Which ops make samples is said in C alone (request_is_local): what people get has passed finish or disclose, which note it.
-create or replace function kiln.is_local_sample(p_job kiln.job)
+create or replace function kiln_internal.is_local_sample(p_job kiln.job)
 returns boolean
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -68,35 +68,35 @@ begin
                     or (select v.is_local from kiln.model m join kiln.provider v using (provider_id) where m.model_id = p_job.model_id), false);
 end
 $$;
-comment on function kiln.is_local_sample(kiln.job) is 'Whether what a job made is a sample of this machine''s own making, for trying and testing.';
+comment on function kiln_internal.is_local_sample(kiln.job) is 'Whether what a job made is a sample of this machine''s own making, for trying and testing.';
 
-create or replace function kiln.revoke_share(p_account_id bigint, p_share_id bigint)
+create or replace function kiln_internal.revoke_share(p_account_id bigint, p_share_id bigint)
 returns boolean
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    update kiln.share s set revoked_at = coalesce(s.revoked_at, kiln.now()) where s.share_id = p_share_id and s.account_id = p_account_id;
+    update kiln.share s set revoked_at = coalesce(s.revoked_at, kiln_internal.now()) where s.share_id = p_share_id and s.account_id = p_account_id;
     return found;
 end
 $$;
-comment on function kiln.revoke_share(bigint, bigint) is 'Takes back a share of this account; its page is gone with the commit. False: there is none.';
+comment on function kiln_internal.revoke_share(bigint, bigint) is 'Takes back a share of this account; its page is gone with the commit. False: there is none.';
 
-create or replace function kiln.share_link(p_media_id bigint, p_expires_at timestamptz)
+create or replace function kiln_internal.share_link(p_media_id bigint, p_expires_at timestamptz)
 returns text
 language plpgsql stable
 set search_path = ''
 as $$
 declare
-    v_expires bigint := ceil(extract(epoch from least(kiln.now() + interval '5 minutes', p_expires_at)));
+    v_expires bigint := ceil(extract(epoch from least(kiln_internal.now() + interval '5 minutes', p_expires_at)));
 begin
-    return '/api/v1/media/' || p_media_id || '?exp=' || v_expires || '&sig=' || kiln.sign_link(p_media_id, '', v_expires);
+    return '/api/v1/media/' || p_media_id || '?exp=' || v_expires || '&sig=' || kiln_internal.sign_link(p_media_id, '', v_expires);
 end
 $$;
-comment on function kiln.share_link(bigint, timestamptz) is
-'A signed path to a file for a public page: good for five minutes and no longer than the page, so that little outlives a revocation. (kiln.media_link() is good for hours.)';
+comment on function kiln_internal.share_link(bigint, timestamptz) is
+'A signed path to a file for a public page: good for five minutes and no longer than the page, so that little outlives a revocation. (kiln_internal.media_link() is good for hours.)';
 
-create or replace function kiln.find_share(p_token text)
+create or replace function kiln_internal.find_share(p_token text)
 returns json
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -107,26 +107,26 @@ declare
     v_results jsonb;
 begin
     select s.* into v_share from kiln.share s
-     where s.token_hash = sha256(convert_to(p_token, 'UTF8')) and s.revoked_at is null and coalesce(s.expires_at > kiln.now(), true);
+     where s.token_hash = sha256(convert_to(p_token, 'UTF8')) and s.revoked_at is null and coalesce(s.expires_at > kiln_internal.now(), true);
     if found then
         select j.* into v_job from kiln.job j
          where j.job_id = v_share.job_id and not exists (select from kiln.account a where a.account_id = j.account_id and a.is_suspended);
         v_results := (select jsonb_agg(jsonb_build_object('media_type', r.media_type, 'content_type', r.content_type, 'width', r.width, 'height', r.height,
-                                                          'url', kiln.share_link(r.media_id, v_share.expires_at)))
-                        from kiln.job_results(v_job) r);
+                                                          'url', kiln_internal.share_link(r.media_id, v_share.expires_at)))
+                        from kiln_internal.job_results(v_job) r);
     end if;
     if v_results is null then
         raise exception 'this link leads nowhere' using errcode = 'KN002';
     end if;
     return json_build_object(
-        'kind', v_job.kind, 'made_at', kiln.render_time(v_job.finished_at), 'expires_at', kiln.render_time(v_share.expires_at),
+        'kind', v_job.kind, 'made_at', kiln_internal.render_time(v_job.finished_at), 'expires_at', kiln_internal.render_time(v_share.expires_at),
         'prompt', case when v_job.kind = 'generation' then v_job.input ->> 'prompt' end,
         'room_type', case when v_job.kind = 'staging' then v_job.input ->> 'room_type' end,
         'style', case when v_job.kind = 'staging' then v_job.input ->> 'style' end,
         'label', v_share.disclosure,
-        'is_local_sample', kiln.is_local_sample(v_job),
+        'is_local_sample', kiln_internal.is_local_sample(v_job),
         'originals', (select coalesce(jsonb_agg(case when m.media_id is null then jsonb_build_object('sha256', o.item ->> 'sha256', 'url', null)
-                                                     else jsonb_build_object('sha256', o.item ->> 'sha256', 'url', kiln.share_link(m.media_id, v_share.expires_at),
+                                                     else jsonb_build_object('sha256', o.item ->> 'sha256', 'url', kiln_internal.share_link(m.media_id, v_share.expires_at),
                                                                              'width', m.width, 'height', m.height) end order by o.turn), '[]')
                         from jsonb_array_elements(v_share.originals) with ordinality as o (item, turn)
                         left join kiln.media m on m.media_id = (o.item ->> 'media_id')::bigint and m.account_id = v_share.account_id and m.state = 'ready'
@@ -134,7 +134,7 @@ begin
         'results', v_results);
 end
 $$;
-comment on function kiln.find_share(text) is
+comment on function kiln_internal.find_share(text) is
 'What a public page shows, by its token. KN002 for all that is not shown (unknown, expired, revoked, its results deleted, its owner suspended), in the same words.';
 
 create or replace function kiln_api.create_share(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
@@ -143,31 +143,31 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_body    jsonb := kiln.parse_body(p_body);
-    v_errors  jsonb := kiln.unknown_fields(v_body, '{job_id,expires_at}');
+    v_body    jsonb := kiln_internal.parse_body(p_body);
+    v_errors  jsonb := kiln_internal.unknown_fields(v_body, '{job_id,expires_at}');
     v_expires timestamptz;
     v_made    jsonb;
     v_id      bigint;
 begin
-    perform kiln.require_actor(p_actor);
-    v_id := kiln.begin_once(p_actor, 'create_share', p_body);
+    perform kiln_internal.require_actor(p_actor);
+    v_id := kiln_internal.begin_once(p_actor, 'create_share', p_body);
     if v_id is not null then
         raise exception 'the share % was made under this Idempotency-Key; its address is shown once', v_id
             using errcode = 'KN015', detail = json_build_object('id', v_id::text)::text;
     end if;
     if jsonb_typeof(v_body -> 'job_id') is distinct from 'string' or v_body ->> 'job_id' !~ '^[0-9]{1,18}$'
        or not exists (select from kiln.job j where j.job_id = (v_body ->> 'job_id')::bigint and j.account_id = p_actor and j.kind <> 'upload') then
-        v_errors := v_errors || kiln.field_error('/job_id', 'is no job of yours');
+        v_errors := v_errors || kiln_internal.field_error('/job_id', 'is no job of yours');
     end if;
     if v_body ->> 'expires_at' is not null then
-        v_expires := kiln.parse_later(v_body -> 'expires_at');
+        v_expires := kiln_internal.parse_later(v_body -> 'expires_at');
         if v_expires is null then
-            v_errors := v_errors || kiln.field_error('/expires_at', 'must be a time to come, as in 2030-01-31T12:00:00Z');
+            v_errors := v_errors || kiln_internal.field_error('/expires_at', 'must be a time to come, as in 2030-01-31T12:00:00Z');
         end if;
     end if;
-    perform kiln.refuse_fields(v_errors);
-    v_made := kiln.make_share(p_actor, (v_body ->> 'job_id')::bigint, v_expires);
-    perform kiln.end_once(p_actor, 'create_share', (v_made ->> 'id')::bigint);
+    perform kiln_internal.refuse_fields(v_errors);
+    v_made := kiln_internal.make_share(p_actor, (v_body ->> 'job_id')::bigint, v_expires);
+    perform kiln_internal.end_once(p_actor, 'create_share', (v_made ->> 'id')::bigint);
     return v_made;
 end
 $$;
@@ -183,16 +183,16 @@ declare
     v_page record;
     v_rows bigint[];
 begin
-    perform kiln.require_actor(p_actor);
-    v_page := kiln.parse_page(p_query);
+    perform kiln_internal.require_actor(p_actor);
+    v_page := kiln_internal.parse_page(p_query);
     v_rows := array(select s.share_id from kiln.share s
                      where s.account_id = p_actor and s.share_id < coalesce(v_page.before, 9223372036854775807)
                      order by s.share_id desc limit v_page.page_limit + 1);
     return json_build_object(
-        'items', coalesce((select jsonb_agg(kiln.render_share(row (s.share_id, s.account_id, s.job_id, null, s.originals, s.disclosure, s.expires_at, s.revoked_at, s.created_at)::kiln.share)
+        'items', coalesce((select jsonb_agg(kiln_internal.render_share(row (s.share_id, s.account_id, s.job_id, null, s.originals, s.disclosure, s.expires_at, s.revoked_at, s.created_at)::kiln.share)
                                             order by s.share_id desc)
                              from kiln.share s where s.account_id = p_actor and s.share_id = any (v_rows[:v_page.page_limit])), '[]'),
-        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln.render_cursor(v_rows[v_page.page_limit]) end);
+        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln_internal.render_cursor(v_rows[v_page.page_limit]) end);
 end
 $$;
 comment on function kiln_api.list_shares(bigint, jsonb, jsonb, text) is 'GET /shares: the actor''s, newest first, revoked and expired ones too, without their addresses.';
@@ -203,8 +203,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_actor(p_actor);
-    if not kiln.revoke_share(p_actor, kiln.parse_id(p_path ->> 'id')) then
+    perform kiln_internal.require_actor(p_actor);
+    if not kiln_internal.revoke_share(p_actor, kiln_internal.parse_id(p_path ->> 'id')) then
         raise exception 'there is no such share' using errcode = 'KN002';
     end if;
     return null;
@@ -218,7 +218,7 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    return kiln.find_share(p_path ->> 'token');
+    return kiln_internal.find_share(p_path ->> 'token');
 end
 $$;
 comment on function kiln_api.open_share(bigint, jsonb, jsonb, text) is 'GET /s/{token}, for anyone: what the page shows; the server makes a page of it. KN002: nothing is shown here.';

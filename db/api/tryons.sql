@@ -5,8 +5,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.require_admin(p_actor);
-    return kiln.begin_receiving(p_actor, null, (kiln.parse_body(p_body) ->> 'bytes')::bigint);
+    perform kiln_internal.require_admin(p_actor);
+    return kiln_internal.begin_receiving(p_actor, null, (kiln_internal.parse_body(p_body) ->> 'bytes')::bigint);
 end
 $$;
 comment on function kiln_api.begin_tryon(bigint, jsonb, jsonb, text) is
@@ -18,51 +18,51 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_all      jsonb := kiln.parse_body(p_body);
+    v_all      jsonb := kiln_internal.parse_body(p_body);
     v_body     jsonb := v_all -> 'body';
     v_files    jsonb := coalesce(v_all -> 'files', '[]');
     v_once     text;
-    v_errors   jsonb := kiln.unknown_fields(v_body, '{category,prompt,seed,media}');
+    v_errors   jsonb := kiln_internal.unknown_fields(v_body, '{category,prompt,seed,media}');
     v_category kiln.category;
     v_name     text;
     v_input    jsonb;
     v_job_id   bigint;
 begin
-    perform kiln.require_admin(p_actor);
+    perform kiln_internal.require_admin(p_actor);
     -- The same request has the same bytes, under other keys of the store.
     v_once := jsonb_build_array(v_body, (select jsonb_agg(f - 'storage_key') from jsonb_array_elements(v_files) as f))::text;
-    v_job_id := kiln.begin_once(p_actor, 'create_tryon', v_once);
+    v_job_id := kiln_internal.begin_once(p_actor, 'create_tryon', v_once);
     if v_job_id is not null then
-        perform kiln.end_receiving(v_all ->> 'receiving');
-        perform kiln.forget_files(v_files);
+        perform kiln_internal.end_receiving(v_all ->> 'receiving');
+        perform kiln_internal.forget_files(v_files);
         return kiln_api.get_tryon(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
     end if;
     select c.* into v_category from kiln.category c where c.name = v_body ->> 'category' and c.is_enabled;
     if not found then
-        v_errors := v_errors || kiln.field_error('/category', 'must be one of ' || coalesce((select string_agg(c.name, ', ' order by c.name) from kiln.category c where c.is_enabled), 'none'));
-    elsif kiln.pipeline_reason(v_category.pipeline_id) is not null then
-        v_errors := v_errors || kiln.field_error('/category', 'is not available now: ' || kiln.pipeline_reason(v_category.pipeline_id));
+        v_errors := v_errors || kiln_internal.field_error('/category', 'must be one of ' || coalesce((select string_agg(c.name, ', ' order by c.name) from kiln.category c where c.is_enabled), 'none'));
+    elsif kiln_internal.pipeline_reason(v_category.pipeline_id) is not null then
+        v_errors := v_errors || kiln_internal.field_error('/category', 'is not available now: ' || kiln_internal.pipeline_reason(v_category.pipeline_id));
     end if;
     if v_files = '[]' and coalesce(v_body -> 'media', '[]') = '[]' then
-        v_errors := v_errors || kiln.field_error('/media', 'or medias must hold at least one picture or film');
+        v_errors := v_errors || kiln_internal.field_error('/media', 'or medias must hold at least one picture or film');
     end if;
-    v_input := kiln.read_wish(p_actor, v_body, v_errors, null, v_category.media_type::text, jsonb_array_length(v_files));
-    perform kiln.end_receiving(v_all ->> 'receiving');
+    v_input := kiln_internal.read_wish(p_actor, v_body, v_errors, null, v_category.media_type::text, jsonb_array_length(v_files));
+    perform kiln_internal.end_receiving(v_all ->> 'receiving');
     if v_files <> '[]' then
-        perform kiln.require_room(p_actor, (select sum((f ->> 'bytes')::bigint)::bigint from jsonb_array_elements(v_files) as f));
+        perform kiln_internal.require_room(p_actor, (select sum((f ->> 'bytes')::bigint)::bigint from jsonb_array_elements(v_files) as f));
     end if;
     v_input := v_input || jsonb_build_object(
         'category', v_category.name, 'params', v_category.params, 'wish', v_input -> 'prompt',
         'prompt', btrim(v_category.prompt || ' ' || (v_input ->> 'prompt')),
-        'media', (v_input -> 'media') || kiln.add_inputs(p_actor, v_files));
+        'media', (v_input -> 'media') || kiln_internal.add_inputs(p_actor, v_files));
     select p.name into v_name from kiln.pipeline p where p.pipeline_id = v_category.pipeline_id;
     v_job_id := kiln.enqueue(v_name, v_input, p_actor, p_kind => 'tryon', p_media_type => v_category.media_type,
                              p_estimated_micros => v_category.price_micros, p_version => v_category.pipeline_version,
                              p_run_at => case when v_files <> '[]' then 'infinity'::timestamptz end);
     if v_files <> '[]' then
-        perform kiln.await_media(v_job_id);
+        perform kiln_internal.await_media(v_job_id);
     end if;
-    perform kiln.end_once(p_actor, 'create_tryon', v_job_id);
+    perform kiln_internal.end_once(p_actor, 'create_tryon', v_job_id);
     return kiln_api.get_tryon(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
 end
 $$;
@@ -70,7 +70,7 @@ comment on function kiln_api.create_tryon(bigint, jsonb, jsonb, text) is
 'POST /tryons: {"receiving": "…", "body": {category, prompt?, seed?, media?: [id]}, "files": [{storage_key, bytes, sha256, content_type, filename}]}, put together by the server, which has
 written the bytes of the request to the store. Makes a job on the category''s pipeline, which starts when its files are checked. KN003: fields that are wrong; KN016: no room.';
 
-create or replace function kiln.forget_files(p_files jsonb)
+create or replace function kiln_internal.forget_files(p_files jsonb)
 returns void
 language plpgsql volatile security definer
 set search_path = ''
@@ -79,7 +79,7 @@ begin
     insert into kiln.trash (storage_key) select f ->> 'storage_key' from jsonb_array_elements(p_files) as f on conflict do nothing;
 end
 $$;
-comment on function kiln.forget_files(jsonb) is 'Files of the store that a repeated request brought again: a runner removes them.';
+comment on function kiln_internal.forget_files(jsonb) is 'Files of the store that a repeated request brought again: a runner removes them.';
 
 create or replace function kiln_api.get_tryon(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -89,12 +89,12 @@ as $$
 declare
     v_job kiln.job;
 begin
-    perform kiln.require_admin(p_actor);
-    select j.* into v_job from kiln.job j where j.job_id = kiln.parse_id(p_path ->> 'id') and j.kind = 'tryon';
+    perform kiln_internal.require_admin(p_actor);
+    select j.* into v_job from kiln.job j where j.job_id = kiln_internal.parse_id(p_path ->> 'id') and j.kind = 'tryon';
     if not found then
         raise exception 'there is no such try-on' using errcode = 'KN002';
     end if;
-    return kiln.render_tryon(v_job);
+    return kiln_internal.render_tryon(v_job);
 end
 $$;
 comment on function kiln_api.get_tryon(bigint, jsonb, jsonb, text) is 'GET /tryons/{id}. KN002: there is none.';
@@ -110,8 +110,8 @@ declare
     v_page   record;
     v_found  record;
 begin
-    perform kiln.require_admin(p_actor);
-    v_page := kiln.parse_page(p_query);
+    perform kiln_internal.require_admin(p_actor);
+    v_page := kiln_internal.parse_page(p_query);
     v_states := case v_state when 'pending'   then '{queued,running,cancelling,held}'
                              when 'processed' then '{completed}'
                              when 'error'     then '{failed,cancelled}'
@@ -119,10 +119,10 @@ begin
     if v_state is not null and not v_states <@ enum_range(null::kiln.job_state)::text[] then
         raise exception 'state must be pending, processed, error, or one of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
     end if;
-    v_found := kiln.tryon_page(case when v_state is not null then v_states end, p_query ->> 'category', coalesce(v_page.before, 9223372036854775807), v_page.page_limit);
+    v_found := kiln_internal.tryon_page(case when v_state is not null then v_states end, p_query ->> 'category', coalesce(v_page.before, 9223372036854775807), v_page.page_limit);
     return json_build_object(
-        'items', coalesce((select json_agg(kiln.render_tryon(v_found.jobs[i]) order by i) from generate_series(1, cardinality(v_found.jobs)) as i), '[]'),
-        'next_cursor', kiln.render_cursor(v_found.next_id));
+        'items', coalesce((select json_agg(kiln_internal.render_tryon(v_found.jobs[i]) order by i) from generate_series(1, cardinality(v_found.jobs)) as i), '[]'),
+        'next_cursor', kiln_internal.render_cursor(v_found.next_id));
 end
 $$;
 comment on function kiln_api.list_tryons(bigint, jsonb, jsonb, text) is
@@ -136,7 +136,7 @@ set search_path = ''
 as $$
 begin
     perform kiln_api.get_tryon(p_actor, p_path, '{}', null);
-    perform kiln.cancel_job(kiln.parse_id(p_path ->> 'id'));
+    perform kiln.cancel_job(kiln_internal.parse_id(p_path ->> 'id'));
     return kiln_api.get_tryon(p_actor, p_path, '{}', null);
 end
 $$;
@@ -151,7 +151,7 @@ declare
     v_job_id bigint;
 begin
     perform kiln_api.get_tryon(p_actor, p_path, '{}', null);
-    v_job_id := kiln.retry_as_asked(p_actor, 'retry_tryon', kiln.parse_id(p_path ->> 'id'), p_body);
+    v_job_id := kiln_internal.retry_as_asked(p_actor, 'retry_tryon', kiln_internal.parse_id(p_path ->> 'id'), p_body);
     return kiln_api.get_tryon(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
 end
 $$;

@@ -1,12 +1,12 @@
 -- Accounts: their profile, the ways into them, their end, and what operators do to them. The API calls these for who acts, people
 -- type them: whoever acts through the API may do this to its own account only, or is an administrator; in psql nobody acts.
-create or replace function kiln.guard_own(p_account_id bigint)
+create or replace function kiln_internal.guard_own(p_account_id bigint)
 returns void
 language plpgsql stable
 set search_path = ''
 as $$
 begin
-    if kiln.acting_account() is distinct from p_account_id and kiln.is_no_operator() then
+    if kiln_internal.acting_account() is distinct from p_account_id and kiln_internal.is_no_operator() then
         raise exception 'this is another''s account' using errcode = 'KN004';
     end if;
     if not exists (select from kiln.account a where a.account_id = p_account_id) then
@@ -14,15 +14,15 @@ begin
     end if;
 end
 $$;
-comment on function kiln.guard_own(bigint) is 'Refuses who acts through the API on another''s account (KN004), and an account that is not there (KN002).';
+comment on function kiln_internal.guard_own(bigint) is 'Refuses who acts through the API on another''s account (KN004), and an account that is not there (KN002).';
 
-create or replace function kiln.guard_operator(p_account_id bigint)
+create or replace function kiln_internal.guard_operator(p_account_id bigint)
 returns void
 language plpgsql stable
 set search_path = ''
 as $$
 begin
-    if kiln.is_no_operator() then
+    if kiln_internal.is_no_operator() then
         raise exception 'this is for administrators' using errcode = 'KN004';
     end if;
     if not exists (select from kiln.account a where a.account_id = p_account_id and a.deleted_at is null) then
@@ -30,9 +30,9 @@ begin
     end if;
 end
 $$;
-comment on function kiln.guard_operator(bigint) is 'Refuses who acts through the API and is no administrator (KN004), and an account that is not there any more (KN002).';
+comment on function kiln_internal.guard_operator(bigint) is 'Refuses who acts through the API and is no administrator (KN004), and an account that is not there any more (KN002).';
 
-create or replace function kiln.render_account(p_account kiln.account)
+create or replace function kiln_internal.render_account(p_account kiln.account)
 returns jsonb
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -44,13 +44,13 @@ begin
         'plan', null,
         'balance', jsonb_build_object('amount', (select coalesce(sum(l.amount_micros), 0)::bigint from kiln.ledger l where l.account_id = p_account.account_id),
                                       'currency', (select c.currency from kiln.config c)),
-        'created_at', kiln.render_time(p_account.created_at));
+        'created_at', kiln_internal.render_time(p_account.created_at));
 end
 $$;
-comment on function kiln.render_account(kiln.account) is 'An account as its owner and administrators see it; the balance is the sum of its ledger, in micro-units.';
+comment on function kiln_internal.render_account(kiln.account) is 'An account as its owner and administrators see it; the balance is the sum of its ledger, in micro-units.';
 
 -- A reserved name is refused alone, and with digits and underscores around it; one that is reserved as a part also between underscores.
-create or replace function kiln.check_handle(p_handle text)
+create or replace function kiln_internal.check_handle(p_handle text)
 returns jsonb
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -58,15 +58,15 @@ as $$
 declare
     v_letters text := translate(p_handle, '0123456789', '');
 begin
-    if kiln.is_no_operator()
+    if kiln_internal.is_no_operator()
        and exists (select from kiln.reserved_handle r
                     where r.name = replace(v_letters, '_', '') or (r.is_part and r.name = any (string_to_array(v_letters, '_')))) then
-        return kiln.field_error('/handle', 'is reserved for those who run this site');
+        return kiln_internal.field_error('/handle', 'is reserved for those who run this site');
     end if;
     return '[]';
 end
 $$;
-comment on function kiln.check_handle(text) is
+comment on function kiln_internal.check_handle(text) is
 'What is wrong with a handle that a person chooses, beyond the rules of the column: kiln.reserved_handle. Administrators, and people in psql, may give such a handle.';
 
 -- The rules of each field are the table's constraints; here they get words.
@@ -76,24 +76,24 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_errors jsonb := kiln.unknown_fields(p_changes, '{handle,display_name,email,notify_email,show_presence}');
+    v_errors jsonb := kiln_internal.unknown_fields(p_changes, '{handle,display_name,email,notify_email,show_presence}');
     v_before kiln.account;
     v_after  kiln.account;
     v_rule   text;
 begin
-    perform kiln.guard_own(p_account_id);
+    perform kiln_internal.guard_own(p_account_id);
     select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/' || e.key, 'message',
                case when e.key in ('notify_email', 'show_presence') then 'must be true or false' else 'must be a string or null' end) order by e.key), '[]')
       into v_errors
       from jsonb_each(p_changes) e
      where case when e.key in ('notify_email', 'show_presence') then jsonb_typeof(e.value) <> 'boolean' else jsonb_typeof(e.value) not in ('string', 'null') end
        and e.key in ('handle', 'display_name', 'email', 'notify_email', 'show_presence');
-    perform kiln.refuse_fields(v_errors || kiln.check_handle(p_changes ->> 'handle'));
-    if p_changes ?| '{email,notify_email}' and not coalesce('read' = any (kiln.acting_scopes()), true) then
+    perform kiln_internal.refuse_fields(v_errors || kiln_internal.check_handle(p_changes ->> 'handle'));
+    if p_changes ?| '{email,notify_email}' and not coalesce('read' = any (kiln_internal.acting_scopes()), true) then
         raise exception 'mail tells what the account makes: to change email or notify_email needs the scope read too' using errcode = 'KN004';
     end if;
     if p_changes ? 'show_presence' then
-        perform kiln.show_presence(p_account_id, (p_changes ->> 'show_presence')::boolean);
+        perform kiln_internal.show_presence(p_account_id, (p_changes ->> 'show_presence')::boolean);
     end if;
     select a.* into v_before from kiln.account a where a.account_id = p_account_id for no key update;
     update kiln.account a
@@ -104,21 +104,21 @@ begin
      where a.account_id = p_account_id
     returning a.* into v_after;
     if lower(v_after.email) is distinct from lower(v_before.email) then
-        perform kiln.make_confirmation(p_account_id);       -- where it cannot be sent now, POST /me/email/confirmation asks again, and says why not
+        perform kiln_internal.make_confirmation(p_account_id);       -- where it cannot be sent now, POST /me/email/confirmation asks again, and says why not
     elsif v_after.notify_email and not v_before.notify_email and v_after.email_verified_at is not null then
         perform kiln.allow_mail(v_after.email);             -- who turned it off has proved to read it, and wants it again
     end if;
 exception
     when check_violation then
         get stacked diagnostics v_rule = constraint_name;
-        perform kiln.refuse_fields(case v_rule
-            when 'account_handle_check' then kiln.field_error('/handle', 'must be 3 to 30 of a-z, 0-9 and _')
-            when 'account_display_name_check' then kiln.field_error('/display_name', 'must be one line of 1 to 80 characters, not all of them invisible')
-            when 'account_email_check' then kiln.field_error('/email', 'must be an address of mail, of ASCII letters, in a domain with a dot')
-            when 'account_notify_needs_email_check' then kiln.field_error('/notify_email', 'needs an email')
-            else kiln.field_error('', 'breaks the rule ' || v_rule) end);
+        perform kiln_internal.refuse_fields(case v_rule
+            when 'account_handle_check' then kiln_internal.field_error('/handle', 'must be 3 to 30 of a-z, 0-9 and _')
+            when 'account_display_name_check' then kiln_internal.field_error('/display_name', 'must be one line of 1 to 80 characters, not all of them invisible')
+            when 'account_email_check' then kiln_internal.field_error('/email', 'must be an address of mail, of ASCII letters, in a domain with a dot')
+            when 'account_notify_needs_email_check' then kiln_internal.field_error('/notify_email', 'needs an email')
+            else kiln_internal.field_error('', 'breaks the rule ' || v_rule) end);
     when unique_violation then
-        perform kiln.refuse_fields(kiln.field_error('/handle', 'is another''s'));
+        perform kiln_internal.refuse_fields(kiln_internal.field_error('/handle', 'is another''s'));
 end
 $$;
 comment on function kiln.update_account(bigint, jsonb) is 'Changes handle, display_name, email (null empties them; another one is mailed a confirmation), notify_email and
@@ -126,7 +126,7 @@ show_presence of an account. KN003 names the field that is wrong.';
 
 -- Sessions ---------------------------------------------------------------------------------------------------------------
 
-create or replace function kiln.end_sessions(p_account_id bigint, p_reason text)
+create or replace function kiln_internal.end_sessions(p_account_id bigint, p_reason text)
 returns void
 language plpgsql
 set search_path = ''
@@ -134,18 +134,18 @@ as $$
 begin
     delete from kiln.stream_ticket t where t.account_id = p_account_id;
     insert into kiln.event (account_id, type, data) values (p_account_id, 'session.ended', jsonb_build_object('reason', p_reason));
-    perform kiln.ring(null);
+    perform kiln_internal.ring(null);
 end
 $$;
-comment on function kiln.end_sessions(bigint, text) is 'Has every server close the account''s streams, and forgets its tickets; who still may comes back at once.';
+comment on function kiln_internal.end_sessions(bigint, text) is 'Has every server close the account''s streams, and forgets its tickets; who still may comes back at once.';
 
-create or replace function kiln.after_tokens_of(p_account_id bigint)
+create or replace function kiln_internal.after_tokens_of(p_account_id bigint)
 returns timestamptz
 language sql stable
-return (select greatest(kiln.now(), a.tokens_from,
+return (select greatest(kiln_internal.now(), a.tokens_from,
                         (select max(i.token_issued_at) from kiln.identity i where i.account_id = a.account_id) + interval '1 microsecond')
           from kiln.account a where a.account_id = p_account_id);
-comment on function kiln.after_tokens_of(bigint) is
+comment on function kiln_internal.after_tokens_of(bigint) is
 'Now, or the first moment after every token that sign_in() issued for an account, if a clock was set back or another call was quicker.';
 
 create or replace function kiln.sign_out_everywhere(p_account_id bigint)
@@ -156,11 +156,11 @@ as $$
 declare
     v_from timestamptz;
 begin
-    perform kiln.guard_own(p_account_id);
+    perform kiln_internal.guard_own(p_account_id);
     perform from kiln.identity i where i.account_id = p_account_id order by i.identity_id for no key update;   -- as sign_in() holds it
-    v_from := kiln.after_tokens_of(p_account_id);
+    v_from := kiln_internal.after_tokens_of(p_account_id);
     update kiln.account a set tokens_from = v_from where a.account_id = p_account_id;
-    perform kiln.end_sessions(p_account_id, 'signed out everywhere');
+    perform kiln_internal.end_sessions(p_account_id, 'signed out everywhere');
     return v_from;
 end
 $$;
@@ -168,36 +168,36 @@ comment on function kiln.sign_out_everywhere(bigint) is 'Refuses from now on eve
 
 -- Ways in ----------------------------------------------------------------------------------------------------------------
 
-create or replace function kiln.make_nonce()
+create or replace function kiln_internal.make_nonce()
 returns json
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_nonce   text := encode(kiln.gen_random_bytes(16), 'hex');
-    v_expires timestamptz := kiln.now() + (select c.nonce_ttl from kiln.config c);
+    v_nonce   text := encode(kiln_extensions.gen_random_bytes(16), 'hex');
+    v_expires timestamptz := kiln_internal.now() + (select c.nonce_ttl from kiln.config c);
 begin
     insert into kiln.nonce (nonce_hash, expires_at) values (sha256(convert_to(v_nonce, 'UTF8')), v_expires);
-    return json_build_object('nonce', v_nonce, 'expires_at', kiln.render_time(v_expires));
+    return json_build_object('nonce', v_nonce, 'expires_at', kiln_internal.render_time(v_expires));
 end
 $$;
-comment on function kiln.make_nonce() is 'A random nonce to be signed in a wallet; only its hash is kept, until it is used or expires.';
+comment on function kiln_internal.make_nonce() is 'A random nonce to be signed in a wallet; only its hash is kept, until it is used or expires.';
 
-create or replace function kiln.take_nonce(p_nonce text)
+create or replace function kiln_internal.take_nonce(p_nonce text)
 returns void
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    delete from kiln.nonce n where n.nonce_hash = sha256(convert_to(p_nonce, 'UTF8')) and n.expires_at > kiln.now();
+    delete from kiln.nonce n where n.nonce_hash = sha256(convert_to(p_nonce, 'UTF8')) and n.expires_at > kiln_internal.now();
     if not found then       -- of two at the same moment the second waits here, and then finds none
-        perform kiln.refuse_fields(kiln.field_error('/message', 'nonce: is not one of ours, was used, or has expired'));
+        perform kiln_internal.refuse_fields(kiln_internal.field_error('/message', 'nonce: is not one of ours, was used, or has expired'));
     end if;
 end
 $$;
-comment on function kiln.take_nonce(text) is 'Uses a nonce up. KN003: unknown, used or expired, which are not told apart.';
+comment on function kiln_internal.take_nonce(text) is 'Uses a nonce up. KN003: unknown, used or expired, which are not told apart.';
 
-create or replace function kiln.sign_in(p_address text, p_nonce text)
+create or replace function kiln_internal.sign_in(p_address text, p_nonce text)
 returns json
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -207,40 +207,40 @@ declare
     v_issued_at timestamptz;
     v_ttl       interval := (select c.session_ttl from kiln.config c);
 begin
-    perform kiln.take_nonce(p_nonce);
+    perform kiln_internal.take_nonce(p_nonce);
     -- The identity's row is held from here on: whoever ends the account at the same moment does it before this token, and then
     -- there is no row, or after it, and then sees when it was issued.
     perform from kiln.identity i where i.issuer = 'urn:kiln:wallet' and i.subject = p_address for no key update;
     if not found then
-        perform kiln.make_account('urn:kiln:wallet', p_address);
+        perform kiln_internal.make_account('urn:kiln:wallet', p_address);
     end if;
     select a.* into v_account from kiln.identity i join kiln.account a using (account_id) where i.issuer = 'urn:kiln:wallet' and i.subject = p_address;
     if v_account.is_suspended then
         raise exception 'this account is suspended' using errcode = 'KN009';
     end if;
-    perform kiln.spend_rate(v_account.account_id, 'login');
+    perform kiln_internal.spend_rate(v_account.account_id, 'login');
     -- To the microsecond (a NumericDate may have a fraction, RFC 7519, 2), and not before the moment from which its tokens hold.
-    v_issued_at := greatest(kiln.now(), v_account.tokens_from);
+    v_issued_at := greatest(kiln_internal.now(), v_account.tokens_from);
     update kiln.identity i set token_issued_at = greatest(i.token_issued_at, v_issued_at)
      where i.issuer = 'urn:kiln:wallet' and i.subject = p_address;
     return json_build_object(
         'claims', json_build_object('iss', 'urn:kiln:wallet', 'sub', p_address, 'iat', extract(epoch from v_issued_at),
                                     'exp', ceil(extract(epoch from v_issued_at + v_ttl))::bigint,
-                                    'jti', encode(kiln.gen_random_bytes(16), 'hex')),
-        'expires_at', kiln.render_time(to_timestamp(ceil(extract(epoch from v_issued_at + v_ttl)))),
-        'account', kiln.render_account(v_account));
+                                    'jti', encode(kiln_extensions.gen_random_bytes(16), 'hex')),
+        'expires_at', kiln_internal.render_time(to_timestamp(ceil(extract(epoch from v_issued_at + v_ttl)))),
+        'account', kiln_internal.render_account(v_account));
 end
 $$;
-comment on function kiln.sign_in(text, text) is
+comment on function kiln_internal.sign_in(text, text) is
 'Signs a wallet in whose signature was checked (address in lower case): uses the nonce up, makes the account when it is first seen, and returns the claims
 of its token. KN003: the nonce; KN007: too often; KN009: suspended.';
 
-create or replace function kiln.render_identity(p_identity kiln.identity)
+create or replace function kiln_internal.render_identity(p_identity kiln.identity)
 returns jsonb
 language sql stable
 return jsonb_build_object('id', p_identity.identity_id::text, 'kind', case p_identity.issuer when 'urn:kiln:wallet' then 'wallet' else 'token' end,
-                          'issuer', p_identity.issuer, 'subject', p_identity.subject, 'created_at', kiln.render_time(p_identity.created_at));
-comment on function kiln.render_identity(kiln.identity) is 'A way into an account: {id, kind (wallet, token), issuer, subject, created_at}.';
+                          'issuer', p_identity.issuer, 'subject', p_identity.subject, 'created_at', kiln_internal.render_time(p_identity.created_at));
+comment on function kiln_internal.render_identity(kiln.identity) is 'A way into an account: {id, kind (wallet, token), issuer, subject, created_at}.';
 
 create or replace function kiln.link_identity(p_account_id bigint, p_issuer text, p_subject text, p_issued_at numeric default null)
 returns kiln.identity
@@ -250,8 +250,8 @@ as $$
 declare
     v_identity kiln.identity;
 begin
-    perform kiln.guard_own(p_account_id);
-    if kiln.is_of_past(p_issuer, p_subject, p_issued_at) then
+    perform kiln_internal.guard_own(p_account_id);
+    if kiln_internal.is_of_past(p_issuer, p_subject, p_issued_at) then
         raise exception 'this token is older than the moment its identity was unlinked: get a new one' using errcode = 'KN009';
     end if;
     insert into kiln.identity (issuer, subject, account_id) values (p_issuer, p_subject, p_account_id)
@@ -276,7 +276,7 @@ as $$
 declare
     v_identity kiln.identity;
 begin
-    perform kiln.guard_own(p_account_id);
+    perform kiln_internal.guard_own(p_account_id);
     perform from kiln.account a where a.account_id = p_account_id for no key update;      -- two at once must not remove the last two
     select * into v_identity from kiln.identity i where i.identity_id = p_identity_id and i.account_id = p_account_id for update;
     if not found then
@@ -285,26 +285,26 @@ begin
     if not exists (select from kiln.identity i where i.account_id = p_account_id and i.identity_id <> p_identity_id) then
         raise exception 'this is the last way into the account: link another one first' using errcode = 'KN001';
     end if;
-    perform kiln.forget_identity(v_identity);
-    perform kiln.end_sessions(p_account_id, 'an identity was unlinked');
+    perform kiln_internal.forget_identity(v_identity);
+    perform kiln_internal.end_sessions(p_account_id, 'an identity was unlinked');
 end
 $$;
 comment on function kiln.unlink_identity(bigint, bigint) is
 'Ends a way into an account; its tokens are refused at once. KN001: it is the last one; KN002: it is not the account''s.';
 
-create or replace function kiln.forget_identity(p_identity kiln.identity)
+create or replace function kiln_internal.forget_identity(p_identity kiln.identity)
 returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
     insert into kiln.identity_gone (identity_hash, gone_at)
-    values (kiln.identity_hash(p_identity.issuer, p_identity.subject), kiln.after_tokens_of(p_identity.account_id))
+    values (kiln_internal.identity_hash(p_identity.issuer, p_identity.subject), kiln_internal.after_tokens_of(p_identity.account_id))
     on conflict (identity_hash) do update set gone_at = greatest(identity_gone.gone_at, excluded.gone_at);
     delete from kiln.identity i where i.identity_id = p_identity.identity_id;
 end
 $$;
-comment on function kiln.forget_identity(kiln.identity) is 'Removes an identity, and remembers by a hash that its tokens of today must not make an account.';
+comment on function kiln_internal.forget_identity(kiln.identity) is 'Removes an identity, and remembers by a hash that its tokens of today must not make an account.';
 
 -- The end ----------------------------------------------------------------------------------------------------------------
 
@@ -318,27 +318,27 @@ as $$
 declare
     v_identity kiln.identity;
 begin
-    perform kiln.guard_own(p_account_id);
+    perform kiln_internal.guard_own(p_account_id);
     update kiln.account a
-       set is_suspended = true, deleted_at = kiln.now(), role = 'user', handle = null, display_name = null, notify_email = false, email = null
+       set is_suspended = true, deleted_at = kiln_internal.now(), role = 'user', handle = null, display_name = null, notify_email = false, email = null
      where a.account_id = p_account_id and a.deleted_at is null;
     if not found then
         return;
     end if;
     for v_identity in select * from kiln.identity i where i.account_id = p_account_id order by i.identity_id for update
     loop
-        perform kiln.forget_identity(v_identity);
+        perform kiln_internal.forget_identity(v_identity);
     end loop;
     delete from kiln.webhook_endpoint e where e.account_id = p_account_id;
     delete from kiln.delivery d where d.account_id = p_account_id;
-    perform kiln.end_sessions(p_account_id, 'the account was deleted');
-    perform kiln.clear_account(p_account_id, 100);
+    perform kiln_internal.end_sessions(p_account_id, 'the account was deleted');
+    perform kiln_internal.clear_account(p_account_id, 100);
 end
 $$;
 comment on function kiln.delete_account(bigint) is
 'Deletes an account for good. Its row stays, empty, and its ledger; jobs, files, memberships and all else go, at the latest when its last paid call is settled.';
 
-create or replace function kiln.clear_account(p_account_id bigint, p_limit int)
+create or replace function kiln_internal.clear_account(p_account_id bigint, p_limit int)
 returns boolean
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -355,15 +355,15 @@ begin
         select c.* from kiln.member m join kiln.conversation c using (conversation_id)
          where m.account_id = p_account_id and m.until_number is null order by c.conversation_id limit p_limit for update of c
     loop
-        perform kiln.leave_conversation(v_conversation, p_account_id, p_account_id);
+        perform kiln_internal.leave_conversation(v_conversation, p_account_id, p_account_id);
     end loop;
     -- Not those that are cancelled already and are their runner's, or their provider's, for up to a day: a batch of them kept all later ones.
     for v_id, v_state in
         select j.job_id, j.state from kiln.job j
-         where j.account_id = p_account_id and case when j.finished_at is null then j.state <> 'cancelling' else kiln.unsettled_calls(j.job_id) = '{}' end
+         where j.account_id = p_account_id and case when j.finished_at is null then j.state <> 'cancelling' else kiln_internal.unsettled_calls(j.job_id) = '{}' end
          order by j.job_id limit p_limit
     loop
-        perform kiln.drop_job(v_id, v_state);
+        perform kiln_internal.drop_job(v_id, v_state);
     end loop;
     delete from kiln.project p where p.account_id = p_account_id and not exists (select from kiln.image i where i.project_id = p.project_id);
     delete from kiln.media m
@@ -384,16 +384,16 @@ begin
        or exists (select from kiln.member m where m.account_id = p_account_id and m.until_number is null) then
         return false;
     end if;
-    update kiln.account a set cleared_at = kiln.now() where a.account_id = p_account_id;
+    update kiln.account a set cleared_at = kiln_internal.now() where a.account_id = p_account_id;
     return true;
 end
 $$;
-comment on function kiln.clear_account(bigint, int) is
+comment on function kiln_internal.clear_account(bigint, int) is
 'Removes a batch of what a deleted account still has; true when nothing is left. Jobs that run are cancelled and wait for their runner, those with a paid call
 that is not settled for its end. KN001: it was not deleted.';
 
--- In no order, as kiln.clear_projects(): the first so many may all be waiting for a provider, and the others would wait for them.
-create or replace function kiln.clear_accounts(p_limit int)
+-- In no order, as kiln_internal.clear_projects(): the first so many may all be waiting for a provider, and the others would wait for them.
+create or replace function kiln_internal.clear_accounts(p_limit int)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -404,34 +404,34 @@ begin
     for v_account_id in
         select a.account_id from kiln.account a where a.deleted_at is not null and a.cleared_at is null order by random() limit p_limit
     loop
-        perform kiln.clear_account(v_account_id, 100);
+        perform kiln_internal.clear_account(v_account_id, 100);
     end loop;
 end
 $$;
-comment on function kiln.clear_accounts(int) is 'The tick''s part of deleting accounts.';
+comment on function kiln_internal.clear_accounts(int) is 'The tick''s part of deleting accounts.';
 
 -- Operators --------------------------------------------------------------------------------------------------------------
 
-create or replace function kiln.note_act(p_account_id bigint, p_kind kiln.account_act_kind, p_details jsonb, p_reason text)
+create or replace function kiln_internal.note_act(p_account_id bigint, p_kind kiln.account_act_kind, p_details jsonb, p_reason text)
 returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-    insert into kiln.account_act (account_id, kind, details, reason, made_by) values (p_account_id, p_kind, p_details, p_reason, kiln.acting_account());
+    insert into kiln.account_act (account_id, kind, details, reason, made_by) values (p_account_id, p_kind, p_details, p_reason, kiln_internal.acting_account());
 end
 $$;
-comment on function kiln.note_act(bigint, kiln.account_act_kind, jsonb, text) is 'Writes down what an operator did to an account.';
+comment on function kiln_internal.note_act(bigint, kiln.account_act_kind, jsonb, text) is 'Writes down what an operator did to an account.';
 
 -- In psql the next administrator is made as the first; through the API nobody could. A token may name the role itself: who has it so, and no account
 -- with it, can appoint one. Two at the same moment come one after the other, and the second counts anew.
-create or replace function kiln.guard_last_admin(p_account_id bigint)
+create or replace function kiln_internal.guard_last_admin(p_account_id bigint)
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    if kiln.acting_account() is null then
+    if kiln_internal.acting_account() is null then
         return;
     end if;
     perform from kiln.mutex m where m.name = 'role' for update;
@@ -443,7 +443,7 @@ begin
     end if;
 end
 $$;
-comment on function kiln.guard_last_admin(bigint) is
+comment on function kiln_internal.guard_last_admin(bigint) is
 'Refuses who acts through the API to take the last account that is an administrator''s (KN001). The operator''s account, with which nobody signs in, does not count.';
 
 create or replace function kiln.set_role(p_account_id bigint, p_role kiln.role, p_reason text default null)
@@ -454,19 +454,19 @@ as $$
 declare
     v_was kiln.role;
 begin
-    perform kiln.guard_operator(p_account_id);
-    if p_account_id = kiln.acting_account() and p_role = 'user' then
+    perform kiln_internal.guard_operator(p_account_id);
+    if p_account_id = kiln_internal.acting_account() and p_role = 'user' then
         raise exception 'nobody takes this from himself' using errcode = 'KN001', hint = 'Another administrator can, so that there is always one.';
     end if;
     if p_role = 'user' then
-        perform kiln.guard_last_admin(p_account_id);
+        perform kiln_internal.guard_last_admin(p_account_id);
     end if;
     select a.role into v_was from kiln.account a where a.account_id = p_account_id for no key update;
     update kiln.account a set role = p_role where a.account_id = p_account_id;
     if v_was = 'admin' and p_role <> 'admin' then       -- else a stream of everybody's events stays open till the token ends
-        perform kiln.end_sessions(p_account_id, 'is no administrator any more');
+        perform kiln_internal.end_sessions(p_account_id, 'is no administrator any more');
     end if;
-    perform kiln.note_act(p_account_id, 'role', jsonb_build_object('role', p_role), p_reason);
+    perform kiln_internal.note_act(p_account_id, 'role', jsonb_build_object('role', p_role), p_reason);
 end
 $$;
 comment on function kiln.set_role(bigint, kiln.role, text) is 'Makes an account an administrator, or a user again: from its next call on, where its token names no role itself; who is a user again has its streams ended. KN001: to make oneself, or the last administrator, a user.';
@@ -481,12 +481,12 @@ declare
     v_subject    text := case v_issuer when 'urn:kiln:wallet' then lower(p_subject) else p_subject end;
     v_account_id bigint;
 begin
-    if kiln.is_no_operator() then
+    if kiln_internal.is_no_operator() then
         raise exception 'this is for administrators' using errcode = 'KN004';
     end if;
     select i.account_id into v_account_id from kiln.identity i where i.issuer = v_issuer and i.subject = v_subject;
     if not found then
-        v_account_id := kiln.make_account(v_issuer, v_subject);
+        v_account_id := kiln_internal.make_account(v_issuer, v_subject);
     end if;
     perform kiln.set_role(v_account_id, 'admin', 'kiln.make_admin()');
     return v_account_id;
@@ -502,14 +502,14 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.guard_operator(p_account_id);
-    if p_account_id = kiln.acting_account() then
+    perform kiln_internal.guard_operator(p_account_id);
+    if p_account_id = kiln_internal.acting_account() then
         raise exception 'nobody suspends himself' using errcode = 'KN001';
     end if;
-    perform kiln.guard_last_admin(p_account_id);
+    perform kiln_internal.guard_last_admin(p_account_id);
     update kiln.account a set is_suspended = true where a.account_id = p_account_id;
-    perform kiln.end_sessions(p_account_id, 'the account was suspended');
-    perform kiln.note_act(p_account_id, 'suspend', '{}', p_reason);
+    perform kiln_internal.end_sessions(p_account_id, 'the account was suspended');
+    perform kiln_internal.note_act(p_account_id, 'suspend', '{}', p_reason);
 end
 $$;
 comment on function kiln.suspend(bigint, text) is 'Refuses an account at its next call and closes its streams now. Its jobs go on. KN001: oneself, or the last administrator.';
@@ -520,9 +520,9 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.guard_operator(p_account_id);
+    perform kiln_internal.guard_operator(p_account_id);
     update kiln.account a set is_suspended = false where a.account_id = p_account_id;
-    perform kiln.note_act(p_account_id, 'unsuspend', '{}', p_reason);
+    perform kiln_internal.note_act(p_account_id, 'unsuspend', '{}', p_reason);
 end
 $$;
 comment on function kiln.unsuspend(bigint, text) is 'Ends a suspension.';
@@ -535,16 +535,16 @@ as $$
 declare
     v_ledger_id bigint;
 begin
-    perform kiln.guard_operator(p_account_id);
+    perform kiln_internal.guard_operator(p_account_id);
     v_ledger_id := kiln.grant_credit(p_account_id, p_micros, p_reason);
-    perform kiln.note_act(p_account_id, 'grant', jsonb_build_object('ledger_id', v_ledger_id::text, 'amount', p_micros), p_reason);
+    perform kiln_internal.note_act(p_account_id, 'grant', jsonb_build_object('ledger_id', v_ledger_id::text, 'amount', p_micros), p_reason);
     insert into kiln.event (account_id, type, data) values (p_account_id, 'billing.changed', jsonb_build_object('reason', 'grant'));
     return v_ledger_id;
 end
 $$;
 comment on function kiln.grant_to(bigint, bigint, text) is 'kiln.grant_credit(), written down with who gave it and why. Returns the row of the ledger.';
 
-create or replace function kiln.find_accounts(p_search text, p_before bigint, p_limit int)
+create or replace function kiln_internal.find_accounts(p_search text, p_before bigint, p_limit int)
 returns bigint[]
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -552,7 +552,7 @@ as $$
 declare
     v_before bigint := coalesce(p_before, 9223372036854775807);
 begin
-    if kiln.is_no_operator() then
+    if kiln_internal.is_no_operator() then
         raise exception 'this is for administrators' using errcode = 'KN004';
     end if;
     if p_search is null then
@@ -572,4 +572,4 @@ begin
          limit p_limit);
 end
 $$;
-comment on function kiln.find_accounts(text, bigint, int) is 'Accounts, newest first, below p_before: all, or those with this id, subject, or beginning of handle or email.';
+comment on function kiln_internal.find_accounts(text, bigint, int) is 'Accounts, newest first, below p_before: all, or those with this id, subject, or beginning of handle or email.';

@@ -2,7 +2,7 @@
 
 -- Partitions: made apart and then attached, so that writers wait for a moment only; dropped whole under a short lock time-out,
 -- and tried again a minute later where someone is in the way.
-create or replace function kiln.keep_partitions()
+create or replace function kiln_internal.keep_partitions()
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -10,8 +10,8 @@ as $$
 declare
     c_span   constant bigint := 20000000;
     v_config kiln.config;
-    v_xid    bigint := kiln.log_xid(pg_current_xact_id())::text::bigint;
-    v_oldest bigint := kiln.log_xid(pg_snapshot_xmin(pg_current_snapshot()))::text::bigint;
+    v_xid    bigint := kiln_internal.log_xid(pg_current_xact_id())::text::bigint;
+    v_oldest bigint := kiln_internal.log_xid(pg_snapshot_xmin(pg_current_snapshot()))::text::bigint;
     v_from   bigint;
     v_week   date;
     v_name   text;
@@ -19,7 +19,7 @@ declare
     v_newest timestamptz;
     v_wait   text := current_setting('lock_timeout');
 begin
-    if kiln.is_restored() then
+    if kiln_internal.is_restored() then
         return;             -- where the log goes on is not known before kiln.after_restore()
     end if;
     select * into v_config from kiln.config;
@@ -30,20 +30,20 @@ begin
         continue when to_regclass('kiln.' || v_name) is not null;
         begin
             execute format('create table kiln.%I (like kiln.event including all)', v_name);
-            perform kiln.guard_truncate_of(format('kiln.%I', v_name)::regclass);
+            perform kiln_internal.guard_truncate_of(format('kiln.%I', v_name)::regclass);
             execute format('comment on table kiln.%I is %L', v_name, format('Events of transactions %s to %s.', v_from, v_from + c_span - 1));
             execute format('alter table kiln.event attach partition kiln.%I for values from (%L) to (%L)', v_name, v_from, v_from + c_span);
         exception when lock_not_available or check_violation then
             null;           -- someone is in the way, or the default partition has rows of this range already: they stay there
         end;
     end loop;
-    foreach v_week in array array[date_trunc('week', kiln.now())::date, (date_trunc('week', kiln.now()) + interval '7 days')::date]
+    foreach v_week in array array[date_trunc('week', kiln_internal.now())::date, (date_trunc('week', kiln_internal.now()) + interval '7 days')::date]
     loop
         v_name := 'attempt_w' || to_char(v_week, 'YYYYMMDD');
         continue when to_regclass('kiln.' || v_name) is not null;
         begin
             execute format('create table kiln.%I (like kiln.attempt including all)', v_name);
-            perform kiln.guard_truncate_of(format('kiln.%I', v_name)::regclass);
+            perform kiln_internal.guard_truncate_of(format('kiln.%I', v_name)::regclass);
             execute format('comment on table kiln.%I is %L', v_name, format('Attempts that ended in the week of %s.', v_week));
             execute format('alter table kiln.attempt attach partition kiln.%I for values from (%L) to (%L)', v_name, v_week, v_week + 7);
         exception when lock_not_available or check_violation then
@@ -65,9 +65,9 @@ begin
         if v_part.parent = 'event' then
             continue when v_part.ends > v_oldest;
             execute format('select at from kiln.%I order by xid desc, event_id desc limit 1', v_part.name) into v_newest;
-            continue when v_newest >= kiln.now() - v_config.event_keep;
+            continue when v_newest >= kiln_internal.now() - v_config.event_keep;
         else
-            continue when to_date(right(v_part.name, 8), 'YYYYMMDD') + 7 >= kiln.now() - v_config.attempt_keep;
+            continue when to_date(right(v_part.name, 8), 'YYYYMMDD') + 7 >= kiln_internal.now() - v_config.attempt_keep;
         end if;
         begin
             execute format('drop table kiln.%I', v_part.name);
@@ -81,11 +81,11 @@ begin
     perform set_config('lock_timeout', v_wait, true);
 end
 $$;
-comment on function kiln.keep_partitions() is 'Makes the next partitions of events and attempts and drops those that are older than kiln.config says.';
+comment on function kiln_internal.keep_partitions() is 'Makes the next partitions of events and attempts and drops those that are older than kiln.config says.';
 
 -- By the thousand, the oldest first: what has piled up, while nothing ran the timer for a month, costs each tick no more than a moment.
 -- A tick that passes its time limit would begin anew with the same, for ever.
-create or replace function kiln.forget()
+create or replace function kiln_internal.forget()
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -95,65 +95,65 @@ declare
 begin
     delete from kiln.idempotency i
      where i.ctid = any (array(
-               select o.ctid from kiln.idempotency o where o.created_at < kiln.now() - interval '24 hours'
+               select o.ctid from kiln.idempotency o where o.created_at < kiln_internal.now() - interval '24 hours'
                limit c_most for update skip locked));
     delete from kiln.stream_ticket t
      where t.ctid = any (array(
-               select o.ctid from kiln.stream_ticket o where o.expires_at < kiln.now()
+               select o.ctid from kiln.stream_ticket o where o.expires_at < kiln_internal.now()
                limit c_most for update skip locked));
     delete from kiln.delivery d
      where d.ctid = any (array(
-               select o.ctid from kiln.delivery o where o.ended_at < kiln.now() - interval '30 days'
+               select o.ctid from kiln.delivery o where o.ended_at < kiln_internal.now() - interval '30 days'
                limit c_most for update skip locked));
     update kiln.delivery d
-       set state = 'failed', ended_at = kiln.now(), taken_until = null, why = coalesce(d.why, 'No runner with KILN_SMTP_URL was there in three days.')
+       set state = 'failed', ended_at = kiln_internal.now(), taken_until = null, why = coalesce(d.why, 'No runner with KILN_SMTP_URL was there in three days.')
      where d.ctid = any (array(select o.ctid from kiln.delivery o
-                                where o.target = 0 and o.state = 'due' and o.created_at < kiln.now() - interval '3 days'
-                                  and coalesce(o.taken_until, '-infinity') < kiln.now()
+                                where o.target = 0 and o.state = 'due' and o.created_at < kiln_internal.now() - interval '3 days'
+                                  and coalesce(o.taken_until, '-infinity') < kiln_internal.now()
                                 limit c_most for update skip locked));
     delete from kiln.mail_recipient r
      where r.ctid = any (array(select o.ctid from kiln.mail_recipient o
-                                where o.day < (kiln.now() at time zone 'UTC')::date - 1 and o.suppressed_at is null limit c_most for update skip locked));
+                                where o.day < (kiln_internal.now() at time zone 'UTC')::date - 1 and o.suppressed_at is null limit c_most for update skip locked));
     delete from kiln.nonce n
      where n.ctid = any (array(
-               select o.ctid from kiln.nonce o where o.expires_at < kiln.now()
+               select o.ctid from kiln.nonce o where o.expires_at < kiln_internal.now()
                limit c_most for update skip locked));
     delete from kiln.account_rate r
      where r.ctid = any (array(
-               select o.ctid from kiln.account_rate o where o.free_at < kiln.now() - interval '1 hour'
+               select o.ctid from kiln.account_rate o where o.free_at < kiln_internal.now() - interval '1 hour'
                limit c_most for update skip locked));
     delete from kiln.receiving r
      where r.ctid = any (array(
-               select o.ctid from kiln.receiving o where o.until < kiln.now() - interval '1 hour'
+               select o.ctid from kiln.receiving o where o.until < kiln_internal.now() - interval '1 hour'
                limit c_most for update skip locked));
     delete from kiln.media m
      where m.ctid = any (array(select o.ctid from kiln.media o
-                                where o.state = 'uploading' and o.created_at < kiln.now() - (select c.upload_ttl from kiln.config c) - interval '1 hour'
+                                where o.state = 'uploading' and o.created_at < kiln_internal.now() - (select c.upload_ttl from kiln.config c) - interval '1 hour'
                                 limit c_most for update skip locked));
     delete from kiln.job j
      where j.job_id = any (array(
                select w.job_id from (select u.job_id, u.finished_at from kiln.job u where u.kind = 'upload' order by u.job_id limit 1000) w
-                where w.finished_at < kiln.now() - interval '7 days'));
+                where w.finished_at < kiln_internal.now() - interval '7 days'));
     delete from kiln.stray_webhook w
      where w.ctid = any (array(
-               select o.ctid from kiln.stray_webhook o where o.at < kiln.now() - interval '7 days'
+               select o.ctid from kiln.stray_webhook o where o.at < kiln_internal.now() - interval '7 days'
                limit c_most for update skip locked));
-    delete from kiln.runner r where r.ended_at < kiln.now() - interval '7 days';
-    perform kiln.bury_instances(array(select i.instance_id from kiln.instance i where i.ended_at is null and i.beat_at < kiln.now() - interval '1 minute' for update skip locked));
-    delete from kiln.instance i where i.ended_at < kiln.now() - interval '7 days';
+    delete from kiln.runner r where r.ended_at < kiln_internal.now() - interval '7 days';
+    perform kiln_internal.bury_instances(array(select i.instance_id from kiln.instance i where i.ended_at is null and i.beat_at < kiln_internal.now() - interval '1 minute' for update skip locked));
+    delete from kiln.instance i where i.ended_at < kiln_internal.now() - interval '7 days';
 end
 $$;
-comment on function kiln.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, checks of uploads that ended a week ago, deliveries of a month ago, mail that nobody could send in three days, runners and servers that ended a week ago, stray webhooks.';
+comment on function kiln_internal.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, checks of uploads that ended a week ago, deliveries of a month ago, mail that nobody could send in three days, runners and servers that ended a week ago, stray webhooks.';
 
 -- By the key and so many: what it costs does not grow with the history.
-create or replace function kiln.measure_models()
+create or replace function kiln_internal.measure_models()
 returns void
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
     insert into kiln.model_use (model_id, jobs, completed, took_ms, measured_at)
-    select m.model_id, count(j.model_id), count(j.took_ms), percentile_cont(0.5) within group (order by j.took_ms)::bigint, kiln.now()
+    select m.model_id, count(j.model_id), count(j.took_ms), percentile_cont(0.5) within group (order by j.took_ms)::bigint, kiln_internal.now()
       from kiln.model m
       left join (select j.model_id,
                         case j.state when 'completed' then extract(epoch from j.finished_at - j.started_at) * 1000 end as took_ms
@@ -163,4 +163,4 @@ begin
        set jobs = excluded.jobs, completed = excluded.completed, took_ms = excluded.took_ms, measured_at = excluded.measured_at;
 end
 $$;
-comment on function kiln.measure_models() is 'Counts the newest 10,000 jobs by model, and how long those that are done took: kiln.model_use.';
+comment on function kiln_internal.measure_models() is 'Counts the newest 10,000 jobs by model, and how long those that are done took: kiln.model_use.';

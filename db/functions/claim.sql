@@ -2,7 +2,7 @@
 --
 -- Rows are located by ctid under forced generic plans (an innocent `update … from cte` fell from 4,500 to 13 a second), and
 -- only above the floor, past the rows that a long transaction keeps dead. Fair share is in the `vt` given at enqueue and costs
--- nothing here; exact limits are kiln.take_within_limits, and cost those queues only that have one.
+-- nothing here; exact limits are kiln_internal.take_within_limits, and cost those queues only that have one.
 
 create type kiln_runner.claimed as (
     task_id    bigint,
@@ -24,7 +24,7 @@ output; media are the files that input.media names; timeout_ms is how long the a
 
 -- Each row is looked up by its key, one after another (LIMIT keeps the planner from making a join of it): a plan that was made
 -- while the tables were all but empty would read them whole, by their indexes, and stay in force as they grow.
-create or replace function kiln.claimed(p_task_ids bigint[])
+create or replace function kiln_internal.claimed(p_task_ids bigint[])
 returns setof kiln_runner.claimed
 language plpgsql
 as $$
@@ -32,22 +32,22 @@ begin
     return query
     select t.task_id, t.fence, t.job_id, t.queue_id::int, t.stage::int, s.name, t.attempts + 1, s.handler, s.config,
            i.input,
-           case when i.input -> 'media' <> '[]' then kiln.media_files(j.account_id, i.input -> 'media')
-                when i.input ? 'upload' then kiln.incoming_files(t.job_id, i.input ->> 'upload') else '[]' end,
+           case when i.input -> 'media' <> '[]' then kiln_internal.media_files(j.account_id, i.input -> 'media')
+                when i.input ? 'upload' then kiln_internal.incoming_files(t.job_id, i.input ->> 'upload') else '[]' end,
            (extract(epoch from s.time_limit) * 1000)::int
       from kiln.task_running t
      cross join lateral (select j.account_id, j.input from kiln.job j where j.job_id = t.job_id limit 1) j
      cross join lateral (select s.* from kiln.stage s where s.pipeline_version_id = t.pipeline_version_id and s.position = t.stage limit 1) s
       left join lateral (select p.output from kiln.task_ended p
-                          where t.stage > 1 and p.task_id = kiln.task_id(t.job_id, t.stage - 1, t.slot) and p.state = 'done' limit 1) p on true
+                          where t.stage > 1 and p.task_id = kiln_internal.task_id(t.job_id, t.stage - 1, t.slot) and p.state = 'done' limit 1) p on true
      cross join lateral (select case when t.stage = 1 then j.input else p.output end as input) i
      where t.task_id = any (p_task_ids);
 end
 $$;
-comment on function kiln.claimed(bigint[]) is 'Running tasks as their runner is told of them.';
+comment on function kiln_internal.claimed(bigint[]) is 'Running tasks as their runner is told of them.';
 
--- The same for one task, in a form that starts faster: see kiln.finish_task.
-create or replace function kiln.claimed(
+-- The same for one task, in a form that starts faster: see kiln_internal.finish_task.
+create or replace function kiln_internal.claimed(
     p_task_id             bigint,
     p_fence               bigint,
     p_queue_id            int,
@@ -73,9 +73,9 @@ begin
         select j.input into v_input from kiln.job j where j.job_id = v_job_id;
     end if;
     if v_input -> 'media' <> '[]' then
-        v_media := kiln.media_files((select j.account_id from kiln.job j where j.job_id = v_job_id), v_input -> 'media');
+        v_media := kiln_internal.media_files((select j.account_id from kiln.job j where j.job_id = v_job_id), v_input -> 'media');
     elsif v_input ? 'upload' then
-        v_media := kiln.incoming_files(v_job_id, v_input ->> 'upload');
+        v_media := kiln_internal.incoming_files(v_job_id, v_input ->> 'upload');
     end if;
     select s.name, s.handler, s.config, s.time_limit into v_name, v_handler, v_config, v_limit
       from kiln.stage s
@@ -84,12 +84,12 @@ begin
             (extract(epoch from v_limit) * 1000)::int)::kiln_runner.claimed;
 end
 $$;
-comment on function kiln.claimed(bigint, bigint, int, int, int, jsonb) is
+comment on function kiln_internal.claimed(bigint, bigint, int, int, int, jsonb) is
 'A running task as its runner is told of it. p_input: the input of its job where the caller has it at hand, else null.';
 
 -- From ready to running, for all queues of a runner in one look: range by range (queue and priority, most urgent first), and the
 -- scan stops with the last row wanted. FOR UPDATE SKIP LOCKED: claimers never wait for one another.
-create or replace function kiln.take(p_runner_id bigint, p_queue_ids smallint[], p_slots int, p_limit int, p_busy int[])
+create or replace function kiln_internal.take(p_runner_id bigint, p_queue_ids smallint[], p_slots int, p_limit int, p_busy int[])
 returns kiln_runner.claimed[]
 language plpgsql
 as $$
@@ -101,10 +101,10 @@ begin
     v_ctids := array(
         select q.ctid
           from (select f.queue_id, f.priority, f.vt,
-                       kiln.allowance(p_slots, cardinality(p_queue_ids), p_limit, cardinality(array_positions(p_busy, f.queue_id::int))) as allowed
+                       kiln_internal.allowance(p_slots, cardinality(p_queue_ids), p_limit, cardinality(array_positions(p_busy, f.queue_id::int))) as allowed
                   from kiln.floor f
                  where f.queue_id = any (p_queue_ids) and not f.is_paused
-                 order by f.priority desc, (f.queue_id + p_runner_id + extract(second from kiln.now())::int) % cardinality(p_queue_ids)) f
+                 order by f.priority desc, (f.queue_id + p_runner_id + extract(second from kiln_internal.now())::int) % cardinality(p_queue_ids)) f
          cross join lateral (
                select r.ctid from kiln.task_ready r
                 where r.queue_id = f.queue_id and r.priority = f.priority and r.vt > f.vt and r.interruptions < 2
@@ -120,17 +120,17 @@ begin
               from (select t.ctid, t.queue_id, row_number() over (partition by t.queue_id order by t.priority desc, t.vt, t.task_id) as nth
                       from kiln.task_ready t
                      where t.ctid = any (v_ctids)) u
-             where u.nth <= kiln.allowance(p_slots, cardinality(p_queue_ids), p_limit, cardinality(array_positions(p_busy, u.queue_id::int))));
+             where u.nth <= kiln_internal.allowance(p_slots, cardinality(p_queue_ids), p_limit, cardinality(array_positions(p_busy, u.queue_id::int))));
     end if;
     if v_ctids = '{}' then
         return '{}';
     elsif cardinality(v_ctids) = 1 then
-        return array[kiln.take_one(p_runner_id, v_ctids[1])];
+        return array[kiln_internal.take_one(p_runner_id, v_ctids[1])];
     end if;
 
     insert into kiln.task_running (task_id, job_id, account_id, vt, fence, runner_id, started_at, created_at, pipeline_version_id, state,
                                    queue_id, priority, stage, slot, attempts, interruptions)
-    select t.task_id, t.job_id, t.account_id, t.vt, nextval('kiln.fence'), p_runner_id, kiln.now(), t.created_at, t.pipeline_version_id, 'running',
+    select t.task_id, t.job_id, t.account_id, t.vt, nextval('kiln.fence'), p_runner_id, kiln_internal.now(), t.created_at, t.pipeline_version_id, 'running',
            t.queue_id, t.priority, t.stage, t.slot, t.attempts, t.interruptions
       from kiln.task_ready t
      where t.ctid = any (v_ctids);
@@ -140,17 +140,17 @@ begin
     select array_agg(t.task_id), array_agg(t.job_id) filter (where t.stage = 1) into v_task_ids, v_new_jobs from taken t;
     if v_new_jobs is not null then
         update kiln.job j
-           set state = 'running', version = j.version + 1, started_at = kiln.now()
+           set state = 'running', version = j.version + 1, started_at = kiln_internal.now()
          where j.job_id = any (v_new_jobs) and j.state = 'queued';
     end if;
-    return array(select c from kiln.claimed(v_task_ids) c);
+    return array(select c from kiln_internal.claimed(v_task_ids) c);
 end
 $$;
-comment on function kiln.take(bigint, smallint[], int, int, int[]) is
+comment on function kiln_internal.take(bigint, smallint[], int, int, int[]) is
 'Gives up to p_limit ready tasks of these queues, most urgent and then oldest turn first, from the floors on, to a runner.
 Each gets a new fence; a later write with an older one is refused (KN010).';
 
-create or replace function kiln.take_one(p_runner_id bigint, p_ctid tid)
+create or replace function kiln_internal.take_one(p_runner_id bigint, p_ctid tid)
 returns kiln_runner.claimed
 language plpgsql
 as $$
@@ -165,23 +165,23 @@ begin
          into v_task;
     insert into kiln.task_running (task_id, job_id, account_id, vt, fence, runner_id, started_at, created_at, pipeline_version_id, state,
                                    queue_id, priority, stage, slot, attempts, interruptions)
-    values (v_task.task_id, v_task.job_id, v_task.account_id, v_task.vt, v_fence, p_runner_id, kiln.now(), v_task.created_at, v_task.pipeline_version_id, 'running',
+    values (v_task.task_id, v_task.job_id, v_task.account_id, v_task.vt, v_fence, p_runner_id, kiln_internal.now(), v_task.created_at, v_task.pipeline_version_id, 'running',
             v_task.queue_id, v_task.priority, v_task.stage, v_task.slot, v_task.attempts, v_task.interruptions);
     if v_task.stage = 1 then
         update kiln.job j
-           set state = 'running', version = j.version + 1, started_at = kiln.now()
+           set state = 'running', version = j.version + 1, started_at = kiln_internal.now()
          where j.job_id = v_task.job_id and j.state = 'queued'
         returning j.input into v_input;
     end if;
-    return kiln.claimed(v_task.task_id, v_fence, v_task.queue_id, v_task.pipeline_version_id, v_task.attempts, v_input);
+    return kiln_internal.claimed(v_task.task_id, v_fence, v_task.queue_id, v_task.pipeline_version_id, v_task.attempts, v_input);
 end
 $$;
-comment on function kiln.take_one(bigint, tid) is 'The same for one task, whose row is locked, in a form that starts faster: see kiln.finish_task.';
+comment on function kiln_internal.take_one(bigint, tid) is 'The same for one task, whose row is locked, in a form that starts faster: see kiln_internal.finish_task.';
 
 -- A task that two runners died with is given to a runner that runs nothing else: if that one dies too, the task is the cause. The
 -- tick reserves it for a runner (kiln.runner.alone_task_id), which is then given nothing new until it is idle. Its queue's limits
 -- and pause hold for it as for any other task.
-create or replace function kiln.take_suspect(p_runner_id bigint, p_task_id bigint)
+create or replace function kiln_internal.take_suspect(p_runner_id bigint, p_task_id bigint)
 returns kiln_runner.claimed[]
 language plpgsql
 as $$
@@ -195,12 +195,12 @@ begin
     end if;
     if v_queue.max_running is not null or v_queue.rate_per_minute is not null then
         select g.free_at into v_free_at from kiln.queue_gate g where g.queue_id = v_queue.queue_id for update;
-        if not found or kiln.queue_places(v_queue, v_free_at) <= 0 then
+        if not found or kiln_internal.queue_places(v_queue, v_free_at) <= 0 then
             return '{}';
         end if;
     end if;
     update kiln.task t
-       set state = 'running', fence = nextval('kiln.fence'), runner_id = p_runner_id, started_at = kiln.now(), error_class = null, error_message = null
+       set state = 'running', fence = nextval('kiln.fence'), runner_id = p_runner_id, started_at = kiln_internal.now(), error_class = null, error_message = null
      where t.state = 'ready' and t.task_id = p_task_id;
     if not found then
         return '{}';
@@ -208,25 +208,25 @@ begin
     update kiln.runner r set alone_at = null where r.runner_id = p_runner_id;
     if v_queue.rate_per_minute is not null then
         update kiln.queue_gate g
-           set free_at = greatest(v_free_at, kiln.now()) + kiln.spacing(v_queue.rate_per_minute, v_queue.rate_burst)
+           set free_at = greatest(v_free_at, kiln_internal.now()) + kiln_internal.spacing(v_queue.rate_per_minute, v_queue.rate_burst)
          where g.queue_id = v_queue.queue_id;
     end if;
-    return array(select c from kiln.claimed(array[p_task_id]) c);
+    return array(select c from kiln_internal.claimed(array[p_task_id]) c);
 end
 $$;
-comment on function kiln.take_suspect(bigint, bigint) is 'Gives a reserved suspect to its runner.';
+comment on function kiln_internal.take_suspect(bigint, bigint) is 'Gives a reserved suspect to its runner.';
 
 -- One slot of a runner stays free for each other queue it serves, so that a full video queue never delays an image.
-create or replace function kiln.allowance(p_slots int, p_queues int, p_limit int, p_busy int)
+create or replace function kiln_internal.allowance(p_slots int, p_queues int, p_limit int, p_busy int)
 returns int
 language sql immutable
 return case when p_queues = 1 then p_limit else greatest(0, least(p_limit, greatest(1, p_slots - (p_queues - 1)) - p_busy)) end;
-comment on function kiln.allowance(int, int, int, int) is
+comment on function kiln_internal.allowance(int, int, int, int) is
 'How many of p_limit tasks of one queue a runner may take that has p_slots slots, serves p_queues queues and runs p_busy of this one.';
 
 -- Limits are exact: claimers of a limited queue pass its gate one by one, and what runs is counted in a later statement than the
 -- one that waited (counting beside each other reached 15 at a limit of 5). Nothing is kept that could leak.
-create or replace function kiln.limited_queues(p_queue_ids smallint[])
+create or replace function kiln_internal.limited_queues(p_queue_ids smallint[])
 returns smallint[]
 language plpgsql stable
 set search_path = ''
@@ -236,31 +236,31 @@ begin
                   where q.queue_id = any (p_queue_ids) and (q.max_running is not null or q.rate_per_minute is not null) order by q.queue_id);
 end
 $$;
-comment on function kiln.limited_queues(smallint[]) is 'Those of the queues that have a limit, in the order in which their gates are locked.';
+comment on function kiln_internal.limited_queues(smallint[]) is 'Those of the queues that have a limit, in the order in which their gates are locked.';
 
 -- GCRA grants in any window of 60 s at most the burst and one for each spacing that fits into it: with this spacing rate - burst of
 -- them fit, whether or not the ends of the window count.
-create or replace function kiln.spacing(p_rate_per_minute int, p_burst int)
+create or replace function kiln_internal.spacing(p_rate_per_minute int, p_burst int)
 returns interval
 language sql immutable
 return interval '60 seconds' / (p_rate_per_minute - p_burst + 1) + interval '1 millisecond';
-comment on function kiln.spacing(int, int) is 'The time between two starts at which no 60 seconds ever see more than p_rate_per_minute, a burst of p_burst included.';
+comment on function kiln_internal.spacing(int, int) is 'The time between two starts at which no 60 seconds ever see more than p_rate_per_minute, a burst of p_burst included.';
 
-create or replace function kiln.queue_places(p_queue kiln.queue, p_free_at timestamptz)
+create or replace function kiln_internal.queue_places(p_queue kiln.queue, p_free_at timestamptz)
 returns int
 language plpgsql
 as $$
 begin
     return least(p_queue.max_running - (select count(*) from kiln.task_running t where t.queue_id = p_queue.queue_id),
                  case when p_queue.rate_per_minute is not null then
-                     p_queue.rate_burst - ceil(extract(epoch from greatest(p_free_at, kiln.now()) - kiln.now())
-                                               / extract(epoch from kiln.spacing(p_queue.rate_per_minute, p_queue.rate_burst))) end);
+                     p_queue.rate_burst - ceil(extract(epoch from greatest(p_free_at, kiln_internal.now()) - kiln_internal.now())
+                                               / extract(epoch from kiln_internal.spacing(p_queue.rate_per_minute, p_queue.rate_burst))) end);
 end
 $$;
-comment on function kiln.queue_places(kiln.queue, timestamptz) is
+comment on function kiln_internal.queue_places(kiln.queue, timestamptz) is
 'How many tasks of a limited queue, whose gate the caller holds, may start now; p_free_at: kiln.queue_gate.free_at. Volatile: it counts anew.';
 
-create or replace function kiln.take_within_limits(
+create or replace function kiln_internal.take_within_limits(
     p_runner_id bigint, p_queue_ids smallint[], p_limited_ids smallint[], p_slots int, p_limit int, p_busy int[])
 returns kiln_runner.claimed[]
 language plpgsql
@@ -274,12 +274,12 @@ declare
     v_left    int;
 begin
     if v_free <> '{}' then
-        v_all := kiln.take(p_runner_id, v_free, p_slots, p_limit, p_busy);
+        v_all := kiln_internal.take(p_runner_id, v_free, p_slots, p_limit, p_busy);
     end if;
     for v_queue in
         select q.* from kiln.queue q where q.queue_id = any (p_limited_ids) and not q.is_paused order by q.queue_id
     loop
-        v_left := kiln.allowance(p_slots, cardinality(p_queue_ids), p_limit - cardinality(v_all), cardinality(array_positions(p_busy, v_queue.queue_id::int)));
+        v_left := kiln_internal.allowance(p_slots, cardinality(p_queue_ids), p_limit - cardinality(v_all), cardinality(array_positions(p_busy, v_queue.queue_id::int)));
         continue when v_left <= 0 or not exists (
             select from kiln.floor f
              cross join lateral (select from kiln.task_ready r
@@ -290,25 +290,25 @@ begin
         continue when not found;        -- without its gate nothing can be counted: the tick makes it anew
         select q.* into v_queue from kiln.queue q where q.queue_id = v_queue.queue_id;     -- as it is now that the gate is ours
         -- A suspect that is reserved, and waits for its runner to be idle, keeps its place: else others would always be quicker.
-        v_left := least(v_left, kiln.queue_places(v_queue, v_free_at)
+        v_left := least(v_left, kiln_internal.queue_places(v_queue, v_free_at)
                                 - (select count(*) from kiln.runner r join kiln.task_ready t on t.task_id = r.alone_task_id
                                     where r.ended_at is null and t.queue_id = v_queue.queue_id));
         continue when v_left <= 0;
-        v_taken := kiln.take(p_runner_id, array[v_queue.queue_id], p_slots, v_left, '{}');
+        v_taken := kiln_internal.take(p_runner_id, array[v_queue.queue_id], p_slots, v_left, '{}');
         v_all := v_all || v_taken;
         if v_queue.rate_per_minute is not null and v_taken <> '{}' then
             update kiln.queue_gate g
-               set free_at = greatest(v_free_at, kiln.now()) + cardinality(v_taken) * kiln.spacing(v_queue.rate_per_minute, v_queue.rate_burst)
+               set free_at = greatest(v_free_at, kiln_internal.now()) + cardinality(v_taken) * kiln_internal.spacing(v_queue.rate_per_minute, v_queue.rate_burst)
              where g.queue_id = v_queue.queue_id;
         end if;
     end loop;
     return v_all;
 end
 $$;
-comment on function kiln.take_within_limits(bigint, smallint[], smallint[], int, int, int[]) is
-'kiln.take() for a runner that serves limited queues: first the others, then these, each within kiln.queue.max_running and its rate.';
+comment on function kiln_internal.take_within_limits(bigint, smallint[], smallint[], int, int, int[]) is
+'kiln_internal.take() for a runner that serves limited queues: first the others, then these, each within kiln.queue.max_running and its rate.';
 
-create or replace function kiln.claim(p_runner_id bigint, p_limit int, p_busy int[])
+create or replace function kiln_internal.claim(p_runner_id bigint, p_limit int, p_busy int[])
 returns kiln_runner.claimed[]
 language plpgsql
 as $$
@@ -326,16 +326,16 @@ begin
     end if;
     if v_alone is null then
         if v_limited = '{}' then
-            return kiln.take(p_runner_id, v_queue_ids, v_slots, p_limit, p_busy);
+            return kiln_internal.take(p_runner_id, v_queue_ids, v_slots, p_limit, p_busy);
         end if;
-        return kiln.take_within_limits(p_runner_id, v_queue_ids, v_limited, v_slots, p_limit, p_busy);
+        return kiln_internal.take_within_limits(p_runner_id, v_queue_ids, v_limited, v_slots, p_limit, p_busy);
     elsif p_limit >= v_slots then
-        return kiln.take_suspect(p_runner_id, v_alone);
+        return kiln_internal.take_suspect(p_runner_id, v_alone);
     end if;
     return '{}';
 end
 $$;
-comment on function kiln.claim(bigint, int, int[]) is
+comment on function kiln_internal.claim(bigint, int, int[]) is
 'The body of kiln_runner.claim() and of kiln_runner.cycle(), which carry its plan settings. An array, since a set that is handed
 from function to function starts an executor each time.';
 
@@ -347,8 +347,8 @@ as $$
 declare
     v_claimed kiln_runner.claimed;
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
-    foreach v_claimed in array kiln.claim(p_runner_id, p_limit, p_busy)
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
+    foreach v_claimed in array kiln_internal.claim(p_runner_id, p_limit, p_busy)
     loop
         return next v_claimed;
     end loop;

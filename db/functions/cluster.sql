@@ -1,5 +1,5 @@
 -- Restores: what a new timeline means, and what has to be done after a dump and restore (docs/backup.md).
-create or replace function kiln.note_timeline()
+create or replace function kiln_internal.note_timeline()
 returns int
 language plpgsql
 set search_path = ''
@@ -13,9 +13,9 @@ begin
     return v_timeline;
 end
 $$;
-comment on function kiln.note_timeline() is 'The timeline that is written now. The first call in a new one keeps where it began.';
+comment on function kiln_internal.note_timeline() is 'The timeline that is written now. The first call in a new one keeps where it began.';
 
-create or replace function kiln.note_old_timeline(p_account_id bigint, p_position text)
+create or replace function kiln_internal.note_old_timeline(p_account_id bigint, p_position text)
 returns boolean
 language plpgsql
 set search_path = ''
@@ -26,11 +26,11 @@ declare
     v_xid   bigint;
     v_began bigint;
 begin
-    v_here := regexp_match(kiln.epoch(), '^([0-9a-f]+)-([0-9]+)(.*)$');
+    v_here := regexp_match(kiln_internal.epoch(), '^([0-9a-f]+)-([0-9]+)(.*)$');
     if v_epoch is null or (v_epoch[1], v_epoch[3]) <> (v_here[1], v_here[3]) or v_epoch[2]::int >= v_here[2]::int then
         return false;
     end if;
-    perform kiln.note_timeline();
+    perform kiln_internal.note_timeline();
     v_xid := greatest(v_epoch[5]::bigint, v_epoch[7]::bigint);
     select min(t.xid) into v_began from kiln.timeline t where t.timeline > v_epoch[2]::int;
     if v_xid > v_began then
@@ -41,12 +41,12 @@ begin
     return true;
 end
 $$;
-comment on function kiln.note_old_timeline(bigint, text) is
+comment on function kiln_internal.note_old_timeline(bigint, text) is
 'Whether a position is of an older timeline of this cluster. One that lies beyond the fork is kept in kiln.lost_position: its client was told of what is gone.';
 
 -- Calls that were open when the backup was made: sent, perhaps, and their answers went elsewhere. They are looked up where that can be
 -- done, and else held; never sent again, whatever powers the provider has.
-create or replace function kiln.lose_open_calls(p_why text)
+create or replace function kiln_internal.lose_open_calls(p_why text)
 returns int
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -63,18 +63,18 @@ begin
     for v_open in
         select c.call_id, c.task_id, c.job_id, c.provider_id from kiln.call c where c.settled_at is null and c.state = 'open' order by c.task_id
     loop
-        v_task := kiln.lock_task(v_open.task_id);
+        v_task := kiln_internal.lock_task(v_open.task_id);
         select p.* into v_provider from kiln.provider p where p.provider_id = v_open.provider_id;
         continue when v_task.task_id is null or not v_provider.is_paid;      -- made once more by whoever claims it next
         select j.* into v_job from kiln.job j where j.job_id = v_open.job_id for no key update;
         select s.* into v_stage from kiln.stage s where s.pipeline_version_id = v_task.pipeline_version_id and s.position = v_task.stage;
         update kiln.call c
-           set state = 'unknown', why = p_why, expires_at = greatest(c.timeout_at, kiln.now()) + interval '1 day'
+           set state = 'unknown', why = p_why, expires_at = greatest(c.timeout_at, kiln_internal.now()) + interval '1 day'
          where c.call_id = v_open.call_id
         returning c.* into v_call;
         v_lost := v_lost + 1;
         delete from kiln.parked p where p.task_id = v_task.task_id;
-        perform kiln.poll_later(v_call, v_task, v_job, v_stage, v_provider, greatest(v_call.timeout_at - kiln.now(), '0'));
+        perform kiln_internal.poll_later(v_call, v_task, v_job, v_stage, v_provider, greatest(v_call.timeout_at - kiln_internal.now(), '0'));
         if v_provider.lookup is not null then
             update kiln.task t set state = 'waiting', due_at = 'infinity', error_class = 'lookup', error_message = p_why || format(' Provider %s is asked about it.', v_provider.name)
              where t.task_id = v_task.task_id and t.state in ('ready', 'waiting', 'running');
@@ -86,9 +86,9 @@ begin
     return v_lost;
 end
 $$;
-comment on function kiln.lose_open_calls(text) is 'Marks each open call of a paid provider as unknown; its task waits for the look-up, or is held. Returns how many.';
+comment on function kiln_internal.lose_open_calls(text) is 'Marks each open call of a paid provider as unknown; its task waits for the look-up, or is held. Returns how many.';
 
-create or replace function kiln.hold_what_may_be_paid(p_why text)
+create or replace function kiln_internal.hold_what_may_be_paid(p_why text)
 returns int
 language plpgsql
 set search_path = ''
@@ -110,12 +110,12 @@ begin
     return coalesce(cardinality(v_held), 0);
 end
 $$;
-comment on function kiln.hold_what_may_be_paid(text) is
+comment on function kiln_internal.hold_what_may_be_paid(text) is
 'Holds unfinished work that comes to a paid stage and of which no call is known: after the backup it may have been paid. Returns how many tasks.';
 
 -- Ids that were given away after the backup are never given again: a stale runner''s fence, a signed link, a client''s cache would take the
 -- new thing for the old.
-create or replace function kiln.skip_ids()
+create or replace function kiln_internal.skip_ids()
 returns void
 language plpgsql
 set search_path = ''
@@ -126,10 +126,10 @@ begin
     perform setval(format('%I.%I', s.schemaname, s.sequencename)::regclass, coalesce(s.last_value, 0) + c_skipped)
        from pg_catalog.pg_sequences s
       where s.schemaname = 'kiln' and s.data_type = 'bigint'::regtype;
-    update kiln.floor f set seen_job = f.seen_job + c_skipped;       -- to kiln.move_floors() ids are turns
+    update kiln.floor f set seen_job = f.seen_job + c_skipped;       -- to kiln_internal.move_floors() ids are turns
 end
 $$;
-comment on function kiln.skip_ids() is 'Moves every sequence of ids, and the fence, ahead by a hundred million.';
+comment on function kiln_internal.skip_ids() is 'Moves every sequence of ids, and the fence, ahead by a hundred million.';
 
 create or replace function kiln.after_restore(p_nothing_ran boolean default false, p_by_hand boolean default false)
 returns table (what text, count bigint, outcome text)
@@ -154,12 +154,12 @@ declare
     v_findings jsonb;
 begin
     select c.* into v_before from kiln.cluster c for update;       -- a second one waits here, and finds nothing to do
-    v_restored := kiln.is_restored();
+    v_restored := kiln_internal.is_restored();
     if not v_restored and not p_by_hand then
         return query values ('nothing', 0::bigint, 'This database is at home in this cluster: there is nothing to do.');
         return;
-    elsif not v_restored and (exists (select from kiln.heartbeat h where h.beat_at > kiln.now() - (select c.lease from kiln.config c))
-                              or exists (select from kiln.instance i where i.ended_at is null and i.beat_at > kiln.now() - (select c.lease from kiln.config c))) then
+    elsif not v_restored and (exists (select from kiln.heartbeat h where h.beat_at > kiln_internal.now() - (select c.lease from kiln.config c))
+                              or exists (select from kiln.instance i where i.ended_at is null and i.beat_at > kiln_internal.now() - (select c.lease from kiln.config c))) then
         raise exception 'programs are running on this database: stop them first'
             using errcode = 'KN001', hint = 'kiln.runners and kiln.instances show which.';
     end if;
@@ -167,26 +167,26 @@ begin
     -- What had happened and was not yet made into deliveries is, where all was in order; the log is still read by the old numbers.
     update kiln.outgoing o set cluster = v_here::text where o.from_snapshot is not null;
     select count(*) into v_made from kiln.delivery;
-    while p_nothing_ran and kiln.make_deliveries(5000, '4611686018427387905:4611686018427387905:')
+    while p_nothing_ran and kiln_internal.make_deliveries(5000, '4611686018427387905:4611686018427387905:')
     loop
     end loop;
     select count(*) - v_made into v_made from kiln.delivery;
 
     if v_restored then
-        v_last := greatest(kiln.xid_base(), (select l.xid from kiln.log_start l),
+        v_last := greatest(kiln_internal.xid_base(), (select l.xid from kiln.log_start l),
                            (select e.xid::text::bigint from kiln.event e order by e.xid desc limit 1),
                            (select v.xid::text::bigint from kiln.pipeline_version v order by v.xid desc limit 1));
-        execute format('create or replace function kiln.xid_base() returns bigint language sql stable parallel safe return %s::bigint', v_last);
+        execute format('create or replace function kiln_internal.xid_base() returns bigint language sql stable parallel safe return %s::bigint', v_last);
         select count(*) into v_old from (select from kiln.event limit 1000001) e;
     end if;
-    insert into kiln.cluster as c (system_identifier, relation, history) values (v_here, 'kiln.cluster'::regclass, '-' || encode(kiln.gen_random_bytes(4), 'hex'))
+    insert into kiln.cluster as c (system_identifier, relation, history) values (v_here, 'kiln.cluster'::regclass, '-' || encode(kiln_extensions.gen_random_bytes(4), 'hex'))
     on conflict (only_row) do update set system_identifier = excluded.system_identifier, relation = excluded.relation, history = excluded.history;
     delete from kiln.timeline;
     delete from kiln.lost_position;
-    perform kiln.note_timeline();
+    perform kiln_internal.note_timeline();
     update kiln.outgoing set from_snapshot = v_now, until_snapshot = null, after_id = 0 where from_snapshot is not null;
-    perform kiln.check_cluster();
-    perform kiln.keep_partitions();     -- before the first event: what lies in the default part is in the way of another
+    perform kiln_internal.check_cluster();
+    perform kiln_internal.keep_partitions();     -- before the first event: what lies in the default part is in the way of another
 
     -- What is not logged means nothing here; pg_dump brings it along.
     for v_table in
@@ -196,21 +196,21 @@ begin
     end loop;
 
     -- Nobody who is in the backup is here.
-    update kiln.runner set ended_at = kiln.now(), ended_why = 'dead' where ended_at is null;
+    update kiln.runner set ended_at = kiln_internal.now(), ended_why = 'dead' where ended_at is null;
     get diagnostics v_runners = row_count;
     delete from kiln.heartbeat;
-    perform kiln.bury_instances(array(select i.instance_id from kiln.instance i where i.ended_at is null));
+    perform kiln_internal.bury_instances(array(select i.instance_id from kiln.instance i where i.ended_at is null));
     delete from kiln.ping p where p.ended_at is null;
 
-    v_calls := kiln.lose_open_calls(c_why || ' The answer to the request went elsewhere.');
+    v_calls := kiln_internal.lose_open_calls(c_why || ' The answer to the request went elsewhere.');
     if not p_nothing_ran then
-        v_held := kiln.hold_what_may_be_paid(c_why || ' Whether this was paid since the backup cannot be known here.');
-        update kiln.delivery d set state = 'failed', ended_at = kiln.now(), taken_until = null, why = c_why || ' Whether this was sent since the backup cannot be known here.'
+        v_held := kiln_internal.hold_what_may_be_paid(c_why || ' Whether this was paid since the backup cannot be known here.');
+        update kiln.delivery d set state = 'failed', ended_at = kiln_internal.now(), taken_until = null, why = c_why || ' Whether this was sent since the backup cannot be known here.'
          where d.state = 'due';
         get diagnostics v_due = row_count;
         delete from kiln.stream_ticket;
         delete from kiln.nonce;
-        perform kiln.skip_ids();
+        perform kiln_internal.skip_ids();
     else
         update kiln.delivery d set taken_until = null where d.taken_until is not null;
     end if;
@@ -226,7 +226,7 @@ begin
         jsonb_build_object('what', 'deliveries', 'count', v_due, 'outcome', 'were due, and may have been sent since: see kiln.restore_findings.'),
         jsonb_build_object('what', 'deliveries made', 'count', v_made, 'outcome', 'tell of what happened before the backup and had not been told.'));
     insert into kiln.restore (former_identifier, system_identifier, xid_base, nothing_ran, keeps_files, findings)
-    values (coalesce(v_before.system_identifier, 0), v_here, coalesce(v_last, kiln.xid_base()), p_nothing_ran, not p_nothing_ran, v_findings);
+    values (coalesce(v_before.system_identifier, 0), v_here, coalesce(v_last, kiln_internal.xid_base()), p_nothing_ran, not p_nothing_ran, v_findings);
     return query
     select f.* from jsonb_to_recordset(v_findings) as f (what text, count bigint, outcome text);
 end

@@ -20,7 +20,7 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_account_id bigint := coalesce(p_account_id, kiln.operator_account());
+    v_account_id bigint := coalesce(p_account_id, kiln_internal.operator_account());
     v_job_id     bigint;
     v_version_id int;
     v_stages     smallint;
@@ -48,12 +48,12 @@ begin
     values (v_account_id, p_parent_id, v_version_id, p_model_id, v_stages, p_priority, p_kind, p_media_type, p_estimated_micros, p_run_at, p_input)
     returning job_id into v_job_id;
 
-    if p_run_at > kiln.now() then
+    if p_run_at > kiln_internal.now() then
         insert into kiln.task_waiting (task_id, job_id, account_id, vt, due_at, pipeline_version_id, state, queue_id, priority, stage)
-        values (kiln.task_id(v_job_id, 1), v_job_id, v_account_id, 0, p_run_at, v_version_id, 'waiting', v_queue_id, p_priority, 1);
+        values (kiln_internal.task_id(v_job_id, 1), v_job_id, v_account_id, 0, p_run_at, v_version_id, 'waiting', v_queue_id, p_priority, 1);
     else
         insert into kiln.task_ready (task_id, job_id, account_id, vt, pipeline_version_id, queue_id, priority, stage)
-        select kiln.task_id(v_job_id, 1), v_job_id, v_account_id,
+        select kiln_internal.task_id(v_job_id, 1), v_job_id, v_account_id,
                coalesce((select r.vt from kiln.task_ready r
                           where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = v_account_id and r.vt > f.next_vt
                           order by r.vt desc limit 1), f.next_vt) + 1,
@@ -67,11 +67,11 @@ begin
         insert into kiln.tryon (job_id, category) values (v_job_id, coalesce(p_input ->> 'category', ''));
     end if;
     if p_estimated_micros > 0 then
-        perform kiln.hold_for_job(v_job_id, v_account_id, p_estimated_micros);
+        perform kiln_internal.hold_for_job(v_job_id, v_account_id, p_estimated_micros);
     end if;
 
     if exists (select from kiln.sleeper) then
-        perform kiln.ring(array[v_queue_id]);
+        perform kiln_internal.ring(array[v_queue_id]);
     end if;
     return v_job_id;
 end
@@ -91,7 +91,7 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_account_id bigint := coalesce(p_account_id, kiln.operator_account());
+    v_account_id bigint := coalesce(p_account_id, kiln_internal.operator_account());
     v_pipeline   kiln.pipeline;
     v_job_ids    bigint[];
     v_turn       bigint;
@@ -116,13 +116,13 @@ begin
       from kiln.floor f
      where f.queue_id = v_pipeline.queue_id and f.priority = p_priority;
     insert into kiln.task (task_id, job_id, account_id, vt, due_at, pipeline_version_id, state, queue_id, priority, stage)
-    select kiln.task_id(u.job_id, 1), u.job_id, v_account_id, v_turn + u.turn, case when p_run_at > kiln.now() then p_run_at end,
-           v_pipeline.pipeline_version_id, case when p_run_at > kiln.now() then 'waiting' else 'ready' end::kiln.task_state,
+    select kiln_internal.task_id(u.job_id, 1), u.job_id, v_account_id, v_turn + u.turn, case when p_run_at > kiln_internal.now() then p_run_at end,
+           v_pipeline.pipeline_version_id, case when p_run_at > kiln_internal.now() then 'waiting' else 'ready' end::kiln.task_state,
            v_pipeline.queue_id, p_priority, 1
       from unnest(v_job_ids) with ordinality as u (job_id, turn);
     insert into kiln.event (account_id, job_id, version, type)
     select v_account_id, u.job_id, 1, 'job.queued' from unnest(v_job_ids) as u (job_id);
-    perform kiln.ring(array[v_pipeline.queue_id]);
+    perform kiln_internal.ring(array[v_pipeline.queue_id]);
     return query select unnest(v_job_ids);
 end
 $$;
@@ -130,7 +130,7 @@ comment on function kiln.enqueue_many(text, jsonb[], bigint, int, timestamptz) i
 'Enqueues one job for each input, in that order, set by set; returns their ids. All or none. About 100 a call is best.';
 
 -- The same as enqueue() writes out, for moves that are rare.
-create or replace function kiln.next_turn(p_queue_id smallint, p_priority smallint, p_account_id bigint)
+create or replace function kiln_internal.next_turn(p_queue_id smallint, p_priority smallint, p_account_id bigint)
 returns bigint
 language plpgsql
 as $$
@@ -142,10 +142,10 @@ begin
              where f.queue_id = p_queue_id and f.priority = p_priority);
 end
 $$;
-comment on function kiln.next_turn(smallint, smallint, bigint) is
+comment on function kiln_internal.next_turn(smallint, smallint, bigint) is
 'The turn of a newcomer: behind the last one of its account that waits in this queue at this priority, else right behind what is served now.';
 
-create or replace function kiln.operator_account()
+create or replace function kiln_internal.operator_account()
 returns bigint
 language plpgsql security definer
 set search_path = ''
@@ -163,4 +163,4 @@ begin
     return v_account_id;
 end
 $$;
-comment on function kiln.operator_account() is 'The account of jobs that people enqueue in psql without naming another; made when first needed.';
+comment on function kiln_internal.operator_account() is 'The account of jobs that people enqueue in psql without naming another; made when first needed.';

@@ -1,13 +1,13 @@
 -- The retry rule. The runner says what happened (a class); what follows from it is decided here and nowhere else.
 -- In seconds: a day doubled thirty times is out of an interval's range.
-create or replace function kiln.backoff(p_base interval, p_cap interval, p_attempts int)
+create or replace function kiln_internal.backoff(p_base interval, p_cap interval, p_attempts int)
 returns interval
 language sql volatile
 return least(extract(epoch from p_cap), extract(epoch from p_base) * power(2, least(p_attempts - 1, 30))) * (0.75 + random() / 2) * interval '1 second';
-comment on function kiln.backoff(interval, interval, int) is
+comment on function kiln_internal.backoff(interval, interval, int) is
 'The wait after attempt number p_attempts: the base doubled each time, at most the cap, spread by a quarter either way.';
 
-create or replace function kiln.fail_task(p_task kiln.task, p_class text, p_message text, p_retry_after interval default null)
+create or replace function kiln_internal.fail_task(p_task kiln.task, p_class text, p_message text, p_retry_after interval default null)
 returns kiln.task_state
 language plpgsql
 set search_path = ''
@@ -20,7 +20,7 @@ declare
     v_class text := p_class;
 begin
     if (select c.state from kiln.call c where c.task_id = p_task.task_id order by c.number desc limit 1) <> 'settled' then
-        return kiln.fail_with_call(p_task, p_class, p_message);     -- it may have been paid: the call decides, not the attempt
+        return kiln_internal.fail_with_call(p_task, p_class, p_message);     -- it may have been paid: the call decides, not the attempt
     end if;
     select s.* into v_stage
       from kiln.job j
@@ -53,15 +53,15 @@ begin
        set state         = v_state,
            attempts      = case when v_state in ('waiting', 'failed', 'held') then v_tries else t.attempts end,
            due_at        = case when v_state = 'waiting'
-                                then kiln.now() + greatest(kiln.backoff(v_stage.backoff_base, v_stage.backoff_cap, v_tries), p_retry_after) end,
+                                then kiln_internal.now() + greatest(kiln_internal.backoff(v_stage.backoff_base, v_stage.backoff_cap, v_tries), p_retry_after) end,
            error_class   = v_class,
-           error_message = kiln.shorten(p_message, 2000)
+           error_message = kiln_internal.shorten(p_message, 2000)
      where t.task_id = p_task.task_id and t.state = 'running';
     select t.state into v_state from kiln.task t where t.task_id = p_task.task_id;   -- its job may have ended meanwhile
     return v_state;
 end
 $$;
-comment on function kiln.fail_task(kiln.task, text, text, interval) is 'Decides what follows a failed attempt of a running task, whose row is locked, and does it.';
+comment on function kiln_internal.fail_task(kiln.task, text, text, interval) is 'Decides what follows a failed attempt of a running task, whose row is locked, and does it.';
 
 create or replace function kiln_runner.fail(p_task_id bigint, p_fence bigint, p_class text, p_message text, p_retry_after_ms int default null)
 returns text
@@ -71,13 +71,13 @@ as $$
 declare
     v_task kiln.task;
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     select t.* into v_task from kiln.task t
      where t.task_id = p_task_id and t.fence = p_fence and t.state = 'running' for no key update;
     if not found then
-        perform kiln.refuse_stale(p_task_id, p_fence);
+        perform kiln_internal.refuse_stale(p_task_id, p_fence);
     end if;
-    return kiln.fail_task(v_task, p_class, p_message, least(greatest(p_retry_after_ms, 0), 86400000) * interval '1 millisecond');
+    return kiln_internal.fail_task(v_task, p_class, p_message, least(greatest(p_retry_after_ms, 0), 86400000) * interval '1 millisecond');
 end
 $$;
 comment on function kiln_runner.fail(bigint, bigint, text, text, int) is

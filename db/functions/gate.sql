@@ -6,18 +6,18 @@
 
 -- No window of a minute holds more than the rate: with n calls at once (the burst), one each 60 s / (rate + 1 - n), and a
 -- millisecond, so that the first and the last of a closed window are not both its.
-create or replace function kiln.rate_step(p_per_minute int, p_burst int)
+create or replace function kiln_internal.rate_step(p_per_minute int, p_burst int)
 returns interval
 language sql immutable
 return interval '60 seconds' / greatest(p_per_minute + 1 - coalesce(p_burst, 1), 1) + interval '1 millisecond';
-comment on function kiln.rate_step(int, int) is 'How far apart calls are at a rate a minute of which p_burst may go at once.';
+comment on function kiln_internal.rate_step(int, int) is 'How far apart calls are at a rate a minute of which p_burst may go at once.';
 
-create or replace function kiln.spent_today(p_provider_id smallint, p_account_id bigint)
+create or replace function kiln_internal.spent_today(p_provider_id smallint, p_account_id bigint)
 returns bigint
 language plpgsql stable
 as $$
 declare
-    v_day timestamptz := date_trunc('day', kiln.now(), 'UTC');
+    v_day timestamptz := date_trunc('day', kiln_internal.now(), 'UTC');
 begin
     if p_account_id is not null then
         return (select coalesce(sum(case when c.state = 'settled' then coalesce(c.charged_micros, c.estimated_micros) else c.estimated_micros end), 0)
@@ -27,16 +27,16 @@ begin
               from kiln.call c where c.provider_id = p_provider_id and c.created_at >= v_day);
 end
 $$;
-comment on function kiln.spent_today(smallint, bigint) is
+comment on function kiln_internal.spent_today(smallint, bigint) is
 'What calls begun today (UTC) at a provider, or for an account, have cost: by estimate until they are settled, and where what was charged cannot be known.';
 
-create or replace function kiln.say_money(p_micros bigint)
+create or replace function kiln_internal.say_money(p_micros bigint)
 returns text
 language sql stable
 return to_char(p_micros / 1e6, 'FM999999990.009999') || ' ' || (select c.currency from kiln.config c);
-comment on function kiln.say_money(bigint) is 'An amount for people: 0.25 USD.';
+comment on function kiln_internal.say_money(bigint) is 'An amount for people: 0.25 USD.';
 
-create or replace function kiln.refuse_call(
+create or replace function kiln_internal.refuse_call(
     p_provider   kiln.provider,
     p_task       kiln.task,
     p_account_id bigint,
@@ -70,13 +70,13 @@ begin
         select g.* into v_gate from kiln.gate g where g.provider_id = p_provider.provider_id for no key update;
     end if;
 
-    if v_gate.circuit <> 'closed' and kiln.now() < v_gate.open_until then
+    if v_gate.circuit <> 'closed' and kiln_internal.now() < v_gate.open_until then
         reason := 'circuit';
         until := v_gate.open_until;
         sentence := case v_gate.circuit when 'open' then format('Provider %s keeps failing: no call before %s.', p_provider.name, to_char(until, 'HH24:MI:SS'))
                                         else format('Provider %s kept failing: one call is trying it.', p_provider.name) end;
         return;
-    elsif v_gate.paused_until > kiln.now() then
+    elsif v_gate.paused_until > kiln_internal.now() then
         reason := 'paused';
         until := v_gate.paused_until;
         sentence := format('Provider %s asked for a pause until %s.', p_provider.name, to_char(until, 'HH24:MI:SS'));
@@ -86,7 +86,7 @@ begin
     if p_provider.max_calls is not null or p_provider.rate_per_minute is not null then
         select count(*) filter (where p.task_id <> p_task.task_id), coalesce(bool_or(p.task_id = p_task.task_id), false) into v_others, v_mine
           from kiln.parked p
-         where p.provider_id = p_provider.provider_id and p.woken_at > kiln.now() - interval '30 seconds';
+         where p.provider_id = p_provider.provider_id and p.woken_at > kiln_internal.now() - interval '30 seconds';
     end if;
     if p_provider.max_calls is not null then
         select count(*) into v_calls from kiln.call c where c.provider_id = p_provider.provider_id and c.settled_at is null;
@@ -105,9 +105,9 @@ begin
         return;
     end if;
     if p_provider.rate_per_minute is not null then
-        v_step := kiln.rate_step(p_provider.rate_per_minute, p_provider.rate_burst);
+        v_step := kiln_internal.rate_step(p_provider.rate_per_minute, p_provider.rate_burst);
         v_slack := v_step * (coalesce(p_provider.rate_burst, 1) - 1);
-        if v_gate.tat - v_slack > kiln.now() then
+        if v_gate.tat - v_slack > kiln_internal.now() then
             reason := 'rate';
             until := v_gate.tat - v_slack;
             sentence := format('Provider %s takes %s calls a minute.', p_provider.name, p_provider.rate_per_minute);
@@ -115,21 +115,21 @@ begin
         end if;
     end if;
 
-    if p_provider.day_cap_micros is not null and kiln.spent_today(p_provider.provider_id, null) + p_estimated > p_provider.day_cap_micros then
+    if p_provider.day_cap_micros is not null and kiln_internal.spent_today(p_provider.provider_id, null) + p_estimated > p_provider.day_cap_micros then
         reason := 'provider_cap';
-        until := date_trunc('day', kiln.now(), 'UTC') + interval '1 day';
+        until := date_trunc('day', kiln_internal.now(), 'UTC') + interval '1 day';
         sentence := format('Provider %s may cost %s a day, and that is reached: it goes on at %s UTC.',
-                           p_provider.name, kiln.say_money(p_provider.day_cap_micros), to_char(until at time zone 'UTC', 'YYYY-MM-DD HH24:MI'));
+                           p_provider.name, kiln_internal.say_money(p_provider.day_cap_micros), to_char(until at time zone 'UTC', 'YYYY-MM-DD HH24:MI'));
         return;
     end if;
     select a.day_cap_micros into v_cap from kiln.account a where a.account_id = p_account_id;
     if v_cap is not null then
         select a.day_cap_micros into v_cap from kiln.account a where a.account_id = p_account_id for no key update;
-        if kiln.spent_today(null, p_account_id) + p_estimated > v_cap then
+        if kiln_internal.spent_today(null, p_account_id) + p_estimated > v_cap then
             reason := 'account_cap';
-            until := date_trunc('day', kiln.now(), 'UTC') + interval '1 day';
+            until := date_trunc('day', kiln_internal.now(), 'UTC') + interval '1 day';
             sentence := format('This account may spend %s a day, and that is reached: it goes on at %s UTC.',
-                               kiln.say_money(v_cap), to_char(until at time zone 'UTC', 'YYYY-MM-DD HH24:MI'));
+                               kiln_internal.say_money(v_cap), to_char(until at time zone 'UTC', 'YYYY-MM-DD HH24:MI'));
             return;
         end if;
     end if;
@@ -137,19 +137,19 @@ begin
     -- Granted.
     if v_gate.circuit <> 'closed' or v_step is not null then
         update kiln.gate g
-           set tat        = case when v_step is null then g.tat else greatest(g.tat, kiln.now()) + v_step end,
+           set tat        = case when v_step is null then g.tat else greatest(g.tat, kiln_internal.now()) + v_step end,
                circuit    = case when g.circuit = 'closed' then 'closed' else 'half_open' end::kiln.circuit,
-               open_until = case when g.circuit = 'closed' then g.open_until else kiln.now() + interval '10 seconds' + p_provider.reply_timeout end
+               open_until = case when g.circuit = 'closed' then g.open_until else kiln_internal.now() + interval '10 seconds' + p_provider.reply_timeout end
          where g.provider_id = p_provider.provider_id;
     end if;
     delete from kiln.parked p where p.task_id = p_task.task_id;
 end
 $$;
-comment on function kiln.refuse_call(kiln.provider, kiln.task, bigint, bigint) is
+comment on function kiln_internal.refuse_call(kiln.provider, kiln.task, bigint, bigint) is
 'Why a call may not begin now, as a word and as a sentence, and until when where that is known; no reason: it may, and its permit is
 taken. Where there are limits the gate is locked until the end of the transaction.';
 
-create or replace function kiln.park(p_task kiln.task, p_provider kiln.provider, p_account_id bigint, p_estimated bigint, p_reason text, p_sentence text, p_until timestamptz)
+create or replace function kiln_internal.park(p_task kiln.task, p_provider kiln.provider, p_account_id bigint, p_estimated bigint, p_reason text, p_sentence text, p_until timestamptz)
 returns void
 language plpgsql
 as $$
@@ -162,33 +162,33 @@ begin
     update kiln.task t
        set state = 'waiting', due_at = case when p_reason = 'account_cap' then p_until else 'infinity' end, error_class = 'parked', error_message = p_sentence
      where t.state = 'running' and t.task_id = p_task.task_id;
-    perform kiln.tell_progress(p_task, p_sentence, v_before is distinct from p_reason);
+    perform kiln_internal.tell_progress(p_task, p_sentence, v_before is distinct from p_reason);
 end
 $$;
-comment on function kiln.park(kiln.task, kiln.provider, bigint, bigint, text, text, timestamptz) is
+comment on function kiln_internal.park(kiln.task, kiln.provider, bigint, bigint, text, text, timestamptz) is
 'Lets a running task wait for its provider''s gate: no attempt, no death, and people are told why.';
 
-create or replace function kiln.tell_progress(p_task kiln.task, p_label text, p_tell boolean default true, p_fraction real default null)
+create or replace function kiln_internal.tell_progress(p_task kiln.task, p_label text, p_tell boolean default true, p_fraction real default null)
 returns void
 language plpgsql
 as $$
 begin
-    update kiln.task_waiting t set label = kiln.shorten(p_label, 200), fraction = p_fraction where t.task_id = p_task.task_id;
+    update kiln.task_waiting t set label = kiln_internal.shorten(p_label, 200), fraction = p_fraction where t.task_id = p_task.task_id;
     if p_tell then
         insert into kiln.event (account_id, job_id, version, type, data)
         select j.account_id, j.job_id, j.version, 'job.progress',
-               jsonb_strip_nulls(jsonb_build_object('stage', p_task.stage, 'fraction', p_fraction, 'label', kiln.shorten(p_label, 200)))
+               jsonb_strip_nulls(jsonb_build_object('stage', p_task.stage, 'fraction', p_fraction, 'label', kiln_internal.shorten(p_label, 200)))
           from kiln.job j
          where j.job_id = p_task.job_id;
         if exists (select from kiln.sleeper) then
-            perform kiln.ring(null);
+            perform kiln_internal.ring(null);
         end if;
     end if;
 end
 $$;
-comment on function kiln.tell_progress(kiln.task, text, boolean, real) is 'Says what a waiting task waits for: in its label, and where p_tell in the log. The job is locked already.';
+comment on function kiln_internal.tell_progress(kiln.task, text, boolean, real) is 'Says what a waiting task waits for: in its label, and where p_tell in the log. The job is locked already.';
 
-create or replace function kiln.secret_queues(p_name text)
+create or replace function kiln_internal.secret_queues(p_name text)
 returns smallint[]
 language plpgsql stable
 as $$
@@ -198,13 +198,13 @@ begin
                    join kiln.heartbeat h using (runner_id)
                    left join kiln.runner_secret s using (runner_id)
                   cross join lateral unnest(r.queue_ids) q
-                  where r.ended_at is null and (p_name = any (s.names) or s.names is null and r.started_at < kiln.now() - interval '10 seconds'));
+                  where r.ended_at is null and (p_name = any (s.names) or s.names is null and r.started_at < kiln_internal.now() - interval '10 seconds'));
 end
 $$;
-comment on function kiln.secret_queues(text) is
+comment on function kiln_internal.secret_queues(text) is
 'Queues that a living runner with this secret serves. One that has not said within 10 seconds what it has is trusted to have all.';
 
-create or replace function kiln.await_secret(p_task kiln.task, p_job kiln.job, p_provider kiln.provider)
+create or replace function kiln_internal.await_secret(p_task kiln.task, p_job kiln.job, p_provider kiln.provider)
 returns void
 language plpgsql
 as $$
@@ -212,23 +212,23 @@ declare
     v_secret text := p_provider.auth ->> 'env';
     v_since  timestamptz;
 begin
-    if p_task.queue_id = any (kiln.secret_queues(v_secret)) then
+    if p_task.queue_id = any (kiln_internal.secret_queues(v_secret)) then
         -- Who has it may be busy, and who has not may be quicker again, so the pauses grow; the first look alone is written down and told.
         select min(a.finished_at) into v_since from kiln.attempt a where a.job_id = p_task.job_id and a.task_id = p_task.task_id and a.outcome = 'secret';
         delete from kiln.parked k where k.task_id = p_task.task_id;
-        perform kiln.set_aside(p_task, 'secret', format('This runner has no %s; another may.', v_secret),
-                               kiln.now() + least(greatest(kiln.now() - v_since, interval '1 second'), interval '1 minute'),
+        perform kiln_internal.set_aside(p_task, 'secret', format('This runner has no %s; another may.', v_secret),
+                               kiln_internal.now() + least(greatest(kiln_internal.now() - v_since, interval '1 second'), interval '1 minute'),
                                format('Waits for a runner that has %s.', v_secret), v_since is null);
     else
-        perform kiln.park(p_task, p_provider, p_job.account_id, 0, 'secret', format('Waits for a runner that has %s.', v_secret), null);
+        perform kiln_internal.park(p_task, p_provider, p_job.account_id, 0, 'secret', format('Waits for a runner that has %s.', v_secret), null);
     end if;
 end
 $$;
-comment on function kiln.await_secret(kiln.task, kiln.job, kiln.provider) is
+comment on function kiln_internal.await_secret(kiln.task, kiln.job, kiln.provider) is
 'Lets a running task wait for a runner with its provider''s secret: where one of its queue lives, for a second, then as long as it has waited
 already, a minute at most; where none does it is parked until one offers it (kiln_runner.offer_secrets). Neither an attempt nor a death.';
 
-create or replace function kiln.wake_parked(p_provider_id smallint)
+create or replace function kiln_internal.wake_parked(p_provider_id smallint)
 returns int
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -244,11 +244,11 @@ declare
 begin
     select p.* into v_provider from kiln.provider p where p.provider_id = p_provider_id;
     select g.* into v_gate from kiln.gate g where g.provider_id = p_provider_id;
-    if not v_provider.is_enabled or v_gate.paused_until > kiln.now() or v_gate.circuit <> 'closed' and v_gate.open_until > kiln.now() then
+    if not v_provider.is_enabled or v_gate.paused_until > kiln_internal.now() or v_gate.circuit <> 'closed' and v_gate.open_until > kiln_internal.now() then
         return 0;
     end if;
     if v_provider.auth ->> 'env' is not null then
-        v_queues := kiln.secret_queues(v_provider.auth ->> 'env');
+        v_queues := kiln_internal.secret_queues(v_provider.auth ->> 'env');
         if v_queues = '{}' then
             return 0;       -- nobody could call
         end if;
@@ -257,19 +257,19 @@ begin
         v_places := least(v_places, v_provider.max_calls - (select count(*) from kiln.call c where c.provider_id = p_provider_id and c.settled_at is null));
     end if;
     if v_provider.rate_per_minute is not null then
-        v_step := kiln.rate_step(v_provider.rate_per_minute, v_provider.rate_burst);
-        v_places := least(v_places, coalesce(floor(extract(epoch from kiln.now() - v_gate.tat + v_step * (coalesce(v_provider.rate_burst, 1) - 1))
+        v_step := kiln_internal.rate_step(v_provider.rate_per_minute, v_provider.rate_burst);
+        v_places := least(v_places, coalesce(floor(extract(epoch from kiln_internal.now() - v_gate.tat + v_step * (coalesce(v_provider.rate_burst, 1) - 1))
                                                    / extract(epoch from v_step))::bigint + 1, v_places), coalesce(v_provider.rate_burst, 1));
     end if;
     if v_gate.circuit <> 'closed' then
         v_places := least(v_places, 1);
     end if;
-    v_places := v_places - (select count(*) from kiln.parked p where p.provider_id = p_provider_id and p.woken_at > kiln.now() - interval '30 seconds');
+    v_places := v_places - (select count(*) from kiln.parked p where p.provider_id = p_provider_id and p.woken_at > kiln_internal.now() - interval '30 seconds');
     if v_places <= 0 then
         return 0;
     end if;
     if v_provider.day_cap_micros is not null then
-        v_left := v_provider.day_cap_micros - kiln.spent_today(p_provider_id, null);
+        v_left := v_provider.day_cap_micros - kiln_internal.spent_today(p_provider_id, null);
     end if;
     if v_gate.circuit = 'closed' then
         v_task_ids := array(
@@ -296,38 +296,38 @@ begin
        and exists (select from kiln.task t where t.task_id = p.task_id and t.state in ('held', 'done', 'failed', 'cancelled'));
     v_task_ids := array(select t.task_id from kiln.task_waiting t where t.task_id = any (v_task_ids) for update skip locked);
     if v_task_ids <> '{}' then
-        update kiln.parked p set woken_at = kiln.now() where p.task_id = any (v_task_ids);
+        update kiln.parked p set woken_at = kiln_internal.now() where p.task_id = any (v_task_ids);
         update kiln.task t set state = 'ready' where t.state = 'waiting' and t.task_id = any (v_task_ids);
     end if;
     return cardinality(v_task_ids);
 end
 $$;
-comment on function kiln.wake_parked(smallint) is
+comment on function kiln_internal.wake_parked(smallint) is
 'Readies as many parked tasks of a provider as may begin a call now, in the order of their turns; where its circuit was open one, the cheapest.
 It takes no lock of the gate and only tasks that nobody holds, so it waits for nobody.';
 
-create or replace function kiln.mend_gates()
+create or replace function kiln_internal.mend_gates()
 returns void
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
     insert into kiln.gate (provider_id, paused_until, paused_why)
-    select p.provider_id, kiln.now() + interval '61 seconds', 'Its gate was lost and made anew: what was called before is not known to it.'
+    select p.provider_id, kiln_internal.now() + interval '61 seconds', 'Its gate was lost and made anew: what was called before is not known to it.'
       from kiln.provider p
      where not exists (select from kiln.gate g where g.provider_id = p.provider_id)
     on conflict do nothing;
     insert into kiln.queue_gate (queue_id, free_at)
-    select q.queue_id, kiln.now() + interval '61 seconds'
+    select q.queue_id, kiln_internal.now() + interval '61 seconds'
       from kiln.queue q
      where not exists (select from kiln.queue_gate g where g.queue_id = q.queue_id)
     on conflict do nothing;
 end
 $$;
-comment on function kiln.mend_gates() is
+comment on function kiln_internal.mend_gates() is
 'Makes a gate that is missing anew, closed for as long as a rate looks back, so that no minute holds more than its provider or queue allows.';
 
-create or replace function kiln.wake_all_parked()
+create or replace function kiln_internal.wake_all_parked()
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -339,14 +339,14 @@ begin
         select g.provider_id from kiln.gate g
          cross join lateral (select from kiln.parked p where p.provider_id = g.provider_id and p.woken_at is null limit 1) p
     loop
-        perform kiln.wake_parked(v_provider_id);
+        perform kiln_internal.wake_parked(v_provider_id);
     end loop;
 end
 $$;
-comment on function kiln.wake_all_parked() is 'The tick''s part of it, for every provider at whose gate someone waits.';
+comment on function kiln_internal.wake_all_parked() is 'The tick''s part of it, for every provider at whose gate someone waits.';
 
 -- Latency in sixteen steps, each twice the last; windows of five minutes.
-create or replace function kiln.note_answer(p_provider_id smallint, p_counts int[], p_is_failure boolean, p_is_sign_of_life boolean, p_pause interval, p_why text)
+create or replace function kiln_internal.note_answer(p_provider_id smallint, p_counts int[], p_is_failure boolean, p_is_sign_of_life boolean, p_pause interval, p_why text)
 returns void
 language plpgsql
 as $$
@@ -354,17 +354,17 @@ declare
     v_gate kiln.gate;
 begin
     select g.* into v_gate from kiln.gate g where g.provider_id = p_provider_id for no key update;
-    if v_gate.window_at <= kiln.now() - interval '5 minutes' then
-        v_gate.last_counts := case when v_gate.window_at > kiln.now() - interval '10 minutes' then v_gate.counts else array_fill(0, '{20}') end;
+    if v_gate.window_at <= kiln_internal.now() - interval '5 minutes' then
+        v_gate.last_counts := case when v_gate.window_at > kiln_internal.now() - interval '10 minutes' then v_gate.counts else array_fill(0, '{20}') end;
         v_gate.counts := array_fill(0, '{20}');
-        v_gate.window_at := kiln.now();
+        v_gate.window_at := kiln_internal.now();
     end if;
     v_gate.counts := array(select a + b from unnest(v_gate.counts, p_counts) as u (a, b));
     if p_is_failure then
         v_gate.failures := v_gate.failures + 1;
         if v_gate.circuit = 'half_open' or v_gate.circuit = 'closed' and v_gate.failures >= 5 then
             v_gate.circuit := 'open';
-            v_gate.open_until := kiln.now() + least(interval '15 seconds' * power(2, least(v_gate.opened, 10)), interval '10 minutes');
+            v_gate.open_until := kiln_internal.now() + least(interval '15 seconds' * power(2, least(v_gate.opened, 10)), interval '10 minutes');
             v_gate.opened := v_gate.opened + 1;
         end if;
     elsif p_is_sign_of_life then
@@ -374,8 +374,8 @@ begin
         v_gate.open_until := null;
     end if;
     if p_pause is not null then
-        v_gate.paused_until := greatest(v_gate.paused_until, kiln.now() + least(p_pause, interval '1 hour'));
-        v_gate.paused_why := kiln.shorten(p_why, 200);
+        v_gate.paused_until := greatest(v_gate.paused_until, kiln_internal.now() + least(p_pause, interval '1 hour'));
+        v_gate.paused_why := kiln_internal.shorten(p_why, 200);
     end if;
     update kiln.gate g
        set window_at = v_gate.window_at, counts = v_gate.counts, last_counts = v_gate.last_counts, failures = v_gate.failures, opened = v_gate.opened,
@@ -383,10 +383,10 @@ begin
      where g.provider_id = p_provider_id;
 end
 $$;
-comment on function kiln.note_answer(smallint, int[], boolean, boolean, interval, text) is
+comment on function kiln_internal.note_answer(smallint, int[], boolean, boolean, interval, text) is
 'Writes how a provider answered: its weather, its circuit (five failures in a row open it; any answer closes it), a pause it asked for.';
 
-create or replace function kiln.count_answer(p_answer jsonb)
+create or replace function kiln_internal.count_answer(p_answer jsonb)
 returns int[]
 language plpgsql immutable
 as $$
@@ -408,7 +408,7 @@ begin
     return v_counts;
 end
 $$;
-comment on function kiln.count_answer(jsonb) is 'One answer of a runner, as it is added to kiln.gate.counts.';
+comment on function kiln_internal.count_answer(jsonb) is 'One answer of a runner, as it is added to kiln.gate.counts.';
 
 create or replace function kiln_runner.secrets_wanted()
 returns text[]
@@ -416,7 +416,7 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     return array(select distinct p.auth ->> 'env' from kiln.provider p where p.is_enabled and p.auth ->> 'env' is not null order by 1);
 end
 $$;
@@ -428,7 +428,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     insert into kiln.runner_secret (runner_id, names)
     select r.runner_id, coalesce(p_names, '{}') from kiln.runner r where r.runner_id = p_runner_id and r.ended_at is null
     on conflict (runner_id) do update set names = excluded.names, offered_at = excluded.offered_at;
@@ -447,42 +447,42 @@ comment on function kiln_runner.offer_secrets(bigint, text[]) is
 'Says which of the wanted secrets a runner has (set and not empty); never the secrets. Calls of other providers are then left to other
 runners; tasks that waited for one of these go on at the next tick. Returns those that it lacks and that tasks wait for. KN011: register again.';
 
-create or replace function kiln.sky(p_provider kiln.provider, p_gate kiln.gate)
+create or replace function kiln_internal.sky(p_provider kiln.provider, p_gate kiln.gate)
 returns text
 language plpgsql stable
 set search_path = ''
 as $$
 begin
     return case when not p_provider.is_enabled then 'off'
-                when p_gate.circuit = 'open' and p_gate.open_until > kiln.now() then 'broken'
+                when p_gate.circuit = 'open' and p_gate.open_until > kiln_internal.now() then 'broken'
                 when p_gate.circuit <> 'closed' then 'trying'
-                when p_gate.paused_until > kiln.now() then 'paused'
+                when p_gate.paused_until > kiln_internal.now() then 'paused'
                 else 'ok' end;
 end
 $$;
-comment on function kiln.sky(kiln.provider, kiln.gate) is
+comment on function kiln_internal.sky(kiln.provider, kiln.gate) is
 'ok; paused (the provider asked for that); broken (it kept failing: no calls); trying (one call tries it); off (switched off).';
 
-create or replace function kiln.sky_until(p_gate kiln.gate)
+create or replace function kiln_internal.sky_until(p_gate kiln.gate)
 returns timestamptz
 language plpgsql stable
 set search_path = ''
 as $$
 begin
-    return nullif(greatest(case when p_gate.circuit <> 'closed' then p_gate.open_until end, p_gate.paused_until, kiln.now()), kiln.now());
+    return nullif(greatest(case when p_gate.circuit <> 'closed' then p_gate.open_until end, p_gate.paused_until, kiln_internal.now()), kiln_internal.now());
 end
 $$;
-comment on function kiln.sky_until(kiln.gate) is 'Until when no call may begin, or the one that tries is awaited; null: nothing ends.';
+comment on function kiln_internal.sky_until(kiln.gate) is 'Until when no call may begin, or the one that tries is awaited; null: nothing ends.';
 
-create or replace function kiln.recent_counts(p_gate kiln.gate)
+create or replace function kiln_internal.recent_counts(p_gate kiln.gate)
 returns int[]
 language plpgsql stable
 set search_path = ''
 as $$
 begin
-    return array(select case when p_gate.window_at > kiln.now() - interval '10 minutes' then a else 0 end
-                        + case when p_gate.window_at > kiln.now() - interval '5 minutes' then b else 0 end
+    return array(select case when p_gate.window_at > kiln_internal.now() - interval '10 minutes' then a else 0 end
+                        + case when p_gate.window_at > kiln_internal.now() - interval '5 minutes' then b else 0 end
                    from unnest(p_gate.counts, p_gate.last_counts) with ordinality as u (a, b, n) order by u.n);
 end
 $$;
-comment on function kiln.recent_counts(kiln.gate) is 'kiln.gate.counts of the last five to ten minutes.';
+comment on function kiln_internal.recent_counts(kiln.gate) is 'kiln.gate.counts of the last five to ten minutes.';

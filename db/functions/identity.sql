@@ -13,16 +13,16 @@ declare
     v_from       timestamptz;
     v_key        record;
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     if v_context ? 'key' then
-        v_key := kiln.use_key(v_context ->> 'key');
+        v_key := kiln_internal.use_key(v_context ->> 'key');
         perform set_config('kiln.api_key_id', v_key.api_key_id::text, true);
-        return kiln.begin_acting(v_context, v_key.account_id, v_key.role, v_key.scopes);
+        return kiln_internal.begin_acting(v_context, v_key.account_id, v_key.role, v_key.scopes);
     end if;
     perform set_config('kiln.api_key_id', '', true);
     if v_context ? 'ticket' then        -- who holds a stream open with it: as its maker, with the scopes it was made with
         v_account_id := (kiln_api.use_ticket(v_context ->> 'ticket')).account_id;
-        return kiln.begin_acting(v_context, v_account_id, 'user',
+        return kiln_internal.begin_acting(v_context, v_account_id, 'user',
                                  (select t.scopes from kiln.stream_ticket t where t.ticket_hash = sha256(convert_to(v_context ->> 'ticket', 'UTF8'))));
     end if;
     if v_context ->> 'sub' is null then
@@ -38,14 +38,14 @@ begin
       join kiln.account a using (account_id)
      where i.issuer = coalesce(v_context ->> 'iss', '') and i.subject = v_context ->> 'sub';
     if not found then
-        v_account_id := kiln.make_account(coalesce(v_context ->> 'iss', ''), v_context ->> 'sub', (v_context ->> 'iat')::numeric);
+        v_account_id := kiln_internal.make_account(coalesce(v_context ->> 'iss', ''), v_context ->> 'sub', (v_context ->> 'iat')::numeric);
         v_role := coalesce(v_context ->> 'role', 'user');      -- a select that finds nothing has emptied v_role
     elsif v_suspended then
         raise exception 'this account is suspended' using errcode = 'KN009';
     elsif (v_context ->> 'iat')::numeric < extract(epoch from v_from) then
         raise exception 'this token was issued before its account signed out everywhere' using errcode = 'KN009';
     end if;
-    return kiln.begin_acting(v_context, v_account_id, v_role, kiln.scopes_named(v_context ->> 'scope'));
+    return kiln_internal.begin_acting(v_context, v_account_id, v_role, kiln_internal.scopes_named(v_context ->> 'scope'));
 end
 $$;
 comment on function kiln_api.act_as(text) is
@@ -54,10 +54,10 @@ key in hexadecimal, or {"ticket"} from who opened a stream with it (KN008: not v
 counts towards the account''s rate (KN007) and names its request in pg_stat_activity. KN009: suspended, signed out, a key that
 is not known, or a sub that nobody can have. KN004: the key or the token was not given the function''s scope.';
 
--- The rest of act_as(), for tokens and keys alike. An actor with scopes may call the functions that kiln.scopes_of() opens
+-- The rest of act_as(), for tokens and keys alike. An actor with scopes may call the functions that kiln_internal.scopes_of() opens
 -- to them, is no administrator without that scope, and with `read` alone runs in a read-only transaction, so that it cannot
 -- write whatever a function forgets.
-create or replace function kiln.begin_acting(p_context jsonb, p_account_id bigint, p_role text, p_scopes kiln.scope[])
+create or replace function kiln_internal.begin_acting(p_context jsonb, p_account_id bigint, p_role text, p_scopes kiln.scope[])
 returns bigint
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan
@@ -66,7 +66,7 @@ declare
     v_needed kiln.scope[];
 begin
     if p_scopes is not null then
-        v_needed := kiln.scopes_of(p_context ->> 'function');
+        v_needed := kiln_internal.scopes_of(p_context ->> 'function');
         if v_needed is null then
             raise exception 'this needs a token without scopes: sign in' using errcode = 'KN004';
         elsif not v_needed <@ p_scopes then
@@ -74,7 +74,7 @@ begin
         end if;
     end if;
     if p_context ? 'writes' then
-        perform kiln.spend_rate(p_account_id, 'write');
+        perform kiln_internal.spend_rate(p_account_id, 'write');
         perform set_config('application_name', 'kiln-server write ' || coalesce(p_context ->> 'request_id', ''), true);
     end if;
     perform set_config('kiln.account_id', p_account_id::text, true),
@@ -87,15 +87,15 @@ begin
     return p_account_id;
 end
 $$;
-comment on function kiln.begin_acting(jsonb, bigint, text, kiln.scope[]) is
+comment on function kiln_internal.begin_acting(jsonb, bigint, text, kiln.scope[]) is
 'Sets an account, its role and its scopes (null: all) for this transaction. KN004: the function of the context needs a scope that was not given. KN007: too fast.';
 
-create or replace function kiln.use_key(p_hash text, out api_key_id bigint, out account_id bigint, out role text, out scopes kiln.scope[])
+create or replace function kiln_internal.use_key(p_hash text, out api_key_id bigint, out account_id bigint, out role text, out scopes kiln.scope[])
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_now  timestamptz := kiln.now();
+    v_now  timestamptz := kiln_internal.now();
     v_used timestamptz;
 begin
     select k.api_key_id, k.account_id, a.role::text, k.scopes, k.last_used_at into api_key_id, account_id, role, scopes, v_used
@@ -111,9 +111,9 @@ begin
     end if;
 end
 $$;
-comment on function kiln.use_key(text) is 'What an API key opens, by its hash; notes its use, once a minute. KN009: unknown, revoked, expired, or its account is suspended.';
+comment on function kiln_internal.use_key(text) is 'What an API key opens, by its hash; notes its use, once a minute. KN009: unknown, revoked, expired, or its account is suspended.';
 
-create or replace function kiln.scopes_named(p_scope text)
+create or replace function kiln_internal.scopes_named(p_scope text)
 returns kiln.scope[]
 language plpgsql immutable
 set search_path = ''
@@ -132,14 +132,14 @@ begin
      where p_scope is not null;
 end
 $$;
-comment on function kiln.scopes_named(text) is
+comment on function kiln_internal.scopes_named(text) is
 'The scopes that a token''s claim `scope` gives. Null, no restriction: there is no claim, or only words of OpenID Connect ("openid
 profile"). Words that are not ours give nothing, so an empty claim, or one with none of ours, opens nothing. KN009: the claim breaks
 RFC 6749, 3.3.';
 
 -- The one list of what scopes open. A function that is not in it is closed to every actor with scopes; a test asks for a line for each
 -- function. Where a function hands out in one answer, or for a long time, what other functions show under `read`, both are needed.
-create or replace function kiln.scopes_of(p_function text)
+create or replace function kiln_internal.scopes_of(p_function text)
 returns kiln.scope[]
 language plpgsql immutable
 set search_path = ''
@@ -168,31 +168,31 @@ begin
     end::kiln.scope[];
 end
 $$;
-comment on function kiln.scopes_of(text) is
+comment on function kiln_internal.scopes_of(text) is
 'The scopes, all of them, that a kiln_api function needs of a key, or of a token with scopes; null: no scope is enough, a person
 has to sign in (deleting an account, its identities).';
 
-create or replace function kiln.acting_scopes()
+create or replace function kiln_internal.acting_scopes()
 returns kiln.scope[]
 language sql stable
 return nullif(current_setting('kiln.scopes', true), '')::kiln.scope[];
-comment on function kiln.acting_scopes() is 'The scopes of the one who acts in this transaction; null: all.';
+comment on function kiln_internal.acting_scopes() is 'The scopes of the one who acts in this transaction; null: all.';
 
-create or replace function kiln.identity_hash(p_issuer text, p_subject text)
+create or replace function kiln_internal.identity_hash(p_issuer text, p_subject text)
 returns bytea
 language sql immutable
 return sha256(convert_to(p_issuer || E'\n' || p_subject, 'UTF8'));
-comment on function kiln.identity_hash(text, text) is 'An identity in kiln.identity_gone.';
+comment on function kiln_internal.identity_hash(text, text) is 'An identity in kiln.identity_gone.';
 
 -- One row a class and account; whoever spends holds it until its transaction ends, so the count is exact over all servers. A call that
 -- is refused takes its spending back with it.
-create or replace function kiln.spend_rate(p_account_id bigint, p_class kiln.rate_class)
+create or replace function kiln_internal.spend_rate(p_account_id bigint, p_class kiln.rate_class)
 returns void
 language plpgsql volatile
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_now     timestamptz := kiln.now();
+    v_now     timestamptz := kiln_internal.now();
     v_step    interval;
     v_reach   interval;
     v_free_at timestamptz;
@@ -215,18 +215,18 @@ begin
     end if;
 end
 $$;
-comment on function kiln.spend_rate(bigint, kiln.rate_class) is
+comment on function kiln_internal.spend_rate(bigint, kiln.rate_class) is
 'Takes one from an account''s rate (GCRA: bursts of kiln.config''s size, then one each step), exactly, over all servers. KN007: none is left; DETAIL says until when.';
 
-create or replace function kiln.is_of_past(p_issuer text, p_subject text, p_issued_at numeric)
+create or replace function kiln_internal.is_of_past(p_issuer text, p_subject text, p_issued_at numeric)
 returns boolean
 language sql stable
 return exists (select from kiln.identity_gone g
-                where g.identity_hash = kiln.identity_hash(p_issuer, p_subject) and p_issued_at <= extract(epoch from g.gone_at));
-comment on function kiln.is_of_past(text, text, numeric) is
+                where g.identity_hash = kiln_internal.identity_hash(p_issuer, p_subject) and p_issued_at <= extract(epoch from g.gone_at));
+comment on function kiln_internal.is_of_past(text, text, numeric) is
 'True if an identity was unlinked, or its account deleted, after one of its tokens was issued (seconds since 1970, perhaps with a fraction).';
 
-create or replace function kiln.make_account(p_issuer text, p_subject text, p_issued_at numeric default null)
+create or replace function kiln_internal.make_account(p_issuer text, p_subject text, p_issued_at numeric default null)
 returns bigint
 language plpgsql
 set search_path = ''
@@ -234,7 +234,7 @@ as $$
 declare
     v_account_id bigint;
 begin
-    if kiln.is_of_past(p_issuer, p_subject, p_issued_at) then
+    if kiln_internal.is_of_past(p_issuer, p_subject, p_issued_at) then
         raise exception 'this token is older than the end of its account: sign in again' using errcode = 'KN009';
     end if;
     insert into kiln.account default values returning account_id into v_account_id;
@@ -246,57 +246,57 @@ begin
     return v_account_id;
 end
 $$;
-comment on function kiln.make_account(text, text, numeric) is
+comment on function kiln_internal.make_account(text, text, numeric) is
 'The account of an identity that is seen for the first time. KN009: it was unlinked or deleted after its token was issued (p_issued_at: seconds since 1970).';
 
-create or replace function kiln.acting_account()
+create or replace function kiln_internal.acting_account()
 returns bigint
 language sql stable
 return nullif(current_setting('kiln.account_id', true), '')::bigint;
-comment on function kiln.acting_account() is 'The account that acts in this transaction, or null.';
+comment on function kiln_internal.acting_account() is 'The account that acts in this transaction, or null.';
 
-create or replace function kiln.acts_as_admin()
+create or replace function kiln_internal.acts_as_admin()
 returns boolean
 language sql stable
 return coalesce(current_setting('kiln.role', true) = 'admin', false);
-comment on function kiln.acts_as_admin() is 'True if the one who acts in this transaction may see everything.';
+comment on function kiln_internal.acts_as_admin() is 'True if the one who acts in this transaction may see everything.';
 
-create or replace function kiln.is_no_operator()
+create or replace function kiln_internal.is_no_operator()
 returns boolean
 language sql stable
 return coalesce(current_setting('kiln.role', true), '') not in ('', 'admin');
-comment on function kiln.is_no_operator() is
+comment on function kiln_internal.is_no_operator() is
 'True for a call of the API that is no administrator''s, also one of nobody; false for those and for people in psql, for whom act_as() was not called.';
 
-create or replace function kiln.require_actor(p_actor bigint)
+create or replace function kiln_internal.require_actor(p_actor bigint)
 returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-    if p_actor is null or p_actor is distinct from kiln.acting_account() then
+    if p_actor is null or p_actor is distinct from kiln_internal.acting_account() then
         raise exception 'this needs a token' using errcode = 'KN009';
     end if;
 end
 $$;
-comment on function kiln.require_actor(bigint) is 'Refuses a call without an account, or for another one than act_as() set (KN009).';
+comment on function kiln_internal.require_actor(bigint) is 'Refuses a call without an account, or for another one than act_as() set (KN009).';
 
-create or replace function kiln.require_admin(p_actor bigint)
+create or replace function kiln_internal.require_admin(p_actor bigint)
 returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-    perform kiln.require_actor(p_actor);
-    if not kiln.acts_as_admin() then
+    perform kiln_internal.require_actor(p_actor);
+    if not kiln_internal.acts_as_admin() then
         raise exception 'this is for administrators' using errcode = 'KN004';
     end if;
 end
 $$;
-comment on function kiln.require_admin(bigint) is 'Refuses a call without an account (KN009), and one whose role is not admin (KN004).';
+comment on function kiln_internal.require_admin(bigint) is 'Refuses a call without an account (KN009), and one whose role is not admin (KN004).';
 
 -- Idempotency: the key's row is written first, so that of fifty at the same moment one goes on and the others wait for it.
-create or replace function kiln.begin_once(p_actor bigint, p_route text, p_body text)
+create or replace function kiln_internal.begin_once(p_actor bigint, p_route text, p_body text)
 returns bigint
 language plpgsql security definer
 set search_path = ''
@@ -327,11 +327,11 @@ begin
     return v_row.thing_id;
 end
 $$;
-comment on function kiln.begin_once(bigint, text, text) is
-'Takes the request''s Idempotency-Key. Null: go on and call kiln.end_once(); else the id of what an earlier request made.
+comment on function kiln_internal.begin_once(bigint, text, text) is
+'Takes the request''s Idempotency-Key. Null: go on and call kiln_internal.end_once(); else the id of what an earlier request made.
 KN005: the key was used with another body.';
 
-create or replace function kiln.end_once(p_actor bigint, p_route text, p_thing_id bigint)
+create or replace function kiln_internal.end_once(p_actor bigint, p_route text, p_thing_id bigint)
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -343,4 +343,4 @@ begin
     end if;
 end
 $$;
-comment on function kiln.end_once(bigint, text, bigint) is 'Remembers what a request with an Idempotency-Key made.';
+comment on function kiln_internal.end_once(bigint, text, bigint) is 'Remembers what a request with an Idempotency-Key made.';

@@ -1,10 +1,10 @@
 -- The part of JSON Schema (2020-12) that Kiln knows: for the parameters of models (kiln.model.params_schema) and for the config of a
--- stage (kiln.handler.config_schema). kiln.check_schema() defines it and refuses everything else when a schema is written;
--- kiln.check_value() holds a value against a schema that passed. Each keyword means what it means in JSON Schema: tests compare
+-- stage (kiln.handler.config_schema). kiln_internal.check_schema() defines it and refuses everything else when a schema is written;
+-- kiln_internal.check_value() holds a value against a schema that passed. Each keyword means what it means in JSON Schema: tests compare
 -- both with ajv.
 --
 -- Both return their errors as rows and take time in proportion to the value (times the depth of the schema, at most 6).
-create or replace function kiln.check_value(p_schema jsonb, p_value jsonb, p_at text, out field text, out message text)
+create or replace function kiln_internal.check_value(p_schema jsonb, p_value jsonb, p_at text, out field text, out message text)
 returns setof record
 language plpgsql immutable
 set search_path = ''
@@ -60,49 +60,49 @@ begin
     if v_type = 'array' and p_schema ? 'items' then
         for v_item, v_index in select e.value, e.ordinality - 1 from jsonb_array_elements(p_value) with ordinality as e
         loop
-            return query select c.field, c.message from kiln.check_value(p_schema -> 'items', v_item, p_at || '/' || v_index) as c;
+            return query select c.field, c.message from kiln_internal.check_value(p_schema -> 'items', v_item, p_at || '/' || v_index) as c;
         end loop;
     elsif v_type = 'object' then
         if p_schema -> 'additionalProperties' = 'false' then
             return query
-                select p_at || kiln.pointer(k), 'is not a field here'
+                select p_at || kiln_internal.pointer(k), 'is not a field here'
                   from jsonb_object_keys(p_value) as k where not coalesce(p_schema -> 'properties', '{}') ? k limit 8;
         end if;
         return query
-            select p_at || kiln.pointer(r), 'is required'
+            select p_at || kiln_internal.pointer(r), 'is required'
               from jsonb_array_elements_text(coalesce(p_schema -> 'required', '[]')) as r where not p_value ? r;
         for v_key, v_item in select e.key, e.value from jsonb_each(coalesce(p_schema -> 'properties', '{}')) as e where p_value ? e.key order by e.key
         loop
-            return query select c.field, c.message from kiln.check_value(v_item, p_value -> v_key, p_at || kiln.pointer(v_key)) as c;
+            return query select c.field, c.message from kiln_internal.check_value(v_item, p_value -> v_key, p_at || kiln_internal.pointer(v_key)) as c;
         end loop;
     end if;
 end
 $$;
-comment on function kiln.check_value(jsonb, jsonb, text) is
-'What is wrong with a value by a schema of the kind that kiln.check_schema() accepts: a JSON pointer and a sentence each; no row: it fits. p_at: the pointer to the value.';
+comment on function kiln_internal.check_value(jsonb, jsonb, text) is
+'What is wrong with a value by a schema of the kind that kiln_internal.check_schema() accepts: a JSON pointer and a sentence each; no row: it fits. p_at: the pointer to the value.';
 
-create or replace function kiln.check_params(p_schema jsonb, p_params jsonb, out errors jsonb, out params jsonb)
+create or replace function kiln_internal.check_params(p_schema jsonb, p_params jsonb, out errors jsonb, out params jsonb)
 language plpgsql immutable
 set search_path = ''
 as $$
 begin
     params := '{}';
     if pg_column_size(p_params) > 65536 then        -- each element costs some 15 µs of the one link that reads
-        errors := kiln.field_error('/params', 'must have at most 64 KiB');
+        errors := kiln_internal.field_error('/params', 'must have at most 64 KiB');
         return;
     end if;
     select coalesce(jsonb_agg(jsonb_build_object('field', c.field, 'message', c.message) order by c.message <> 'is not a field here', c.field collate "C"), '[]') into errors
-      from (select v.field, v.message from kiln.check_value(p_schema || '{"additionalProperties": false}', p_params, '/params') as v limit 100) as c;
+      from (select v.field, v.message from kiln_internal.check_value(p_schema || '{"additionalProperties": false}', p_params, '/params') as v limit 100) as c;
     if errors = '[]' then
         select coalesce(jsonb_object_agg(e.key, e.value -> 'default'), '{}') || p_params into params
           from jsonb_each(coalesce(p_schema -> 'properties', '{}')) as e where e.value ? 'default';
     end if;
 end
 $$;
-comment on function kiln.check_params(jsonb, jsonb) is
+comment on function kiln_internal.check_params(jsonb, jsonb) is
 'Checks parameters against a model''s schema. errors: what is wrong, as fields (the first hundred; of more than 64 KiB only that); params: what was given, with the defaults of its properties filled in.';
 
-create or replace function kiln.check_schema(p_schema jsonb, p_at text default '', p_depth int default 1, out field text, out message text)
+create or replace function kiln_internal.check_schema(p_schema jsonb, p_at text default '', p_depth int default 1, out field text, out message text)
 returns setof record
 language plpgsql immutable
 set search_path = ''
@@ -133,7 +133,7 @@ begin
         when v_type = 'array' then '{items,minItems,maxItems,uniqueItems}'
         when v_type = 'object' then '{properties,required,additionalProperties}' else '{}' end::text[];
     return query
-        select p_at || kiln.pointer(k.key), k.problem
+        select p_at || kiln_internal.pointer(k.key), k.problem
           from (select e.key, case
                     when e.key ~ '^x-' then null
                     when e.key <> all (v_known) then format('is no keyword here; a schema %s has %s, and x-… for notes',
@@ -155,13 +155,13 @@ begin
     end if;
 
     -- The schemas in it.
-    for v_key, v_part in select '/properties' || kiln.pointer(e.key), e.value from jsonb_each(coalesce(p_schema -> 'properties', '{}')) as e order by e.key
+    for v_key, v_part in select '/properties' || kiln_internal.pointer(e.key), e.value from jsonb_each(coalesce(p_schema -> 'properties', '{}')) as e order by e.key
     loop
-        return query select c.field, c.message from kiln.check_schema(v_part, p_at || v_key, p_depth + 1) as c;
+        return query select c.field, c.message from kiln_internal.check_schema(v_part, p_at || v_key, p_depth + 1) as c;
         v_is_bad := v_is_bad or found;
     end loop;
     if p_schema ? 'items' then
-        return query select c.field, c.message from kiln.check_schema(p_schema -> 'items', p_at || '/items', p_depth + 1) as c;
+        return query select c.field, c.message from kiln_internal.check_schema(p_schema -> 'items', p_at || '/items', p_depth + 1) as c;
         v_is_bad := v_is_bad or found;
     end if;
 
@@ -183,21 +183,21 @@ begin
         return query
             select v.field, v.message
               from jsonb_array_elements(coalesce(p_schema -> 'enum', '[]')) with ordinality as e,
-                   kiln.check_value(p_schema - 'enum', e.value, p_at || '/enum/' || (e.ordinality - 1)) as v
+                   kiln_internal.check_value(p_schema - 'enum', e.value, p_at || '/enum/' || (e.ordinality - 1)) as v
             union all
             select v.field, v.message
               from jsonb_array_elements(coalesce(p_schema -> 'examples', '[]')) with ordinality as e,
-                   kiln.check_value(p_schema, e.value, p_at || '/examples/' || (e.ordinality - 1)) as v
+                   kiln_internal.check_value(p_schema, e.value, p_at || '/examples/' || (e.ordinality - 1)) as v
             union all
-            select v.field, v.message from kiln.check_value(p_schema, p_schema -> 'default', p_at || '/default') as v where p_schema ? 'default';
+            select v.field, v.message from kiln_internal.check_value(p_schema, p_schema -> 'default', p_at || '/default') as v where p_schema ? 'default';
     end if;
 end
 $$;
-comment on function kiln.check_schema(jsonb, text, int) is
+comment on function kiln_internal.check_schema(jsonb, text, int) is
 'What is wrong with a schema: a JSON pointer into it and a sentence each; no row: it is of the part of JSON Schema that Kiln knows, and its bounds, choices,
 examples and default agree with one another. docs/providers.md lists the keywords. p_at: the pointer to the schema; p_depth: how deep it lies in others.';
 
-create or replace function kiln.refuse_written(p_what text, p_column text, p_errors jsonb, p_hint text)
+create or replace function kiln_internal.refuse_written(p_what text, p_column text, p_errors jsonb, p_hint text)
 returns void
 language plpgsql
 set search_path = ''
@@ -208,5 +208,5 @@ begin
         using errcode = 'KN003', column = p_column, detail = p_errors::text, hint = p_hint;
 end
 $$;
-comment on function kiln.refuse_written(text, text, jsonb, text) is
+comment on function kiln_internal.refuse_written(text, text, jsonb, text) is
 'Raises KN003 about a JSON column that an operator writes: p_errors are [{field, message}], each field a JSON pointer that begins with the column.';

@@ -1,5 +1,5 @@
 -- Money. What moves is written as rows and never changed; docs/money.md says when.
-create or replace function kiln.hold_for_job(p_job_id bigint, p_account_id bigint, p_micros bigint)
+create or replace function kiln_internal.hold_for_job(p_job_id bigint, p_account_id bigint, p_micros bigint)
 returns void
 language plpgsql
 as $$
@@ -7,11 +7,11 @@ begin
     insert into kiln.ledger (account_id, job_id, kind, amount_micros) values (p_account_id, p_job_id, 'hold', -p_micros);
 end
 $$;
-comment on function kiln.hold_for_job(bigint, bigint, bigint) is 'Sets a job''s estimated price aside.';
+comment on function kiln_internal.hold_for_job(bigint, bigint, bigint) is 'Sets a job''s estimated price aside.';
 
 -- The account pays at most what was held, and nothing for a job that failed; what is more is the operator's (kiln.waste). A job
 -- that was cancelled pays what it had used by then.
-create or replace function kiln.settle_job(p_job_id bigint)
+create or replace function kiln_internal.settle_job(p_job_id bigint)
 returns void
 language plpgsql
 as $$
@@ -22,7 +22,7 @@ declare
     v_pays bigint;
 begin
     select j.* into v_job from kiln.job j where j.job_id = p_job_id;
-    if v_job.finished_at is null or kiln.unsettled_calls(p_job_id) <> '{}' then
+    if v_job.finished_at is null or kiln_internal.unsettled_calls(p_job_id) <> '{}' then
         return;
     end if;
     select sum(c.charged_micros) into v_cost from kiln.call c where c.job_id = p_job_id;
@@ -44,7 +44,7 @@ begin
     end if;
 end
 $$;
-comment on function kiln.settle_job(bigint) is
+comment on function kiln_internal.settle_job(bigint) is
 'Closes the account of a job that has ended and of which no call is unsettled: what it cost, the hold released, the charge. Once; before
 that, and again, it does nothing.';
 

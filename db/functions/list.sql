@@ -4,13 +4,13 @@
 -- Each function belongs to the tables' owner, who needs no policy: behind one, only what is said of a key may look into an index, and not what
 -- is said of kind or state. So each asks first who acts.
 
-create or replace function kiln.open_job_ids(p_account_id bigint, p_kind kiln.job_kind, p_state kiln.job_state, p_type kiln.media_type, p_before bigint, p_limit int, p_most int)
+create or replace function kiln_internal.open_job_ids(p_account_id bigint, p_kind kiln.job_kind, p_state kiln.job_state, p_type kiln.media_type, p_before bigint, p_limit int, p_most int)
 returns bigint[]
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
 as $$
 declare
-    v_task bigint   := kiln.task_id(p_before, 0);
+    v_task bigint   := kiln_internal.task_id(p_before, 0);
     v_ids  bigint[] := '{}';
 begin
     if p_state is null or p_state = 'held' then
@@ -64,14 +64,14 @@ begin
     return v_ids;
 end
 $$;
-comment on function kiln.open_job_ids(bigint, kiln.job_kind, kiln.job_state, kiln.media_type, bigint, int, int) is
+comment on function kiln_internal.open_job_ids(bigint, kiln.job_kind, kiln.job_state, kiln.media_type, bigint, int, int) is
 'The newest jobs of an account below a job_id that may be in this state, which is not final (null: any), found by their tasks, in no order: p_limit by each way of
 finding them, or p_most of those that have not begun. Reads what runs, which is as small as the work in flight.';
 
 -- Only job_end_account_idx holds all five columns: with plain scans of an index switched off the planner cannot take the index of all
 -- accounts instead, whatever the statistics say. Equalities, since PostgreSQL 15 does not end a scan by a comparison of rows: a list of
 -- failed jobs read a million completed ones.
-create or replace function kiln.ended_job_ids(p_account_id bigint, p_kind kiln.job_kind, p_state kiln.job_state, p_type kiln.media_type,
+create or replace function kiln_internal.ended_job_ids(p_account_id bigint, p_kind kiln.job_kind, p_state kiln.job_state, p_type kiln.media_type,
                                               p_before bigint, p_limit int)
 returns bigint[]
 language plpgsql stable
@@ -92,10 +92,10 @@ begin
          where (p_state is null or s.state = p_state) and (p_type is null or m.media_type = p_type::text));
 end
 $$;
-comment on function kiln.ended_job_ids(bigint, kiln.job_kind, kiln.job_state, kiln.media_type, bigint, int) is
+comment on function kiln_internal.ended_job_ids(bigint, kiln.job_kind, kiln.job_state, kiln.media_type, bigint, int) is
 'Of each final state and type that is asked for (null: of all), the p_limit newest ended jobs of an account below a job_id, in no order.';
 
-create or replace function kiln.generation_page(p_account_id bigint, p_state kiln.job_state, p_type kiln.media_type, p_before bigint, p_limit int)
+create or replace function kiln_internal.generation_page(p_account_id bigint, p_state kiln.job_state, p_type kiln.media_type, p_before bigint, p_limit int)
 returns kiln.job[]
 language plpgsql stable security definer
 -- A bitmap has no order: all jobs of the account would be read and sorted for each page.
@@ -109,7 +109,7 @@ declare
     v_open bigint[] := '{}';
     v_ids  bigint[];
 begin
-    perform kiln.require_actor(p_account_id);
+    perform kiln_internal.require_actor(p_account_id);
     -- account_id = p_account_id, said so that only the index of the account's jobs has the order: the one of all jobs, read backwards until
     -- enough of this account were found, looked as good to a planner without statistics.
     select w.job_id into v_end
@@ -132,7 +132,7 @@ begin
 
     -- The rest is older than what was walked.
     if p_state is null or p_state not in ('completed', 'failed', 'cancelled') then
-        v_open := kiln.open_job_ids(p_account_id, 'generation', p_state, p_type, v_end, p_limit, c_open);
+        v_open := kiln_internal.open_job_ids(p_account_id, 'generation', p_state, p_type, v_end, p_limit, c_open);
         if cardinality(v_open) >= c_open then
             v_open := array(
                 select j.job_id
@@ -144,7 +144,7 @@ begin
                  limit p_limit);
         end if;
     end if;
-    v_ids := kiln.ended_job_ids(p_account_id, 'generation', p_state, p_type, v_end, p_limit);
+    v_ids := kiln_internal.ended_job_ids(p_account_id, 'generation', p_state, p_type, v_end, p_limit);
     return v_jobs || array(
         select j.job
           from unnest(v_ids || v_open) as i (job_id)
@@ -155,19 +155,19 @@ begin
          limit p_limit - cardinality(v_jobs));
 end
 $$;
-comment on function kiln.generation_page(bigint, kiln.job_state, kiln.media_type, bigint, int) is
+comment on function kiln_internal.generation_page(bigint, kiln.job_state, kiln.media_type, bigint, int) is
 'The actor''s p_limit newest generations below a job_id, in a state and of a type (null: any). Fewer: there are no more. KN009: for another than who acts.';
 
-create or replace function kiln.job_page(p_state kiln.job_state, p_before bigint, p_limit int)
+create or replace function kiln_internal.job_page(p_state kiln.job_state, p_before bigint, p_limit int)
 returns kiln.job[]
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
 as $$
 declare
-    v_task bigint := case when p_before > 900000000000000 then 9223372036854775807 else kiln.task_id(p_before, 0) end;
+    v_task bigint := case when p_before > 900000000000000 then 9223372036854775807 else kiln_internal.task_id(p_before, 0) end;
     v_ids  bigint[];
 begin
-    if kiln.is_no_operator() then
+    if kiln_internal.is_no_operator() then
         raise exception 'this is for administrators' using errcode = 'KN004';
     end if;
     if p_state is null then
@@ -208,5 +208,5 @@ begin
          limit p_limit);
 end
 $$;
-comment on function kiln.job_page(kiln.job_state, bigint, int) is
+comment on function kiln_internal.job_page(kiln.job_state, bigint, int) is
 'The p_limit newest jobs below a job_id, everybody''s, in a state (null: any). Fewer: there are no more. KN004: for administrators.';

@@ -1,44 +1,44 @@
 -- Who may be mailed. An address in a profile is somebody's word until a link that was mailed there is opened. Until then it gets confirmations
 -- alone, which hold no word of a user; and however many accounts name it, a day's mails to it are counted together.
-create or replace function kiln.mail_key(p_email text)
+create or replace function kiln_internal.mail_key(p_email text)
 returns bytea
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    return kiln.hmac(convert_to('address|' || regexp_replace(lower(p_email), '^([^@+]+)\+[^@]*@', '\1@'), 'UTF8'),
+    return kiln_extensions.hmac(convert_to('address|' || regexp_replace(lower(p_email), '^([^@+]+)\+[^@]*@', '\1@'), 'UTF8'),
                      (select s.value from kiln.secret s where s.name = 'mail'), 'sha256');
 end
 $$;
-comment on function kiln.mail_key(text) is
+comment on function kiln_internal.mail_key(text) is
 'Under what a mailbox is counted: an HMAC of its address in lower case, without what stands behind a plus sign, which mailboxes commonly ignore.';
 
-create or replace function kiln.is_mailing()
+create or replace function kiln_internal.is_mailing()
 returns boolean
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
     return (select c.public_url from kiln.config c) is not null
-       and coalesce((select o.mailing_at from kiln.outgoing o) > kiln.now() - interval '1 day', false);
+       and coalesce((select o.mailing_at from kiln.outgoing o) > kiln_internal.now() - interval '1 day', false);
 end
 $$;
-comment on function kiln.is_mailing() is 'Whether confirmations can be sent: a runner with KILN_SMTP_URL asked within a day, and links have a public URL.';
+comment on function kiln_internal.is_mailing() is 'Whether confirmations can be sent: a runner with KILN_SMTP_URL asked within a day, and links have a public URL.';
 
-create or replace function kiln.spend_mail(p_email text, p_is_confirmation boolean)
+create or replace function kiln_internal.spend_mail(p_email text, p_is_confirmation boolean)
 returns boolean
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_today date := (kiln.now() at time zone 'UTC')::date;
+    v_today date := (kiln_internal.now() at time zone 'UTC')::date;
     v_cap   int := (select case when p_is_confirmation then c.confirmations_per_day else c.mails_per_day end from kiln.config c);
 begin
     if v_cap = 0 then
         return false;
     end if;
     insert into kiln.mail_recipient as r (address_hash, day, mails, confirmations)
-    values (kiln.mail_key(p_email), v_today, (not p_is_confirmation)::int, p_is_confirmation::int)
+    values (kiln_internal.mail_key(p_email), v_today, (not p_is_confirmation)::int, p_is_confirmation::int)
     on conflict (address_hash) do update
        set day = v_today,
            mails = case when r.day = v_today then r.mails else 0 end + (not p_is_confirmation)::int,
@@ -47,32 +47,32 @@ begin
     return found;
 end
 $$;
-comment on function kiln.spend_mail(text, boolean) is
+comment on function kiln_internal.spend_mail(text, boolean) is
 'Takes one of the day''s mails, or of its confirmations, to an address, over all accounts and exactly: two at once wait for one another. False: none is left,
 or its reader wants none.';
 
-create or replace function kiln.is_suppressed(p_email text)
+create or replace function kiln_internal.is_suppressed(p_email text)
 returns boolean
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    return exists (select from kiln.mail_recipient r where r.address_hash = kiln.mail_key(p_email) and r.suppressed_at is not null);
+    return exists (select from kiln.mail_recipient r where r.address_hash = kiln_internal.mail_key(p_email) and r.suppressed_at is not null);
 end
 $$;
-comment on function kiln.is_suppressed(text) is 'Whether a reader of this address turned its mail off.';
+comment on function kiln_internal.is_suppressed(text) is 'Whether a reader of this address turned its mail off.';
 
-create or replace function kiln.suppress_mail(p_address_hash bytea)
+create or replace function kiln_internal.suppress_mail(p_address_hash bytea)
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    insert into kiln.mail_recipient as r (address_hash, day, suppressed_at) values (p_address_hash, (kiln.now() at time zone 'UTC')::date, kiln.now())
+    insert into kiln.mail_recipient as r (address_hash, day, suppressed_at) values (p_address_hash, (kiln_internal.now() at time zone 'UTC')::date, kiln_internal.now())
     on conflict (address_hash) do update set suppressed_at = excluded.suppressed_at where r.suppressed_at is null;
 end
 $$;
-comment on function kiln.suppress_mail(bytea) is 'No mail goes to this address any more, whichever account names it.';
+comment on function kiln_internal.suppress_mail(bytea) is 'No mail goes to this address any more, whichever account names it.';
 
 create or replace function kiln.allow_mail(p_email text)
 returns void
@@ -80,7 +80,7 @@ language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    update kiln.mail_recipient r set suppressed_at = null where r.address_hash = kiln.mail_key(p_email) and r.suppressed_at is not null;
+    update kiln.mail_recipient r set suppressed_at = null where r.address_hash = kiln_internal.mail_key(p_email) and r.suppressed_at is not null;
 end
 $$;
 comment on function kiln.allow_mail(text) is 'Takes back that a reader of this address turned its mail off: for who asks for that, and proves to read it.';
@@ -88,46 +88,46 @@ comment on function kiln.allow_mail(text) is 'Takes back that a reader of this a
 -- Links --------------------------------------------------------------------------------------------------------------------
 
 -- A key of its own, and the address in it: a link in old mail to another address turns nothing off.
-create or replace function kiln.sign_unsubscribe(p_account_id bigint, p_email text)
+create or replace function kiln_internal.sign_unsubscribe(p_account_id bigint, p_email text)
 returns text
 language plpgsql stable
 set search_path = ''
 as $$
 begin
-    return p_account_id || '-' || left(encode(kiln.hmac(convert_to(p_account_id || '|' || lower(p_email), 'UTF8'),
+    return p_account_id || '-' || left(encode(kiln_extensions.hmac(convert_to(p_account_id || '|' || lower(p_email), 'UTF8'),
                                                         (select s.value from kiln.secret s where s.name = 'mail'), 'sha256'), 'hex'), 40);
 end
 $$;
-comment on function kiln.sign_unsubscribe(bigint, text) is 'What stands in the link that turns off an account''s mail: its number and 160 bits of an HMAC over it and its address.';
+comment on function kiln_internal.sign_unsubscribe(bigint, text) is 'What stands in the link that turns off an account''s mail: its number and 160 bits of an HMAC over it and its address.';
 
 -- A confirmation may come from an account that names another address by tomorrow, so its way out is about the address alone.
-create or replace function kiln.sign_suppression(p_address_hash bytea)
+create or replace function kiln_internal.sign_suppression(p_address_hash bytea)
 returns text
 language plpgsql stable
 set search_path = ''
 as $$
 begin
     return 'n-' || encode(p_address_hash, 'hex') || '-'
-        || left(encode(kiln.hmac(convert_to('suppress|', 'UTF8') || p_address_hash, (select s.value from kiln.secret s where s.name = 'mail'), 'sha256'), 'hex'), 40);
+        || left(encode(kiln_extensions.hmac(convert_to('suppress|', 'UTF8') || p_address_hash, (select s.value from kiln.secret s where s.name = 'mail'), 'sha256'), 'hex'), 40);
 end
 $$;
-comment on function kiln.sign_suppression(bytea) is 'What stands in the link that turns off all mail to an address, of whichever account: kiln.mail_key() and 160 bits of an HMAC over it.';
+comment on function kiln_internal.sign_suppression(bytea) is 'What stands in the link that turns off all mail to an address, of whichever account: kiln_internal.mail_key() and 160 bits of an HMAC over it.';
 
-create or replace function kiln.sign_confirmation(p_account_id bigint, p_email text, p_expires bigint)
+create or replace function kiln_internal.sign_confirmation(p_account_id bigint, p_email text, p_expires bigint)
 returns text
 language plpgsql stable
 set search_path = ''
 as $$
 begin
     return p_account_id || '-' || p_expires || '-'
-        || left(encode(kiln.hmac(convert_to('confirm|' || p_account_id || '|' || p_expires || '|' || lower(p_email), 'UTF8'),
+        || left(encode(kiln_extensions.hmac(convert_to('confirm|' || p_account_id || '|' || p_expires || '|' || lower(p_email), 'UTF8'),
                                  (select s.value from kiln.secret s where s.name = 'mail'), 'sha256'), 'hex'), 40);
 end
 $$;
-comment on function kiln.sign_confirmation(bigint, text, bigint) is
+comment on function kiln_internal.sign_confirmation(bigint, text, bigint) is
 'What stands in the link that proves an account''s address: its number, when it expires in seconds, and 160 bits of an HMAC over both and the address.';
 
-create or replace function kiln.unsubscribe(p_token text)
+create or replace function kiln_internal.unsubscribe(p_token text)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -136,20 +136,20 @@ declare
     v_account_id bigint := case when p_token ~ '^[0-9]{1,18}-[0-9a-f]{40}$' then split_part(p_token, '-', 1)::bigint end;
     v_hash       bytea := case when p_token ~ '^n-[0-9a-f]{64}-[0-9a-f]{40}$' then decode(split_part(p_token, '-', 2), 'hex') end;
     v_email      text := (select a.email from kiln.account a where a.account_id = v_account_id);
-    v_right      text := case when v_hash is not null then kiln.sign_suppression(v_hash) when v_email is not null then kiln.sign_unsubscribe(v_account_id, v_email) end;
+    v_right      text := case when v_hash is not null then kiln_internal.sign_suppression(v_hash) when v_email is not null then kiln_internal.sign_unsubscribe(v_account_id, v_email) end;
 begin
-    if v_right is null or sha256(convert_to(p_token, 'UTF8')) <> sha256(convert_to(v_right, 'UTF8')) then   -- hashed: see kiln.check_link()
+    if v_right is null or sha256(convert_to(p_token, 'UTF8')) <> sha256(convert_to(v_right, 'UTF8')) then   -- hashed: see kiln_internal.check_link()
         raise exception 'this link does not turn off mail of any account' using errcode = 'KN008', hint = 'The profile has the same switch: notify_email.';
     end if;
     update kiln.account a set notify_email = false where a.account_id = v_account_id and a.notify_email;
-    perform kiln.suppress_mail(coalesce(v_hash, kiln.mail_key(v_email)));
+    perform kiln_internal.suppress_mail(coalesce(v_hash, kiln_internal.mail_key(v_email)));
 end
 $$;
-comment on function kiln.unsubscribe(text) is
-'Turns off the mail to the address of a link of kiln.sign_unsubscribe() or kiln.sign_suppression(), and in the profile of the account that it names; again is
+comment on function kiln_internal.unsubscribe(text) is
+'Turns off the mail to the address of a link of kiln_internal.sign_unsubscribe() or kiln_internal.sign_suppression(), and in the profile of the account that it names; again is
 fine. KN008: it is about none, or about an address of before.';
 
-create or replace function kiln.confirm_email(p_token text)
+create or replace function kiln_internal.confirm_email(p_token text)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -159,20 +159,20 @@ declare
     v_account kiln.account;
 begin
     select a.* into v_account from kiln.account a where a.account_id = v_parts[1]::bigint and not a.is_suspended for no key update;
-    if v_account.email is null or v_parts[2]::bigint <= extract(epoch from kiln.now())
-       or sha256(convert_to(p_token, 'UTF8')) <> sha256(convert_to(kiln.sign_confirmation(v_account.account_id, v_account.email, v_parts[2]::bigint), 'UTF8')) then
+    if v_account.email is null or v_parts[2]::bigint <= extract(epoch from kiln_internal.now())
+       or sha256(convert_to(p_token, 'UTF8')) <> sha256(convert_to(kiln_internal.sign_confirmation(v_account.account_id, v_account.email, v_parts[2]::bigint), 'UTF8')) then
         raise exception 'this link confirms no address, or not any more' using errcode = 'KN008', hint = 'The profile can ask for another: POST /me/email/confirmation.';
     end if;
-    update kiln.account a set email_verified_at = kiln.now() where a.account_id = v_account.account_id and a.email_verified_at is null;
+    update kiln.account a set email_verified_at = kiln_internal.now() where a.account_id = v_account.account_id and a.email_verified_at is null;
     perform kiln.allow_mail(v_account.email);
 end
 $$;
-comment on function kiln.confirm_email(text) is
-'Notes that whoever has this link of kiln.sign_confirmation() reads the account''s address; again is fine. KN008: forged, expired, or about an address of before.';
+comment on function kiln_internal.confirm_email(text) is
+'Notes that whoever has this link of kiln_internal.sign_confirmation() reads the account''s address; again is fine. KN008: forged, expired, or about an address of before.';
 
 -- Confirmations ------------------------------------------------------------------------------------------------------------
 
-create or replace function kiln.make_confirmation(p_account_id bigint)
+create or replace function kiln_internal.make_confirmation(p_account_id bigint)
 returns text
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -185,24 +185,24 @@ begin
         return 'no address';
     elsif v_account.email_verified_at is not null then
         return 'confirmed';
-    elsif not kiln.is_mailing() then
+    elsif not kiln_internal.is_mailing() then
         return 'off';
-    elsif kiln.is_suppressed(v_account.email) then
+    elsif kiln_internal.is_suppressed(v_account.email) then
         return 'suppressed';
-    elsif (select count(*) from kiln.delivery d where d.account_id = p_account_id and d.target = 0 and d.event_id is null and d.created_at > kiln.now() - interval '1 day')
+    elsif (select count(*) from kiln.delivery d where d.account_id = p_account_id and d.target = 0 and d.event_id is null and d.created_at > kiln_internal.now() - interval '1 day')
           >= (select c.confirmations_per_day from kiln.config c)
-          or not kiln.spend_mail(v_account.email, true) then
+          or not kiln_internal.spend_mail(v_account.email, true) then
         return 'too many';
     end if;
     insert into kiln.delivery (account_id, body) values (p_account_id, v_account.email);
     return 'made';
 end
 $$;
-comment on function kiln.make_confirmation(bigint) is
+comment on function kiln_internal.make_confirmation(bigint) is
 'Has a confirmation mailed to an account''s address: made, or why not: no address, confirmed, off, suppressed, too many (kiln.config.confirmations_per_day, of the
 account in 24 hours and of the address in a day).';
 
-create or replace function kiln.ask_confirmation(p_account_id bigint)
+create or replace function kiln_internal.ask_confirmation(p_account_id bigint)
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -210,22 +210,22 @@ as $$
 declare
     v_outcome text;
 begin
-    perform kiln.guard_own(p_account_id);
-    v_outcome := kiln.make_confirmation(p_account_id);
+    perform kiln_internal.guard_own(p_account_id);
+    v_outcome := kiln_internal.make_confirmation(p_account_id);
     case v_outcome
         when 'no address' then raise exception 'the profile has no email' using errcode = 'KN001', hint = 'Set one: PATCH /me.';
         when 'off' then raise exception 'this installation sends no mail' using errcode = 'KN001', hint = 'Its operator can turn it on.';
         when 'suppressed' then raise exception 'a reader of this address turned its mail off' using errcode = 'KN001', hint = 'The operator can allow it again.';
         when 'too many' then raise exception 'no more confirmations are sent to this address today' using errcode = 'KN007',
-            detail = json_build_object('retry_after', ceil(extract(epoch from date_trunc('day', kiln.now(), 'UTC') + interval '1 day' - kiln.now())))::text;
+            detail = json_build_object('retry_after', ceil(extract(epoch from date_trunc('day', kiln_internal.now(), 'UTC') + interval '1 day' - kiln_internal.now())))::text;
         else null;
     end case;
 end
 $$;
-comment on function kiln.ask_confirmation(bigint) is
+comment on function kiln_internal.ask_confirmation(bigint) is
 'Has a confirmation mailed again; of a confirmed address nothing. KN001: there is no address, no mail, or its reader wants none. KN007: enough for today.';
 
-create or replace function kiln.confirmation_request(p_delivery kiln.delivery, p_from text)
+create or replace function kiln_internal.confirmation_request(p_delivery kiln.delivery, p_from text)
 returns jsonb
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -242,16 +242,16 @@ begin
     v_expires := p_delivery.created_at + v_config.confirmation_ttl;
     if v_account.email is distinct from p_delivery.body or v_account.email_verified_at is not null or v_account.is_suspended then
         return jsonb_build_object('refusal', 'There is no address to confirm any more.');
-    elsif kiln.is_suppressed(p_delivery.body) then
+    elsif kiln_internal.is_suppressed(p_delivery.body) then
         return jsonb_build_object('refusal', 'A reader of this address turned its mail off.');
-    elsif v_config.public_url is null or v_template.type is null or v_expires <= kiln.now() then
+    elsif v_config.public_url is null or v_template.type is null or v_expires <= kiln_internal.now() then
         return jsonb_build_object('refusal', 'There is no link that it could hold.');
     end if;
-    return kiln.mail_message(p_delivery, p_from, p_delivery.body, v_template,
+    return kiln_internal.mail_message(p_delivery, p_from, p_delivery.body, v_template,
         jsonb_build_object('hours', floor(extract(epoch from v_config.confirmation_ttl) / 3600),
-                           'link', v_config.public_url || '/api/v1/confirm-email/' || kiln.sign_confirmation(v_account.account_id, v_account.email, extract(epoch from v_expires)::bigint)),
-        'Somebody named this address at Kiln.', v_config.public_url || '/api/v1/unsubscribe/' || kiln.sign_suppression(kiln.mail_key(v_account.email)));
+                           'link', v_config.public_url || '/api/v1/confirm-email/' || kiln_internal.sign_confirmation(v_account.account_id, v_account.email, extract(epoch from v_expires)::bigint)),
+        'Somebody named this address at Kiln.', v_config.public_url || '/api/v1/unsubscribe/' || kiln_internal.sign_suppression(kiln_internal.mail_key(v_account.email)));
 end
 $$;
-comment on function kiln.confirmation_request(kiln.delivery, text) is
-'The mail with the link that proves an address, as kiln.mail_request() returns it: nothing in it was written by a user.';
+comment on function kiln_internal.confirmation_request(kiln.delivery, text) is
+'The mail with the link that proves an address, as kiln_internal.mail_request() returns it: nothing in it was written by a user.';

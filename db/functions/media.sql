@@ -1,5 +1,5 @@
 -- Files, as runners see them.
-create or replace function kiln.media_files(p_account_id bigint, p_media jsonb)
+create or replace function kiln_internal.media_files(p_account_id bigint, p_media jsonb)
 returns jsonb
 language plpgsql stable
 set search_path = ''
@@ -13,7 +13,7 @@ begin
              where m.account_id = p_account_id and m.state = 'ready');
 end
 $$;
-comment on function kiln.media_files(bigint, jsonb) is 'The files behind an array of media ids (strings) of one account, in that order; what is not there or not ready is left out.';
+comment on function kiln_internal.media_files(bigint, jsonb) is 'The files behind an array of media ids (strings) of one account, in that order; what is not there or not ready is left out.';
 
 create or replace function kiln_runner.put_media(p_task_id bigint, p_fence bigint, p_media jsonb)
 returns bigint
@@ -26,17 +26,17 @@ declare
     v_media_id   bigint;
     v_upload     text;
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     select j.job_id, j.account_id, case when j.kind = 'upload' then j.input ->> 'upload' end into v_job_id, v_account_id, v_upload
       from kiln.task t
       join kiln.job j using (job_id)
      where t.task_id = p_task_id and t.fence = p_fence and t.state = 'running'
        for no key update of t;
     if not found then
-        perform kiln.refuse_stale(p_task_id, p_fence);
+        perform kiln_internal.refuse_stale(p_task_id, p_fence);
     end if;
     if v_upload is not null then
-        return kiln.accept_upload(v_upload::bigint, v_job_id, p_media);
+        return kiln_internal.accept_upload(v_upload::bigint, v_job_id, p_media);
     end if;
     select m.media_id into v_media_id from kiln.media m where m.storage_key = p_media ->> 'storage_key' and m.job_id = v_job_id;
     if found then
@@ -58,7 +58,7 @@ same file again returns the same id. KN010: no longer this runner''s.';
 
 -- What a check found good takes the place of what was sent: from here on it is this file that is used, and the one that was
 -- looked at. Ready at once, in the transaction that names the file; a check that is claimed once more has nothing left to do.
-create or replace function kiln.accept_upload(p_media_id bigint, p_job_id bigint, p_media jsonb)
+create or replace function kiln_internal.accept_upload(p_media_id bigint, p_job_id bigint, p_media jsonb)
 returns bigint
 language plpgsql security definer
 set search_path = ''
@@ -83,15 +83,15 @@ begin
                                           duration_ms bigint, storage_key text, thumbnail_key text)
      where m.media_id = p_media_id;
     insert into kiln.event (account_id, type, data) values (v_media.account_id, 'media.ready', jsonb_build_object('media_id', p_media_id::text));
-    perform kiln.end_wait(p_media_id);
-    perform kiln.ring(null);
+    perform kiln_internal.end_wait(p_media_id);
+    perform kiln_internal.ring(null);
     return p_media_id;
 end
 $$;
-comment on function kiln.accept_upload(bigint, bigint, jsonb) is
+comment on function kiln_internal.accept_upload(bigint, bigint, jsonb) is
 'The checked file of an upload: it is ready, what was sent goes to the trash, and the log says so. KN002: deleted meanwhile; KN001: it is not being checked.';
 
-create or replace function kiln.reject_upload(p_job_id bigint, p_media_id bigint, p_reason text)
+create or replace function kiln_internal.reject_upload(p_job_id bigint, p_media_id bigint, p_reason text)
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -109,15 +109,15 @@ begin
     if found then
         insert into kiln.event (account_id, type, data)
         values (v_account_id, 'media.rejected', jsonb_build_object('media_id', p_media_id::text, 'reason', coalesce(p_reason, 'The file could not be checked.')));
-        perform kiln.end_wait(p_media_id, coalesce(p_reason, 'The file could not be checked.'));
+        perform kiln_internal.end_wait(p_media_id, coalesce(p_reason, 'The file could not be checked.'));
     end if;
 end
 $$;
-comment on function kiln.reject_upload(bigint, bigint, text) is
+comment on function kiln_internal.reject_upload(bigint, bigint, text) is
 'The end of a check that found a file bad, or could not be made: rejected, with the reason; the bytes go to the trash, and the log says so.';
 
 -- The job holds its inputs by their ids, and runners are told of those that are ready only: what it is given is what was checked.
-create or replace function kiln.await_media(p_job_id bigint)
+create or replace function kiln_internal.await_media(p_job_id bigint)
 returns boolean
 language plpgsql volatile security definer
 set search_path = ''
@@ -136,16 +136,16 @@ begin
        for share of m;
     v_waits := found;
     if not v_waits then
-        perform kiln.start_waiting(p_job_id);
+        perform kiln_internal.start_waiting(p_job_id);
     end if;
     return v_waits;
 end
 $$;
-comment on function kiln.await_media(bigint) is
+comment on function kiln_internal.await_media(bigint) is
 'Has a job that was enqueued for infinity wait until all of its files are checked; where all are, it may start now. True: it waits.';
 
 -- A job that has not ended has a task that has not (kiln.contradictions), and of those an account has few, however many jobs it ever had.
-create or replace function kiln.media_in_use(p_account_id bigint, p_media bigint[])
+create or replace function kiln_internal.media_in_use(p_account_id bigint, p_media bigint[])
 returns bigint[]
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -166,21 +166,21 @@ begin
          where j.media ?| v_ids and j.media ? u.id);
 end
 $$;
-comment on function kiln.media_in_use(bigint, bigint[]) is 'Which of these files a job of the account that has not ended was given.';
+comment on function kiln_internal.media_in_use(bigint, bigint[]) is 'Which of these files a job of the account that has not ended was given.';
 
-create or replace function kiln.start_waiting(p_job_id bigint)
+create or replace function kiln_internal.start_waiting(p_job_id bigint)
 returns void
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    update kiln.task t set state = 'ready' where t.state = 'waiting' and t.task_id = kiln.task_id(p_job_id, 1);
+    update kiln.task t set state = 'ready' where t.state = 'waiting' and t.task_id = kiln_internal.task_id(p_job_id, 1);
     update kiln.job j set run_at = null where j.job_id = p_job_id;
 end
 $$;
-comment on function kiln.start_waiting(bigint) is 'A job that waited for its files may start.';
+comment on function kiln_internal.start_waiting(bigint) is 'A job that waited for its files may start.';
 
-create or replace function kiln.end_wait(p_media_id bigint, p_reason text default null)
+create or replace function kiln_internal.end_wait(p_media_id bigint, p_reason text default null)
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -197,14 +197,14 @@ begin
             update kiln.job j set state = 'cancelled', error_code = 'invalid', error_message = 'A file of it was rejected: ' || p_reason
              where j.job_id = v_job_id and j.state = 'queued';
         elsif not exists (select from kiln.awaited a where a.job_id = v_job_id) then
-            perform kiln.start_waiting(v_job_id);
+            perform kiln_internal.start_waiting(v_job_id);
         end if;
     end loop;
 end
 $$;
-comment on function kiln.end_wait(bigint, text) is 'A file was checked: jobs that waited for it alone may start. p_reason: it was rejected, and they end with that.';
+comment on function kiln_internal.end_wait(bigint, text) is 'A file was checked: jobs that waited for it alone may start. p_reason: it was rejected, and they end with that.';
 
-create or replace function kiln.incoming_files(p_job_id bigint, p_media_id text)
+create or replace function kiln_internal.incoming_files(p_job_id bigint, p_media_id text)
 returns jsonb
 language plpgsql stable
 set search_path = ''
@@ -217,7 +217,7 @@ begin
              where m.media_id = case when p_media_id ~ '^[0-9]{1,18}$' then p_media_id::bigint end and m.check_job_id = p_job_id and m.state = 'checking');
 end
 $$;
-comment on function kiln.incoming_files(bigint, text) is 'The file that a check is to look at, as media_files() gives files; none where that is done already.';
+comment on function kiln_internal.incoming_files(bigint, text) is 'The file that a check is to look at, as media_files() gives files; none where that is done already.';
 
 create or replace function kiln_runner.trash(p_limit int default 100)
 returns table (storage_key text)
@@ -225,7 +225,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     return query
     select t.storage_key from kiln.trash t order by t.since limit p_limit;
 end
@@ -238,7 +238,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     delete from kiln.trash t where t.storage_key = any (p_storage_keys);
 end
 $$;
@@ -253,7 +253,7 @@ declare
     v_keep interval := (select c.stray_keep from kiln.config c);
     v_kept timestamptz := (select coalesce(max(r.restored_at), '-infinity') from kiln.restore r where r.keeps_files);
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     -- Whoever could not reach the database for that long may still bring the row of a file that is old by now.
     if pg_postmaster_start_time() > pg_catalog.statement_timestamp() - v_keep then
         return;
@@ -262,7 +262,7 @@ begin
     select f.storage_key
       from unnest(p_storage_keys, p_ages_s) as f (storage_key, age_s)
      where f.age_s > extract(epoch from v_keep)
-       and kiln.now() - f.age_s * interval '1 second' > v_kept        -- what was paid after a backup is not lost
+       and kiln_internal.now() - f.age_s * interval '1 second' > v_kept        -- what was paid after a backup is not lost
        and not exists (select from kiln.media m where m.storage_key = f.storage_key)
        and not exists (select from kiln.media m where m.thumbnail_key = f.storage_key)
        and not exists (select from kiln.media m where m.incoming_key = f.storage_key)

@@ -12,7 +12,7 @@ comment on column kiln.job_ends.at is 'When.';
 comment on column kiln.job_ends.type is 'job.completed, job.failed or job.held.';
 comment on column kiln.job_ends.job_id is 'The job.';
 
-create or replace function kiln.count_unread(p_account_id bigint, out unread bigint, out unread_jobs bigint)
+create or replace function kiln_internal.count_unread(p_account_id bigint, out unread bigint, out unread_jobs bigint)
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
@@ -25,9 +25,9 @@ begin
        and e.at > coalesce((select r.upto from kiln.job_ends_read r where r.account_id = p_account_id), '-infinity');
 end
 $$;
-comment on function kiln.count_unread(bigint) is 'How many notifications are unread, exactly, and how many jobs'' ends among the account''s last 500 events.';
+comment on function kiln_internal.count_unread(bigint) is 'How many notifications are unread, exactly, and how many jobs'' ends among the account''s last 500 events.';
 
-create or replace function kiln.render_notification(p_notification kiln.notification)
+create or replace function kiln_internal.render_notification(p_notification kiln.notification)
 returns jsonb
 language plpgsql stable
 set search_path = ''
@@ -35,26 +35,26 @@ as $$
 begin
     return jsonb_build_object('id', p_notification.notification_id::text, 'kind', p_notification.kind, 'text', p_notification.text,
                               'link', p_notification.link, 'job_id', null, 'conversation_id', p_notification.conversation_id::text,
-                              'read_at', kiln.render_time(p_notification.read_at), 'created_at', kiln.render_time(p_notification.created_at));
+                              'read_at', kiln_internal.render_time(p_notification.read_at), 'created_at', kiln_internal.render_time(p_notification.created_at));
 end
 $$;
-comment on function kiln.render_notification(kiln.notification) is 'A notification, as its account sees it.';
+comment on function kiln_internal.render_notification(kiln.notification) is 'A notification, as its account sees it.';
 
-create or replace function kiln.render_notification_event(p_data jsonb)
+create or replace function kiln_internal.render_notification_event(p_data jsonb)
 returns jsonb
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_row    kiln.notification;
-    v_counts record := kiln.count_unread((p_data ->> 'to')::bigint);
+    v_counts record := kiln_internal.count_unread((p_data ->> 'to')::bigint);
 begin
     select * into v_row from kiln.notification n where n.notification_id = (p_data ->> 'notification_id')::bigint;
     return p_data - 'to' || jsonb_build_object('unread', v_counts.unread, 'unread_jobs', v_counts.unread_jobs)
-        || case when v_row.notification_id is not null then jsonb_build_object('notification', kiln.render_notification(v_row)) else '{}' end;
+        || case when v_row.notification_id is not null then jsonb_build_object('notification', kiln_internal.render_notification(v_row)) else '{}' end;
 end
 $$;
-comment on function kiln.render_notification_event(jsonb) is 'What an event of a notification adds: the notification itself and the unread counts.';
+comment on function kiln_internal.render_notification_event(jsonb) is 'What an event of a notification adds: the notification itself and the unread counts.';
 
 create or replace function kiln.announce(p_actor bigint, p_account_id bigint, p_kind text, p_text text, p_link text)
 returns bigint
@@ -77,13 +77,13 @@ begin
         returning 1)
     select count(*) into v_count from said;
     update kiln.announcement a set recipients = v_count where a.announcement_id = v_id;
-    perform kiln.ring(null);
+    perform kiln_internal.ring(null);
     return v_id;
 end
 $$;
 comment on function kiln.announce(bigint, bigint, text, text, text) is 'Tells one account, or (null) all that there are and that were not deleted, in one transaction.';
 
-create or replace function kiln.job_ends_page(p_account_id bigint, p_xid xid8, p_event_id bigint, p_limit int)
+create or replace function kiln_internal.job_ends_page(p_account_id bigint, p_xid xid8, p_event_id bigint, p_limit int)
 returns table (xid xid8, event_id bigint, at timestamptz, item jsonb)
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -94,9 +94,9 @@ begin
            jsonb_build_object('id', 'job-' || e.xid || '-' || e.event_id, 'kind', e.type,
                'text', case e.type when 'job.completed' then 'Your ' || coalesce(j.media_type::text, 'job') || ' is ready'
                                    when 'job.held' then 'A job of yours waits for an administrator' else 'A job of yours failed' end
-                       || coalesce(': ' || nullif(kiln.shorten(coalesce(case when e.type <> 'job.completed' then e.data ->> 'message' end, j.input ->> 'prompt'), 200), ''), ''),
+                       || coalesce(': ' || nullif(kiln_internal.shorten(coalesce(case when e.type <> 'job.completed' then e.data ->> 'message' end, j.input ->> 'prompt'), 200), ''), ''),
                'link', '/generations/' || e.job_id, 'job_id', e.job_id::text, 'conversation_id', null,
-               'read_at', case when e.at <= r.upto then kiln.render_time(r.read_at) end, 'created_at', kiln.render_time(e.at))
+               'read_at', case when e.at <= r.upto then kiln_internal.render_time(r.read_at) end, 'created_at', kiln_internal.render_time(e.at))
       from (select * from kiln.event v
              where v.account_id = p_account_id and (v.xid, v.event_id) < (p_xid, p_event_id) and v.type in ('job.completed', 'job.failed', 'job.held')
              order by v.xid desc, v.event_id desc limit p_limit) e
@@ -105,9 +105,9 @@ begin
      order by e.xid desc, e.event_id desc;
 end
 $$;
-comment on function kiln.job_ends_page(bigint, xid8, bigint, int) is 'Ends of an account''s jobs as notifications, newest first, before a place in the log.';
+comment on function kiln_internal.job_ends_page(bigint, xid8, bigint, int) is 'Ends of an account''s jobs as notifications, newest first, before a place in the log.';
 
-create or replace function kiln.read_notifications(p_account_id bigint, p_ids bigint[], p_xids xid8[], p_event_ids bigint[], p_is_all boolean)
+create or replace function kiln_internal.read_notifications(p_account_id bigint, p_ids bigint[], p_xids xid8[], p_event_ids bigint[], p_is_all boolean)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -116,11 +116,11 @@ declare
     v_upto    timestamptz;
     v_changed bigint;
 begin
-    update kiln.notification n set read_at = kiln.now()
+    update kiln.notification n set read_at = kiln_internal.now()
      where n.account_id = p_account_id and n.read_at is null and (p_is_all or n.notification_id = any (p_ids));
     get diagnostics v_changed = row_count;
     if p_is_all then
-        v_upto := kiln.now();
+        v_upto := kiln_internal.now();
     elsif p_event_ids <> '{}' then
         select max(e.at) into v_upto
           from unnest(p_xids, p_event_ids) as u (xid, event_id)
@@ -128,16 +128,16 @@ begin
     end if;
     if v_upto is not null then
         insert into kiln.job_ends_read as r (account_id, upto) values (p_account_id, v_upto)
-        on conflict (account_id) do update set upto = excluded.upto, read_at = kiln.now() where r.upto < excluded.upto;
+        on conflict (account_id) do update set upto = excluded.upto, read_at = kiln_internal.now() where r.upto < excluded.upto;
         if found then
             v_changed := v_changed + 1;
         end if;
     end if;
     if v_changed > 0 then
         insert into kiln.event (account_id, type, data) values (p_account_id, 'notification.read', jsonb_build_object('to', p_account_id::text));
-        perform kiln.ring(null);
+        perform kiln_internal.ring(null);
     end if;
 end
 $$;
-comment on function kiln.read_notifications(bigint, bigint[], xid8[], bigint[], boolean) is
+comment on function kiln_internal.read_notifications(bigint, bigint[], xid8[], bigint[], boolean) is
 'Marks notifications as read, these or all; of jobs'' ends all up to the latest of these. The account''s other devices are told.';

@@ -2,26 +2,26 @@
 -- transaction of its own; nothing of it touches the queue, so paid work neither waits for it nor pays for it.
 -- A standby, or a restore, may have an event and not the delivery that was made of it elsewhere: made here again it has the same id, by which
 -- its receiver knows it. Another event under the same number has another time.
-create or replace function kiln.message_id(p_event_id bigint, p_at timestamptz, p_type kiln.event_type, p_endpoint_id bigint)
+create or replace function kiln_internal.message_id(p_event_id bigint, p_at timestamptz, p_type kiln.event_type, p_endpoint_id bigint)
 returns text
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    return 'msg_' || left(encode(kiln.hmac(convert_to(format('delivery|%s|%s|%s|%s', p_event_id, (extract(epoch from p_at) * 1000000)::bigint, p_type, p_endpoint_id), 'UTF8'),
+    return 'msg_' || left(encode(kiln_extensions.hmac(convert_to(format('delivery|%s|%s|%s|%s', p_event_id, (extract(epoch from p_at) * 1000000)::bigint, p_type, p_endpoint_id), 'UTF8'),
                                            (select s.value from kiln.secret s where s.name = 'mail'), 'sha256'), 'hex'), 32);
 end
 $$;
-comment on function kiln.message_id(bigint, timestamptz, kiln.event_type, bigint) is
+comment on function kiln_internal.message_id(bigint, timestamptz, kiln.event_type, bigint) is
 'The id under which an endpoint (null: mail) is told of an event: the same wherever this event is told from.';
 
-create or replace function kiln.make_deliveries(p_limit int, p_now pg_snapshot default pg_current_snapshot())
+create or replace function kiln_internal.make_deliveries(p_limit int, p_now pg_snapshot default pg_current_snapshot())
 returns boolean
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
-    v_now     pg_snapshot := p_now;         -- before this transaction writes: see kiln.make_position_durable()
+    v_now     pg_snapshot := p_now;         -- before this transaction writes: see kiln_internal.make_position_durable()
     v_cluster text := (select s.system_identifier::text from pg_catalog.pg_control_system() s);
     v_place   kiln.outgoing;
     v_until   pg_snapshot;
@@ -31,7 +31,7 @@ begin
     select * into v_place from kiln.outgoing;
     if v_place.from_snapshot is null or pg_snapshot_xmax(v_place.from_snapshot) > pg_snapshot_xmax(v_now) then
         return false;
-    elsif v_place.cluster <> v_cluster or kiln.log_xid(pg_snapshot_xmin(v_place.from_snapshot))::text::bigint < (select l.xid from kiln.log_start l) then
+    elsif v_place.cluster <> v_cluster or kiln_internal.log_xid(pg_snapshot_xmin(v_place.from_snapshot))::text::bigint < (select l.xid from kiln.log_start l) then
         update kiln.outgoing set cluster = v_cluster, from_snapshot = v_now, until_snapshot = null, after_id = 0;
         raise warning 'deliveries go on from now: the log does not reach back to where they stood';
         return false;
@@ -39,7 +39,7 @@ begin
     v_until := coalesce(v_place.until_snapshot, v_now);
     perform set_config('synchronous_commit', 'on', true);
     with new as materialized (
-        select * from kiln.events_between(null, v_place.from_snapshot, v_until, v_place.after_id, p_limit, false)),
+        select * from kiln_internal.events_between(null, v_place.from_snapshot, v_until, v_place.after_id, p_limit, false)),
     wanted as (
         select n.*, e.webhook_endpoint_id
           from new n
@@ -49,11 +49,11 @@ begin
           from new n
           join kiln.mail_template m on m.type = n.type::text
           join kiln.account a on a.account_id = n.account_id
-         where v_place.mailing_at > kiln.now() - interval '1 day' and kiln.mail_address(a) is not null),
+         where v_place.mailing_at > kiln_internal.now() - interval '1 day' and kiln_internal.mail_address(a) is not null),
     made as (
         insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, message_id)
-        select w.account_id, w.webhook_endpoint_id, w.event_id, w.type, kiln.render_event(w.type, w.job_id, w.version, w.data, w.at),
-               kiln.message_id(w.event_id, w.at, w.type, w.webhook_endpoint_id)
+        select w.account_id, w.webhook_endpoint_id, w.event_id, w.type, kiln_internal.render_event(w.type, w.job_id, w.version, w.data, w.at),
+               kiln_internal.message_id(w.event_id, w.at, w.type, w.webhook_endpoint_id)
           from wanted w
          order by w.event_id
         on conflict on constraint delivery_once_key do nothing
@@ -67,12 +67,12 @@ begin
     return v_seen >= p_limit;
 end
 $$;
-comment on function kiln.make_deliveries(int, pg_snapshot) is
+comment on function kiln_internal.make_deliveries(int, pg_snapshot) is
 'Reads up to p_limit new events and makes a delivery for each and everyone who wants it; the position moves in the same transaction. True: there is more.
 One at a time: the caller holds the lock.';
 
 -- Called in the transaction that makes somebody want something.
-create or replace function kiln.begin_deliveries()
+create or replace function kiln_internal.begin_deliveries()
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -82,25 +82,25 @@ begin
      where from_snapshot is null;
 end
 $$;
-comment on function kiln.begin_deliveries() is 'From now on the log is read for deliveries.';
+comment on function kiln_internal.begin_deliveries() is 'From now on the log is read for deliveries.';
 
-create or replace function kiln.sign_delivery(p_endpoint_id bigint, p_message_id text, p_seconds bigint, p_body text)
+create or replace function kiln_internal.sign_delivery(p_endpoint_id bigint, p_message_id text, p_seconds bigint, p_body text)
 returns text
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    return (select string_agg('v1,' || translate(encode(kiln.hmac(convert_to(p_message_id || '.' || p_seconds || '.' || p_body, 'UTF8'), k.secret, 'sha256'), 'base64'), E'\n', ''), ' ' order by k.place)
+    return (select string_agg('v1,' || translate(encode(kiln_extensions.hmac(convert_to(p_message_id || '.' || p_seconds || '.' || p_body, 'UTF8'), k.secret, 'sha256'), 'base64'), E'\n', ''), ' ' order by k.place)
               from kiln.endpoint_secret s
-             cross join lateral (values (1, s.secret), (2, case when s.previous_until > kiln.now() then s.previous end)) k (place, secret)
+             cross join lateral (values (1, s.secret), (2, case when s.previous_until > kiln_internal.now() then s.previous end)) k (place, secret)
              where s.webhook_endpoint_id = p_endpoint_id and k.secret is not null);
 end
 $$;
-comment on function kiln.sign_delivery(bigint, text, bigint, text) is
+comment on function kiln_internal.sign_delivery(bigint, text, bigint, text) is
 'The header webhook-signature of the Standard Webhooks: HMAC-SHA256 over id.timestamp.body, by each secret that is in force. The secret stays here.';
 
 -- What a webhook's URL may be is decided here alone: the API asks when an endpoint is made, and each delivery carries the answer to its runner.
-create or replace function kiln.is_webhook_host_listed(p_url text)
+create or replace function kiln_internal.is_webhook_host_listed(p_url text)
 returns boolean
 language plpgsql stable
 set search_path = ''
@@ -117,7 +117,7 @@ begin
                            or listed[1] like '*.%' and length(v_url[2]) > length(listed[1]) - 1 and right(v_url[2], length(listed[1]) - 1) = substr(listed[1], 2)));
 end
 $$;
-comment on function kiln.is_webhook_host_listed(text) is
+comment on function kiln_internal.is_webhook_host_listed(text) is
 'Whether kiln.config.webhook_hosts names the host and port of a URL; an item without a port means the scheme''s own.';
 
 create or replace function kiln.webhook_url_error(p_url text)
@@ -133,7 +133,7 @@ begin
         return 'must be an https URL of at most 2000 characters, without a name, a password or a fragment';
     elsif v_port::int not between 1 and 65535 then
         return 'must have a port from 1 to 65535, or none';
-    elsif kiln.is_webhook_host_listed(p_url) then
+    elsif kiln_internal.is_webhook_host_listed(p_url) then
         return null;
     elsif p_url !~ '^https:' then
         return 'must begin with https://; http is for hosts that the operator lists';
@@ -148,22 +148,22 @@ comment on function kiln.webhook_url_error(text) is
 'Why no delivery can go to a URL, as the message of its field; null: one may. An address in digits, in whatever notation, is no domain name. What a name
 resolves to is looked at by the runner, each time that it connects.';
 
-create or replace function kiln.webhook_request(p_delivery kiln.delivery)
+create or replace function kiln_internal.webhook_request(p_delivery kiln.delivery)
 returns jsonb
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     v_url     text := (select e.url from kiln.webhook_endpoint e where e.webhook_endpoint_id = p_delivery.webhook_endpoint_id);
-    v_seconds bigint := extract(epoch from kiln.now());
+    v_seconds bigint := extract(epoch from kiln_internal.now());
 begin
     return jsonb_build_object('url', v_url, 'hosts', jsonb_build_array(substring(v_url from '^https?://([^/?]+)')),
-        'is_listed', kiln.is_webhook_host_listed(v_url), 'body', p_delivery.body,
+        'is_listed', kiln_internal.is_webhook_host_listed(v_url), 'body', p_delivery.body,
         'headers', jsonb_build_object('content-type', 'application/json', 'webhook-id', p_delivery.message_id, 'webhook-timestamp', v_seconds::text,
-            'webhook-signature', kiln.sign_delivery(p_delivery.webhook_endpoint_id, p_delivery.message_id, v_seconds, p_delivery.body)));
+            'webhook-signature', kiln_internal.sign_delivery(p_delivery.webhook_endpoint_id, p_delivery.message_id, v_seconds, p_delivery.body)));
 end
 $$;
-comment on function kiln.webhook_request(kiln.delivery) is
+comment on function kiln_internal.webhook_request(kiln.delivery) is
 'What a runner is to post: the address, the only host it may go to, whether http and a private address are allowed there, signed headers, the body.';
 
 -- One slow or dead target delays no other: of each at most four are under way, of one that fails only one, and all of these
@@ -180,17 +180,17 @@ declare
     v_place    kiln.outgoing;
     v_mail     kiln.delivery;
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     select * into v_place from kiln.outgoing;
-    if p_mail_from is not null and (v_place.from_snapshot is null or v_place.mailing_at is null or v_place.mailing_at < kiln.now() - interval '10 minutes') then
-        perform kiln.begin_deliveries();
-        update kiln.outgoing set mailing_at = kiln.now();
+    if p_mail_from is not null and (v_place.from_snapshot is null or v_place.mailing_at is null or v_place.mailing_at < kiln_internal.now() - interval '10 minutes') then
+        perform kiln_internal.begin_deliveries();
+        update kiln.outgoing set mailing_at = kiln_internal.now();
     elsif v_place.from_snapshot is null then
         return '{"wait_ms": 6000, "deliveries": []}';
     else
         perform from kiln.outgoing for update skip locked;      -- one at a time; the others leave it at that
         if found then
-            v_is_more := kiln.make_deliveries(500);
+            v_is_more := kiln_internal.make_deliveries(500);
         end if;
     end if;
 
@@ -208,10 +208,10 @@ begin
           from able a
          cross join lateral (select q.delivery_id, q.due_at, row_number() over (order by q.due_at) as place
                                from (select v.delivery_id, v.due_at from kiln.delivery v
-                                      where v.state = 'due' and v.target = a.target and v.due_at <= kiln.now()
+                                      where v.state = 'due' and v.target = a.target and v.due_at <= kiln_internal.now()
                                       order by v.due_at
                                       limit greatest(0, case when a.is_failing then 1 else 4 end
-                                                        - (select count(*) from kiln.delivery u where u.target = a.target and u.taken_until > kiln.now()))
+                                                        - (select count(*) from kiln.delivery u where u.target = a.target and u.taken_until > kiln_internal.now()))
                                         for update skip locked) q) d)
     select array_agg(d.delivery_id) into v_ids
       from (select d.delivery_id from due d where not d.is_failing or d.rank <= p_limit / 2 order by d.is_failing, d.rank limit p_limit) d;
@@ -221,21 +221,21 @@ begin
 
     -- The next time is set now, should this runner die: 10 s, 30 s, 90 s … 6 h, a fifth more or less.
     update kiln.delivery d
-       set tries = d.tries + 1, attempts = d.attempts + 1, taken_until = kiln.now() + interval '40 seconds',
-           due_at = kiln.now() + greatest(40, least(10 * power(3, least(d.tries, 10)), 21600) * (0.8 + 0.4 * random())) * interval '1 second'
+       set tries = d.tries + 1, attempts = d.attempts + 1, taken_until = kiln_internal.now() + interval '40 seconds',
+           due_at = kiln_internal.now() + greatest(40, least(10 * power(3, least(d.tries, 10)), 21600) * (0.8 + 0.4 * random())) * interval '1 second'
      where d.delivery_id = any (v_ids);
     insert into kiln.delivery_attempt (delivery_id, attempt, runner_id)
     select d.delivery_id, d.attempts, p_runner_id from kiln.delivery d where d.delivery_id = any (v_ids);
-    v_requests := array(select jsonb_build_object('delivery_id', d.delivery_id::text, 'attempt', d.attempts) || kiln.webhook_request(d)
+    v_requests := array(select jsonb_build_object('delivery_id', d.delivery_id::text, 'attempt', d.attempts) || kiln_internal.webhook_request(d)
                           from kiln.delivery d where d.delivery_id = any (v_ids) and d.webhook_endpoint_id is not null);
     for v_mail in      -- each counts its address: in one order, so that two runners do not wait for one another
         select d.* from kiln.delivery d join kiln.account a using (account_id)
          where d.delivery_id = any (v_ids) and d.webhook_endpoint_id is null
-         order by kiln.mail_key(a.email), d.delivery_id
+         order by kiln_internal.mail_key(a.email), d.delivery_id
     loop
-        v_requests := v_requests || (jsonb_build_object('delivery_id', v_mail.delivery_id::text, 'attempt', v_mail.attempts) || kiln.mail_request(v_mail, p_mail_from));
+        v_requests := v_requests || (jsonb_build_object('delivery_id', v_mail.delivery_id::text, 'attempt', v_mail.attempts) || kiln_internal.mail_request(v_mail, p_mail_from));
     end loop;
-    perform kiln.refuse_delivery((r ->> 'delivery_id')::bigint, r ->> 'refusal') from unnest(v_requests) r where r ? 'refusal';
+    perform kiln_internal.refuse_delivery((r ->> 'delivery_id')::bigint, r ->> 'refusal') from unnest(v_requests) r where r ? 'refusal';
     return json_build_object('wait_ms', case when v_is_more or cardinality(v_ids) >= p_limit then 0 else 50 end,
         'deliveries', coalesce((select json_agg(r) from unnest(v_requests) r where not r ? 'refusal'), '[]'));
 end
@@ -244,18 +244,18 @@ comment on function kiln_runner.take_deliveries(bigint, int, text) is
 'Makes deliveries of new events and takes up to p_limit that are due: {"wait_ms": when to ask again, "deliveries": [{"delivery_id", "attempt", and for
 webhooks "url", "hosts", "is_listed", "headers", "body"; for mail "from", "to", "message"}]}. p_mail_from: the sender, from runners that can send mail; null from others.';
 
-create or replace function kiln.refuse_delivery(p_delivery_id bigint, p_why text)
+create or replace function kiln_internal.refuse_delivery(p_delivery_id bigint, p_why text)
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    update kiln.delivery d set state = 'failed', ended_at = kiln.now(), taken_until = null, why = p_why where d.delivery_id = p_delivery_id;
+    update kiln.delivery d set state = 'failed', ended_at = kiln_internal.now(), taken_until = null, why = p_why where d.delivery_id = p_delivery_id;
     update kiln.delivery_attempt a set elapsed_ms = 0, error = p_why
      where a.delivery_id = p_delivery_id and a.attempt = (select d.attempts from kiln.delivery d where d.delivery_id = p_delivery_id);
 end
 $$;
-comment on function kiln.refuse_delivery(bigint, text) is 'Gives up what was just taken: there is nobody to send it to any more.';
+comment on function kiln_internal.refuse_delivery(bigint, text) is 'Gives up what was just taken: there is nobody to send it to any more.';
 
 create or replace function kiln_runner.delivery_answers(p_answers json)
 returns void
@@ -265,10 +265,10 @@ as $$
 declare
     v_answer jsonb;
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     for v_answer in select a.value from jsonb_array_elements(p_answers::jsonb) a order by (a.value ->> 'delivery_id')::bigint
     loop
-        perform kiln.note_delivery((v_answer ->> 'delivery_id')::bigint, (v_answer ->> 'attempt')::int, (v_answer ->> 'status')::int,
+        perform kiln_internal.note_delivery((v_answer ->> 'delivery_id')::bigint, (v_answer ->> 'attempt')::int, (v_answer ->> 'status')::int,
                                    (v_answer ->> 'elapsed_ms')::int, v_answer ->> 'error', (v_answer ->> 'reply_bytes')::int, v_answer ->> 'stage');
     end loop;
 end
@@ -277,7 +277,7 @@ comment on function kiln_runner.delivery_answers(json) is
 'What came of deliveries: [{"delivery_id", "attempt", "status" (0: none), "elapsed_ms", "error" or null, "reply_bytes" of webhooks, and for mail "stage":
 "session" before the server knew for whom it is, "message" from then on; its "error" is the server''s answer where that was no 2xx}].';
 
-create or replace function kiln.note_delivery(p_delivery_id bigint, p_attempt int, p_status int, p_elapsed_ms int, p_error text, p_reply_bytes int default null,
+create or replace function kiln_internal.note_delivery(p_delivery_id bigint, p_attempt int, p_status int, p_elapsed_ms int, p_error text, p_reply_bytes int default null,
                                               p_stage text default null)
 returns void
 language plpgsql
@@ -285,7 +285,7 @@ set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan
 as $$
 declare
     v_delivery kiln.delivery;
-    v_error    text := kiln.shorten(p_error, 500);
+    v_error    text := kiln_internal.shorten(p_error, 500);
     v_is_sent  boolean;
     v_is_final boolean;
 begin
@@ -304,23 +304,23 @@ begin
     v_is_final := v_delivery.tries >= 11 or v_delivery.webhook_endpoint_id is null and p_status >= 500 and p_stage = 'message' or v_delivery.webhook_endpoint_id is not null and p_status = 410;
     update kiln.delivery d
        set state = case when v_is_sent then 'sent' when v_is_final then 'failed' else 'due' end::kiln.delivery_state,
-           ended_at = case when v_is_sent or v_is_final then kiln.now() end,
+           ended_at = case when v_is_sent or v_is_final then kiln_internal.now() end,
            why = case when not v_is_sent then v_error end,
            taken_until = case when d.attempts = p_attempt then null else d.taken_until end,
            due_at = case when d.attempts = p_attempt and not v_is_sent
-                         then least(d.due_at, kiln.now() + least(10 * power(3, least(d.tries - 1, 10)), 21600) * (0.8 + 0.4 * random()) * interval '1 second')
+                         then least(d.due_at, kiln_internal.now() + least(10 * power(3, least(d.tries - 1, 10)), 21600) * (0.8 + 0.4 * random()) * interval '1 second')
                          else d.due_at end
      where d.delivery_id = p_delivery_id;
     if v_delivery.webhook_endpoint_id is not null then
-        perform kiln.note_endpoint(v_delivery.webhook_endpoint_id, v_is_sent, p_status, v_error);
+        perform kiln_internal.note_endpoint(v_delivery.webhook_endpoint_id, v_is_sent, p_status, v_error);
     end if;
 end
 $$;
-comment on function kiln.note_delivery(bigint, int, int, int, text, int, text) is
+comment on function kiln_internal.note_delivery(bigint, int, int, int, text, int, text) is
 'One attempt''s outcome: sent, to be tried again, or given up (11 tries, about a day; at once 410 of HTTP, and 5xx of SMTP where it is about the message or
 for whom it is: what a mail server has against us, such as a wrong password, the operator will mend).';
 
-create or replace function kiln.note_endpoint(p_endpoint_id bigint, p_is_sent boolean, p_status int, p_error text)
+create or replace function kiln_internal.note_endpoint(p_endpoint_id bigint, p_is_sent boolean, p_status int, p_error text)
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -337,31 +337,31 @@ begin
         end if;
         return;
     end if;
-    update kiln.webhook_endpoint e set failures = e.failures + 1, failing_since = coalesce(e.failing_since, kiln.now())
+    update kiln.webhook_endpoint e set failures = e.failures + 1, failing_since = coalesce(e.failing_since, kiln_internal.now())
      where e.webhook_endpoint_id = p_endpoint_id
     returning * into v_endpoint;
     v_why := case when p_status = 410 then 'It answered 410: it wants nothing more.'
-                  when v_endpoint.failures >= 20 and v_endpoint.failing_since <= kiln.now() - interval '1 day'
-                  then format('%s attempts in a row failed, for more than a day; the last: %s', v_endpoint.failures, kiln.shorten(p_error, 200)) end;
+                  when v_endpoint.failures >= 20 and v_endpoint.failing_since <= kiln_internal.now() - interval '1 day'
+                  then format('%s attempts in a row failed, for more than a day; the last: %s', v_endpoint.failures, kiln_internal.shorten(p_error, 200)) end;
     if v_why is null or v_endpoint.disabled_at is not null then
         return;
     end if;
-    update kiln.webhook_endpoint e set disabled_at = kiln.now(), disabled_why = v_why where e.webhook_endpoint_id = p_endpoint_id;
-    update kiln.delivery d set state = 'failed', ended_at = kiln.now(), taken_until = null, why = 'The endpoint was disabled.' where d.target = p_endpoint_id and d.state = 'due';
+    update kiln.webhook_endpoint e set disabled_at = kiln_internal.now(), disabled_why = v_why where e.webhook_endpoint_id = p_endpoint_id;
+    update kiln.delivery d set state = 'failed', ended_at = kiln_internal.now(), taken_until = null, why = 'The endpoint was disabled.' where d.target = p_endpoint_id and d.state = 'due';
     insert into kiln.notification as n (account_id, kind, text)
-    values (v_endpoint.account_id, 'webhook.disabled', kiln.shorten(format('Nothing more is sent to %s. %s', kiln.shorten(v_endpoint.url, 300), v_why), 1000))
+    values (v_endpoint.account_id, 'webhook.disabled', kiln_internal.shorten(format('Nothing more is sent to %s. %s', kiln_internal.shorten(v_endpoint.url, 300), v_why), 1000))
     returning n.notification_id into v_id;
     insert into kiln.event (account_id, type, data)
     values (v_endpoint.account_id, 'notification', jsonb_build_object('notification_id', v_id::text, 'to', v_endpoint.account_id::text));
-    perform kiln.ring(null);
+    perform kiln_internal.ring(null);
 end
 $$;
-comment on function kiln.note_endpoint(bigint, boolean, int, text) is
+comment on function kiln_internal.note_endpoint(bigint, boolean, int, text) is
 'Counts failures in a row; after 20 and more than a day, or at 410, the endpoint is disabled and its account notified.';
 
 -- Mail ---------------------------------------------------------------------------------------------------------------------
 
-create or replace function kiln.fill_words(p_template text, p_words jsonb, p_is_html boolean)
+create or replace function kiln_internal.fill_words(p_template text, p_words jsonb, p_is_html boolean)
 returns text
 language plpgsql immutable
 set search_path = ''
@@ -386,23 +386,23 @@ begin
     return v_text || v_rest;
 end
 $$;
-comment on function kiln.fill_words(text, jsonb, boolean) is 'A template with its words put in, escaped for HTML where it is that.';
+comment on function kiln_internal.fill_words(text, jsonb, boolean) is 'A template with its words put in, escaped for HTML where it is that.';
 
-create or replace function kiln.mail_base64(p_text text)
+create or replace function kiln_internal.mail_base64(p_text text)
 returns text
 language sql immutable
 return replace(encode(convert_to(regexp_replace(p_text, E'\r?\n', E'\r\n', 'g'), 'UTF8'), 'base64'), E'\n', E'\r\n');
-comment on function kiln.mail_base64(text) is 'A body of mail in base64, its lines ended as mail ends them: whatever is in it, no line of it is a header, a boundary or a lone dot.';
+comment on function kiln_internal.mail_base64(text) is 'A body of mail in base64, its lines ended as mail ends them: whatever is in it, no line of it is a header, a boundary or a lone dot.';
 
 -- RFC 2047: an encoded word has at most 75 characters and no half letters. Eleven letters are 44 bytes at most, which make 60 of base64.
-create or replace function kiln.mail_subject(p_text text)
+create or replace function kiln_internal.mail_subject(p_text text)
 returns text
 language sql immutable
 return (select string_agg('=?UTF-8?B?' || translate(encode(convert_to(substr(c.line, i, 11), 'UTF8'), 'base64'), E'\n', '') || '?=', E'\r\n ' order by i)
-          from (select kiln.shorten(regexp_replace(p_text, '[\x01-\x1f\x7f]+', ' ', 'g'), 150) as line) c, generate_series(1, greatest(length(c.line), 1), 11) i);
-comment on function kiln.mail_subject(text) is 'A subject as encoded words: no character of it can end the header.';
+          from (select kiln_internal.shorten(regexp_replace(p_text, '[\x01-\x1f\x7f]+', ' ', 'g'), 150) as line) c, generate_series(1, greatest(length(c.line), 1), 11) i);
+comment on function kiln_internal.mail_subject(text) is 'A subject as encoded words: no character of it can end the header.';
 
-create or replace function kiln.mail_address(p_account kiln.account)
+create or replace function kiln_internal.mail_address(p_account kiln.account)
 returns text
 language plpgsql immutable
 set search_path = ''
@@ -411,11 +411,11 @@ begin
     return case when p_account.notify_email and p_account.email_verified_at is not null and not p_account.is_suspended then p_account.email end;
 end
 $$;
-comment on function kiln.mail_address(kiln.account) is
+comment on function kiln_internal.mail_address(kiln.account) is
 'Where an account is mailed to; null: it wants none, is suspended, or nobody proved that the address is theirs.';
 
 -- From, To, Subject and the two bodies; what stands at its foot is the way out.
-create or replace function kiln.mail_message(p_delivery kiln.delivery, p_from text, p_to text, p_template kiln.mail_template, p_words jsonb, p_why text, p_off text)
+create or replace function kiln_internal.mail_message(p_delivery kiln.delivery, p_from text, p_to text, p_template kiln.mail_template, p_words jsonb, p_why text, p_off text)
 returns jsonb
 language plpgsql immutable
 set search_path = ''
@@ -426,25 +426,25 @@ begin
     return jsonb_build_object('from', p_from, 'to', p_to, 'message',
         array_to_string(array[
             'From: Kiln <' || p_from || '>', 'To: <' || p_to || '>',
-            'Subject: ' || kiln.mail_subject(kiln.fill_words(p_template.subject, p_words, false)),
+            'Subject: ' || kiln_internal.mail_subject(kiln_internal.fill_words(p_template.subject, p_words, false)),
             'Date: ' || to_char(p_delivery.created_at at time zone 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS') || ' +0000',
             'Message-ID: <' || p_delivery.message_id || '@' || split_part(p_from, '@', 2) || '>',
             'Auto-Submitted: auto-generated', 'List-Unsubscribe: <' || p_off || '>',
             case when p_off like 'https://%' then 'List-Unsubscribe-Post: List-Unsubscribe=One-Click' end, 'MIME-Version: 1.0',
             'Content-Type: multipart/alternative; boundary="' || v_border || '"', '',
             '--' || v_border, 'Content-Type: text/plain; charset=utf-8', 'Content-Transfer-Encoding: base64', '',
-            kiln.mail_base64(kiln.fill_words(p_template.text, p_words, false) || E'\n-- \n' || p_why || ' To turn mail off: ' || coalesce(p_off, 'notify_email in your profile') || E'\n'),
+            kiln_internal.mail_base64(kiln_internal.fill_words(p_template.text, p_words, false) || E'\n-- \n' || p_why || ' To turn mail off: ' || coalesce(p_off, 'notify_email in your profile') || E'\n'),
             '--' || v_border, 'Content-Type: text/html; charset=utf-8', 'Content-Transfer-Encoding: base64', '',
-            kiln.mail_base64(kiln.fill_words(p_template.html, p_words, true) || '<hr><p>' || p_why || ' '
+            kiln_internal.mail_base64(kiln_internal.fill_words(p_template.html, p_words, true) || '<hr><p>' || p_why || ' '
                              || case when p_off is null then 'To turn mail off: notify_email in your profile.'
-                                     else kiln.fill_words('<a href="{{off}}">Turn mail off</a>', jsonb_build_object('off', p_off), true) end || '</p>'),
+                                     else kiln_internal.fill_words('<a href="{{off}}">Turn mail off</a>', jsonb_build_object('off', p_off), true) end || '</p>'),
             '--' || v_border || '--', ''], E'\r\n'));
 end
 $$;
-comment on function kiln.mail_message(kiln.delivery, text, text, kiln.mail_template, jsonb, text, text) is
+comment on function kiln_internal.mail_message(kiln.delivery, text, text, kiln.mail_template, jsonb, text, text) is
 'A whole mail with its headers: {"from", "to", "message"}. p_why: a sentence for its foot; p_off: the link that turns mail off, or null.';
 
-create or replace function kiln.mail_request(p_delivery kiln.delivery, p_from text)
+create or replace function kiln_internal.mail_request(p_delivery kiln.delivery, p_from text)
 returns jsonb
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -457,65 +457,65 @@ declare
     v_url      text := (select c.public_url from kiln.config c);
 begin
     if p_delivery.event_id is null then
-        return kiln.confirmation_request(p_delivery, p_from);
+        return kiln_internal.confirmation_request(p_delivery, p_from);
     end if;
     v_event := p_delivery.body::jsonb;
-    select kiln.mail_address(a) into v_to from kiln.account a where a.account_id = p_delivery.account_id;
+    select kiln_internal.mail_address(a) into v_to from kiln.account a where a.account_id = p_delivery.account_id;
     select * into v_template from kiln.mail_template m where m.type = p_delivery.type::text;
     if v_to is null or v_template.type is null then
         return jsonb_build_object('refusal', 'There is no address that mail can go to.');
-    elsif kiln.is_suppressed(v_to) or p_delivery.attempts = 1 and not kiln.spend_mail(v_to, false) then
+    elsif kiln_internal.is_suppressed(v_to) or p_delivery.attempts = 1 and not kiln_internal.spend_mail(v_to, false) then
         return jsonb_build_object('refusal', 'This address had all its mails of the day, or its reader turned them off.');
     end if;
     v_link := coalesce(case when p_delivery.type = 'notification' then v_event #>> '{notification,link}' else '/generations/' || (v_event ->> 'job_id') end, '/notifications');
-    return kiln.mail_message(p_delivery, p_from, v_to, v_template, jsonb_build_object(
+    return kiln_internal.mail_message(p_delivery, p_from, v_to, v_template, jsonb_build_object(
         'label', case when p_delivery.type = 'notification' then 'News from Kiln' else coalesce(v_event ->> 'media_type', 'job') end,
-        'prompt', kiln.shorten(coalesce(v_event #>> '{notification,text}', (select j.input ->> 'prompt' from kiln.job j where j.job_id = (v_event ->> 'job_id')::bigint)), 1000),
-        'reason', kiln.shorten(v_event #>> '{error,message}', 300),
+        'prompt', kiln_internal.shorten(coalesce(v_event #>> '{notification,text}', (select j.input ->> 'prompt' from kiln.job j where j.job_id = (v_event ->> 'job_id')::bigint)), 1000),
+        'reason', kiln_internal.shorten(v_event #>> '{error,message}', 300),
         'link', case when v_link like '/%' then coalesce(v_url, '') else '' end || v_link),
-        'Your account asks for this mail.', v_url || '/api/v1/unsubscribe/' || kiln.sign_unsubscribe(p_delivery.account_id, v_to));
+        'Your account asks for this mail.', v_url || '/api/v1/unsubscribe/' || kiln_internal.sign_unsubscribe(p_delivery.account_id, v_to));
 end
 $$;
-comment on function kiln.mail_request(kiln.delivery, text) is
+comment on function kiln_internal.mail_request(kiln.delivery, text) is
 'What a runner is to mail: {"from", "to", "message" (whole, with its headers)}, or {"refusal"} where there is nobody to mail to. Its first attempt is counted
-(kiln.spend_mail()).';
+(kiln_internal.spend_mail()).';
 
 -- Endpoints ------------------------------------------------------------------------------------------------------------------
 
-create or replace function kiln.render_endpoint(p_endpoint kiln.webhook_endpoint)
+create or replace function kiln_internal.render_endpoint(p_endpoint kiln.webhook_endpoint)
 returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$
 begin
     return jsonb_build_object('id', p_endpoint.webhook_endpoint_id::text, 'url', p_endpoint.url, 'types', to_jsonb(p_endpoint.types),
-                              'is_enabled', p_endpoint.disabled_at is null, 'disabled_at', kiln.render_time(p_endpoint.disabled_at), 'disabled_why', p_endpoint.disabled_why,
-                              'failures', p_endpoint.failures, 'created_at', kiln.render_time(p_endpoint.created_at));
+                              'is_enabled', p_endpoint.disabled_at is null, 'disabled_at', kiln_internal.render_time(p_endpoint.disabled_at), 'disabled_why', p_endpoint.disabled_why,
+                              'failures', p_endpoint.failures, 'created_at', kiln_internal.render_time(p_endpoint.created_at));
 end
 $$;
-comment on function kiln.render_endpoint(kiln.webhook_endpoint) is 'An endpoint as its owner sees it: without the secret.';
+comment on function kiln_internal.render_endpoint(kiln.webhook_endpoint) is 'An endpoint as its owner sees it: without the secret.';
 
-create or replace function kiln.make_endpoint(p_account_id bigint, p_url text, p_types kiln.event_type[], out endpoint_id bigint, out secret text)
+create or replace function kiln_internal.make_endpoint(p_account_id bigint, p_url text, p_types kiln.event_type[], out endpoint_id bigint, out secret text)
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_secret bytea := kiln.gen_random_bytes(32);
+    v_secret bytea := kiln_extensions.gen_random_bytes(32);
 begin
     if kiln.webhook_url_error(p_url) is not null then
-        perform kiln.refuse_fields(kiln.field_error('/url', kiln.webhook_url_error(p_url)));
+        perform kiln_internal.refuse_fields(kiln_internal.field_error('/url', kiln.webhook_url_error(p_url)));
     end if;
     perform 1 from kiln.account a where a.account_id = p_account_id for no key update;      -- one at a time, so the count is exact
     if (select count(*) from kiln.webhook_endpoint e where e.account_id = p_account_id) >= 20 then
         raise exception 'an account has at most 20 webhook endpoints' using errcode = 'KN001', hint = 'Delete one that is no longer used.';
     end if;
-    perform kiln.begin_deliveries();
+    perform kiln_internal.begin_deliveries();
     insert into kiln.webhook_endpoint as e (account_id, url, types) values (p_account_id, p_url, p_types) returning e.webhook_endpoint_id into endpoint_id;
     insert into kiln.endpoint_secret (webhook_endpoint_id, secret) values (endpoint_id, v_secret);
     secret := 'whsec_' || translate(encode(v_secret, 'base64'), E'\n', '');
 end
 $$;
-comment on function kiln.make_endpoint(bigint, text, kiln.event_type[]) is 'Makes an endpoint and its secret, which is not shown again. KN001: there are 20; KN003: nothing can be delivered to such a URL.';
+comment on function kiln_internal.make_endpoint(bigint, text, kiln.event_type[]) is 'Makes an endpoint and its secret, which is not shown again. KN001: there are 20; KN003: nothing can be delivered to such a URL.';
 
 create or replace function kiln.rotate_endpoint_secret(p_account_id bigint, p_endpoint_id bigint)
 returns text
@@ -523,16 +523,16 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_secret bytea := kiln.gen_random_bytes(32);
+    v_secret bytea := kiln_extensions.gen_random_bytes(32);
 begin
-    update kiln.endpoint_secret s set previous = s.secret, previous_until = kiln.now() + interval '1 day', secret = v_secret
+    update kiln.endpoint_secret s set previous = s.secret, previous_until = kiln_internal.now() + interval '1 day', secret = v_secret
      where s.webhook_endpoint_id = (select e.webhook_endpoint_id from kiln.webhook_endpoint e where e.account_id = p_account_id and e.webhook_endpoint_id = p_endpoint_id);
     return case when found then 'whsec_' || translate(encode(v_secret, 'base64'), E'\n', '') end;
 end
 $$;
 comment on function kiln.rotate_endpoint_secret(bigint, bigint) is 'A new secret; for a day deliveries are signed with the one before too. Null: no such endpoint of this account.';
 
-create or replace function kiln.delete_endpoint(p_account_id bigint, p_endpoint_id bigint)
+create or replace function kiln_internal.delete_endpoint(p_account_id bigint, p_endpoint_id bigint)
 returns boolean
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -542,7 +542,7 @@ begin
     return found;
 end
 $$;
-comment on function kiln.delete_endpoint(bigint, bigint) is 'Deletes an endpoint and its deliveries; false: not there, or another''s.';
+comment on function kiln_internal.delete_endpoint(bigint, bigint) is 'Deletes an endpoint and its deliveries; false: not there, or another''s.';
 
 create or replace function kiln.enable_endpoint(p_account_id bigint, p_endpoint_id bigint)
 returns boolean
@@ -570,26 +570,26 @@ begin
         raise exception 'there is no such delivery' using errcode = 'KN002';
     elsif exists (select from kiln.webhook_endpoint e where e.webhook_endpoint_id = v_delivery.webhook_endpoint_id and e.disabled_at is not null) then
         raise exception 'the endpoint of delivery % is disabled', p_delivery_id using errcode = 'KN001';
-    elsif v_delivery.taken_until > kiln.now() then
+    elsif v_delivery.taken_until > kiln_internal.now() then
         return;         -- it is being sent
     end if;
-    update kiln.delivery d set state = 'due', ended_at = null, tries = 0, due_at = kiln.now() where d.delivery_id = p_delivery_id;
+    update kiln.delivery d set state = 'due', ended_at = null, tries = 0, due_at = kiln_internal.now() where d.delivery_id = p_delivery_id;
 end
 $$;
 comment on function kiln.resend(bigint, bigint) is 'Sends a delivery again, at once, under the same id. KN002: not there, or another''s. KN001: its endpoint is disabled.';
 
-create or replace function kiln.render_delivery(p_delivery kiln.delivery)
+create or replace function kiln_internal.render_delivery(p_delivery kiln.delivery)
 returns jsonb
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
     return jsonb_build_object('id', p_delivery.delivery_id::text, 'type', p_delivery.type, 'webhook_id', p_delivery.message_id, 'state', p_delivery.state,
-        'created_at', kiln.render_time(p_delivery.created_at), 'ended_at', kiln.render_time(p_delivery.ended_at),
-        'next_at', case when p_delivery.state = 'due' then kiln.render_time(p_delivery.due_at) end,
-        'attempts', coalesce((select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'at', kiln.render_time(a.at), 'status', a.status, 'elapsed_ms', a.elapsed_ms,
+        'created_at', kiln_internal.render_time(p_delivery.created_at), 'ended_at', kiln_internal.render_time(p_delivery.ended_at),
+        'next_at', case when p_delivery.state = 'due' then kiln_internal.render_time(p_delivery.due_at) end,
+        'attempts', coalesce((select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'at', kiln_internal.render_time(a.at), 'status', a.status, 'elapsed_ms', a.elapsed_ms,
                                                                   'error', a.error, 'reply_bytes', a.reply_bytes) order by a.attempt desc)
                                 from (select * from kiln.delivery_attempt a where a.delivery_id = p_delivery.delivery_id order by a.attempt desc limit 20) a), '[]'));
 end
 $$;
-comment on function kiln.render_delivery(kiln.delivery) is 'A delivery with its last 20 attempts, as the owner of its endpoint sees it.';
+comment on function kiln_internal.render_delivery(kiln.delivery) is 'A delivery with its last 20 attempts, as the owner of its endpoint sees it.';

@@ -26,7 +26,7 @@ begin
     -- A result that was found bad would come out the same of the same words and seed.
     v_seed := coalesce(p_seed, case when v_job.state = 'completed' and btrim(p_reason) <> '' and p_prompt is null then 'new' else 'same' end);
     if v_seed <> 'same' then
-        v_input := v_input || jsonb_build_object('seed', case v_seed when 'new' then kiln.draw_seed() else v_seed end);
+        v_input := v_input || jsonb_build_object('seed', case v_seed when 'new' then kiln_internal.draw_seed() else v_seed end);
     end if;
     if p_prompt is not null then
         v_input := v_input || jsonb_build_object('prompt', p_prompt);
@@ -41,7 +41,7 @@ begin
         end if;
     end if;
     if v_job.kind = 'staging' then
-        v_new := kiln.remake_image(v_job, v_input, p_prompt is not null);
+        v_new := kiln_internal.remake_image(v_job, v_input, p_prompt is not null);
     else
         -- Files that came with it: refused, or not checked yet.
         if v_job.kind = 'tryon' then
@@ -56,19 +56,19 @@ begin
         v_new := kiln.enqueue(v_name, v_input, v_job.account_id, v_job.priority, case when v_waits then 'infinity'::timestamptz end, v_job.kind, v_job.media_type,
                               v_job.model_id, v_job.job_id, coalesce(v_category.price_micros, kiln.estimate(v_job.model_id, v_input)), v_category.pipeline_version);
         if v_waits then
-            perform kiln.await_media(v_new);
+            perform kiln_internal.await_media(v_new);
         end if;
     end if;
     if btrim(p_reason) <> '' then
         -- What was said of its result stands at the end of the old job's story.
         select e.task_id, e.runner_id, e.stage, e.attempts into v_task
           from kiln.task_ended e
-         where e.task_id between kiln.task_id(p_job_id, 0) and kiln.task_id(p_job_id, 99, 99) and e.runner_id is not null
+         where e.task_id between kiln_internal.task_id(p_job_id, 0) and kiln_internal.task_id(p_job_id, 99, 99) and e.runner_id is not null
          order by e.task_id desc limit 1;
         if found then
             insert into kiln.attempt (fence, task_id, job_id, runner_id, started_at, stage, attempt, outcome, message)
-            values (nextval('kiln.fence'), v_task.task_id, p_job_id, v_task.runner_id, kiln.now(), v_task.stage, v_task.attempts, 'rejected',
-                    format('Job %s is to do better: %s', v_new, kiln.shorten(btrim(p_reason), 1000)));
+            values (nextval('kiln.fence'), v_task.task_id, p_job_id, v_task.runner_id, kiln_internal.now(), v_task.stage, v_task.attempts, 'rejected',
+                    format('Job %s is to do better: %s', v_new, kiln_internal.shorten(btrim(p_reason), 1000)));
         end if;
     end if;
     return v_new;
@@ -78,11 +78,11 @@ comment on function kiln.retry_job(bigint, text, text, text) is
 'Makes a new job from one that has ended, on its pipeline''s newest version (a try-on''s: as its category says now; an image''s: as its model does), and returns its id; parent_id names the old one.
 p_seed: same, new or a number; null: same, but new where a completed job gets a reason and no other prompt. p_prompt: another prompt; p_reason goes into the new job''s input and to the end of the old one''s history (kiln.attempts). KN001: it has not ended.';
 
-create or replace function kiln.job_stage(p_job_id bigint)
+create or replace function kiln_internal.job_stage(p_job_id bigint)
 returns smallint
 language sql stable
-return (select coalesce(max(t.stage), 1) from kiln.task t where t.task_id between kiln.task_id(p_job_id, 0) and kiln.task_id(p_job_id, 99, 99));
-comment on function kiln.job_stage(bigint) is 'The stage of a job whose turn it is, or the last one that had it.';
+return (select coalesce(max(t.stage), 1) from kiln.task t where t.task_id between kiln_internal.task_id(p_job_id, 0) and kiln_internal.task_id(p_job_id, 99, 99));
+comment on function kiln_internal.job_stage(bigint) is 'The stage of a job whose turn it is, or the last one that had it.';
 
 create or replace function kiln.resume_job(p_job_id bigint)
 returns kiln.job_state
@@ -117,7 +117,7 @@ end
 $$;
 comment on function kiln.delete_job(bigint) is 'Deletes a job that has ended, with its tasks and media; a runner removes the files. KN001: it has not ended, or a call of it is not settled.';
 
-create or replace function kiln.drop_job(p_job_id bigint, p_state kiln.job_state)
+create or replace function kiln_internal.drop_job(p_job_id bigint, p_state kiln.job_state)
 returns void
 language plpgsql
 set search_path = ''
@@ -137,7 +137,7 @@ begin
     end;
 end
 $$;
-comment on function kiln.drop_job(bigint, kiln.job_state) is
+comment on function kiln_internal.drop_job(bigint, kiln.job_state) is
 'Cancels and deletes a job of an account or a project that was deleted; what its runner or its provider has stays, cancelled, until it is tried again. One that is gone already is no error.';
 
 create or replace function kiln.pause_queue(p_name text)

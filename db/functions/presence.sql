@@ -1,6 +1,6 @@
 -- Presence: who is online is told to who shares a conversation, and kept in no log. All that writes it does so one at a time (a row of kiln.mutex):
 -- the statements are short, there are few processes, and nobody is told two states at once.
-create or replace function kiln.lock_presence(p_is_urgent boolean)
+create or replace function kiln_internal.lock_presence(p_is_urgent boolean)
 returns boolean
 language plpgsql
 set search_path = ''
@@ -14,9 +14,9 @@ begin
     return true;
 end
 $$;
-comment on function kiln.lock_presence(boolean) is 'Makes this transaction the one that writes presence; false: another one does, and what was wanted can wait.';
+comment on function kiln_internal.lock_presence(boolean) is 'Makes this transaction the one that writes presence; false: another one does, and what was wanted can wait.';
 
-create or replace function kiln.is_listening(p_account_id bigint)
+create or replace function kiln_internal.is_listening(p_account_id bigint)
 returns boolean
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -25,10 +25,10 @@ begin
     return exists (select from kiln.audience a join kiln.instance i using (instance_id) where a.account_id = p_account_id and i.ended_at is null);
 end
 $$;
-comment on function kiln.is_listening(bigint) is 'Whether a process that lives has a stream of this account.';
+comment on function kiln_internal.is_listening(bigint) is 'Whether a process that lives has a stream of this account.';
 
 -- Bounds: the 200 latest conversations, groups of at most 32, 500 people. In larger groups nobody is told; their list of members says who is there.
-create or replace function kiln.contacts(p_account_id bigint)
+create or replace function kiln_internal.contacts(p_account_id bigint)
 returns setof bigint
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -49,19 +49,19 @@ begin
      limit 500;
 end
 $$;
-comment on function kiln.contacts(bigint) is
+comment on function kiln_internal.contacts(bigint) is
 'Who is told of this account''s presence, and it of theirs: who is in a conversation with it (the 200 latest; groups of at most 32; 500 people), shows its own presence,
 and is not blocked either way.';
 
-create or replace function kiln.render_state(p_is_online boolean, p_seen_at timestamptz)
+create or replace function kiln_internal.render_state(p_is_online boolean, p_seen_at timestamptz)
 returns jsonb
 language sql stable
-return jsonb_build_object('state', case when p_is_online then 'online' else 'offline' end, 'last_seen_at', case when not p_is_online then kiln.render_time(p_seen_at) end);
-comment on function kiln.render_state(boolean, timestamptz) is 'Whether somebody is online, as others see it: {state, last_seen_at}; the whisper `presence` adds who.';
+return jsonb_build_object('state', case when p_is_online then 'online' else 'offline' end, 'last_seen_at', case when not p_is_online then kiln_internal.render_time(p_seen_at) end);
+comment on function kiln_internal.render_state(boolean, timestamptz) is 'Whether somebody is online, as others see it: {state, last_seen_at}; the whisper `presence` adds who.';
 
 -- Who opened a stream a moment ago is not known to listen yet, for its process tells once a second: it has asked for everybody's state by
 -- then and hears no change. So who is new here is told what changed around it in the last half minute.
-create or replace function kiln.tell_presence(p_account_ids bigint[])
+create or replace function kiln_internal.tell_presence(p_account_ids bigint[])
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -72,8 +72,8 @@ begin
         select t.account_id, c.contact_id
           from unnest(p_account_ids) as t (account_id)
           join kiln.account a on a.account_id = t.account_id and a.show_presence
-         cross join lateral kiln.contacts(t.account_id) as c (contact_id))
-    select told.listener, 'presence', kiln.render_state(p.is_online, p.seen_at) || jsonb_build_object('account', kiln.render_person(p.account_id))
+         cross join lateral kiln_internal.contacts(t.account_id) as c (contact_id))
+    select told.listener, 'presence', kiln_internal.render_state(p.is_online, p.seen_at) || jsonb_build_object('account', kiln_internal.render_person(p.account_id))
       from (select l.account_id as listener, pair.account_id as about
               from pair join kiln.presence l on l.account_id = pair.contact_id
              where l.is_online or l.due_at is not null
@@ -81,54 +81,54 @@ begin
             select pair.account_id, o.account_id
               from pair join kiln.presence l on l.account_id = pair.account_id and l.is_online
                         join kiln.presence o on o.account_id = pair.contact_id
-             where o.changed_at > kiln.now() - interval '30 seconds') told
+             where o.changed_at > kiln_internal.now() - interval '30 seconds') told
       join kiln.presence p on p.account_id = told.about;
     if found then
-        perform kiln.ring(null);
+        perform kiln_internal.ring(null);
     end if;
 end
 $$;
-comment on function kiln.tell_presence(bigint[]) is
+comment on function kiln_internal.tell_presence(bigint[]) is
 'Whispers the state of these accounts to those of their contacts who listen, and to each of them that is online what changed around it in the last 30 seconds.';
 
-create or replace function kiln.tell_absence(p_account_id bigint, p_to bigint[])
+create or replace function kiln_internal.tell_absence(p_account_id bigint, p_to bigint[])
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
     insert into kiln.whisper (account_id, type, data)
-    select p.account_id, 'presence', kiln.render_state(false, null) || jsonb_build_object('account', kiln.render_person(p_account_id))
+    select p.account_id, 'presence', kiln_internal.render_state(false, null) || jsonb_build_object('account', kiln_internal.render_person(p_account_id))
       from kiln.presence p where p.account_id = any (p_to) and (p.is_online or p.due_at is not null);
-    perform kiln.ring(null);
+    perform kiln_internal.ring(null);
 end
 $$;
-comment on function kiln.tell_absence(bigint, bigint[]) is 'Whispers to those of these accounts who listen that one is offline, without since when: it does not show itself to them any more.';
+comment on function kiln_internal.tell_absence(bigint, bigint[]) is 'Whispers to those of these accounts who listen that one is offline, without since when: it does not show itself to them any more.';
 
-create or replace function kiln.settle_presence(p_limit int)
+create or replace function kiln_internal.settle_presence(p_limit int)
 returns boolean
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_due     bigint[] := array(select p.account_id from kiln.presence p where p.due_at <= kiln.now() order by p.due_at limit 10 * p_limit);
+    v_due     bigint[] := array(select p.account_id from kiln.presence p where p.due_at <= kiln_internal.now() order by p.due_at limit 10 * p_limit);
     v_changed bigint[];
 begin
     if v_due = '{}' then
         return false;
     end if;
-    v_changed := array(select p.account_id from kiln.presence p where p.account_id = any (v_due) and p.is_online <> kiln.is_listening(p.account_id));
+    v_changed := array(select p.account_id from kiln.presence p where p.account_id = any (v_due) and p.is_online <> kiln_internal.is_listening(p.account_id));
     update kiln.presence p set due_at = null where p.account_id = any (v_due) and p.account_id <> all (v_changed);
     v_changed := v_changed[:p_limit];
-    update kiln.presence p set is_online = not p.is_online, changed_at = kiln.now(), due_at = null where p.account_id = any (v_changed);
-    perform kiln.tell_presence(v_changed);
-    return exists (select from kiln.presence p where p.due_at <= kiln.now());
+    update kiln.presence p set is_online = not p.is_online, changed_at = kiln_internal.now(), due_at = null where p.account_id = any (v_changed);
+    perform kiln_internal.tell_presence(v_changed);
+    return exists (select from kiln.presence p where p.due_at <= kiln_internal.now());
 end
 $$;
-comment on function kiln.settle_presence(int) is
+comment on function kiln_internal.settle_presence(int) is
 'Decides of those whose time has come whether they are online, and tells of at most p_limit that changed; true: there are more. The caller holds the lock.';
 
-create or replace function kiln.lose_audience(p_instance_id bigint, p_at timestamptz)
+create or replace function kiln_internal.lose_audience(p_instance_id bigint, p_at timestamptz)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -136,7 +136,7 @@ as $$
 declare
     v_lost bigint[];
 begin
-    perform kiln.lock_presence(true);
+    perform kiln_internal.lock_presence(true);
     with lost as (delete from kiln.audience a where a.instance_id = p_instance_id returning a.account_id)
     select array_agg(l.account_id) into v_lost from lost l;
     update kiln.presence p
@@ -144,9 +144,9 @@ begin
      where p.account_id = any (v_lost);
 end
 $$;
-comment on function kiln.lose_audience(bigint, timestamptz) is 'All streams of a process are gone since p_at. Whose clients are not back within the grace, with whichever process, goes offline.';
+comment on function kiln_internal.lose_audience(bigint, timestamptz) is 'All streams of a process are gone since p_at. Whose clients are not back within the grace, with whichever process, goes offline.';
 
-create or replace function kiln.render_presence(p_account_id bigint, p_viewer bigint)
+create or replace function kiln_internal.render_presence(p_account_id bigint, p_viewer bigint)
 returns jsonb
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -154,32 +154,32 @@ as $$
 declare
     v_presence kiln.presence;
 begin
-    if exists (select from kiln.account a where a.account_id in (p_account_id, p_viewer) and not a.show_presence) or kiln.is_blocked(p_account_id, p_viewer) then
+    if exists (select from kiln.account a where a.account_id in (p_account_id, p_viewer) and not a.show_presence) or kiln_internal.is_blocked(p_account_id, p_viewer) then
         return null;
     end if;
     select * into v_presence from kiln.presence p where p.account_id = p_account_id;
-    return kiln.render_state(coalesce(v_presence.is_online, false), v_presence.seen_at);
+    return kiln_internal.render_state(coalesce(v_presence.is_online, false), v_presence.seen_at);
 end
 $$;
-comment on function kiln.render_presence(bigint, bigint) is
+comment on function kiln_internal.render_presence(bigint, bigint) is
 '{state (online, offline), last_seen_at} of an account, for another that is in a conversation with it, which the caller has checked. Null: one of the two hides
 its presence, or has blocked the other.';
 
-create or replace function kiln.show_presence(p_account_id bigint, p_is_shown boolean)
+create or replace function kiln_internal.show_presence(p_account_id bigint, p_is_shown boolean)
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    perform kiln.lock_presence(true);
+    perform kiln_internal.lock_presence(true);
     update kiln.account a set show_presence = p_is_shown where a.account_id = p_account_id and a.show_presence <> p_is_shown;
     if not found then
         return;
     elsif p_is_shown then
-        perform kiln.tell_presence(array[p_account_id]);
+        perform kiln_internal.tell_presence(array[p_account_id]);
     else
-        perform kiln.tell_absence(p_account_id, array(select kiln.contacts(p_account_id)));
+        perform kiln_internal.tell_absence(p_account_id, array(select kiln_internal.contacts(p_account_id)));
     end if;
 end
 $$;
-comment on function kiln.show_presence(bigint, boolean) is 'Shows an account''s presence to others, and theirs to it, or no longer; who listens is told at once.';
+comment on function kiln_internal.show_presence(bigint, boolean) is 'Shows an account''s presence to others, and theirs to it, or no longer; who listens is told at once.';

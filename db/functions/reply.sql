@@ -1,7 +1,7 @@
 -- Replies, read by the provider's description. Nothing here raises, whatever the bytes: what cannot be read is `unclear`, and what
 -- follows from that is decided where the money is (db/functions/call.sql).
 
-create or replace function kiln.strict_json(p_body text)
+create or replace function kiln_internal.strict_json(p_body text)
 returns jsonb
 language plpgsql immutable
 set search_path = ''
@@ -13,11 +13,11 @@ exception when others then
     return null;
 end
 $$;
-comment on function kiln.strict_json(text) is 'The JSON of a reply that is JSON as it stands, but for zero bytes; null where it is none.';
+comment on function kiln_internal.strict_json(text) is 'The JSON of a reply that is JSON as it stands, but for zero bytes; null where it is none.';
 
 -- What encoders are known to get wrong: a byte order mark, half a surrogate pair (a prompt that was cut in the middle), control characters in strings,
 -- NaN and Infinity for numbers. Strings and what lies between them are told apart, so that a prompt that says NaN keeps its word.
-create or replace function kiln.mend_json(p_body text)
+create or replace function kiln_internal.mend_json(p_body text)
 returns text
 language sql immutable
 return (select string_agg(case when left(m.part[1], 1) = '"'
@@ -26,26 +26,26 @@ return (select string_agg(case when left(m.part[1], 1) = '"'
                                         '(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}', '\\ufffd', 'g')
                                else regexp_replace(m.part[1], '[+-]?\m(NaN|Infinity)\M', 'null', 'g') end, '' order by m.n)
           from regexp_matches(ltrim(p_body, U&'\FEFF'), '"(?:[^"\\]|\\.)*"|[^"]+|"', 'g') with ordinality as m (part, n));
-comment on function kiln.mend_json(text) is 'A reply without what encoders are known to get wrong; what is wrong otherwise stays so.';
+comment on function kiln_internal.mend_json(text) is 'A reply without what encoders are known to get wrong; what is wrong otherwise stays so.';
 
-create or replace function kiln.parse_reply(p_body text)
+create or replace function kiln_internal.parse_reply(p_body text)
 returns jsonb
 language plpgsql immutable
 set search_path = ''
 as $$
 begin
-    return coalesce(kiln.strict_json(p_body), case when length(p_body) <= 4194304 then kiln.strict_json(kiln.mend_json(p_body)) end);
+    return coalesce(kiln_internal.strict_json(p_body), case when length(p_body) <= 4194304 then kiln_internal.strict_json(kiln_internal.mend_json(p_body)) end);
 end
 $$;
-comment on function kiln.parse_reply(text) is 'The JSON of a reply, mended where it is none as it stands (up to 4 MiB); null where it is none at all.';
+comment on function kiln_internal.parse_reply(text) is 'The JSON of a reply, mended where it is none as it stands (up to 4 MiB); null where it is none at all.';
 
-create or replace function kiln.reply_text(p_value jsonb, p_length int default 1000)
+create or replace function kiln_internal.reply_text(p_value jsonb, p_length int default 1000)
 returns text
 language sql immutable
-return kiln.shorten(regexp_replace(p_value #>> '{}', '[[:cntrl:]]+', ' ', 'g'), p_length);
-comment on function kiln.reply_text(jsonb, int) is 'A value of a reply as one line of text.';
+return kiln_internal.shorten(regexp_replace(p_value #>> '{}', '[[:cntrl:]]+', ' ', 'g'), p_length);
+comment on function kiln_internal.reply_text(jsonb, int) is 'A value of a reply as one line of text.';
 
-create or replace function kiln.reply_word(p_body jsonb, p_headers jsonb, p_pointers jsonb)
+create or replace function kiln_internal.reply_word(p_body jsonb, p_headers jsonb, p_pointers jsonb)
 returns text
 language plpgsql immutable
 set search_path = ''
@@ -59,18 +59,18 @@ begin
         if v_pointer like 'header:%' then
             v_value := p_headers -> lower(substr(v_pointer, 8));
         else
-            v_value := kiln.at_pointer(p_body, jsonb_build_array(v_pointer));
+            v_value := kiln_internal.at_pointer(p_body, jsonb_build_array(v_pointer));
         end if;
         if jsonb_typeof(v_value) in ('string', 'number', 'boolean') and v_value #>> '{}' <> '' then
-            return kiln.reply_text(v_value);
+            return kiln_internal.reply_text(v_value);
         end if;
     end loop;
     return null;
 end
 $$;
-comment on function kiln.reply_word(jsonb, jsonb, jsonb) is 'The first plain value that these pointers lead to; "header:name" is a header of the reply.';
+comment on function kiln_internal.reply_word(jsonb, jsonb, jsonb) is 'The first plain value that these pointers lead to; "header:name" is a header of the reply.';
 
-create or replace function kiln.reply_number(p_value jsonb)
+create or replace function kiln_internal.reply_number(p_value jsonb)
 returns numeric
 language plpgsql immutable
 set search_path = ''
@@ -84,10 +84,10 @@ exception when others then
     return null;
 end
 $$;
-comment on function kiln.reply_number(jsonb) is 'A number of a reply; null where it is none.';
+comment on function kiln_internal.reply_number(jsonb) is 'A number of a reply; null where it is none.';
 
 -- RFC 9110 §10.2.3: seconds or a date; and retry-after-ms.
-create or replace function kiln.retry_after(p_headers jsonb)
+create or replace function kiln_internal.retry_after(p_headers jsonb)
 returns interval
 language plpgsql stable
 set search_path = ''
@@ -100,18 +100,18 @@ begin
     elsif v_text ~ '^[0-9]{1,9}$' then
         return least(v_text::int * interval '1 second', '1 day');
     elsif v_text ~ '^[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT$' then
-        return least(greatest(to_timestamp(substr(v_text, 6, 20) || '+00', 'DD Mon YYYY HH24:MI:SSTZH') - kiln.now(), '0'), '1 day');
+        return least(greatest(to_timestamp(substr(v_text, 6, 20) || '+00', 'DD Mon YYYY HH24:MI:SSTZH') - kiln_internal.now(), '0'), '1 day');
     end if;
     return null;
 exception when others then
     return null;
 end
 $$;
-comment on function kiln.retry_after(jsonb) is 'What a reply''s headers say about when to come again, at most a day; null: nothing.';
+comment on function kiln_internal.retry_after(jsonb) is 'What a reply''s headers say about when to come again, at most a day; null: nothing.';
 
 -- The first rule of the description that fits. phase: submit, poll, result, cancel, lookup are about the request itself; failure is
 -- about what was asked for: the provider took it, and says that it failed.
-create or replace function kiln.error_rule(p_provider kiln.provider, p_phase text, p_status int, p_headers jsonb, p_code text)
+create or replace function kiln_internal.error_rule(p_provider kiln.provider, p_phase text, p_status int, p_headers jsonb, p_code text)
 returns jsonb
 language plpgsql stable
 set search_path = ''
@@ -127,9 +127,9 @@ begin
              order by r.n limit 1);
 end
 $$;
-comment on function kiln.error_rule(kiln.provider, text, int, jsonb, text) is 'The first rule of kiln.provider.errors that fits; null: none.';
+comment on function kiln_internal.error_rule(kiln.provider, text, int, jsonb, text) is 'The first rule of kiln.provider.errors that fits; null: none.';
 
-create or replace function kiln.read_failure(p_provider kiln.provider, p_phase text, p_status int, p_headers jsonb, p_body jsonb)
+create or replace function kiln_internal.read_failure(p_provider kiln.provider, p_phase text, p_status int, p_headers jsonb, p_body jsonb)
 returns kiln.reply
 language plpgsql stable
 set search_path = ''
@@ -138,11 +138,11 @@ declare
     v_reply kiln.reply;
     v_rule  jsonb;
 begin
-    v_reply.error_code := kiln.reply_word(p_body, p_headers, p_provider.error_pointers -> 'code');
-    v_reply.error_message := coalesce(kiln.reply_word(p_body, p_headers, p_provider.error_pointers -> 'message'), v_reply.error_code,
+    v_reply.error_code := kiln_internal.reply_word(p_body, p_headers, p_provider.error_pointers -> 'code');
+    v_reply.error_message := coalesce(kiln_internal.reply_word(p_body, p_headers, p_provider.error_pointers -> 'message'), v_reply.error_code,
                                       case when p_phase <> 'failure' then 'Status ' || p_status || '.' else 'It failed and did not say why.' end);
-    v_reply.retry_after := kiln.retry_after(p_headers);
-    v_rule := kiln.error_rule(p_provider, p_phase, p_status, p_headers, v_reply.error_code);
+    v_reply.retry_after := kiln_internal.retry_after(p_headers);
+    v_rule := kiln_internal.error_rule(p_provider, p_phase, p_status, p_headers, v_reply.error_code);
     if v_rule is not null then
         v_reply.outcome := case when v_rule ->> 'class' = 'cancelled' then 'cancelled' else 'failed' end;
         v_reply.error_class := case when v_rule ->> 'class' <> 'cancelled' then v_rule ->> 'class' end;
@@ -156,10 +156,10 @@ begin
     return v_reply;
 end
 $$;
-comment on function kiln.read_failure(kiln.provider, text, int, jsonb, jsonb) is 'A reply that is an error: failed (or cancelled) where a rule says so, else unclear; a failure of the work itself is always one.';
+comment on function kiln_internal.read_failure(kiln.provider, text, int, jsonb, jsonb) is 'A reply that is an error: failed (or cancelled) where a rule says so, else unclear; a failure of the work itself is always one.';
 
 -- How the work stands, by a body that tells it: of a status reply, a webhook, or a submit that waited.
-create or replace function kiln.read_state(p_provider kiln.provider, p_spec jsonb, p_headers jsonb, p_body jsonb)
+create or replace function kiln_internal.read_state(p_provider kiln.provider, p_spec jsonb, p_headers jsonb, p_body jsonb)
 returns kiln.reply
 language plpgsql stable
 set search_path = ''
@@ -167,33 +167,33 @@ as $$
 declare
     v_reply  kiln.reply;
     v_poll   jsonb := p_provider.poll;
-    v_value  jsonb := kiln.at_pointer(p_body, p_spec -> 'status');
+    v_value  jsonb := kiln_internal.at_pointer(p_body, p_spec -> 'status');
     v_state  text;
     v_number numeric;
 begin
     v_state := case when v_value is null then p_spec ->> 'absent'
                     when jsonb_typeof(v_value) in ('string', 'number', 'boolean') then p_spec -> 'states' ->> (v_value #>> '{}') end;
-    if v_state in ('succeeded', 'running') and kiln.at_pointer(p_body, p_spec -> 'error') is not null then
+    if v_state in ('succeeded', 'running') and kiln_internal.at_pointer(p_body, p_spec -> 'error') is not null then
         v_state := 'failed';        -- done, it says, and names an error
     end if;
     if v_state = 'failed' then
-        v_reply := kiln.read_failure(p_provider, 'failure', null, p_headers, p_body);
+        v_reply := kiln_internal.read_failure(p_provider, 'failure', null, p_headers, p_body);
     elsif v_state is null then
         v_reply.outcome := 'unclear';
-        v_reply.error_message := coalesce(format('Its status %s is none that the description knows.', quote_literal(kiln.reply_text(v_value, 100))), 'It says no status.');
+        v_reply.error_message := coalesce(format('Its status %s is none that the description knows.', quote_literal(kiln_internal.reply_text(v_value, 100))), 'It says no status.');
     else
         v_reply.outcome := v_state;
     end if;
-    v_number := kiln.reply_number(kiln.at_pointer(p_body, v_poll -> 'position'));
+    v_number := kiln_internal.reply_number(kiln_internal.at_pointer(p_body, v_poll -> 'position'));
     v_reply.queue_position := case when v_number between 0 and 1000000 then trunc(v_number) end;
-    v_number := kiln.reply_number(kiln.at_pointer(p_body, v_poll -> 'progress')) / coalesce((v_poll ->> 'progress_of')::numeric, 1);
+    v_number := kiln_internal.reply_number(kiln_internal.at_pointer(p_body, v_poll -> 'progress')) / coalesce((v_poll ->> 'progress_of')::numeric, 1);
     v_reply.fraction := case when v_number between 0 and 1 then v_number end;
     return v_reply;
 end
 $$;
-comment on function kiln.read_state(kiln.provider, jsonb, jsonb, jsonb) is 'How the work stands by a reply that tells it; the result is not taken here.';
+comment on function kiln_internal.read_state(kiln.provider, jsonb, jsonb, jsonb) is 'How the work stands by a reply that tells it; the result is not taken here.';
 
-create or replace function kiln.read_reply(p_provider kiln.provider, p_config jsonb, p_kind text, p_status int, p_headers jsonb, p_body text)
+create or replace function kiln_internal.read_reply(p_provider kiln.provider, p_config jsonb, p_kind text, p_status int, p_headers jsonb, p_body text)
 returns kiln.reply
 language plpgsql stable
 set search_path = ''
@@ -203,7 +203,7 @@ declare
                                    when 'cancel' then p_provider.cancel when 'lookup' then p_provider.lookup when 'webhook' then p_provider.webhook end;
     v_headers jsonb := coalesce(p_headers, '{}');
     v_reply   kiln.reply;
-    v_body    jsonb := kiln.parse_reply(p_body);
+    v_body    jsonb := kiln_internal.parse_reply(p_body);
     v_is_ok   boolean;
     v_is_file boolean := p_kind = 'submit' and (coalesce(p_provider.submit ->> 'reply' = 'binary', false) or coalesce(p_config -> 'outputs' @> '[{"as": "binary"}]', false));
     v_cost    numeric;
@@ -213,17 +213,17 @@ begin
         v_reply.outcome := case when v_spec -> 'is_final_on' @> to_jsonb(p_status) then 'cancelled' when v_is_ok then 'running' else 'unclear' end;
         return v_reply;
     elsif p_kind = 'lookup' then
-        v_reply.request_id := kiln.reply_word(v_body, v_headers, v_spec -> 'id');
+        v_reply.request_id := kiln_internal.reply_word(v_body, v_headers, v_spec -> 'id');
         -- "It does not know it" leads to sending again, so it wants a sign that the description names: a page of someone in between is none.
         v_reply.outcome := case when v_is_ok and v_reply.request_id is not null then 'accepted'
                                 when v_spec -> 'absent_on' @> to_jsonb(p_status) then 'failed'
-                                when v_is_ok and exists (select from jsonb_array_elements_text(v_spec -> 'found') as f, unnest(kiln.pointer_values(v_body, f)) as v
+                                when v_is_ok and exists (select from jsonb_array_elements_text(v_spec -> 'found') as f, unnest(kiln_internal.pointer_values(v_body, f)) as v
                                                           where v in ('false', '0', '[]', 'null')) then 'failed'
                                 else 'unclear' end;
         v_reply.error_message := case when v_reply.outcome = 'unclear' then format('Status %s tells neither that it knows the request nor that it does not.', p_status) end;
         return v_reply;
     elsif not v_is_ok then
-        v_reply := kiln.read_failure(p_provider, p_kind, p_status, v_headers, v_body);
+        v_reply := kiln_internal.read_failure(p_provider, p_kind, p_status, v_headers, v_body);
         return v_reply;
     end if;
 
@@ -235,7 +235,7 @@ begin
         end if;
         v_reply.outcome := 'succeeded';
         v_reply.result := coalesce(v_body, '{}');
-        v_reply.request_id := kiln.reply_word(v_body, v_headers, v_spec -> 'id');
+        v_reply.request_id := kiln_internal.reply_word(v_body, v_headers, v_spec -> 'id');
     elsif v_body is null then
         v_reply.outcome := 'unclear';
         v_reply.error_message := 'Its reply is not JSON.';
@@ -244,15 +244,15 @@ begin
         v_reply.outcome := 'succeeded';
         v_reply.result := v_body;
     else
-        v_reply := kiln.read_state(p_provider, case when p_kind = 'webhook' and p_provider.webhook ? 'status' then p_provider.webhook else p_provider.poll end, v_headers, v_body);
+        v_reply := kiln_internal.read_state(p_provider, case when p_kind = 'webhook' and p_provider.webhook ? 'status' then p_provider.webhook else p_provider.poll end, v_headers, v_body);
         if p_kind in ('submit', 'webhook') then
-            v_reply.request_id := kiln.reply_word(v_body, v_headers, v_spec -> 'id');
+            v_reply.request_id := kiln_internal.reply_word(v_body, v_headers, v_spec -> 'id');
         end if;
         if p_kind = 'submit' then
             v_reply.urls := nullif(jsonb_strip_nulls(jsonb_build_object(
-                'status', kiln.reply_url(p_provider, kiln.reply_word(v_body, v_headers, v_spec -> 'status_url')),
-                'result', kiln.reply_url(p_provider, kiln.reply_word(v_body, v_headers, v_spec -> 'result_url')),
-                'cancel', kiln.reply_url(p_provider, kiln.reply_word(v_body, v_headers, v_spec -> 'cancel_url')))), '{}');
+                'status', kiln_internal.reply_url(p_provider, kiln_internal.reply_word(v_body, v_headers, v_spec -> 'status_url')),
+                'result', kiln_internal.reply_url(p_provider, kiln_internal.reply_word(v_body, v_headers, v_spec -> 'result_url')),
+                'cancel', kiln_internal.reply_url(p_provider, kiln_internal.reply_word(v_body, v_headers, v_spec -> 'cancel_url')))), '{}');
             if v_reply.request_id is null then
                 v_reply.outcome := 'unclear';
                 v_reply.error_message := 'Its reply names no request id.';
@@ -263,14 +263,14 @@ begin
         end if;
         if v_reply.outcome = 'succeeded' then
             if p_kind = 'webhook' and p_provider.webhook ? 'result' then
-                v_reply.result := kiln.at_pointer(v_body, p_provider.webhook -> 'result');
+                v_reply.result := kiln_internal.at_pointer(v_body, p_provider.webhook -> 'result');
             elsif p_provider.result is null then
                 v_reply.result := v_body;
             end if;
         end if;
     end if;
     if p_provider.cost is not null then
-        v_cost := kiln.reply_number(kiln.at_pointer(v_body, jsonb_build_array(p_provider.cost -> 'pointer'))) * (p_provider.cost ->> 'micros_per_unit')::numeric;
+        v_cost := kiln_internal.reply_number(kiln_internal.at_pointer(v_body, jsonb_build_array(p_provider.cost -> 'pointer'))) * (p_provider.cost ->> 'micros_per_unit')::numeric;
         v_reply.cost_micros := case when v_cost between 0 and 1e15 then round(v_cost) end;
     end if;
     return v_reply;
@@ -281,12 +281,12 @@ exception when others then
     return v_reply;
 end
 $$;
-comment on function kiln.read_reply(kiln.provider, jsonb, text, int, jsonb, text) is
+comment on function kiln_internal.read_reply(kiln.provider, jsonb, text, int, jsonb, text) is
 'What a reply says, in our words. p_kind: submit, poll, result, cancel, lookup or webhook; p_headers: names in lower case. Of a lookup:
 accepted (it knows the request) or failed (it does not). Never raises: what cannot be read is unclear, with a message.';
 
 -- Where the files of a result are.
-create or replace function kiln.read_outputs(p_config jsonb, p_result jsonb)
+create or replace function kiln_internal.read_outputs(p_config jsonb, p_result jsonb)
 returns jsonb
 language plpgsql immutable
 set search_path = ''
@@ -306,7 +306,7 @@ begin
     loop
         v_as := v_output ->> 'as';
         v_found := v_as = 'binary';         -- it came with the reply
-        foreach v_value in array kiln.pointer_values(p_result, coalesce(v_output ->> 'pointer', ''))
+        foreach v_value in array kiln_internal.pointer_values(p_result, coalesce(v_output ->> 'pointer', ''))
         loop
             v_found := v_found or jsonb_typeof(v_value) = 'object' and v_value ? '$file';      -- so did this one: its runner has stored it
             v_url := case jsonb_typeof(v_value) when 'string' then btrim(v_value #>> '{}', E' \t\r\n') end;
@@ -322,11 +322,11 @@ begin
         end loop;
         -- Paid, and nothing came: an empty list, null and no word of it are one thing, unless the description says that a list may be empty.
         if not v_found and not coalesce(v_output -> 'may_be_empty' = 'true'
-                                        and kiln.pointer_values(p_result, regexp_replace(v_output ->> 'pointer', '/\*.*$', '')) && array['[]', 'null']::jsonb[], false) then
+                                        and kiln_internal.pointer_values(p_result, regexp_replace(v_output ->> 'pointer', '/\*.*$', '')) && array['[]', 'null']::jsonb[], false) then
             v_missing := coalesce(v_missing, v_output ->> 'pointer');
         end if;
     end loop;
-    for v_key, v_value in select k.key, kiln.at_pointer(p_result, jsonb_build_array(k.value)) from jsonb_each(coalesce(p_config -> 'keep', '{}')) as k
+    for v_key, v_value in select k.key, kiln_internal.at_pointer(p_result, jsonb_build_array(k.value)) from jsonb_each(coalesce(p_config -> 'keep', '{}')) as k
     loop
         if v_value is not null then
             -- A seed may need more than 53 bits: text, as everywhere.
@@ -335,16 +335,16 @@ begin
     end loop;
     return jsonb_build_object(
         'files', v_files, 'keep', v_keep, 'missing', v_missing,
-        'is_blocked', exists (select from jsonb_array_elements_text(coalesce(p_config -> 'blocked', '[]')) as b, unnest(kiln.pointer_values(p_result, b)) as v
+        'is_blocked', exists (select from jsonb_array_elements_text(coalesce(p_config -> 'blocked', '[]')) as b, unnest(kiln_internal.pointer_values(p_result, b)) as v
                                where v = 'true' or jsonb_typeof(v) = 'number' and v::text::numeric > 0));
 end
 $$;
-comment on function kiln.read_outputs(jsonb, jsonb) is
+comment on function kiln_internal.read_outputs(jsonb, jsonb) is
 'What a stage''s config finds in a result: {files: [{url (https:, data:), media_type, is_inline: of an output that is no url}], keep: {…}, is_blocked, missing: the
 pointer that leads to no file, or null}.';
 
 -- Prices.
-create or replace function kiln.check_price()
+create or replace function kiln_internal.check_price()
 returns trigger
 language plpgsql
 set search_path = ''
@@ -358,17 +358,17 @@ begin
     select string_agg(k, ', ') into v_unknown from jsonb_object_keys(case jsonb_typeof(new.price) when 'object' then new.price else '{}' end) as k
      where k not in ('per', 'micros', 'default', 'at_least');
     if jsonb_typeof(new.price) <> 'object' or v_unknown is not null or coalesce(new.price ->> 'per', '') !~ '^(characters|megapixels|params\.[A-Za-z0-9_.-]+)$'
-       or coalesce(kiln.reply_number(new.price -> 'micros'), -1) < 0
-       or coalesce(kiln.reply_number(new.price -> 'default'), case when new.price ? 'default' then -1 else 0 end) < 0
-       or coalesce(kiln.reply_number(new.price -> 'at_least'), case when new.price ? 'at_least' then -1 else 0 end) < 0 then
+       or coalesce(kiln_internal.reply_number(new.price -> 'micros'), -1) < 0
+       or coalesce(kiln_internal.reply_number(new.price -> 'default'), case when new.price ? 'default' then -1 else 0 end) < 0
+       or coalesce(kiln_internal.reply_number(new.price -> 'at_least'), case when new.price ? 'at_least' then -1 else 0 end) < 0 then
         raise exception 'model %: price: it is to be such as {"per": "params.duration", "micros": 100000, "default": 5, "at_least": 1}; per may also be characters or megapixels', new.name
             using errcode = 'KN003', column = 'price';
     end if;
     return new;
 end
 $$;
-comment on function kiln.check_price() is 'Refuses a price that nobody can count (KN003).';
-create or replace trigger t10_check_price before insert or update of price on kiln.model for each row execute function kiln.check_price();
+comment on function kiln_internal.check_price() is 'Refuses a price that nobody can count (KN003).';
+create or replace trigger t10_check_price before insert or update of price on kiln.model for each row execute function kiln_internal.check_price();
 alter table kiln.model enable always trigger t10_check_price;
 
 create or replace function kiln.estimate(p_model_id int, p_input jsonb)
@@ -390,8 +390,8 @@ begin
         when 'characters' then
             v_units := length(p_input ->> 'prompt');
         when 'megapixels' then
-            v_units := coalesce(kiln.reply_number(p_input #> '{params,width}') * kiln.reply_number(p_input #> '{params,height}'),
-                                kiln.reply_number(p_input #> '{params,image_size,width}') * kiln.reply_number(p_input #> '{params,image_size,height}')) / 1e6;
+            v_units := coalesce(kiln_internal.reply_number(p_input #> '{params,width}') * kiln_internal.reply_number(p_input #> '{params,height}'),
+                                kiln_internal.reply_number(p_input #> '{params,image_size,width}') * kiln_internal.reply_number(p_input #> '{params,image_size,height}')) / 1e6;
         else
             v_value := p_input #>> string_to_array(v_model.price ->> 'per', '.');
             v_units := substring(v_value from '^[0-9]{1,9}(?:\.[0-9]{1,6})?')::numeric;      -- "8s" is 8
@@ -403,7 +403,7 @@ end
 $$;
 comment on function kiln.estimate(int, jsonb) is 'What a wish costs by its model''s price, in millionths of the currency. p_input: as of kiln.job.';
 
-create or replace function kiln.model_reason(p_model kiln.model)
+create or replace function kiln_internal.model_reason(p_model kiln.model)
 returns text
 language plpgsql stable security definer
 set search_path = ''
@@ -416,4 +416,4 @@ begin
               from kiln.provider p where p.provider_id = p_model.provider_id);
 end
 $$;
-comment on function kiln.model_reason(kiln.model) is 'Why a model cannot be used now, as a sentence; null: it can.';
+comment on function kiln_internal.model_reason(kiln.model) is 'Why a model cannot be used now, as a sentence; null: it can.';

@@ -1,5 +1,5 @@
 -- A person's word about a held job. Kept with who said it and why (kiln.resolution).
-create or replace function kiln.lock_task(p_task_id bigint)
+create or replace function kiln_internal.lock_task(p_task_id bigint)
 returns kiln.task
 language plpgsql
 as $$
@@ -19,7 +19,7 @@ begin
     return v_task;
 end
 $$;
-comment on function kiln.lock_task(bigint) is 'A task, locked, in whatever state it is; null where there is none.';
+comment on function kiln_internal.lock_task(bigint) is 'A task, locked, in whatever state it is; null where there is none.';
 
 create or replace function kiln.resolve_job(p_job_id bigint, p_action text, p_reason text, p_output jsonb default null, p_actor text default session_user)
 returns kiln.job_state
@@ -38,16 +38,16 @@ begin
     if not found then
         raise exception 'there is no job %', p_job_id using errcode = 'KN002';
     end if;
-    perform kiln.refuse_fields(
-        case when p_action in ('fetch', 'resend', 'fail', 'adopt') then '[]' else kiln.field_error('/action', 'must be fetch, resend, fail or adopt') end
-        || case when length(btrim(coalesce(p_reason, ''))) between 1 and 2000 then '[]'::jsonb else kiln.field_error('/reason', 'is required: why, in a sentence') end
+    perform kiln_internal.refuse_fields(
+        case when p_action in ('fetch', 'resend', 'fail', 'adopt') then '[]' else kiln_internal.field_error('/action', 'must be fetch, resend, fail or adopt') end
+        || case when length(btrim(coalesce(p_reason, ''))) between 1 and 2000 then '[]'::jsonb else kiln_internal.field_error('/reason', 'is required: why, in a sentence') end
         || case when p_action is distinct from 'adopt' or jsonb_typeof(p_output) = 'object' and p_output <> '{}' then '[]'::jsonb
-                else kiln.field_error('/output', 'must be {"request_id": "…"}, or the output that the stage would have made') end);
+                else kiln_internal.field_error('/output', 'must be {"request_id": "…"}, or the output that the stage would have made') end);
     select t.* into v_task from kiln.task_held t
-     where t.task_id between kiln.task_id(p_job_id, 0) and kiln.task_id(p_job_id, 99, 99)
+     where t.task_id between kiln_internal.task_id(p_job_id, 0) and kiln_internal.task_id(p_job_id, 99, 99)
      order by t.task_id limit 1;
     if found then
-        v_task := kiln.lock_task(v_task.task_id);
+        v_task := kiln_internal.lock_task(v_task.task_id);
         select j.* into v_job from kiln.job j where j.job_id = p_job_id for no key update;
     end if;
     if v_job.state <> 'held' or v_task.state is distinct from 'held' then
@@ -58,7 +58,7 @@ begin
     select p.* into v_provider from kiln.provider p where p.provider_id = v_call.provider_id;
     v_id := case when p_action = 'adopt' and p_output - 'request_id' = '{}' then p_output ->> 'request_id' end;
 
-    if p_action in ('resend', 'fail') and v_call.state <> 'settled' and kiln.now() < v_call.timeout_at then
+    if p_action in ('resend', 'fail') and v_call.state <> 'settled' and kiln_internal.now() < v_call.timeout_at then
         raise exception 'the call of job % may still be answered until %', p_job_id, to_char(v_call.timeout_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS UTC')
             using errcode = 'KN014',
                   hint = format('Say it again after %s: who sent it may have been asleep.', to_char(v_call.timeout_at at time zone 'UTC', 'HH24:MI:SS UTC'));
@@ -78,26 +78,26 @@ begin
         update kiln.task t set state = 'ready' where t.task_id = v_task.task_id and t.state = 'held';
     elsif v_id is not null then
         update kiln.call c set provider_request_id = v_id, urls = null where c.call_id = v_call.call_id returning c.* into v_call;
-        perform kiln.accept_call(v_call, v_task, v_job, v_stage, v_provider, v_id, null, null, null, '0');
+        perform kiln_internal.accept_call(v_call, v_task, v_job, v_stage, v_provider, v_id, null, null, null, '0');
         update kiln.task t set state = 'ready' where t.task_id = v_task.task_id and t.state = 'held';
     elsif p_action = 'adopt' then
         if v_call.state <> 'settled' then
-            v_call := kiln.settle_call(v_call, v_provider, 'succeeded', p_result => p_output);
+            v_call := kiln_internal.settle_call(v_call, v_provider, 'succeeded', p_result => p_output);
         end if;
-        update kiln.call c set judged_at = kiln.now() where c.call_id = v_call.call_id and c.judged_at is null;
+        update kiln.call c set judged_at = kiln_internal.now() where c.call_id = v_call.call_id and c.judged_at is null;
         update kiln.task t set state = 'done', output = p_output where t.task_id = v_task.task_id and t.state = 'held';
     else
         if v_call.state <> 'settled' then
-            v_call := kiln.settle_call(v_call, v_provider, 'failed', 'unknown', 'resolved', format('%s by %s: %s', initcap(p_action), p_actor, btrim(p_reason)));
+            v_call := kiln_internal.settle_call(v_call, v_provider, 'failed', 'unknown', 'resolved', format('%s by %s: %s', initcap(p_action), p_actor, btrim(p_reason)));
         elsif p_action = 'resend' and v_call.outcome = 'succeeded' then
             -- Paid, and what it made cannot be had: with the person's word it is made once more.
-            update kiln.call c set late_at = kiln.now(), late_outcome = 'abandoned' where c.call_id = v_call.call_id;
+            update kiln.call c set late_at = kiln_internal.now(), late_outcome = 'abandoned' where c.call_id = v_call.call_id;
         end if;
-        update kiln.call c set judged_at = kiln.now() where c.call_id = v_call.call_id and c.judged_at is null;
+        update kiln.call c set judged_at = kiln_internal.now() where c.call_id = v_call.call_id and c.judged_at is null;
         if p_action = 'resend' then
             update kiln.task t set state = 'ready' where t.task_id = v_task.task_id and t.state = 'held';
         else
-            update kiln.task t set state = 'failed', error_class = 'operator', error_message = format('Failed by %s: %s', p_actor, kiln.shorten(btrim(p_reason), 1000))
+            update kiln.task t set state = 'failed', error_class = 'operator', error_message = format('Failed by %s: %s', p_actor, kiln_internal.shorten(btrim(p_reason), 1000))
              where t.task_id = v_task.task_id and t.state = 'held';
         end if;
     end if;
@@ -115,24 +115,24 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_body   jsonb := kiln.parse_body(p_body);
+    v_body   jsonb := kiln_internal.parse_body(p_body);
     v_job_id bigint;
     v_job    kiln.job;
 begin
-    perform kiln.require_admin(p_actor);
-    v_job_id := kiln.parse_id(p_path ->> 'id');
-    perform kiln.refuse_fields(kiln.unknown_fields(v_body, '{action,reason,output,request_id}')
-        || case when coalesce(jsonb_typeof(v_body -> 'action'), 'string') = 'string' then '[]'::jsonb else kiln.field_error('/action', 'must be a string') end
-        || case when coalesce(jsonb_typeof(v_body -> 'reason'), 'string') = 'string' then '[]'::jsonb else kiln.field_error('/reason', 'must be a string') end
+    perform kiln_internal.require_admin(p_actor);
+    v_job_id := kiln_internal.parse_id(p_path ->> 'id');
+    perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{action,reason,output,request_id}')
+        || case when coalesce(jsonb_typeof(v_body -> 'action'), 'string') = 'string' then '[]'::jsonb else kiln_internal.field_error('/action', 'must be a string') end
+        || case when coalesce(jsonb_typeof(v_body -> 'reason'), 'string') = 'string' then '[]'::jsonb else kiln_internal.field_error('/reason', 'must be a string') end
         || case when v_body -> 'request_id' is null then '[]'::jsonb
-                when jsonb_typeof(v_body -> 'request_id') <> 'string' then kiln.field_error('/request_id', 'must be a string')
-                when v_body ? 'output' then kiln.field_error('/request_id', 'cannot stand beside an output')
+                when jsonb_typeof(v_body -> 'request_id') <> 'string' then kiln_internal.field_error('/request_id', 'must be a string')
+                when v_body ? 'output' then kiln_internal.field_error('/request_id', 'cannot stand beside an output')
                 else '[]' end);
     perform kiln.resolve_job(v_job_id, v_body ->> 'action', v_body ->> 'reason',
                              coalesce(v_body -> 'output', case when v_body ? 'request_id' then jsonb_build_object('request_id', v_body -> 'request_id') end),
                              'account ' || p_actor);
     select j.* into v_job from kiln.job j where j.job_id = v_job_id;
-    return kiln.render_job_for_admin(v_job);
+    return kiln_internal.render_job_for_admin(v_job);
 end
 $$;
 comment on function kiln_api.resolve_job(bigint, jsonb, jsonb, text) is

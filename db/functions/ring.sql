@@ -1,7 +1,7 @@
 -- The doorbell. A NOTIFY takes a lock of the whole cluster at commit (enqueues fall to a quarter), so it carries no data
 -- and is rung only where someone sleeps. The race that is left (someone falls asleep as we look) is closed by the sleeper,
 -- who looks again after 3, 30 and 300 ms and then each second.
-create or replace function kiln.ring(p_queue_ids smallint[])
+create or replace function kiln_internal.ring(p_queue_ids smallint[])
 returns void
 language plpgsql
 set search_path = ''
@@ -19,5 +19,5 @@ begin
     end if;
 end
 $$;
-comment on function kiln.ring(smallint[]) is
+comment on function kiln_internal.ring(smallint[]) is
 'Rings kiln_work if a runner of one of these queues sleeps (null: none), and kiln_event if a realtime process does.';

@@ -10,7 +10,7 @@ declare
     v_queue_ids smallint[];
     v_runner_id bigint;
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     select string_agg(quote_literal(u.name), ', ') into v_unknown
       from unnest(p_queues) as u (name)
      where not exists (select from kiln.queue q where q.name = u.name);
@@ -23,7 +23,7 @@ begin
      where p_queues is null or p_queues = '{}' or q.name = any (p_queues);
 
     insert into kiln.runner (name, host, pid, version, queue_ids, limited_ids, slots, sandbox)
-    values (p_name, p_host, p_pid, p_version, v_queue_ids, kiln.limited_queues(v_queue_ids), p_slots, p_sandbox)
+    values (p_name, p_host, p_pid, p_version, v_queue_ids, kiln_internal.limited_queues(v_queue_ids), p_slots, p_sandbox)
     returning runner_id into v_runner_id;
     insert into kiln.heartbeat (runner_id) values (v_runner_id);
     return v_runner_id;
@@ -39,14 +39,14 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     if exists (select from kiln.runner r where r.runner_id = p_runner_id and r.address is distinct from inet_client_addr()) then
         raise exception 'runner % registered from another address: it leaves from there', p_runner_id
             using errcode = '42501', hint = 'One that is gone is dead after kiln.config.lease, and its tasks go to others.';
     end if;
-    perform kiln.wake('runner:' || p_runner_id);
+    perform kiln_internal.wake('runner:' || p_runner_id);
     delete from kiln.heartbeat h where h.runner_id = p_runner_id;
-    update kiln.runner set ended_at = kiln.now(), ended_why = 'left' where runner_id = p_runner_id and ended_at is null;
+    update kiln.runner set ended_at = kiln_internal.now(), ended_why = 'left' where runner_id = p_runner_id and ended_at is null;
     update kiln.task set state = 'ready', error_class = 'released', error_message = 'Its runner left.'
      where state = 'running' and runner_id = p_runner_id;
 end
@@ -59,10 +59,10 @@ language plpgsql security definer
 set search_path = '' set enable_seqscan = off
 as $$
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     update kiln.heartbeat h
-       set beat_at = kiln.now(),
-           since   = case when h.beat_at < kiln.now() - 0.7 * c.lease then kiln.now() else h.since end
+       set beat_at = kiln_internal.now(),
+           since   = case when h.beat_at < kiln_internal.now() - 0.7 * c.lease then kiln_internal.now() else h.since end
       from kiln.config c
      where h.runner_id = p_runner_id;
     if not found then
@@ -89,21 +89,21 @@ declare
     v_job_id bigint;
     v_stage  smallint;
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
-    update kiln.task_running t set fraction = least(greatest(p_fraction, 0), 1), label = kiln.shorten(p_label, 200)
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
+    update kiln.task_running t set fraction = least(greatest(p_fraction, 0), 1), label = kiln_internal.shorten(p_label, 200)
      where t.task_id = p_task_id and t.fence = p_fence
     returning t.job_id, t.stage into v_job_id, v_stage;
     if not found then
-        perform kiln.refuse_stale(p_task_id, p_fence);
+        perform kiln_internal.refuse_stale(p_task_id, p_fence);
     end if;
     -- The job's row first, so that within a job the order of ids is the order of commits.
     with locked as (
         select j.account_id, j.job_id, j.version from kiln.job j where j.job_id = v_job_id for no key update)
     insert into kiln.event (account_id, job_id, version, type, data)
     select l.account_id, l.job_id, l.version, 'job.progress',
-           jsonb_build_object('stage', v_stage, 'fraction', least(greatest(p_fraction, 0), 1), 'label', kiln.shorten(p_label, 200))
+           jsonb_build_object('stage', v_stage, 'fraction', least(greatest(p_fraction, 0), 1), 'label', kiln_internal.shorten(p_label, 200))
       from locked l;
-    perform kiln.ring(null);
+    perform kiln_internal.ring(null);
 end
 $$;
 comment on function kiln_runner.progress(bigint, bigint, float8, text) is
@@ -115,11 +115,11 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     update kiln.task t set state = 'ready', error_class = 'released', error_message = p_reason
      where t.task_id = p_task_id and t.fence = p_fence and t.state = 'running';
     if not found then
-        perform kiln.refuse_stale(p_task_id, p_fence);
+        perform kiln_internal.refuse_stale(p_task_id, p_fence);
     end if;
 end
 $$;

@@ -1,5 +1,5 @@
 -- Falling asleep and waking up, for runners and for realtime processes. Written only when it changes something.
-create or replace function kiln.sleep(p_name text, p_queue_ids smallint[], p_wants_bus boolean)
+create or replace function kiln_internal.sleep(p_name text, p_queue_ids smallint[], p_wants_bus boolean)
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -10,9 +10,9 @@ begin
     end if;
 end
 $$;
-comment on function kiln.sleep(text, smallint[], boolean) is 'Asks for the bell. Look once more after the commit: who wrote just before did not see it.';
+comment on function kiln_internal.sleep(text, smallint[], boolean) is 'Asks for the bell. Look once more after the commit: who wrote just before did not see it.';
 
-create or replace function kiln.wake(p_name text)
+create or replace function kiln_internal.wake(p_name text)
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -21,10 +21,10 @@ begin
     delete from kiln.sleeper s where s.name = p_name;
 end
 $$;
-comment on function kiln.wake(text) is 'No bell is needed any more.';
+comment on function kiln_internal.wake(text) is 'No bell is needed any more.';
 
 -- A mark costs: every commit with an event rings, and rings wait for each other (half of all commits). So it does not outlive its backend.
-create or replace function kiln.wake_the_gone()
+create or replace function kiln_internal.wake_the_gone()
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -33,4 +33,4 @@ begin
     delete from kiln.sleeper s where s.wants_bus and not exists (select from pg_catalog.pg_stat_activity a where 'bus:' || a.pid = s.name);
 end
 $$;
-comment on function kiln.wake_the_gone() is 'Takes back the marks of realtime processes whose backend is gone. Those of runners go with their lease.';
+comment on function kiln_internal.wake_the_gone() is 'Takes back the marks of realtime processes whose backend is gone. Those of runners go with their lease.';

@@ -1,7 +1,7 @@
 -- Virtual staging: what a request means, the prompt it becomes, and the life of projects. Whoever writes takes the project's row first, so
 -- that two requests to stage a whole project, or one and its end, come one after the other. Jobs are looked up by their keys, one after
 -- another (LIMIT keeps the planner from making a join of it): a plan for empty tables read all jobs by their index, and would have stayed.
-create or replace function kiln.staging_words(p_mode kiln.staging_mode, p_room_type text, p_style text, p_wish text, out prompt text, out prompt_version int, out style_version int)
+create or replace function kiln_internal.staging_words(p_mode kiln.staging_mode, p_room_type text, p_style text, p_wish text, out prompt text, out prompt_version int, out style_version int)
 language plpgsql stable security definer
 set search_path = ''
 as $$
@@ -12,27 +12,27 @@ begin
     select s.* into v_parts from kiln.staging_prompt s order by s.version desc limit 1;
     select t.version, t.words into style_version, v_words from kiln.style_text t where t.style = p_style order by t.version desc limit 1;
     prompt_version := v_parts.version;
-    prompt := kiln.fill_text(case p_mode when 'stage' then v_parts.stage when 'declutter' then v_parts.declutter else v_parts.restyle end,
+    prompt := kiln_internal.fill_text(case p_mode when 'stage' then v_parts.stage when 'declutter' then v_parts.declutter else v_parts.restyle end,
                              jsonb_build_object('room', (select r.words from kiln.room_type r where r.name = p_room_type), 'words', coalesce(v_words, '')))
-        || case when p_wish ~ '\S' then ' ' || kiln.fill_text(v_parts.wish, jsonb_build_object('wish', btrim(p_wish))) else '' end
+        || case when p_wish ~ '\S' then ' ' || kiln_internal.fill_text(v_parts.wish, jsonb_build_object('wish', btrim(p_wish))) else '' end
         || ' ' || v_parts.preserve;
 end
 $$;
-comment on function kiln.staging_words(kiln.staging_mode, text, text, text) is
+comment on function kiln_internal.staging_words(kiln.staging_mode, text, text, text) is
 'The prompt of a staging, and the versions of what it is made of: the task, the style, the words of the request, and last what must not change.';
 
-create or replace function kiln.staging_reason(p_model kiln.staging_model)
+create or replace function kiln_internal.staging_reason(p_model kiln.staging_model)
 returns text
 language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    return case when p_model.is_enabled then kiln.pipeline_reason(p_model.pipeline_id) else 'It is switched off.' end;
+    return case when p_model.is_enabled then kiln_internal.pipeline_reason(p_model.pipeline_id) else 'It is switched off.' end;
 end
 $$;
-comment on function kiln.staging_reason(kiln.staging_model) is 'Why a model cannot stage now, as a sentence; null: it can.';
+comment on function kiln_internal.staging_reason(kiln.staging_model) is 'Why a model cannot stage now, as a sentence; null: it can.';
 
-create or replace function kiln.staging_options()
+create or replace function kiln_internal.staging_options()
 returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -47,15 +47,15 @@ begin
                              from kiln.style s where s.alias_of is null),
                 'models', (select json_agg(json_build_object(
                                       'name', m.name, 'title', m.title, 'description', m.description, 'max_variations', m.max_variations, 'price', m.price_micros,
-                                      'currency', c.currency, 'is_default', m.is_default, 'unavailable_reason', kiln.staging_reason(m)) order by m.is_default desc, m.name)
+                                      'currency', c.currency, 'is_default', m.is_default, 'unavailable_reason', kiln_internal.staging_reason(m)) order by m.is_default desc, m.name)
                              from kiln.staging_model m where m.is_enabled))
               from kiln.config c);
 end
 $$;
-comment on function kiln.staging_options() is 'What may be asked for: modes, types of rooms, styles with their aliases (without deprecated names), models with the price of one variation.';
+comment on function kiln_internal.staging_options() is 'What may be asked for: modes, types of rooms, styles with their aliases (without deprecated names), models with the price of one variation.';
 
 -- Everything that is wrong is named at once. What is right comes back whole, so that a project's pictures are read once and not one by one.
-create or replace function kiln.read_staging(p_actor bigint, p_body jsonb, p_errors jsonb)
+create or replace function kiln_internal.read_staging(p_actor bigint, p_body jsonb, p_errors jsonb)
 returns jsonb
 language plpgsql volatile
 set search_path = ''
@@ -71,16 +71,16 @@ declare
     v_model      kiln.staging_model;
     v_wish       jsonb;
 begin
-    v_errors := v_errors || coalesce((select jsonb_agg(kiln.field_error('/' || n, 'must not be null: leave it out') -> 0) from unnest('{mode,prompt,variations}'::text[]) n where p_body -> n = 'null'), '[]');
+    v_errors := v_errors || coalesce((select jsonb_agg(kiln_internal.field_error('/' || n, 'must not be null: leave it out') -> 0) from unnest('{mode,prompt,variations}'::text[]) n where p_body -> n = 'null'), '[]');
     if v_mode <> all (enum_range(null::kiln.staging_mode)::text[]) then
-        v_errors := v_errors || kiln.field_error('/mode', 'must be one of ' || array_to_string(enum_range(null::kiln.staging_mode), ', '));
+        v_errors := v_errors || kiln_internal.field_error('/mode', 'must be one of ' || array_to_string(enum_range(null::kiln.staging_mode), ', '));
     end if;
     if not exists (select from kiln.room_type r where r.name = v_room) then
-        v_errors := v_errors || kiln.field_error('/room_type', 'must be one of ' || (select string_agg(r.name, ', ' order by r.position) from kiln.room_type r));
+        v_errors := v_errors || kiln_internal.field_error('/room_type', 'must be one of ' || (select string_agg(r.name, ', ' order by r.position) from kiln.room_type r));
     end if;
     select s.* into v_style from kiln.style s where s.name = v_asked;
     if not found and (v_asked is not null or v_mode <> 'declutter') then
-        v_errors := v_errors || kiln.field_error('/style', 'must be one of ' || (select string_agg(s.name, ', ' order by s.position) from kiln.style s where s.alias_of is null));
+        v_errors := v_errors || kiln_internal.field_error('/style', 'must be one of ' || (select string_agg(s.name, ', ' order by s.position) from kiln.style s where s.alias_of is null));
     end if;
     if p_body ->> 'model' is not null then
         select m.* into v_model from kiln.staging_model m where m.name = p_body ->> 'model';
@@ -88,29 +88,29 @@ begin
         select m.* into v_model from kiln.staging_model m where m.is_default;
     end if;
     if v_model.name is null then
-        v_errors := v_errors || kiln.field_error('/model', case when p_body ->> 'model' is not null then 'must be one of ' || (select string_agg(m.name, ', ' order by m.name) from kiln.staging_model m where m.is_enabled)
+        v_errors := v_errors || kiln_internal.field_error('/model', case when p_body ->> 'model' is not null then 'must be one of ' || (select string_agg(m.name, ', ' order by m.name) from kiln.staging_model m where m.is_enabled)
                                                                 else 'is needed: there is no default' end);
-    elsif kiln.staging_reason(v_model) is not null then
-        v_errors := v_errors || kiln.field_error('/model', 'is not available now: ' || kiln.staging_reason(v_model));
+    elsif kiln_internal.staging_reason(v_model) is not null then
+        v_errors := v_errors || kiln_internal.field_error('/model', 'is not available now: ' || kiln_internal.staging_reason(v_model));
     end if;
     if v_variations !~ '^[1-4]$' or jsonb_typeof(p_body -> 'variations') not in ('number', 'null') or v_variations::int > v_model.max_variations then
-        v_errors := v_errors || kiln.field_error('/variations', 'must be a whole number from 1 to ' || coalesce(v_model.max_variations, 4));
+        v_errors := v_errors || kiln_internal.field_error('/variations', 'must be a whole number from 1 to ' || coalesce(v_model.max_variations, 4));
     end if;
-    if jsonb_typeof(p_body -> 'disclosure') not in ('string', 'null') or not kiln.is_name(v_disclosure, 200) then
-        v_errors := v_errors || kiln.field_error('/disclosure', 'must be one line of 1 to 200 characters that can be seen: results are always labelled');
+    if jsonb_typeof(p_body -> 'disclosure') not in ('string', 'null') or not kiln_internal.is_name(v_disclosure, 200) then
+        v_errors := v_errors || kiln_internal.field_error('/disclosure', 'must be one line of 1 to 200 characters that can be seen: results are always labelled');
     end if;
     if octet_length(p_body ->> 'prompt') > 2000 then
-        v_errors := v_errors || kiln.field_error('/prompt', 'must have at most 2000 bytes');
+        v_errors := v_errors || kiln_internal.field_error('/prompt', 'must have at most 2000 bytes');
     end if;
-    v_wish := kiln.read_wish(p_actor, jsonb_strip_nulls(jsonb_build_object('prompt', p_body -> 'prompt', 'seed', p_body -> 'seed')), v_errors, null, 'image', 1);
+    v_wish := kiln_internal.read_wish(p_actor, jsonb_strip_nulls(jsonb_build_object('prompt', p_body -> 'prompt', 'seed', p_body -> 'seed')), v_errors, null, 'image', 1);
     return jsonb_build_object('mode', v_mode, 'room_type', v_room, 'style', coalesce(v_style.alias_of, v_style.name), 'style_asked', v_asked, 'wish', v_wish ->> 'prompt',
                               'seed', v_wish -> 'seed', 'variations', v_variations::int, 'disclosure', v_disclosure, 'model', v_model.name);
 end
 $$;
-comment on function kiln.read_staging(bigint, jsonb, jsonb) is
+comment on function kiln_internal.read_staging(bigint, jsonb, jsonb) is
 'What a body {mode?, room_type, style, prompt?, seed?, variations?, disclosure?, model?} asks for, aliases of styles resolved. p_errors: what is wrong already. KN003: every field that is wrong.';
 
-create or replace function kiln.take_project(p_account_id bigint, p_project_id bigint)
+create or replace function kiln_internal.take_project(p_account_id bigint, p_project_id bigint)
 returns kiln.project
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -125,9 +125,9 @@ begin
     return v_project;
 end
 $$;
-comment on function kiln.take_project(bigint, bigint) is 'A project of this account, locked until the transaction ends. KN002: there is none.';
+comment on function kiln_internal.take_project(bigint, bigint) is 'A project of this account, locked until the transaction ends. KN002: there is none.';
 
-create or replace function kiln.put_pictures(p_project kiln.project, p_media bigint[], p_is_all boolean)
+create or replace function kiln_internal.put_pictures(p_project kiln.project, p_media bigint[], p_is_all boolean)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -150,10 +150,10 @@ begin
     end if;
 end
 $$;
-comment on function kiln.put_pictures(kiln.project, bigint[], boolean) is
+comment on function kiln_internal.put_pictures(kiln.project, bigint[], boolean) is
 'Adds uploads to a project, in this order; p_is_all: the others leave it. KN001: images were made of one that is to leave, or there would be more than 100.';
 
-create or replace function kiln.write_project(p_account_id bigint, p_project_id bigint, p_name text, p_description text, p_media bigint[])
+create or replace function kiln_internal.write_project(p_account_id bigint, p_project_id bigint, p_name text, p_description text, p_media bigint[])
 returns bigint
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -164,21 +164,21 @@ begin
     if p_project_id is null then
         insert into kiln.project (account_id, name, description) values (p_account_id, p_name, coalesce(p_description, '')) returning * into v_project;
     else
-        v_project := kiln.take_project(p_account_id, p_project_id);
+        v_project := kiln_internal.take_project(p_account_id, p_project_id);
         update kiln.project p
-           set name = coalesce(p_name, p.name), description = coalesce(p_description, p.description), updated_at = kiln.now()
+           set name = coalesce(p_name, p.name), description = coalesce(p_description, p.description), updated_at = kiln_internal.now()
          where p.project_id = p_project_id;
     end if;
     if p_media is not null then
-        perform kiln.put_pictures(v_project, p_media, true);
+        perform kiln_internal.put_pictures(v_project, p_media, true);
     end if;
     return v_project.project_id;
 end
 $$;
-comment on function kiln.write_project(bigint, bigint, text, text, bigint[]) is 'Makes a project (p_project_id null) or changes one; what is null stays. KN001: see kiln.put_pictures().';
+comment on function kiln_internal.write_project(bigint, bigint, text, text, bigint[]) is 'Makes a project (p_project_id null) or changes one; what is null stays. KN001: see kiln_internal.put_pictures().';
 
 -- A job and what it was asked for. The caller has locked the project.
-create or replace function kiln.make_image(p_project kiln.project, p_media_id bigint, p_wanted jsonb, p_batch_id bigint default null)
+create or replace function kiln_internal.make_image(p_project kiln.project, p_media_id bigint, p_wanted jsonb, p_batch_id bigint default null)
 returns bigint
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -188,9 +188,9 @@ declare
     v_model  kiln.staging_model;
     v_job_id bigint;
 begin
-    v_words := kiln.staging_words((p_wanted ->> 'mode')::kiln.staging_mode, p_wanted ->> 'room_type', p_wanted ->> 'style', p_wanted ->> 'wish');
+    v_words := kiln_internal.staging_words((p_wanted ->> 'mode')::kiln.staging_mode, p_wanted ->> 'room_type', p_wanted ->> 'style', p_wanted ->> 'wish');
     select m.* into v_model from kiln.staging_model m where m.name = p_wanted ->> 'model';
-    perform kiln.put_pictures(p_project, array[p_media_id], false);
+    perform kiln_internal.put_pictures(p_project, array[p_media_id], false);
     v_job_id := kiln.enqueue(
         (select p.name from kiln.pipeline p where p.pipeline_id = v_model.pipeline_id),
         jsonb_strip_nulls(p_wanted) || jsonb_build_object('prompt', v_words.prompt, 'media', jsonb_build_array(p_media_id::text), 'media_type', 'image',
@@ -203,10 +203,10 @@ begin
     return v_job_id;
 end
 $$;
-comment on function kiln.make_image(kiln.project, bigint, jsonb, bigint) is
-'Enqueues the staging of one picture as kiln.read_staging() told it; the picture joins the project. p_batch_id: the first job of several that are made together; 0: it is the first.';
+comment on function kiln_internal.make_image(kiln.project, bigint, jsonb, bigint) is
+'Enqueues the staging of one picture as kiln_internal.read_staging() told it; the picture joins the project. p_batch_id: the first job of several that are made together; 0: it is the first.';
 
-create or replace function kiln.remake_image(p_old kiln.job, p_input jsonb, p_has_new_words boolean)
+create or replace function kiln_internal.remake_image(p_old kiln.job, p_input jsonb, p_has_new_words boolean)
 returns bigint
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -219,13 +219,13 @@ declare
     v_job_id bigint;
 begin
     select i.* into v_image from kiln.image i where i.job_id = p_old.job_id;
-    perform kiln.take_project(p_old.account_id, v_image.project_id);
+    perform kiln_internal.take_project(p_old.account_id, v_image.project_id);
     select m.* into v_model from kiln.staging_model m where m.name = v_image.model;
-    if kiln.staging_reason(v_model) is not null then
-        raise exception 'model % is not available now: %', v_model.name, kiln.staging_reason(v_model) using errcode = 'KN001';
+    if kiln_internal.staging_reason(v_model) is not null then
+        raise exception 'model % is not available now: %', v_model.name, kiln_internal.staging_reason(v_model) using errcode = 'KN001';
     end if;
     if p_has_new_words then
-        v_words := kiln.staging_words(v_image.mode, v_image.room_type, v_image.style, p_input ->> 'prompt');
+        v_words := kiln_internal.staging_words(v_image.mode, v_image.room_type, v_image.style, p_input ->> 'prompt');
         v_input := v_input || jsonb_build_object('wish', p_input ->> 'prompt', 'prompt', v_words.prompt);
         v_image.style_version := v_words.style_version;
         v_image.prompt_version := v_words.prompt_version;
@@ -238,10 +238,10 @@ begin
     return v_job_id;
 end
 $$;
-comment on function kiln.remake_image(kiln.job, jsonb, boolean) is
+comment on function kiln_internal.remake_image(kiln.job, jsonb, boolean) is
 'The part of kiln.retry_job() that is staging''s: the same on the same picture, with the same words unless there are new ones, as its model works now. KN002: its project is gone; KN001: its model cannot be used now.';
 
-create or replace function kiln.render_image(p_job kiln.job)
+create or replace function kiln_internal.render_image(p_job kiln.job)
 returns jsonb
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -250,7 +250,7 @@ declare
     v_image kiln.image;
 begin
     select i.* into v_image from kiln.image i where i.job_id = p_job.job_id;
-    return kiln.render_job(p_job)::jsonb || jsonb_build_object(
+    return kiln_internal.render_job(p_job)::jsonb || jsonb_build_object(
         'project_id', v_image.project_id::text, 'media_id', v_image.media_id::text, 'mode', v_image.mode, 'room_type', v_image.room_type,
         'style', v_image.style, 'style_asked', v_image.style_asked,
         'style_is_deprecated', coalesce((select s.is_deprecated from kiln.style s where s.name = v_image.style_asked), false),
@@ -259,10 +259,10 @@ begin
                                        'prompt', v_image.prompt_version, 'style', v_image.style_version));
 end
 $$;
-comment on function kiln.render_image(kiln.job) is
+comment on function kiln_internal.render_image(kiln.job) is
 'An image, as its owner sees it: a Job with its project, its original (media, media_id), what was asked for, and the versions of what made it. prompt is the whole prompt, wish what the client said.';
 
-create or replace function kiln.render_project(p_project kiln.project)
+create or replace function kiln_internal.render_project(p_project kiln.project)
 returns json
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -273,18 +273,18 @@ declare
 begin
     return json_build_object(
         'id', p_project.project_id::text, 'name', p_project.name, 'description', p_project.description,
-        'pictures', kiln.render_media_list(p_project.account_id, to_jsonb(v_media::text[])),
+        'pictures', kiln_internal.render_media_list(p_project.account_id, to_jsonb(v_media::text[])),
         'images', (select json_build_object('total', count(*), 'active', count(*) filter (where j.finished_at is null),
                                             'completed', count(*) filter (where j.state = 'completed'))
                      from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j where i.project_id = p_project.project_id),
-        'created_at', kiln.render_time(p_project.created_at), 'updated_at', kiln.render_time(p_project.updated_at),
+        'created_at', kiln_internal.render_time(p_project.created_at), 'updated_at', kiln_internal.render_time(p_project.updated_at),
         'links', json_build_object('self', v_self, 'images', v_self || '/images', 'stage', v_self || '/stage', 'download', v_self || '/download'));
 end
 $$;
-comment on function kiln.render_project(kiln.project) is 'A project, as its owner sees it: its originals in their order, and how many images there are. The caller has checked whose it is.';
+comment on function kiln_internal.render_project(kiln.project) is 'A project, as its owner sees it: its originals in their order, and how many images there are. The caller has checked whose it is.';
 
 -- The jobs of a page: found by the index of the account, or of the project, and with a state looked for in so many and no more.
-create or replace function kiln.image_page(p_account_id bigint, p_project_id bigint, p_state text, p_before bigint, p_limit int, out jobs kiln.job[], out next_id bigint)
+create or replace function kiln_internal.image_page(p_account_id bigint, p_project_id bigint, p_state text, p_before bigint, p_limit int, out jobs kiln.job[], out next_id bigint)
 language plpgsql stable security definer
 -- A bitmap or a hash has no order: all images of the account would be read and sorted for each page.
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -317,7 +317,7 @@ begin
                                 where i.job_id = e.job_id and case when p_project_id is null then p.deleted_at is null else p.project_id = p_project_id end)
                  order by e.account_id desc, e.kind desc, e.state desc, e.media_type desc, e.job_id desc limit p_limit + 1);
         else
-            v_ids := kiln.open_job_ids(p_account_id, 'staging', p_state::kiln.job_state, null, v_end, case when p_project_id is null then p_limit + 1 else c_open end, c_open);
+            v_ids := kiln_internal.open_job_ids(p_account_id, 'staging', p_state::kiln.job_state, null, v_end, case when p_project_id is null then p_limit + 1 else c_open end, c_open);
             if cardinality(v_ids) >= c_open then
                 v_ids := array(select i.job_id
                                  from kiln.image i
@@ -340,7 +340,7 @@ begin
     jobs := jobs[1:p_limit];
 end
 $$;
-comment on function kiln.image_page(bigint, bigint, text, bigint, int) is
+comment on function kiln_internal.image_page(bigint, bigint, text, bigint, int) is
 'A page of an account''s images, newest first, of one project or of all; next_id: where the next one begins. A page is full, or the list is at its end.';
 
 -- The end of a project. What runs is cancelled and goes when its runner has let go of it, which the tick sees to.
@@ -350,14 +350,14 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    perform kiln.take_project(p_account_id, p_project_id);
-    update kiln.project p set deleted_at = kiln.now() where p.project_id = p_project_id;
-    perform kiln.clear_project(p_project_id, 100);
+    perform kiln_internal.take_project(p_account_id, p_project_id);
+    update kiln.project p set deleted_at = kiln_internal.now() where p.project_id = p_project_id;
+    perform kiln_internal.clear_project(p_project_id, 100);
 end
 $$;
 comment on function kiln.remove_project(bigint, bigint) is 'Deletes a project for good: it is gone for its owner at once, its rows and files when its last job has ended. KN002: there is none.';
 
-create or replace function kiln.clear_project(p_project_id bigint, p_limit int)
+create or replace function kiln_internal.clear_project(p_project_id bigint, p_limit int)
 returns boolean
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -373,19 +373,19 @@ begin
     if not found then
         return true;
     end if;
-    -- As in kiln.clear_account().
+    -- As in kiln_internal.clear_account().
     for v_id, v_state in
         select j.job_id, j.state from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j
-         where i.project_id = p_project_id and case when j.finished_at is null then j.state <> 'cancelling' else kiln.unsettled_calls(j.job_id) = '{}' end
+         where i.project_id = p_project_id and case when j.finished_at is null then j.state <> 'cancelling' else kiln_internal.unsettled_calls(j.job_id) = '{}' end
          order by i.job_id limit p_limit
     loop
-        perform kiln.drop_job(v_id, v_state);
+        perform kiln_internal.drop_job(v_id, v_state);
     end loop;
     if exists (select from kiln.image i where i.project_id = p_project_id) then
         return false;
     end if;
     v_media := array(select c.media_id from kiln.picture c where c.project_id = p_project_id);
-    v_used := kiln.media_in_use(v_project.account_id, v_media)
+    v_used := kiln_internal.media_in_use(v_project.account_id, v_media)
            || array(select u from kiln.message g cross join lateral unnest(g.media) as u where g.account_id = v_project.account_id and g.media <> '{}' and u = any (v_media));
     delete from kiln.project p where p.project_id = p_project_id;
     delete from kiln.media m
@@ -395,10 +395,10 @@ begin
     return true;
 end
 $$;
-comment on function kiln.clear_project(bigint, int) is
+comment on function kiln_internal.clear_project(bigint, int) is
 'Removes a batch of what a deleted project still has; true when nothing is left. Its originals go with it, but for those that another project, a message or a job that has not ended has too.';
 
-create or replace function kiln.clear_projects(p_limit int)
+create or replace function kiln_internal.clear_projects(p_limit int)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -409,8 +409,8 @@ begin
     for v_project_id in
         select p.project_id from kiln.project p where p.deleted_at is not null order by random() limit p_limit
     loop
-        perform kiln.clear_project(v_project_id, 100);
+        perform kiln_internal.clear_project(v_project_id, 100);
     end loop;
 end
 $$;
-comment on function kiln.clear_projects(int) is 'The tick''s part of deleting projects.';
+comment on function kiln_internal.clear_projects(int) is 'The tick''s part of deleting projects.';

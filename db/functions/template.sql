@@ -4,7 +4,7 @@
 -- text. A key whose value is missing is dropped. What is filled in is never read as a template again, so a prompt says what it says.
 
 -- RFC 6901, with `*` for every element of an array.
-create or replace function kiln.pointer_values(p_doc jsonb, p_pointer text)
+create or replace function kiln_internal.pointer_values(p_doc jsonb, p_pointer text)
 returns jsonb[]
 language plpgsql immutable
 set search_path = ''
@@ -48,11 +48,11 @@ begin
     return v_found;
 end
 $$;
-comment on function kiln.pointer_values(jsonb, text) is
+comment on function kiln_internal.pointer_values(jsonb, text) is
 'The values that a JSON pointer (RFC 6901) leads to; `*` stands for every element of an array, or for one value that stands where an
 array may. Empty where there is none.';
 
-create or replace function kiln.at_pointer(p_doc jsonb, p_pointers jsonb)
+create or replace function kiln_internal.at_pointer(p_doc jsonb, p_pointers jsonb)
 returns jsonb
 language plpgsql immutable
 set search_path = ''
@@ -63,7 +63,7 @@ declare
 begin
     for v_pointer in select jsonb_array_elements_text(p_pointers)
     loop
-        v_found := array(select v from unnest(kiln.pointer_values(p_doc, v_pointer)) as v where v <> 'null');
+        v_found := array(select v from unnest(kiln_internal.pointer_values(p_doc, v_pointer)) as v where v <> 'null');
         if v_found <> '{}' then
             return v_found[1];
         end if;
@@ -71,10 +71,10 @@ begin
     return null;
 end
 $$;
-comment on function kiln.at_pointer(jsonb, jsonb) is 'The first value, other than null, that the first of these pointers that leads anywhere leads to.';
+comment on function kiln_internal.at_pointer(jsonb, jsonb) is 'The first value, other than null, that the first of these pointers that leads anywhere leads to.';
 
 -- RFC 3986: unreserved characters stay; in paths the slash too.
-create or replace function kiln.percent_encode(p_text text, p_keep text default '')
+create or replace function kiln_internal.percent_encode(p_text text, p_keep text default '')
 returns text
 language plpgsql immutable
 set search_path = ''
@@ -86,9 +86,9 @@ begin
               from regexp_split_to_table(p_text, '') with ordinality as x (c, n) where c <> '');
 end
 $$;
-comment on function kiln.percent_encode(text, text) is 'Percent-encoding of all but the unreserved characters of RFC 3986 and those of p_keep.';
+comment on function kiln_internal.percent_encode(text, text) is 'Percent-encoding of all but the unreserved characters of RFC 3986 and those of p_keep.';
 
-create or replace function kiln.placeholders(p_text text)
+create or replace function kiln_internal.placeholders(p_text text)
 returns text[]
 language plpgsql immutable
 set search_path = ''
@@ -97,16 +97,16 @@ begin
     return array(select m[1] from regexp_matches(p_text, '\{([a-z_]+(?:\.[A-Za-z0-9_-]+)*)\}', 'g') as m);
 end
 $$;
-comment on function kiln.placeholders(text) is 'What a template string names, in order: {prompt}, {params.seed}, {media.0}.';
+comment on function kiln_internal.placeholders(text) is 'What a template string names, in order: {prompt}, {params.seed}, {media.0}.';
 
 -- A string of a template: null where something that it names is missing.
-create or replace function kiln.fill_text(p_text text, p_context jsonb, p_is_url boolean default false)
+create or replace function kiln_internal.fill_text(p_text text, p_context jsonb, p_is_url boolean default false)
 returns text
 language plpgsql immutable
 set search_path = ''
 as $$
 declare
-    v_names text[] := kiln.placeholders(p_text);
+    v_names text[] := kiln_internal.placeholders(p_text);
     v_parts text[];
     v_value jsonb;
     v_text  text;
@@ -125,17 +125,17 @@ begin
             if v_text ~ '(^|/)\.\.?(/|$)' then
                 return null;
             end if;
-            v_text := kiln.percent_encode(v_text, '/');
+            v_text := kiln_internal.percent_encode(v_text, '/');
         end if;
         v_out := v_out || v_text || v_parts[i + 1];
     end loop;
     return v_out;
 end
 $$;
-comment on function kiln.fill_text(text, jsonb, boolean) is
+comment on function kiln_internal.fill_text(text, jsonb, boolean) is
 'Fills a string. p_is_url: values are percent-encoded, slashes stay, and none may hold a . or .. segment. Null: a value is missing.';
 
-create or replace function kiln.fill(p_template jsonb, p_context jsonb)
+create or replace function kiln_internal.fill(p_template jsonb, p_context jsonb)
 returns jsonb
 language plpgsql immutable
 set search_path = ''
@@ -152,38 +152,38 @@ begin
                 v_value := p_context #> string_to_array(substr(v_text, 2, length(v_text) - 2), '.');
                 return nullif(v_value, 'null');
             end if;
-            return to_jsonb(kiln.fill_text(v_text, p_context));
+            return to_jsonb(kiln_internal.fill_text(v_text, p_context));
         when 'object' then
             v_out := '{}';
             if p_template ? '$merge' then
-                v_value := kiln.fill(p_template -> '$merge', p_context);
+                v_value := kiln_internal.fill(p_template -> '$merge', p_context);
                 if jsonb_typeof(v_value) = 'object' then
                     v_out := v_value;
                 end if;
             end if;
             return v_out || coalesce((
                 select jsonb_object_agg(f.key, f.value)
-                  from (select e.key, kiln.fill(e.value, p_context) as value from jsonb_each(p_template) as e where e.key <> '$merge' offset 0) f
+                  from (select e.key, kiln_internal.fill(e.value, p_context) as value from jsonb_each(p_template) as e where e.key <> '$merge' offset 0) f
                  where f.value is not null), '{}');
         when 'array' then
             return coalesce((select jsonb_agg(f.value order by f.n) from (
-                select kiln.fill(e.value, p_context) as value, e.n from jsonb_array_elements(p_template) with ordinality as e (value, n)) f
+                select kiln_internal.fill(e.value, p_context) as value, e.n from jsonb_array_elements(p_template) with ordinality as e (value, n)) f
                 where f.value is not null), '[]');
         else
             return p_template;
     end case;
 end
 $$;
-comment on function kiln.fill(jsonb, jsonb) is
+comment on function kiln_internal.fill(jsonb, jsonb) is
 'A template with its placeholders filled; {"$merge": "{params}", …} begins with all keys of an object. What is missing is dropped.';
 
-create or replace function kiln.url_host(p_url text)
+create or replace function kiln_internal.url_host(p_url text)
 returns text
 language sql immutable
 return lower(substring(p_url from '^https?://([A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?)(?:[/?]|$)'));
-comment on function kiln.url_host(text) is 'host or host:port of an http(s) URL; null where it is none, or hides a user name in it.';
+comment on function kiln_internal.url_host(text) is 'host or host:port of an http(s) URL; null where it is none, or hides a user name in it.';
 
-create or replace function kiln.reply_url(p_provider kiln.provider, p_url text)
+create or replace function kiln_internal.reply_url(p_provider kiln.provider, p_url text)
 returns text
 language plpgsql immutable
 set search_path = ''
@@ -191,13 +191,13 @@ as $$
 begin
     return case when length(p_url) <= 2048 and p_url !~ '[[:space:][:cntrl:]#]'
                  and substring(p_url from '^(https?)://') = substring(p_provider.base_url from '^(https?)://')
-                 and kiln.url_host(p_url) in (select kiln.url_host(p_provider.base_url) union all select lower(h) from unnest(p_provider.reply_hosts) as h)
+                 and kiln_internal.url_host(p_url) in (select kiln_internal.url_host(p_provider.base_url) union all select lower(h) from unnest(p_provider.reply_hosts) as h)
                 then p_url end;
 end
 $$;
-comment on function kiln.reply_url(kiln.provider, text) is 'A URL of a reply, if it may be asked: the base''s scheme, and a host of the description. Else null: the template is used.';
+comment on function kiln_internal.reply_url(kiln.provider, text) is 'A URL of a reply, if it may be asked: the base''s scheme, and a host of the description. Else null: the template is used.';
 
-create or replace function kiln.render_request(p_provider kiln.provider, p_kind text, p_context jsonb)
+create or replace function kiln_internal.render_request(p_provider kiln.provider, p_kind text, p_context jsonb)
 returns jsonb
 language plpgsql volatile
 set search_path = ''
@@ -235,33 +235,33 @@ begin
         else
             v_context := v_context - 'media';
         end if;
-        v_context := v_context || jsonb_build_object('body', kiln.fill(coalesce(v_config -> 'body', '{"$merge": "{params}", "prompt": "{prompt}"}'), v_context));
+        v_context := v_context || jsonb_build_object('body', kiln_internal.fill(coalesce(v_config -> 'body', '{"$merge": "{params}", "prompt": "{prompt}"}'), v_context));
         select coalesce(jsonb_agg(o -> 'pointer') filter (where o ->> 'as' in ('base64', 'data')), '[]'), coalesce(bool_or(o ->> 'as' = 'binary'), false)
           into v_take, v_binary from jsonb_array_elements(v_config -> 'outputs') as o;
     end if;
 
-    v_url := case p_kind when 'poll'   then kiln.reply_url(p_provider, p_context -> 'urls' ->> 'status')
-                         when 'result' then kiln.reply_url(p_provider, p_context -> 'urls' ->> 'result')
-                         when 'cancel' then kiln.reply_url(p_provider, p_context -> 'urls' ->> 'cancel') end;
+    v_url := case p_kind when 'poll'   then kiln_internal.reply_url(p_provider, p_context -> 'urls' ->> 'status')
+                         when 'result' then kiln_internal.reply_url(p_provider, p_context -> 'urls' ->> 'result')
+                         when 'cancel' then kiln_internal.reply_url(p_provider, p_context -> 'urls' ->> 'cancel') end;
     if v_url is null then
-        v_path := kiln.fill_text(v_spec ->> 'path', v_context, true);
+        v_path := kiln_internal.fill_text(v_spec ->> 'path', v_context, true);
         if v_path is null then
             raise exception 'provider %, %: % names what there is not', p_provider.name, p_kind, v_spec ->> 'path' using errcode = '22023';
         end if;
         v_url := rtrim(p_provider.base_url, '/') || v_path;
     end if;
-    select string_agg(kiln.percent_encode(q.key) || '=' || kiln.percent_encode(q.value #>> '{}'), '&' order by q.key) into v_query
-      from jsonb_each(kiln.fill(coalesce(v_spec -> 'query', '{}'), v_context)) as q;
+    select string_agg(kiln_internal.percent_encode(q.key) || '=' || kiln_internal.percent_encode(q.value #>> '{}'), '&' order by q.key) into v_query
+      from jsonb_each(kiln_internal.fill(coalesce(v_spec -> 'query', '{}'), v_context)) as q;
     if v_query is not null then
         v_url := v_url || case when strpos(v_url, '?') > 0 then '&' else '?' end || v_query;
     end if;
 
-    v_body := case when v_spec ? 'body' then kiln.fill(v_spec -> 'body', v_context) end;
+    v_body := case when v_spec ? 'body' then kiln_internal.fill(v_spec -> 'body', v_context) end;
     v_headers := jsonb_build_object('Accept', case when v_binary then '*/*' else 'application/json' end)
         || case when v_body is not null then '{"Content-Type": "application/json"}' else '{}' end::jsonb
         || case when p_kind = 'submit' and p_provider.idempotency_header is not null
                 then jsonb_build_object(p_provider.idempotency_header, p_context ->> 'idempotency_key') else '{}' end
-        || kiln.fill(coalesce(v_spec -> 'headers', '{}'), v_context);
+        || kiln_internal.fill(coalesce(v_spec -> 'headers', '{}'), v_context);
     return jsonb_build_object(
         'method', coalesce(v_spec ->> 'method', case when p_kind in ('submit', 'cancel') then 'POST' else 'GET' end),
         'url', v_url,
@@ -269,7 +269,7 @@ begin
         'auth', p_provider.auth - 'for_files',
         'body', v_body::text,
         'files', v_files,
-        'hosts', to_jsonb(array_prepend(kiln.url_host(p_provider.base_url), p_provider.reply_hosts)),
+        'hosts', to_jsonb(array_prepend(kiln_internal.url_host(p_provider.base_url), p_provider.reply_hosts)),
         'timeout_ms', (extract(epoch from case when p_kind = 'submit' then p_provider.reply_timeout else least(p_provider.reply_timeout, '30 seconds') end) * 1000)::int,
         'connect_timeout_ms', 10000,
         'max_bytes', p_provider.max_reply_bytes,
@@ -279,7 +279,7 @@ begin
         'binary', v_binary);
 end
 $$;
-comment on function kiln.render_request(kiln.provider, text, jsonb) is
+comment on function kiln_internal.render_request(kiln.provider, text, jsonb) is
 'The request that a runner sends: method, url, headers, auth (names the secret''s variable), body (text), files (words in the body that
 stand for files), hosts it may go to, bounds, accept (statuses, or null: 2xx), take (where the reply carries files as base64), binary (the reply is the file).
 p_kind: submit, poll, result, cancel, lookup. Null: the description has no such request. 22023: its path names what is missing.';

@@ -1,5 +1,5 @@
 -- Sentences that people read, made to fit.
-create or replace function kiln.shorten(p_text text, p_most int)
+create or replace function kiln_internal.shorten(p_text text, p_most int)
 returns text
 language plpgsql immutable
 set search_path = ''
@@ -17,11 +17,11 @@ begin
     return case when length(v_words) >= p_most / 2 then v_words else v_start end || '…';
 end
 $$;
-comment on function kiln.shorten(text, int) is
+comment on function kiln_internal.shorten(text, int) is
 'A text of at most p_most characters: what is longer ends after a word, with an ellipsis.';
 
 -- Times, in the words of all views.
-create or replace function kiln.say_time(p_time interval)
+create or replace function kiln_internal.say_time(p_time interval)
 returns text
 language sql immutable
 return (select case when s is null then null
@@ -31,15 +31,15 @@ return (select case when s is null then null
                     when s < 172800 then floor(s / 3600)::bigint || ' h'
                     else floor(s / 86400)::bigint || ' d' end
           from (select abs(extract(epoch from p_time)) as s) x);
-comment on function kiln.say_time(interval) is 'How long, in one number and a unit: 350 ms, 20 s, 3 min, 5 h, 2 d. Rounded down.';
+comment on function kiln_internal.say_time(interval) is 'How long, in one number and a unit: 350 ms, 20 s, 3 min, 5 h, 2 d. Rounded down.';
 
-create or replace function kiln.ago(p_at timestamptz)
+create or replace function kiln_internal.ago(p_at timestamptz)
 returns text
 language sql stable
 return case when p_at = 'infinity' then 'never'
             when p_at = '-infinity' then 'long ago'
-            when kiln.now() - p_at >= interval '1 second' then kiln.say_time(kiln.now() - p_at) || ' ago'
+            when kiln_internal.now() - p_at >= interval '1 second' then kiln_internal.say_time(kiln_internal.now() - p_at) || ' ago'
             -- Rounded up, so that what is due in half a second is not due now.
-            when p_at > kiln.now() then 'in ' || kiln.say_time(ceil(extract(epoch from p_at - kiln.now())) * interval '1 second')
+            when p_at > kiln_internal.now() then 'in ' || kiln_internal.say_time(ceil(extract(epoch from p_at - kiln_internal.now())) * interval '1 second')
             when p_at is not null then 'now' end;
-comment on function kiln.ago(timestamptz) is 'When, from now: 3 min ago, now, in 20 s, never.';
+comment on function kiln_internal.ago(timestamptz) is 'When, from now: 3 min ago, now, in 20 s, never.';

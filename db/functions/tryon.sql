@@ -1,5 +1,5 @@
 -- Try-ons: their categories, and the files that come with a request.
-create or replace function kiln.pipeline_reason(p_pipeline_id smallint)
+create or replace function kiln_internal.pipeline_reason(p_pipeline_id smallint)
 returns text
 language plpgsql stable security definer
 set search_path = ''
@@ -15,10 +15,10 @@ begin
              where p.pipeline_id = p_pipeline_id);
 end
 $$;
-comment on function kiln.pipeline_reason(smallint) is 'Why a pipeline cannot be used now, as a sentence: a provider of one of its stages; null: it can.';
+comment on function kiln_internal.pipeline_reason(smallint) is 'Why a pipeline cannot be used now, as a sentence: a provider of one of its stages; null: it can.';
 
 -- As its owner, who needs no policy: behind one, only what is said of job_id may look into an index, and not what is said of kind.
-create or replace function kiln.tryon_page(p_states text[], p_category text, p_before bigint, p_limit int, out jobs kiln.job[], out next_id bigint)
+create or replace function kiln_internal.tryon_page(p_states text[], p_category text, p_before bigint, p_limit int, out jobs kiln.job[], out next_id bigint)
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off
 as $$
@@ -27,7 +27,7 @@ declare
     v_end  bigint;
     v_ids  bigint[];
 begin
-    if kiln.is_no_operator() then
+    if kiln_internal.is_no_operator() then
         raise exception 'this is for administrators' using errcode = 'KN004';
     end if;
     select w.job_id into v_end from kiln.job w where w.kind = 'tryon' and w.job_id < p_before order by w.job_id desc offset c_walk limit 1;
@@ -59,7 +59,7 @@ begin
                 select t.job_id
                   from kiln.task_held t
                  cross join lateral (select x.kind from kiln.job x where x.job_id = t.job_id limit 1) j
-                 where t.task_id < kiln.task_id(v_end, 0) and j.kind = 'tryon'
+                 where t.task_id < kiln_internal.task_id(v_end, 0) and j.kind = 'tryon'
                  order by t.task_id desc limit p_limit + 1);
         else
             v_ids := array(select w.job_id from kiln.job w where w.kind = 'tryon' and w.job_id < v_end and (p_states is null or w.state::text = any (p_states))
@@ -76,11 +76,11 @@ begin
     jobs := jobs[1:p_limit];
 end
 $$;
-comment on function kiln.tryon_page(text[], text, bigint, int) is
+comment on function kiln_internal.tryon_page(text[], text, bigint, int) is
 'A page of all try-ons, newest first, in some states and of a category (null: any); next_id: where the next one begins. A page is full, or the list is at its end.
 KN004: for administrators.';
 
-create or replace function kiln.render_category(p_name text)
+create or replace function kiln_internal.render_category(p_name text)
 returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -88,26 +88,26 @@ as $$
 begin
     return (select json_build_object('name', c.name, 'title', c.title, 'description', c.description, 'media_type', c.media_type, 'pipeline', p.name, 'version', c.pipeline_version,
                                      'prompt', c.prompt, 'params', c.params, 'price', c.price_micros, 'currency', (select f.currency from kiln.config f), 'is_enabled', c.is_enabled,
-                                     'unavailable_reason', kiln.pipeline_reason(c.pipeline_id))
+                                     'unavailable_reason', kiln_internal.pipeline_reason(c.pipeline_id))
               from kiln.category c join kiln.pipeline p using (pipeline_id)
              where c.name = p_name);
 end
 $$;
-comment on function kiln.render_category(text) is 'A category of try-ons, as administrators see it; version null: the newest.';
+comment on function kiln_internal.render_category(text) is 'A category of try-ons, as administrators see it; version null: the newest.';
 
-create or replace function kiln.write_category(p_name text, p_body jsonb)
+create or replace function kiln_internal.write_category(p_name text, p_body jsonb)
 returns json
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_errors   jsonb := kiln.unknown_fields(p_body, '{title,description,media_type,pipeline,version,prompt,params,price,is_enabled}');
+    v_errors   jsonb := kiln_internal.unknown_fields(p_body, '{title,description,media_type,pipeline,version,prompt,params,price,is_enabled}');
     v_old      kiln.category;
     v_pipeline smallint;
     v_version  int;
 begin
     if coalesce(p_name, '') !~ '^[a-z][a-z0-9_-]{0,39}$' then
-        raise exception 'there is no category %', quote_literal(kiln.shorten(p_name, 40)) using errcode = 'KN002';
+        raise exception 'there is no category %', quote_literal(kiln_internal.shorten(p_name, 40)) using errcode = 'KN002';
     end if;
     select c.* into v_old from kiln.category c where c.name = p_name for update;
     v_pipeline := v_old.pipeline_id;
@@ -116,39 +116,39 @@ begin
       from (values ('title', 'string'), ('description', 'string'), ('pipeline', 'string'), ('prompt', 'string'), ('media_type', 'string'),
                    ('params', 'object'), ('price', 'number'), ('is_enabled', 'boolean')) as k (key, type)
      where p_body ? k.key and jsonb_typeof(p_body -> k.key) <> k.type;
-    perform kiln.refuse_fields(v_errors);
+    perform kiln_internal.refuse_fields(v_errors);
     if p_body ? 'pipeline' then
         select p.pipeline_id into v_pipeline from kiln.pipeline p where p.name = p_body ->> 'pipeline';
         if not found then
-            v_errors := v_errors || kiln.field_error('/pipeline', 'is no pipeline');
-        elsif kiln.pipeline_problem(v_pipeline) is not null then
-            v_errors := v_errors || kiln.field_error('/pipeline', 'cannot be taken: ' || kiln.pipeline_problem(v_pipeline));
+            v_errors := v_errors || kiln_internal.field_error('/pipeline', 'is no pipeline');
+        elsif kiln_internal.pipeline_problem(v_pipeline) is not null then
+            v_errors := v_errors || kiln_internal.field_error('/pipeline', 'cannot be taken: ' || kiln_internal.pipeline_problem(v_pipeline));
         end if;
     elsif v_old.category_id is null then
-        v_errors := v_errors || kiln.field_error('/pipeline', 'is required');
+        v_errors := v_errors || kiln_internal.field_error('/pipeline', 'is required');
     end if;
     if p_body ? 'version' and p_body -> 'version' <> 'null' then
         select v.version into v_version from kiln.pipeline_version v
          where v.pipeline_id = v_pipeline and v.version = case when p_body ->> 'version' ~ '^[0-9]{1,6}$' then (p_body ->> 'version')::int end;
         if not found then
-            v_errors := v_errors || kiln.field_error('/version', 'is no version of this pipeline');
+            v_errors := v_errors || kiln_internal.field_error('/version', 'is no version of this pipeline');
         end if;
     elsif p_body ? 'version' then
         v_version := null;
     end if;
     if coalesce(p_body ->> 'media_type', v_old.media_type::text, '') not in ('image', 'video', 'audio') then
-        v_errors := v_errors || kiln.field_error('/media_type', 'must be image, video or audio');
+        v_errors := v_errors || kiln_internal.field_error('/media_type', 'must be image, video or audio');
     end if;
     if coalesce(p_body ->> 'title', p_name) !~ '\S' or length(p_body ->> 'title') > 200 then
-        v_errors := v_errors || kiln.field_error('/title', 'must have 1 to 200 characters');
+        v_errors := v_errors || kiln_internal.field_error('/title', 'must have 1 to 200 characters');
     end if;
     if octet_length(p_body ->> 'prompt') > 4000 then
-        v_errors := v_errors || kiln.field_error('/prompt', 'must have at most 4000 bytes');
+        v_errors := v_errors || kiln_internal.field_error('/prompt', 'must have at most 4000 bytes');
     end if;
     if coalesce(p_body ->> 'price', '0') !~ '^[0-9]{1,12}$' then
-        v_errors := v_errors || kiln.field_error('/price', 'must be a whole number of millionths, from 0 on');
+        v_errors := v_errors || kiln_internal.field_error('/price', 'must be a whole number of millionths, from 0 on');
     end if;
-    perform kiln.refuse_fields(v_errors);
+    perform kiln_internal.refuse_fields(v_errors);
     insert into kiln.category as c (name, title, description, media_type, pipeline_id, pipeline_version, prompt, params, price_micros, is_enabled)
     values (p_name, coalesce(p_body ->> 'title', v_old.title, p_name), coalesce(p_body ->> 'description', v_old.description, ''),
             coalesce((p_body ->> 'media_type')::kiln.media_type, v_old.media_type), v_pipeline, v_version, coalesce(p_body ->> 'prompt', v_old.prompt, ''),
@@ -156,12 +156,12 @@ begin
     on conflict (name) do update
        set title = excluded.title, description = excluded.description, media_type = excluded.media_type, pipeline_id = excluded.pipeline_id,
            pipeline_version = excluded.pipeline_version, prompt = excluded.prompt, params = excluded.params, price_micros = excluded.price_micros, is_enabled = excluded.is_enabled;
-    return kiln.render_category(p_name);
+    return kiln_internal.render_category(p_name);
 end
 $$;
-comment on function kiln.write_category(text, jsonb) is 'Changes a category, or makes it. Another pipeline begins with its newest version unless one is named. KN003: fields.';
+comment on function kiln_internal.write_category(text, jsonb) is 'Changes a category, or makes it. Another pipeline begins with its newest version unless one is named. KN003: fields.';
 
-create or replace function kiln.add_inputs(p_account_id bigint, p_files jsonb)
+create or replace function kiln_internal.add_inputs(p_account_id bigint, p_files jsonb)
 returns jsonb
 language plpgsql volatile security definer
 set search_path = ''
@@ -178,24 +178,24 @@ begin
         returning media_id
     )
     select coalesce(array_agg(a.media_id order by a.media_id), '{}') into v_ids from added a;
-    perform kiln.check_upload(i) from unnest(v_ids) as i;
+    perform kiln_internal.check_upload(i) from unnest(v_ids) as i;
     return to_jsonb(v_ids::text[]);
 end
 $$;
-comment on function kiln.add_inputs(bigint, jsonb) is
+comment on function kiln_internal.add_inputs(bigint, jsonb) is
 'Media for files that came in a body and are in the store: [{storage_key, bytes, sha256, content_type, filename}], as the server found them; returns the ids in that
 order. They are uploads like others: a runner checks each, and what it finds good takes their place.';
 
-create or replace function kiln.render_tryon(p_job kiln.job)
+create or replace function kiln_internal.render_tryon(p_job kiln.job)
 returns jsonb
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    return kiln.render_job(p_job)::jsonb || jsonb_build_object(
+    return kiln_internal.render_job(p_job)::jsonb || jsonb_build_object(
         'category', p_job.input ->> 'category', 'reason', p_job.input ->> 'reason',
         'pipeline', (select jsonb_build_object('name', p.name, 'version', v.version)
                        from kiln.pipeline_version v join kiln.pipeline p using (pipeline_id) where v.pipeline_version_id = p_job.pipeline_version_id));
 end
 $$;
-comment on function kiln.render_tryon(kiln.job) is 'A try-on, as administrators see it: a Job with its category, the reason it was asked for again, and the version of the pipeline that it takes.';
+comment on function kiln_internal.render_tryon(kiln.job) is 'A try-on, as administrators see it: a Job with its category, the reason it was asked for again, and the version of the pipeline that it takes.';

@@ -1,8 +1,8 @@
 -- The release stands in the file VERSION of the checkout, from which install.psql and code.psql are loaded.
 \set version `cat VERSION`
-create or replace function kiln.version()
+create or replace function kiln_internal.version()
 returns text
 language sql immutable parallel safe
 set search_path = ''
 return :'version';
-comment on function kiln.version() is 'The release of Kiln that this database was installed or upgraded by.';
+comment on function kiln_internal.version() is 'The release of Kiln that this database was installed or upgraded by.';

@@ -1,13 +1,13 @@
 -- What a job waits for, in the few words that a column of a view has room for.
-create or replace function kiln.queue_next_at(p_queue kiln.queue)
+create or replace function kiln_internal.queue_next_at(p_queue kiln.queue)
 returns timestamptz
 language sql stable
-return (select g.free_at - (p_queue.rate_burst - 1) * kiln.spacing(p_queue.rate_per_minute, p_queue.rate_burst)
+return (select g.free_at - (p_queue.rate_burst - 1) * kiln_internal.spacing(p_queue.rate_per_minute, p_queue.rate_burst)
           from kiln.queue_gate g where g.queue_id = p_queue.queue_id);
-comment on function kiln.queue_next_at(kiln.queue) is
-'When the rate of a queue lets its next task start, as kiln.take_within_limits() counts; null: it has no rate.';
+comment on function kiln_internal.queue_next_at(kiln.queue) is
+'When the rate of a queue lets its next task start, as kiln_internal.take_within_limits() counts; null: it has no rate.';
 
-create or replace function kiln.queue_closed(p_queue kiln.queue)
+create or replace function kiln_internal.queue_closed(p_queue kiln.queue)
 returns text
 language plpgsql stable security definer
 set search_path = ''
@@ -21,7 +21,7 @@ begin
     if p_queue.is_paused then
         return 'paused';
     end if;
-    select count(*), count(*) filter (where h.beat_at >= kiln.now() - c.lease), sum(r.slots) filter (where h.beat_at >= kiln.now() - c.lease)
+    select count(*), count(*) filter (where h.beat_at >= kiln_internal.now() - c.lease), sum(r.slots) filter (where h.beat_at >= kiln_internal.now() - c.lease)
       into v_alive, v_beating, v_slots
       from kiln.runner r
      cross join kiln.config c
@@ -36,8 +36,8 @@ begin
             return format('full, %s/%s', v_running, p_queue.max_running);
         end if;
     end if;
-    if p_queue.rate_per_minute is not null and kiln.queue_next_at(p_queue) > kiln.now() then
-        return 'rate, ' || kiln.ago(kiln.queue_next_at(p_queue));
+    if p_queue.rate_per_minute is not null and kiln_internal.queue_next_at(p_queue) > kiln_internal.now() then
+        return 'rate, ' || kiln_internal.ago(kiln_internal.queue_next_at(p_queue));
     end if;
     if v_slots <= (select count(*) from kiln.task_running t
                      join kiln.runner r using (runner_id)
@@ -47,11 +47,11 @@ begin
     return null;
 end
 $$;
-comment on function kiln.queue_closed(kiln.queue) is
+comment on function kiln_internal.queue_closed(kiln.queue) is
 'Why no task of a queue can start now: paused; no runner; silent (its runners'' beats are late); full, 4/4 (max_running); rate, in 20 s;
 busy (its runners'' slots are taken). Null: one can.';
 
-create or replace function kiln.say_wait(p_task kiln.task, p_queue text, p_closed text)
+create or replace function kiln_internal.say_wait(p_task kiln.task, p_queue text, p_closed text)
 returns text
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -69,7 +69,7 @@ begin
               from kiln.runner r
              cross join kiln.config c
               left join kiln.heartbeat h using (runner_id)
-             where r.runner_id = p_task.runner_id and (h.beat_at is null or h.beat_at < kiln.now() - c.lease);
+             where r.runner_id = p_task.runner_id and (h.beat_at is null or h.beat_at < kiln_internal.now() - c.lease);
             return case when v_runner is not null then 'runner ' || v_runner || ' silent' else p_task.label end;
         when 'held' then
             return 'held: ' || case p_task.error_class when 'unknown' then 'perhaps paid' when 'lost' then 'its result lost' when 'timeout' then 'does not end'
@@ -80,14 +80,14 @@ begin
              where k.task_id = p_task.task_id and k.woken_at is null;
             if v_reason is not null then
                 return case v_reason
-                    when 'account_cap' then 'account: cap, ' || coalesce(kiln.ago(nullif(p_task.due_at, 'infinity')), 'tomorrow')
+                    when 'account_cap' then 'account: cap, ' || coalesce(kiln_internal.ago(nullif(p_task.due_at, 'infinity')), 'tomorrow')
                     else v_provider || ': ' || (
                         select case v_reason
                                    when 'disabled'     then 'off'
-                                   when 'circuit'      then 'circuit, ' || coalesce(kiln.ago(g.open_until), 'soon')
-                                   when 'paused'       then 'paused, ' || coalesce(kiln.ago(g.paused_until), 'soon')
+                                   when 'circuit'      then 'circuit, ' || coalesce(kiln_internal.ago(g.open_until), 'soon')
+                                   when 'paused'       then 'paused, ' || coalesce(kiln_internal.ago(g.paused_until), 'soon')
                                    when 'calls'        then 'full, ' || r.max_calls || ' calls'
-                                   when 'rate'         then 'rate, ' || kiln.ago(g.tat - (coalesce(r.rate_burst, 1) - 1) * kiln.rate_step(r.rate_per_minute, r.rate_burst))
+                                   when 'rate'         then 'rate, ' || kiln_internal.ago(g.tat - (coalesce(r.rate_burst, 1) - 1) * kiln_internal.rate_step(r.rate_per_minute, r.rate_burst))
                                    when 'provider_cap' then 'day cap'
                                    when 'secret'       then 'no ' || (r.auth ->> 'env')
                                    else v_reason end
@@ -99,7 +99,7 @@ begin
             if p_task.due_at < 'infinity' then
                 return case p_task.error_class when 'released' then coalesce(p_task.label, 'again') when 'secret' then 'other runner' when 'transient' then 'again' when 'rate_limited' then 'provider''s pause'
                                                when 'resend' then 'asks again' else coalesce(p_task.error_class, 'scheduled') end
-                       || ', ' || kiln.ago(p_task.due_at);
+                       || ', ' || kiln_internal.ago(p_task.due_at);
             end if;
             if p_task.error_class is null then
                 return (select 'waits for upload ' || min(a.media_id) from kiln.awaited a where a.job_id = p_task.job_id);
@@ -110,11 +110,11 @@ begin
     end case;
 end
 $$;
-comment on function kiln.say_wait(kiln.task, text, text) is
-'What an open task waits for, or does, in few words. p_queue is its queue''s name, p_closed what kiln.queue_closed() says of it. Null: it
+comment on function kiln_internal.say_wait(kiln.task, text, text) is
+'What an open task waits for, or does, in few words. p_queue is its queue''s name, p_closed what kiln_internal.queue_closed() says of it. Null: it
 has ended, or its runner has said nothing yet.';
 
-create or replace function kiln.present_job_ids(p_most int)
+create or replace function kiln_internal.present_job_ids(p_most int)
 returns bigint[]
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
@@ -134,11 +134,11 @@ begin
         (select t.job_id from kiln.task_ready t where t.stage > 1 or t.started_at is not null order by t.task_id desc limit p_most));
 end
 $$;
-comment on function kiln.present_job_ids(int) is
+comment on function kiln_internal.present_job_ids(int) is
 'Jobs of the present: the newest p_most of all, those that run, and of those that are held, wait, are ready, or are between two stages the
 newest p_most of each; each part by an index.';
 
-create or replace function kiln.newest_jobs(p_kind kiln.job_kind, p_most int)
+create or replace function kiln_internal.newest_jobs(p_kind kiln.job_kind, p_most int)
 returns setof kiln.job
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
@@ -147,4 +147,4 @@ begin
     return query select j.* from kiln.job j where j.kind = p_kind order by j.job_id desc limit p_most;
 end
 $$;
-comment on function kiln.newest_jobs(kiln.job_kind, int) is 'The newest jobs of a kind, found along the newest jobs of all.';
+comment on function kiln_internal.newest_jobs(kiln.job_kind, int) is 'The newest jobs of a kind, found along the newest jobs of all.';

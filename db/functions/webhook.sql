@@ -1,7 +1,7 @@
 -- Webhooks of providers. The server has verified the signature; the call is found by the token in its URL, or else by the provider's
 -- request id. It may come before our own reply, twice, out of order, or when we have long given up; each is recorded, none is refused:
 -- a provider that is told off sends it again for hours.
-create or replace function kiln.take_webhook(p_provider text, p_token text, p_body text)
+create or replace function kiln_internal.take_webhook(p_provider text, p_token text, p_body text)
 returns json
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -16,13 +16,13 @@ declare
 begin
     select p.* into v_provider from kiln.provider p where p.name = p_provider;
     if v_provider.webhook is null then
-        raise exception 'there is no provider % with webhooks', quote_literal(kiln.shorten(p_provider, 40)) using errcode = 'KN002';
+        raise exception 'there is no provider % with webhooks', quote_literal(kiln_internal.shorten(p_provider, 40)) using errcode = 'KN002';
     end if;
     if p_token ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then
         select c.* into v_call from kiln.call c where c.webhook_token = p_token::uuid and c.provider_id = v_provider.provider_id;
     end if;
     if v_call.call_id is null then
-        v_reply := kiln.read_reply(v_provider, '{}', 'webhook', 200, '{}', p_body);
+        v_reply := kiln_internal.read_reply(v_provider, '{}', 'webhook', 200, '{}', p_body);
         select c.* into v_call
           from (select c.* from kiln.call c where c.provider_id = v_provider.provider_id and c.provider_request_id = v_reply.request_id offset 0) c
          order by c.call_id desc limit 1;
@@ -33,35 +33,35 @@ begin
         return json_build_object('received', true, 'known', false);
     end if;
 
-    v_task := kiln.lock_task(v_call.task_id);
+    v_task := kiln_internal.lock_task(v_call.task_id);
     select j.* into v_job from kiln.job j where j.job_id = v_call.job_id for no key update;
     select c.* into v_call from kiln.call c where c.call_id = v_call.call_id for no key update;
     if v_task.task_id is null then
         return json_build_object('received', true, 'known', true);      -- its job was deleted; its money is settled
     end if;
     select s.* into v_stage from kiln.stage s where s.pipeline_version_id = v_task.pipeline_version_id and s.position = v_task.stage;
-    v_reply := kiln.read_reply(v_provider, v_stage.config, 'webhook', 200, '{}', p_body);
+    v_reply := kiln_internal.read_reply(v_provider, v_stage.config, 'webhook', 200, '{}', p_body);
 
-    perform kiln.keep_odd_reply(v_call.call_id, p_body);
+    perform kiln_internal.keep_odd_reply(v_call.call_id, p_body);
     if v_call.state = 'settled' then
-        perform kiln.note_late(v_call, v_provider, v_reply.outcome, v_reply.result, v_reply.cost_micros, v_reply.is_unbilled);
+        perform kiln_internal.note_late(v_call, v_provider, v_reply.outcome, v_reply.result, v_reply.cost_micros, v_reply.is_unbilled);
     elsif v_reply.request_id is not null and v_call.provider_request_id is not null and v_reply.request_id <> v_call.provider_request_id then
         insert into kiln.stray_webhook (provider_id, request_id, token) values (v_provider.provider_id, left(v_reply.request_id, 200), left(p_token, 100));
         return json_build_object('received', true, 'known', false);
     elsif v_reply.outcome in ('succeeded', 'failed', 'cancelled') then
-        perform kiln.end_polled(v_call, v_provider, v_reply.outcome, v_reply.error_class, v_reply.error_code, v_reply.error_message, v_reply.is_unbilled,
+        perform kiln_internal.end_polled(v_call, v_provider, v_reply.outcome, v_reply.error_class, v_reply.error_code, v_reply.error_message, v_reply.is_unbilled,
                                 v_reply.cost_micros, v_reply.result, v_reply.request_id, '{}');
     elsif v_reply.outcome in ('accepted', 'queued', 'running') and v_reply.request_id is not null and v_call.state in ('open', 'unknown') then
-        perform kiln.accept_call(v_call, v_task, v_job, v_stage, v_provider, v_reply.request_id, v_reply.urls, v_reply.queue_position, v_reply.fraction);
+        perform kiln_internal.accept_call(v_call, v_task, v_job, v_stage, v_provider, v_reply.request_id, v_reply.urls, v_reply.queue_position, v_reply.fraction);
     elsif v_reply.outcome in ('accepted', 'queued', 'running') and v_call.state = 'accepted' and v_call.result_at is null
           and (v_reply.fraction is distinct from v_call.fraction and v_reply.fraction is not null) then
         update kiln.call c set fraction = v_reply.fraction where c.call_id = v_call.call_id;
     end if;
-    perform kiln.follow_call(v_task, v_call.call_id);
+    perform kiln_internal.follow_call(v_task, v_call.call_id);
     return json_build_object('received', true, 'known', true);
 end
 $$;
-comment on function kiln.take_webhook(text, text, text) is 'A webhook whose signature was verified: what it says of its call. Safe to repeat. KN002: no such provider.';
+comment on function kiln_internal.take_webhook(text, text, text) is 'A webhook whose signature was verified: what it says of its call. Safe to repeat. KN002: no such provider.';
 
 create or replace function kiln_api.receive_webhook(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -69,14 +69,14 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    return kiln.take_webhook(coalesce(p_path ->> 'provider', p_path ->> 'id'), p_query ->> 'call', p_body);
+    return kiln_internal.take_webhook(coalesce(p_path ->> 'provider', p_path ->> 'id'), p_query ->> 'call', p_body);
 end
 $$;
 comment on function kiln_api.receive_webhook(bigint, jsonb, jsonb, text) is
 'POST /webhooks/{provider}?call=: a provider''s word about a call, once the server has verified its signature. Always received: what is not known here is
 noted and ignored. KN002: no such provider.';
 
-create or replace function kiln.find_webhook_keys(p_provider text, p_fetch boolean)
+create or replace function kiln_internal.find_webhook_keys(p_provider text, p_fetch boolean)
 returns json
 language plpgsql security definer
 set search_path = ''
@@ -87,19 +87,19 @@ declare
 begin
     select p.* into v_provider from kiln.provider p where p.name = p_provider;
     if v_provider.webhook is null then
-        raise exception 'there is no provider % with webhooks', quote_literal(kiln.shorten(p_provider, 40)) using errcode = 'KN002';
+        raise exception 'there is no provider % with webhooks', quote_literal(kiln_internal.shorten(p_provider, 40)) using errcode = 'KN002';
     end if;
     if p_fetch and v_provider.webhook ->> 'jwks_url' is not null then
-        insert into kiln.webhook_key (provider_id, wanted_at) values (v_provider.provider_id, kiln.now())
+        insert into kiln.webhook_key (provider_id, wanted_at) values (v_provider.provider_id, kiln_internal.now())
         on conflict (provider_id) do update set wanted_at = excluded.wanted_at
-         where webhook_key.wanted_at is null or webhook_key.wanted_at < kiln.now() - interval '1 minute';
+         where webhook_key.wanted_at is null or webhook_key.wanted_at < kiln_internal.now() - interval '1 minute';
     end if;
     select k.* into v_key from kiln.webhook_key k where k.provider_id = v_provider.provider_id;
     return json_build_object('scheme', v_provider.webhook ->> 'scheme', 'keys', v_key.jwks, 'secret_env', v_provider.webhook ->> 'secret_env',
                              'tolerance_s', coalesce((v_provider.webhook ->> 'tolerance_s')::int, 300));
 end
 $$;
-comment on function kiln.find_webhook_keys(text, boolean) is 'What a provider''s webhooks are verified with. p_fetch: none of the keys fits, so a runner is to fetch them again.';
+comment on function kiln_internal.find_webhook_keys(text, boolean) is 'What a provider''s webhooks are verified with. p_fetch: none of the keys fits, so a runner is to fetch them again.';
 
 create or replace function kiln_api.webhook_keys(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -107,14 +107,14 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    return kiln.find_webhook_keys(coalesce(p_path ->> 'provider', p_path ->> 'id'), coalesce((nullif(p_body, '')::jsonb ->> 'fetch')::boolean, false));
+    return kiln_internal.find_webhook_keys(coalesce(p_path ->> 'provider', p_path ->> 'id'), coalesce((nullif(p_body, '')::jsonb ->> 'fetch')::boolean, false));
 end
 $$;
 comment on function kiln_api.webhook_keys(bigint, jsonb, jsonb, text) is
 'For the server itself: {scheme, keys (a JSON Web Key Set or null), secret_env, tolerance_s} of a provider''s webhooks. A body of {"fetch": true} has the keys
 fetched again by a runner. KN002: no such provider.';
 
-create or replace function kiln.wants_webhook_keys(p_provider kiln.provider)
+create or replace function kiln_internal.wants_webhook_keys(p_provider kiln.provider)
 returns boolean
 language plpgsql stable
 set search_path = ''
@@ -122,11 +122,11 @@ as $$
 begin
     return p_provider.is_enabled and p_provider.webhook ->> 'jwks_url' is not null and (select c.public_url from kiln.config c) is not null
        and not exists (select from kiln.webhook_key k
-                        where k.provider_id = p_provider.provider_id and k.fetched_at >= kiln.now() - interval '23 hours'
-                          and not coalesce(k.wanted_at > k.fetched_at and k.fetched_at < kiln.now() - interval '1 minute', false));
+                        where k.provider_id = p_provider.provider_id and k.fetched_at >= kiln_internal.now() - interval '23 hours'
+                          and not coalesce(k.wanted_at > k.fetched_at and k.fetched_at < kiln_internal.now() - interval '1 minute', false));
 end
 $$;
-comment on function kiln.wants_webhook_keys(kiln.provider) is 'Whether a provider''s public keys are to be fetched: there are none, they are a day old, or none of them fits any more.';
+comment on function kiln_internal.wants_webhook_keys(kiln.provider) is 'Whether a provider''s public keys are to be fetched: there are none, they are a day old, or none of them fits any more.';
 
 create or replace function kiln_runner.webhook_keys_wanted()
 returns setof json
@@ -134,13 +134,13 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     return query
     select json_build_object('provider', p.name, 'jwks_url', p.webhook ->> 'jwks_url',
-                             'hosts', to_jsonb(array(select h from unnest(p.reply_hosts || kiln.url_host(p.base_url)
-                                                                          || kiln.url_host(p.webhook ->> 'jwks_url')) as h where h is not null)))
+                             'hosts', to_jsonb(array(select h from unnest(p.reply_hosts || kiln_internal.url_host(p.base_url)
+                                                                          || kiln_internal.url_host(p.webhook ->> 'jwks_url')) as h where h is not null)))
       from kiln.provider p
-     where kiln.wants_webhook_keys(p);
+     where kiln_internal.wants_webhook_keys(p);
 end
 $$;
 comment on function kiln_runner.webhook_keys_wanted() is
@@ -154,17 +154,17 @@ as $$
 declare
     v_provider kiln.provider;
 begin
-    if kiln.is_unchecked() then perform kiln.check_cluster(); end if;
+    if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     if jsonb_typeof(p_jwks::jsonb -> 'keys') is distinct from 'array' then
         raise exception 'a JSON Web Key Set has an array of keys' using errcode = 'KN006';
     end if;
     select p.* into v_provider from kiln.provider p where p.name = p_provider;
     if not found then
         raise exception 'there is no provider %', quote_literal(p_provider) using errcode = 'KN002';
-    elsif not kiln.wants_webhook_keys(v_provider) then
+    elsif not kiln_internal.wants_webhook_keys(v_provider) then
         return;         -- another runner was quicker; or nobody asked, and what is trusted stays
     end if;
-    insert into kiln.webhook_key (provider_id, jwks, fetched_at) values (v_provider.provider_id, p_jwks::jsonb, kiln.now())
+    insert into kiln.webhook_key (provider_id, jwks, fetched_at) values (v_provider.provider_id, p_jwks::jsonb, kiln_internal.now())
     on conflict (provider_id) do update set jwks = excluded.jwks, fetched_at = excluded.fetched_at;
 end
 $$;

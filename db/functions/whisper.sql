@@ -1,5 +1,5 @@
 -- Typing: told to streams, kept nowhere.
-create or replace function kiln.tell_typing(p_actor bigint, p_conversation_id bigint)
+create or replace function kiln_internal.tell_typing(p_actor bigint, p_conversation_id bigint)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -8,22 +8,22 @@ begin
     if not exists (select from kiln.member m where m.conversation_id = p_conversation_id and m.account_id = p_actor and m.until_number is null) then
         raise exception 'you have left this conversation' using errcode = 'KN004';
     end if;
-    insert into kiln.typing (conversation_id, account_id, at) values (p_conversation_id, p_actor, kiln.now())
+    insert into kiln.typing (conversation_id, account_id, at) values (p_conversation_id, p_actor, kiln_internal.now())
     on conflict (conversation_id, account_id) do update set at = excluded.at
      where typing.at < excluded.at - interval '2 seconds' or typing.at > excluded.at + interval '2 seconds';      -- a clock that went back an hour silences nobody for an hour
     if not found then
         return;
     end if;
     insert into kiln.whisper (account_id, type, data)
-    select m.account_id, 'typing', jsonb_build_object('conversation_id', p_conversation_id::text, 'account', kiln.render_person(p_actor))
+    select m.account_id, 'typing', jsonb_build_object('conversation_id', p_conversation_id::text, 'account', kiln_internal.render_person(p_actor))
       from kiln.member m
-     where m.conversation_id = p_conversation_id and m.until_number is null and m.account_id <> p_actor and not kiln.is_blocked(p_actor, m.account_id);
-    perform kiln.ring(null);
+     where m.conversation_id = p_conversation_id and m.until_number is null and m.account_id <> p_actor and not kiln_internal.is_blocked(p_actor, m.account_id);
+    perform kiln_internal.ring(null);
 end
 $$;
-comment on function kiln.tell_typing(bigint, bigint) is 'Tells the other members'' streams that p_actor, a member, is typing; at most every two seconds. KN004: has left.';
+comment on function kiln_internal.tell_typing(bigint, bigint) is 'Tells the other members'' streams that p_actor, a member, is typing; at most every two seconds. KN004: has left.';
 
-create or replace function kiln.whispers_between(p_from pg_snapshot, p_until pg_snapshot)
+create or replace function kiln_internal.whispers_between(p_from pg_snapshot, p_until pg_snapshot)
 returns setof kiln.whisper
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
@@ -37,16 +37,16 @@ begin
      order by w.whisper_id;
 end
 $$;
-comment on function kiln.whispers_between(pg_snapshot, pg_snapshot) is 'Whispers that p_until sees and p_from did not, in order.';
+comment on function kiln_internal.whispers_between(pg_snapshot, pg_snapshot) is 'Whispers that p_until sees and p_from did not, in order.';
 
-create or replace function kiln.forget_whispers()
+create or replace function kiln_internal.forget_whispers()
 returns void
 language plpgsql security definer
 set search_path = '' set enable_seqscan = off
 as $$
 begin
-    delete from kiln.whisper w where w.at < kiln.now() - interval '30 seconds';
-    delete from kiln.typing t where t.at < kiln.now() - interval '1 day';
+    delete from kiln.whisper w where w.at < kiln_internal.now() - interval '30 seconds';
+    delete from kiln.typing t where t.at < kiln_internal.now() - interval '1 day';
 end
 $$;
-comment on function kiln.forget_whispers() is 'A chore: drops what was whispered half a minute ago.';
+comment on function kiln_internal.forget_whispers() is 'A chore: drops what was whispered half a minute ago.';

@@ -18,7 +18,7 @@ begin
                                                                            'watch_replay', 'register_instance', 'beat_instance', 'end_instance', 'tell_audience', 'prove_bus', 'answer_ping')
                            then 'kiln_definer' else 'kiln_owner' end) as statement
           from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-         where n.nspname in ('kiln', 'kiln_api', 'kiln_runner')
+         where n.nspname in ('kiln', 'kiln_internal', 'kiln_api', 'kiln_runner')
            and not exists (select from pg_catalog.pg_depend d where d.objid = p.oid and d.deptype = 'e')
     loop
         execute v_object.statement;
@@ -26,6 +26,8 @@ begin
 end
 $$;
 alter schema kiln owner to kiln_owner;
+alter schema kiln_internal owner to kiln_owner;
+alter schema kiln_extensions owner to kiln_owner;
 alter schema kiln_api owner to kiln_owner;
 alter schema kiln_runner owner to kiln_owner;
 
@@ -54,13 +56,14 @@ begin
     end if;
 end
 $$;
-revoke all on schema kiln, kiln_api, kiln_runner from public;
+revoke all on schema kiln, kiln_internal, kiln_extensions, kiln_api, kiln_runner from public;
 -- From ours too: this file is loaded again at each upgrade, and what it does not grant (any more) nobody has.
 revoke all on all tables in schema kiln from public, kiln_server, kiln_worker, kiln_definer, kiln_reader, kiln_admin;
 revoke all on all sequences in schema kiln from public, kiln_server, kiln_worker, kiln_definer, kiln_reader, kiln_admin;
-revoke all on all functions in schema kiln, kiln_api, kiln_runner from public, kiln_server, kiln_worker, kiln_definer, kiln_reader, kiln_admin;
+revoke all on all functions in schema kiln, kiln_internal, kiln_extensions, kiln_api, kiln_runner
+  from public, kiln_server, kiln_worker, kiln_definer, kiln_reader, kiln_admin;
 alter default privileges for role kiln_owner revoke execute on functions from public;
-grant execute on function kiln.hmac(bytea, bytea, text), kiln.gen_random_bytes(int) to kiln_owner;
+grant execute on function kiln_extensions.hmac(bytea, bytea, text), kiln_extensions.gen_random_bytes(int) to kiln_owner;
 
 -- The programs.
 grant usage on schema kiln to kiln_server, kiln_worker;
@@ -71,7 +74,7 @@ grant usage on schema kiln_runner to kiln_worker;
 grant execute on all functions in schema kiln_runner to kiln_worker;
 
 -- What stands behind the API: it may read what its policies show, and calls functions of the owner to change anything.
-grant usage on schema kiln, kiln_api to kiln_definer;
+grant usage on schema kiln, kiln_internal, kiln_api to kiln_definer;
 grant select on kiln.job, kiln.media, kiln.model, kiln.model_use, kiln.provider, kiln.config to kiln_definer;
 grant select on kiln.category to kiln_definer;
 grant select on kiln.project, kiln.picture, kiln.image, kiln.room_type, kiln.style, kiln.staging_model to kiln_definer;
@@ -85,56 +88,57 @@ grant select (invite_id, account_id, conversation_id, expires_at, revoked_at, cr
 grant select (share_id, account_id, job_id, originals, disclosure, expires_at, revoked_at, created_at) on kiln.share to kiln_definer;
 grant execute on all functions in schema kiln_api to kiln_definer;
 grant execute on function
-    kiln.now(), kiln.acting_account(), kiln.acts_as_admin(), kiln.require_actor(bigint), kiln.require_admin(bigint), kiln.begin_once(bigint, text, text),
-    kiln.end_once(bigint, text, bigint), kiln.parse_body(text), kiln.parse_id(text), kiln.parse_later(jsonb), kiln.parse_page(jsonb), kiln.render_cursor(bigint), kiln.cut_page(json[], jsonb),
-    kiln.field_error(text, text), kiln.refuse_fields(jsonb), kiln.unknown_fields(jsonb, text[]), kiln.pointer(text), kiln.shorten(text, int), kiln.text_field(jsonb, text), kiln.plain_field(jsonb, text), kiln.texts(jsonb, int),
-    kiln.check_value(jsonb, jsonb, text), kiln.check_params(jsonb, jsonb),
-    kiln.find_model(jsonb), kiln.draw_seed(), kiln.is_seed(text), kiln.read_wish(bigint, jsonb, jsonb, kiln.model, text, int), kiln.read_variants(jsonb),
-    kiln.read_generation(bigint, jsonb, kiln.model, jsonb, int), kiln.render_tryon(kiln.job), kiln.tryon_page(text[], text, bigint, int), kiln.add_inputs(bigint, jsonb), kiln.await_media(bigint), kiln.forget_files(jsonb),
-    kiln.pipeline_reason(smallint), kiln.render_category(text), kiln.write_category(text, jsonb), kiln.render_pipeline(text, int), kiln.write_pipeline(jsonb),
-    kiln.staging_options(), kiln.staging_reason(kiln.staging_model), kiln.read_staging(bigint, jsonb, jsonb), kiln.read_project(bigint, jsonb, boolean), kiln.is_original(bigint, text),
-    kiln.see_project(bigint, jsonb), kiln.take_project(bigint, bigint), kiln.write_project(bigint, bigint, text, text, bigint[]), kiln.remove_project(bigint, bigint), kiln.stage_pictures(kiln.project, jsonb),
-    kiln.make_image(kiln.project, bigint, jsonb, bigint), kiln.render_project(kiln.project), kiln.render_image(kiln.job), kiln.image_page(bigint, bigint, text, bigint, int),
-    kiln.render_queue(text), kiln.render_runners(bigint, int), kiln.pause_queue(text), kiln.resume_queue(text),
-    kiln.render_job(kiln.job), kiln.render_model(kiln.model), kiln.model_reason(kiln.model), kiln.estimate(int, jsonb), kiln.reply_number(jsonb), kiln.render_time(timestamptz), kiln.sign_link(bigint, text, bigint),
+    kiln_internal.now(), kiln_internal.acting_account(), kiln_internal.acts_as_admin(), kiln_internal.require_actor(bigint), kiln_internal.require_admin(bigint), kiln_internal.begin_once(bigint, text, text),
+    kiln_internal.end_once(bigint, text, bigint), kiln_internal.parse_body(text), kiln_internal.parse_id(text), kiln_internal.parse_later(jsonb), kiln_internal.parse_page(jsonb), kiln_internal.render_cursor(bigint), kiln_internal.cut_page(json[], jsonb),
+    kiln_internal.field_error(text, text), kiln_internal.refuse_fields(jsonb), kiln_internal.unknown_fields(jsonb, text[]), kiln_internal.pointer(text), kiln_internal.shorten(text, int), kiln_internal.text_field(jsonb, text), kiln_internal.plain_field(jsonb, text), kiln_internal.texts(jsonb, int),
+    kiln_internal.check_value(jsonb, jsonb, text), kiln_internal.check_params(jsonb, jsonb),
+    kiln_internal.find_model(jsonb), kiln_internal.draw_seed(), kiln_internal.is_seed(text), kiln_internal.read_wish(bigint, jsonb, jsonb, kiln.model, text, int), kiln_internal.read_variants(jsonb),
+    kiln_internal.read_generation(bigint, jsonb, kiln.model, jsonb, int), kiln_internal.render_tryon(kiln.job), kiln_internal.tryon_page(text[], text, bigint, int), kiln_internal.add_inputs(bigint, jsonb), kiln_internal.await_media(bigint), kiln_internal.forget_files(jsonb),
+    kiln_internal.pipeline_reason(smallint), kiln_internal.render_category(text), kiln_internal.write_category(text, jsonb), kiln_internal.render_pipeline(text, int), kiln_internal.write_pipeline(jsonb),
+    kiln_internal.staging_options(), kiln_internal.staging_reason(kiln.staging_model), kiln_internal.read_staging(bigint, jsonb, jsonb), kiln_internal.read_project(bigint, jsonb, boolean), kiln_internal.is_original(bigint, text),
+    kiln_internal.see_project(bigint, jsonb), kiln_internal.take_project(bigint, bigint), kiln_internal.write_project(bigint, bigint, text, text, bigint[]), kiln.remove_project(bigint, bigint), kiln_internal.stage_pictures(kiln.project, jsonb),
+    kiln_internal.make_image(kiln.project, bigint, jsonb, bigint), kiln_internal.render_project(kiln.project), kiln_internal.render_image(kiln.job), kiln_internal.image_page(bigint, bigint, text, bigint, int),
+    kiln_internal.render_queue(text), kiln_internal.render_runners(bigint, int), kiln.pause_queue(text), kiln.resume_queue(text),
+    kiln_internal.render_job(kiln.job), kiln_internal.render_model(kiln.model), kiln_internal.model_reason(kiln.model), kiln.estimate(int, jsonb), kiln_internal.reply_number(jsonb), kiln_internal.render_time(timestamptz), kiln_internal.sign_link(bigint, text, bigint),
     kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint, int),
     kiln.cancel_job(bigint), kiln.retry_job(bigint, text, text, text), kiln.delete_job(bigint),
-    kiln.retry_as_asked(bigint, text, bigint, text), kiln.render_job_for_admin(kiln.job), kiln.job_page(kiln.job_state, bigint, int), kiln.generation_page(bigint, kiln.job_state, kiln.media_type, bigint, int), kiln.render_weather(smallint),
-    kiln.find_upload(jsonb, jsonb), kiln.store_upload(bigint, jsonb), kiln.promise_upload(bigint, text, boolean), kiln.upload_headers(kiln.media), kiln.random_key(), kiln.media_room(bigint), kiln.require_room(bigint, bigint),
-    kiln.begin_receiving(bigint, bigint, bigint), kiln.keep_receiving(text), kiln.end_receiving(text, bigint),
-    kiln.check_upload(bigint), kiln.render_upload(bigint), kiln.remove_upload(bigint, bigint), kiln.media_in_use(bigint, bigint[]), kiln.find_media(bigint, text, jsonb),
-    kiln.make_ticket(bigint, timestamptz), kiln.make_share(bigint, bigint, timestamptz), kiln.revoke_share(bigint, bigint), kiln.render_share(kiln.share), kiln.find_share(text), kiln.render_download(kiln.project),
-    kiln.render_person(bigint), kiln.visible_until(bigint), kiln.find_people(bigint, text, int), kiln.may_meet(bigint, bigint), kiln.account_of(jsonb, bigint),
-    kiln.render_message(kiln.message), kiln.render_conversation(kiln.conversation, bigint), kiln.see_conversation(jsonb), kiln.see_message(jsonb),
-    kiln.member_place(kiln.member), kiln.render_members(kiln.conversation, kiln.member[], bigint), kiln.enter_conversation(bigint, bigint), kiln.open_pair(bigint, bigint), kiln.make_group(bigint, text, bigint[]),
-    kiln.join_conversation(bigint, bigint, bigint), kiln.leave_conversation(kiln.conversation, bigint, bigint), kiln.answered_number(jsonb, bigint),
-    kiln.post_message(bigint, bigint, text, text, bigint[], bigint), kiln.change_message(bigint, kiln.message, text),
-    kiln.advance(bigint, bigint, bigint, boolean), kiln.advance_as_asked(bigint, jsonb, text, boolean), kiln.set_block(bigint, bigint, boolean),
-    kiln.make_invite(bigint, bigint, text, timestamptz), kiln.revoke_invite(bigint, bigint), kiln.find_invite(bigint, text),
-    kiln.count_unread(bigint), kiln.tell_typing(bigint, bigint), kiln.render_presence(bigint, bigint), kiln.render_notification(kiln.notification), kiln.announce(bigint, bigint, text, text, text),
-    kiln.job_ends_page(bigint, xid8, bigint, int), kiln.read_notifications(bigint, bigint[], xid8[], bigint[], boolean),
-    kiln.render_endpoint(kiln.webhook_endpoint), kiln.is_webhook_host_listed(text), kiln.webhook_url_error(text),
-    kiln.make_endpoint(bigint, text, kiln.event_type[]), kiln.rotate_endpoint_secret(bigint, bigint),
-    kiln.delete_endpoint(bigint, bigint), kiln.enable_endpoint(bigint, bigint), kiln.resend(bigint, bigint), kiln.render_delivery(kiln.delivery), kiln.unsubscribe(text),
-    kiln.confirm_email(text), kiln.ask_confirmation(bigint),
-    kiln.make_nonce(), kiln.take_nonce(text), kiln.sign_in(text, text), kiln.render_account(kiln.account), kiln.render_account_for_admin(kiln.account),
-    kiln.render_identity(kiln.identity), kiln.update_account(bigint, jsonb), kiln.delete_account(bigint), kiln.sign_out_everywhere(bigint),
-    kiln.link_identity(bigint, text, text, numeric), kiln.is_visible(text), kiln.is_name(text, int), kiln.is_link(text), kiln.canonical_type(text), kiln.unlink_identity(bigint, bigint),
-    kiln.export_section(bigint, text, bigint, int), kiln.find_accounts(text, bigint, int), kiln.check_reason(jsonb, boolean), kiln.show_account(bigint),
+    kiln_internal.retry_as_asked(bigint, text, bigint, text), kiln_internal.render_job_for_admin(kiln.job), kiln_internal.job_page(kiln.job_state, bigint, int), kiln_internal.generation_page(bigint, kiln.job_state, kiln.media_type, bigint, int), kiln_internal.render_weather(smallint),
+    kiln_internal.find_upload(jsonb, jsonb), kiln_internal.store_upload(bigint, jsonb), kiln_internal.promise_upload(bigint, text, boolean), kiln_internal.upload_headers(kiln.media), kiln_internal.random_key(), kiln_internal.media_room(bigint), kiln_internal.require_room(bigint, bigint),
+    kiln_internal.begin_receiving(bigint, bigint, bigint), kiln_internal.keep_receiving(text), kiln_internal.end_receiving(text, bigint),
+    kiln_internal.check_upload(bigint), kiln_internal.render_upload(bigint), kiln.remove_upload(bigint, bigint), kiln_internal.media_in_use(bigint, bigint[]), kiln_internal.find_media(bigint, text, jsonb),
+    kiln_internal.make_ticket(bigint, timestamptz), kiln_internal.make_share(bigint, bigint, timestamptz), kiln_internal.revoke_share(bigint, bigint), kiln_internal.render_share(kiln.share), kiln_internal.find_share(text), kiln_internal.render_download(kiln.project),
+    kiln_internal.render_person(bigint), kiln_internal.visible_until(bigint), kiln_internal.find_people(bigint, text, int), kiln_internal.may_meet(bigint, bigint), kiln_internal.account_of(jsonb, bigint),
+    kiln_internal.render_message(kiln.message), kiln_internal.render_conversation(kiln.conversation, bigint), kiln_internal.see_conversation(jsonb), kiln_internal.see_message(jsonb),
+    kiln_internal.member_place(kiln.member), kiln_internal.render_members(kiln.conversation, kiln.member[], bigint), kiln_internal.enter_conversation(bigint, bigint), kiln_internal.open_pair(bigint, bigint), kiln_internal.make_group(bigint, text, bigint[]),
+    kiln_internal.join_conversation(bigint, bigint, bigint), kiln_internal.leave_conversation(kiln.conversation, bigint, bigint), kiln_internal.answered_number(jsonb, bigint),
+    kiln_internal.post_message(bigint, bigint, text, text, bigint[], bigint), kiln_internal.change_message(bigint, kiln.message, text),
+    kiln_internal.advance(bigint, bigint, bigint, boolean), kiln_internal.advance_as_asked(bigint, jsonb, text, boolean), kiln_internal.set_block(bigint, bigint, boolean),
+    kiln_internal.make_invite(bigint, bigint, text, timestamptz), kiln_internal.revoke_invite(bigint, bigint), kiln_internal.find_invite(bigint, text),
+    kiln_internal.count_unread(bigint), kiln_internal.tell_typing(bigint, bigint), kiln_internal.render_presence(bigint, bigint), kiln_internal.render_notification(kiln.notification), kiln.announce(bigint, bigint, text, text, text),
+    kiln_internal.job_ends_page(bigint, xid8, bigint, int), kiln_internal.read_notifications(bigint, bigint[], xid8[], bigint[], boolean),
+    kiln_internal.render_endpoint(kiln.webhook_endpoint), kiln_internal.is_webhook_host_listed(text), kiln.webhook_url_error(text),
+    kiln_internal.make_endpoint(bigint, text, kiln.event_type[]), kiln.rotate_endpoint_secret(bigint, bigint),
+    kiln_internal.delete_endpoint(bigint, bigint), kiln.enable_endpoint(bigint, bigint), kiln.resend(bigint, bigint), kiln_internal.render_delivery(kiln.delivery), kiln_internal.unsubscribe(text),
+    kiln_internal.confirm_email(text), kiln_internal.ask_confirmation(bigint),
+    kiln_internal.make_nonce(), kiln_internal.take_nonce(text), kiln_internal.sign_in(text, text), kiln_internal.render_account(kiln.account), kiln_internal.render_account_for_admin(kiln.account),
+    kiln_internal.render_identity(kiln.identity), kiln.update_account(bigint, jsonb), kiln.delete_account(bigint), kiln.sign_out_everywhere(bigint),
+    kiln.link_identity(bigint, text, text, numeric), kiln_internal.is_visible(text), kiln_internal.is_name(text, int), kiln_internal.is_link(text), kiln_internal.canonical_type(text), kiln.unlink_identity(bigint, bigint),
+    kiln_internal.export_section(bigint, text, bigint, int), kiln_internal.find_accounts(text, bigint, int), kiln_internal.check_reason(jsonb, boolean), kiln_internal.show_account(bigint),
     kiln.set_role(bigint, kiln.role, text), kiln.suspend(bigint, text), kiln.unsuspend(bigint, text), kiln.grant_to(bigint, bigint, text),
-    kiln.acting_scopes(), kiln.render_api_key(kiln.api_key), kiln.make_api_key(bigint, text, kiln.scope[], timestamptz), kiln.revoke_api_key(bigint, bigint),
-    kiln.take_webhook(text, text, text), kiln.find_webhook_keys(text, boolean), kiln.resolve_job(bigint, text, text, jsonb, text)
+    kiln_internal.acting_scopes(), kiln_internal.render_api_key(kiln.api_key), kiln.make_api_key(bigint, text, kiln.scope[], timestamptz), kiln.revoke_api_key(bigint, bigint),
+    kiln_internal.take_webhook(text, text, text), kiln_internal.find_webhook_keys(text, boolean), kiln.resolve_job(bigint, text, text, jsonb, text)
     to kiln_definer;
 
 -- People.
-grant usage on schema kiln to kiln_reader;
+-- Views and triggers run their functions as who reads or writes, so people need those of kiln_internal that they lean on.
+grant usage on schema kiln, kiln_internal to kiln_reader;
 grant select on all tables in schema kiln to kiln_reader;
 revoke select on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret from kiln_reader;
-grant execute on function kiln.now(), kiln.xid_base(), kiln.log_xid(xid8), kiln.is_restored(), kiln.task_id(bigint, int, int), kiln.queue_position(bigint), kiln.job_stage(bigint), kiln.render_job(kiln.job),
-    kiln.say_time(interval), kiln.ago(timestamptz), kiln.shorten(text, int), kiln.queue_closed(kiln.queue), kiln.say_wait(kiln.task, text, text),
-    kiln.present_job_ids(int), kiln.checked_job_ids(int), kiln.newest_jobs(kiln.job_kind, int), kiln.waste_since(timestamptz), kiln.find_contradictions(bigint[]), kiln.check_present(), kiln.check_all(),
-    kiln.spent_today(smallint, bigint), kiln.quantile_ms(int[], float8), kiln.words_of(text[]),
-    kiln.sky(kiln.provider, kiln.gate), kiln.sky_until(kiln.gate), kiln.recent_counts(kiln.gate), kiln.version() to kiln_reader;
+grant execute on function kiln_internal.now(), kiln_internal.xid_base(), kiln_internal.log_xid(xid8), kiln_internal.is_restored(), kiln_internal.task_id(bigint, int, int), kiln_internal.queue_position(bigint), kiln_internal.job_stage(bigint), kiln_internal.render_job(kiln.job),
+    kiln_internal.say_time(interval), kiln_internal.ago(timestamptz), kiln_internal.shorten(text, int), kiln_internal.queue_closed(kiln.queue), kiln_internal.say_wait(kiln.task, text, text),
+    kiln_internal.present_job_ids(int), kiln_internal.checked_job_ids(int), kiln_internal.newest_jobs(kiln.job_kind, int), kiln_internal.waste_since(timestamptz), kiln_internal.find_contradictions(bigint[]), kiln_internal.check_present(), kiln.check_all(),
+    kiln_internal.spent_today(smallint, bigint), kiln_internal.quantile_ms(int[], float8), kiln_internal.words_of(text[]),
+    kiln_internal.sky(kiln.provider, kiln.gate), kiln_internal.sky_until(kiln.gate), kiln_internal.recent_counts(kiln.gate), kiln_internal.version() to kiln_reader;
 
 grant insert, update, delete on all tables in schema kiln to kiln_admin;
 revoke all on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret from kiln_admin;
@@ -160,6 +164,6 @@ end
 $$;
 revoke insert, update, delete on kiln.mutex from kiln_admin;
 grant usage on all sequences in schema kiln to kiln_admin;
-grant execute on all functions in schema kiln to kiln_admin;
+grant execute on all functions in schema kiln, kiln_internal to kiln_admin;
 grant usage on schema kiln_api, kiln_runner to kiln_admin;
 grant execute on all functions in schema kiln_runner to kiln_admin;

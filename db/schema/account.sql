@@ -17,11 +17,11 @@ create table kiln.account (
     cleared_at   timestamptz,
     day_cap_micros bigint,
     media_quota_bytes bigint,
-    created_at   timestamptz not null default kiln.now(),
+    created_at   timestamptz not null default kiln_internal.now(),
     constraint account_media_quota_check check (media_quota_bytes >= 0),
     constraint account_day_cap_check check (day_cap_micros >= 0),
     constraint account_handle_check check (handle ~ '^[a-z0-9_]{3,30}$'),
-    constraint account_display_name_check check (kiln.is_name(display_name, 80)),
+    constraint account_display_name_check check (kiln_internal.is_name(display_name, 80)),
     constraint account_email_check check (length(email) <= 254
         and email ~ '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$'),
     constraint account_proof_needs_email_check check (email_verified_at is null or email is not null),
@@ -76,7 +76,7 @@ create table kiln.identity (
     issuer     text   not null,
     subject    text   not null,
     account_id bigint not null references kiln.account on delete cascade,
-    created_at timestamptz not null default kiln.now(),
+    created_at timestamptz not null default kiln_internal.now(),
     identity_id bigint generated always as identity,
     token_issued_at timestamptz,
     primary key (issuer, subject),
@@ -98,7 +98,7 @@ comment on column kiln.identity.identity_id is 'A number for clients: DELETE /me
 create type kiln.scope as enum ('read', 'generate', 'chat', 'account', 'admin');
 comment on type kiln.scope is
 'What a key, or a token that says so, may do: read (look at what is its account''s), generate (jobs and uploads), chat (people, messages, notifications),
-account (profile, keys, tickets), admin (administration, where its account is an administrator''s). See kiln.scopes_of().';
+account (profile, keys, tickets), admin (administration, where its account is an administrator''s). See kiln_internal.scopes_of().';
 
 create table kiln.api_key (
     api_key_id   bigint generated always as identity primary key,
@@ -109,10 +109,10 @@ create table kiln.api_key (
     scopes       kiln.scope[] not null,
     expires_at   timestamptz,
     last_used_at timestamptz,
-    created_at   timestamptz  not null default kiln.now(),
+    created_at   timestamptz  not null default kiln_internal.now(),
     constraint api_key_key_hash_key unique (key_hash),
     constraint api_key_hash_is_sha256_check check (length(key_hash) = 32),
-    constraint api_key_name_check check (kiln.is_name(name, 80)),
+    constraint api_key_name_check check (kiln_internal.is_name(name, 80)),
     constraint api_key_needs_scope_check check (cardinality(scopes) between 1 and 5 and array_position(scopes, null) is null)
 );
 create index api_key_account_id_idx on kiln.api_key (account_id, api_key_id);
@@ -155,7 +155,7 @@ create unlogged table kiln.account_rate (
     free_at    timestamptz     not null,
     primary key (account_id, class)
 ) with (fillfactor = 50);
-comment on table kiln.account_rate is 'Rates of accounts (GCRA): see kiln.spend_rate() and the rates in kiln.config.';
+comment on table kiln.account_rate is 'Rates of accounts (GCRA): see kiln_internal.spend_rate() and the rates in kiln.config.';
 comment on column kiln.account_rate.account_id is 'Whose.';
 comment on column kiln.account_rate.class is 'Of what.';
 comment on column kiln.account_rate.free_at is 'When it would be as if nothing had been done; the further ahead, the less is left of the burst.';
@@ -171,7 +171,7 @@ create table kiln.account_act (
     reason         text,
     made_by        bigint,
     by_name        text                  not null default session_user,
-    at             timestamptz           not null default kiln.now()
+    at             timestamptz           not null default kiln_internal.now()
 );
 create index account_act_account_id_idx on kiln.account_act (account_id, account_act_id);
 comment on table kiln.account_act is 'Every role, suspension and grant: who gave it, to whom, why. Append-only.';

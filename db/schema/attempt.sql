@@ -5,7 +5,7 @@ create table kiln.attempt (
     job_id      bigint      not null,
     runner_id   bigint      not null,
     started_at  timestamptz not null,
-    finished_at timestamptz not null default kiln.now(),
+    finished_at timestamptz not null default kiln_internal.now(),
     stage       smallint    not null,
     attempt     smallint    not null,
     outcome     text        not null,

@@ -63,7 +63,7 @@ create table kiln.call (
     charged_micros      bigint,
     is_unbilled         boolean,
     judged_at           timestamptz,
-    created_at          timestamptz     not null default kiln.now(),
+    created_at          timestamptz     not null default kiln_internal.now(),
     accepted_at         timestamptz,
     settled_at          timestamptz,
     late_at             timestamptz,
@@ -161,7 +161,7 @@ create table kiln.resolution (
     reason        text        not null,
     output        jsonb,
     actor         text        not null,
-    at            timestamptz not null default kiln.now(),
+    at            timestamptz not null default kiln_internal.now(),
     constraint resolution_action_check check (action in ('fetch', 'resend', 'fail', 'adopt')),
     constraint resolution_reason_check check (length(btrim(reason)) > 0)
 );
@@ -182,7 +182,7 @@ create table kiln.stray_webhook (
     provider_id smallint    not null,
     request_id  text,
     token       text,
-    at          timestamptz not null default kiln.now()
+    at          timestamptz not null default kiln_internal.now()
 );
 create index stray_webhook_at_idx on kiln.stray_webhook (at);
 comment on table kiln.stray_webhook is 'Webhooks, rightly signed, about calls that are not known here: accepted and ignored, kept for a week.';

@@ -12,10 +12,10 @@ create table kiln.conversation (
     pair_high       bigint,
     last_number     bigint      not null default 0,
     activity        bigint      not null default nextval('kiln.activity'),
-    created_at      timestamptz not null default kiln.now(),
+    created_at      timestamptz not null default kiln_internal.now(),
     constraint conversation_pair_key unique (pair_low, pair_high),
     constraint conversation_two_or_group_check check (is_group = (pair_low is null) and is_group = (pair_high is null) and coalesce(pair_low < pair_high, true)),
-    constraint conversation_title_check check (title is null or kiln.is_name(title, 100) and is_group)
+    constraint conversation_title_check check (title is null or kiln_internal.is_name(title, 100) and is_group)
 );
 comment on table kiln.conversation is 'A conversation of two, of which the same two have one, or a group.';
 comment on column kiln.conversation.conversation_id is 'The key; sent to clients as a decimal string.';
@@ -37,7 +37,7 @@ create table kiln.member (
     delivered_number bigint      not null default 0,
     read_number      bigint      not null default 0,
     seen_at          timestamptz,
-    joined_at        timestamptz not null default kiln.now(),
+    joined_at        timestamptz not null default kiln_internal.now(),
     primary key (conversation_id, account_id),
     constraint member_read_is_delivered_check check (read_number <= delivered_number)
 );
@@ -63,7 +63,7 @@ create table kiln.message (
     text            text,
     media           bigint[]    not null default '{}',
     reply_to        bigint,
-    created_at      timestamptz not null default kiln.now(),
+    created_at      timestamptz not null default kiln_internal.now(),
     edited_at       timestamptz,
     deleted_at      timestamptz,
     constraint message_number_key unique (conversation_id, number),
@@ -71,7 +71,7 @@ create table kiln.message (
     constraint message_text_check check (octet_length(text) <= 16000),
     constraint message_client_id_check check (length(client_id) between 1 and 100),
     constraint message_media_check check (cardinality(media) <= 10),
-    constraint message_says_something_check check (deleted_at is not null or kiln.is_visible(text) or media <> '{}'),
+    constraint message_says_something_check check (deleted_at is not null or kiln_internal.is_visible(text) or media <> '{}'),
     constraint message_tombstone_is_empty_check check (deleted_at is null or (text is null and media = '{}'))
 );
 create index message_account_id_idx on kiln.message (account_id, message_id);
@@ -94,7 +94,7 @@ comment on column kiln.message.deleted_at is 'When its author took it back.';
 create table kiln.block (
     account_id bigint      not null references kiln.account on delete cascade,
     blocked_id bigint      not null references kiln.account on delete cascade,
-    created_at timestamptz not null default kiln.now(),
+    created_at timestamptz not null default kiln_internal.now(),
     primary key (account_id, blocked_id),
     constraint block_other_check check (account_id <> blocked_id)
 );
@@ -111,7 +111,7 @@ create table kiln.invite (
     conversation_id bigint references kiln.conversation on delete cascade,
     expires_at      timestamptz not null,
     revoked_at      timestamptz,
-    created_at      timestamptz not null default kiln.now()
+    created_at      timestamptz not null default kiln_internal.now()
 );
 create index invite_account_id_idx on kiln.invite (account_id, invite_id);
 create index invite_conversation_id_idx on kiln.invite (conversation_id);

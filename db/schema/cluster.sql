@@ -21,31 +21,31 @@ comment on column kiln.cluster.history is 'Empty, or chance that the last restor
 -- The log is ordered by transaction, and a new cluster's counter begins low. So the log's numbers are the cluster's and a base, which a restore
 -- raises beyond all that is in the log: not a row of it is rewritten. A function, since it is a constant to each plan. Not an immutable one: of
 -- that PostgreSQL computes the value when it plans, and keeps it when the function is replaced; a stable one it inlines, and plans again.
-create function kiln.xid_base()
+create function kiln_internal.xid_base()
 returns bigint
 language sql stable parallel safe
 return 0::bigint;
-comment on function kiln.xid_base() is 'What is added to this cluster''s transaction numbers in the log of events; kiln.after_restore() replaces this function.';
+comment on function kiln_internal.xid_base() is 'What is added to this cluster''s transaction numbers in the log of events; kiln.after_restore() replaces this function.';
 
-create function kiln.log_xid(p_xid xid8)
+create function kiln_internal.log_xid(p_xid xid8)
 returns xid8
 language sql stable parallel safe
-return case when kiln.xid_base() = 0 then p_xid else (p_xid::text::bigint + kiln.xid_base())::text::xid8 end;
-comment on function kiln.log_xid(xid8) is 'A transaction of this cluster as the log numbers it.';
+return case when kiln_internal.xid_base() = 0 then p_xid else (p_xid::text::bigint + kiln_internal.xid_base())::text::xid8 end;
+comment on function kiln_internal.log_xid(xid8) is 'A transaction of this cluster as the log numbers it.';
 
-create function kiln.cluster_xid(p_log_xid xid8)
+create function kiln_internal.cluster_xid(p_log_xid xid8)
 returns xid8
 language sql stable parallel safe
-return case when kiln.xid_base() = 0 then p_log_xid else greatest(p_log_xid::text::bigint - kiln.xid_base(), 2)::text::xid8 end;
-comment on function kiln.cluster_xid(xid8) is 'The other way. History, from before a restore, is 2, PostgreSQL''s number for what everybody sees.';
+return case when kiln_internal.xid_base() = 0 then p_log_xid else greatest(p_log_xid::text::bigint - kiln_internal.xid_base(), 2)::text::xid8 end;
+comment on function kiln_internal.cluster_xid(xid8) is 'The other way. History, from before a restore, is 2, PostgreSQL''s number for what everybody sees.';
 
-create function kiln.is_unchecked()
+create function kiln_internal.is_unchecked()
 returns boolean
 language sql stable
 return pg_catalog.current_setting('kiln.checked', true) is distinct from ('kiln.cluster'::regclass::oid)::text;
-comment on function kiln.is_unchecked() is 'Whether this session has yet to call kiln.check_cluster(); costs next to nothing.';
+comment on function kiln_internal.is_unchecked() is 'Whether this session has yet to call kiln_internal.check_cluster(); costs next to nothing.';
 
-create function kiln.is_restored()
+create function kiln_internal.is_restored()
 returns boolean
 language plpgsql stable security definer
 set search_path = ''
@@ -55,46 +55,46 @@ begin
                         where c.system_identifier = s.system_identifier and c.relation = 'kiln.cluster'::regclass::oid);
 end
 $$;
-comment on function kiln.is_restored() is 'Whether this database came here by a dump and restore, and kiln.after_restore() was not called since.';
+comment on function kiln_internal.is_restored() is 'Whether this database came here by a dump and restore, and kiln.after_restore() was not called since.';
 
-create function kiln.check_cluster()
+create function kiln_internal.check_cluster()
 returns void
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    if kiln.is_restored() then
+    if kiln_internal.is_restored() then
         raise exception 'this database was restored from a backup: run ./kiln after-restore, which is select kiln.after_restore(), before it is used'
             using errcode = 'KN017', hint = 'It makes history of the old events and lists what may have happened since the backup (docs/backup.md).';
     end if;
     perform pg_catalog.set_config('kiln.checked', ('kiln.cluster'::regclass::oid)::text, false);
 end
 $$;
-comment on function kiln.check_cluster() is 'Refuses a database that was restored and not prepared (KN017); once a session, since its cluster stays the same.';
+comment on function kiln_internal.check_cluster() is 'Refuses a database that was restored and not prepared (KN017); once a session, since its cluster stays the same.';
 
-create function kiln.check_xid()
+create function kiln_internal.check_xid()
 returns xid8
 language plpgsql volatile
 as $$
 begin
-    perform kiln.check_cluster();
-    return kiln.log_xid(pg_catalog.pg_current_xact_id());
+    perform kiln_internal.check_cluster();
+    return kiln_internal.log_xid(pg_catalog.pg_current_xact_id());
 end
 $$;
-comment on function kiln.check_xid() is 'kiln.log_xid() for the first time in a session.';
+comment on function kiln_internal.check_xid() is 'kiln_internal.log_xid() for the first time in a session.';
 
 -- Each event asks: inlined, this costs a look at a setting.
-create function kiln.log_xid()
+create function kiln_internal.log_xid()
 returns xid8
 language sql volatile
-return case when kiln.is_unchecked() then kiln.check_xid() else kiln.log_xid(pg_catalog.pg_current_xact_id()) end;
-comment on function kiln.log_xid() is 'This transaction as the log numbers it: for what is written. KN017: the database was restored, and whoever writes is refused.';
+return case when kiln_internal.is_unchecked() then kiln_internal.check_xid() else kiln_internal.log_xid(pg_catalog.pg_current_xact_id()) end;
+comment on function kiln_internal.log_xid() is 'This transaction as the log numbers it: for what is written. KN017: the database was restored, and whoever writes is refused.';
 
 -- A promoted standby, or a physical restore to an earlier time, goes on at a new timeline: what the old one told beyond the fork is gone here.
 create table kiln.timeline (
     timeline int         primary key,
     xid      bigint      not null,
-    noted_at timestamptz not null default kiln.now()
+    noted_at timestamptz not null default kiln_internal.now()
 );
 comment on table kiln.timeline is 'The timelines of this cluster since the database came here, as they were first seen by a tick or by a client''s position.';
 comment on column kiln.timeline.timeline is 'Its number.';
@@ -106,7 +106,7 @@ create table kiln.lost_position (
     timeline   int         not null,
     xid        bigint      not null,
     began_xid  bigint      not null,
-    seen_at    timestamptz not null default kiln.now()
+    seen_at    timestamptz not null default kiln_internal.now()
 );
 comment on table kiln.lost_position is 'Accounts one of whose clients came with a position beyond the fork of a later timeline: it was told of what does not exist here. One row each, the farthest.';
 comment on column kiln.lost_position.account_id is 'Whose stream; 0: an administrator''s over all accounts. No foreign key: the account may be gone with the rest.';
@@ -117,7 +117,7 @@ comment on column kiln.lost_position.seen_at is 'When the client came.';
 
 create table kiln.restore (
     restore_id        bigint      generated always as identity primary key,
-    restored_at       timestamptz not null default kiln.now(),
+    restored_at       timestamptz not null default kiln_internal.now(),
     former_identifier bigint      not null,
     system_identifier bigint      not null,
     xid_base          bigint      not null,
@@ -131,7 +131,7 @@ comment on column kiln.restore.restore_id is 'The key.';
 comment on column kiln.restore.restored_at is 'When.';
 comment on column kiln.restore.former_identifier is 'The system identifier of the cluster from which the backup was taken.';
 comment on column kiln.restore.system_identifier is 'That of this one.';
-comment on column kiln.restore.xid_base is 'From here on kiln.xid_base().';
+comment on column kiln.restore.xid_base is 'From here on kiln_internal.xid_base().';
 comment on column kiln.restore.nothing_ran is 'Whether who called it said that nothing had run since the backup.';
 comment on column kiln.restore.keeps_files is 'Files of the store that no row names and that are older than this restore stay there: results that were paid after the backup may be among them. Set it to false to have them removed.';
 comment on column kiln.restore.by_name is 'The database role of the session.';

@@ -72,7 +72,7 @@ comment on column kiln.config.logins_burst is 'How many of them at once, after a
 -- Random keys that no service role reads: functions sign and check with them.
 create table kiln.secret (
     name  text  primary key,
-    value bytea not null default kiln.gen_random_bytes(32)
+    value bytea not null default kiln_extensions.gen_random_bytes(32)
 );
 insert into kiln.secret (name) values ('link'), ('cursor'), ('mail');
 
@@ -84,7 +84,7 @@ comment on column kiln.secret.value is '32 random bytes.';
 create table kiln.migration (
     number     int         primary key,
     name       text        not null,
-    applied_at timestamptz not null default kiln.now()
+    applied_at timestamptz not null default kiln_internal.now()
 );
 comment on table kiln.migration is 'The files of migrations/ that are in force here. A fresh install records all of them.';
 comment on column kiln.migration.number is 'NNNN of migrations/NNNN_name.sql.';
@@ -96,7 +96,7 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.check_cluster();
+    perform kiln_internal.check_cluster();
     major := 1;
     minor := 0;
 end

@@ -9,8 +9,8 @@ comment on type kiln.event_type is 'What can happen, as the stream names it. ses
 
 create table kiln.event (
     event_id   bigint          generated always as identity,
-    xid        xid8            not null default kiln.log_xid(),
-    at         timestamptz     not null default kiln.now(),
+    xid        xid8            not null default kiln_internal.log_xid(),
+    at         timestamptz     not null default kiln_internal.now(),
     account_id bigint          not null,
     job_id     bigint,
     version    int,
@@ -23,7 +23,7 @@ create table kiln.event_default partition of kiln.event default;
 comment on table kiln.event_default is 'Events of transactions for which no partition was made; empty as long as the tick runs.';
 comment on table kiln.event is 'The truth about what happened: append-only, in partitions by ranges of transactions that are dropped whole.';
 comment on column kiln.event.event_id is 'Unique; within one job also the order of commits.';
-comment on column kiln.event.xid is 'The transaction that wrote it, as the log numbers it (kiln.log_xid): what a snapshot can be asked about.';
+comment on column kiln.event.xid is 'The transaction that wrote it, as the log numbers it (kiln_internal.log_xid): what a snapshot can be asked about.';
 comment on column kiln.event.at is 'When.';
 comment on column kiln.event.account_id is 'Who may see it.';
 comment on column kiln.event.job_id is 'The job it is about, or null.';

@@ -12,7 +12,7 @@ create table kiln.gate (
     paused_until timestamptz,
     paused_why   text,
     tat          timestamptz,
-    window_at    timestamptz  not null default kiln.now(),
+    window_at    timestamptz  not null default kiln_internal.now(),
     counts       int[]        not null default array_fill(0, '{20}'),
     last_counts  int[]        not null default array_fill(0, '{20}')
 ) with (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
@@ -38,7 +38,7 @@ create table kiln.parked (
     vt               bigint      not null,
     estimated_micros bigint      not null,
     reason           text        not null,
-    since            timestamptz not null default kiln.now(),
+    since            timestamptz not null default kiln_internal.now(),
     woken_at         timestamptz
 );
 create index parked_turn_idx on kiln.parked (provider_id, priority desc, vt, task_id) where woken_at is null;
@@ -57,7 +57,7 @@ comment on column kiln.parked.woken_at is 'When it was woken; its place is kept 
 create table kiln.runner_secret (
     runner_id  bigint      primary key references kiln.runner on delete cascade,
     names      text[]      not null,
-    offered_at timestamptz not null default kiln.now()
+    offered_at timestamptz not null default kiln_internal.now()
 );
 comment on table kiln.runner_secret is 'The names of the secrets that a runner has; never the secrets.';
 comment on column kiln.runner_secret.runner_id is 'The runner.';

@@ -22,7 +22,7 @@ create table kiln.job (
     estimated_micros    bigint          not null default 0,
     actual_micros       bigint,
     run_at              timestamptz,
-    created_at          timestamptz     not null default kiln.now(),
+    created_at          timestamptz     not null default kiln_internal.now(),
     started_at          timestamptz,
     finished_at         timestamptz,
     error_code          text,

@@ -10,7 +10,7 @@ create table kiln.ledger (
     kind          kiln.ledger_kind not null,
     amount_micros bigint           not null,
     note          text,
-    at            timestamptz      not null default kiln.now(),
+    at            timestamptz      not null default kiln_internal.now(),
     constraint ledger_sign_check check (case kind when 'hold' then amount_micros < 0 when 'charge' then amount_micros < 0
                                                   when 'release' then amount_micros > 0 else amount_micros <> 0 end),
     constraint ledger_job_check check ((kind = 'grant') = (job_id is null))

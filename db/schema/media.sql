@@ -56,7 +56,7 @@ create table kiln.media (
     check_job_id  bigint,
     reason        text,
     filename      text,
-    created_at    timestamptz      not null default kiln.now(),
+    created_at    timestamptz      not null default kiln_internal.now(),
     constraint media_checking_has_job_check check (state <> 'checking' or (incoming_key is not null and check_job_id is not null)),
     constraint media_rejected_has_reason_check check ((state = 'rejected') = (reason is not null)),
     constraint media_md5_check check (octet_length(md5) = 16),
@@ -97,7 +97,7 @@ comment on column kiln.media.created_at is 'When the row was made.';
 
 create table kiln.trash (
     storage_key text primary key,
-    since       timestamptz not null default kiln.now()
+    since       timestamptz not null default kiln_internal.now()
 );
 comment on table kiln.trash is 'Files whose rows are gone: a runner removes them, then the row here.';
 comment on column kiln.trash.storage_key is 'Where the store keeps it.';
@@ -153,7 +153,7 @@ create table kiln.idempotency (
     key        text        not null,
     body_hash  bytea       not null,
     thing_id   bigint      not null,
-    created_at timestamptz not null default kiln.now(),
+    created_at timestamptz not null default kiln_internal.now(),
     primary key (account_id, route, key),
     constraint idempotency_key_check check (length(key) between 1 and 255)
 );

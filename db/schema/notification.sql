@@ -8,9 +8,9 @@ create table kiln.announcement (
     text            text        not null,
     link            text,
     recipients      bigint      not null default 0,
-    created_at      timestamptz not null default kiln.now(),
-    constraint announcement_link_check check (kiln.is_link(link)),
-    constraint announcement_text_check check (length(text) between 1 and 1000 and kiln.is_visible(text))
+    created_at      timestamptz not null default kiln_internal.now(),
+    constraint announcement_link_check check (kiln_internal.is_link(link)),
+    constraint announcement_text_check check (length(text) between 1 and 1000 and kiln_internal.is_visible(text))
 );
 comment on table kiln.announcement is 'What administrators told one account, or all.';
 comment on column kiln.announcement.announcement_id is 'The key; sent to clients as a decimal string.';
@@ -31,10 +31,10 @@ create table kiln.notification (
     conversation_id bigint references kiln.conversation on delete cascade,
     announcement_id bigint references kiln.announcement,
     read_at         timestamptz,
-    created_at      timestamptz not null default kiln.now(),
+    created_at      timestamptz not null default kiln_internal.now(),
     constraint notification_kind_check check (kind ~ '^[a-z][a-z0-9_.]{0,39}$'),
-    constraint notification_text_check check (length(text) between 1 and 1000 and kiln.is_visible(text)),
-    constraint notification_link_check check (kiln.is_link(link))
+    constraint notification_text_check check (length(text) between 1 and 1000 and kiln_internal.is_visible(text)),
+    constraint notification_link_check check (kiln_internal.is_link(link))
 );
 create index notification_account_id_idx on kiln.notification (account_id, notification_id);
 create index notification_announcement_idx on kiln.notification (announcement_id) where announcement_id is not null;
@@ -53,7 +53,7 @@ comment on column kiln.notification.created_at is 'When.';
 
 create table kiln.job_ends_read (
     account_id bigint      primary key references kiln.account on delete cascade,
-    read_at    timestamptz not null default kiln.now(),
+    read_at    timestamptz not null default kiln_internal.now(),
     upto       timestamptz not null
 );
 comment on table kiln.job_ends_read is 'Up to when an account has read of its jobs'' ends.';

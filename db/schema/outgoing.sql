@@ -9,7 +9,7 @@ create table kiln.webhook_endpoint (
     failing_since timestamptz,
     disabled_at   timestamptz,
     disabled_why  text,
-    created_at    timestamptz       not null default kiln.now(),
+    created_at    timestamptz       not null default kiln_internal.now(),
     constraint webhook_endpoint_url_check check (length(url) <= 2000 and url ~ '^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-"$-~]*)?$'),
     constraint webhook_endpoint_types_check check (cardinality(types) > 0 and array_position(types, null) is null
         and not types && '{session.ended,job.progress,notification.read}'),
@@ -52,15 +52,15 @@ create table kiln.delivery (
     target       bigint              not null generated always as (coalesce(webhook_endpoint_id, 0)) stored,
     event_id     bigint,
     type         kiln.event_type,
-    message_id   text                not null default 'msg_' || encode(kiln.gen_random_bytes(16), 'hex'),
+    message_id   text                not null default 'msg_' || encode(kiln_extensions.gen_random_bytes(16), 'hex'),
     body         text                not null,
     state        kiln.delivery_state not null default 'due',
     tries        int                 not null default 0,
     attempts     int                 not null default 0,
-    due_at       timestamptz         not null default kiln.now(),
+    due_at       timestamptz         not null default kiln_internal.now(),
     taken_until  timestamptz,
     why          text,
-    created_at   timestamptz         not null default kiln.now(),
+    created_at   timestamptz         not null default kiln_internal.now(),
     ended_at     timestamptz,
     constraint delivery_once_key unique (account_id, target, event_id),
     constraint delivery_tells_or_confirms_check check ((event_id is null) = (type is null) and (event_id is not null or webhook_endpoint_id is null)),
@@ -75,7 +75,7 @@ comment on column kiln.delivery.delivery_id is 'The key; sent to clients as a de
 comment on column kiln.delivery.account_id is 'Whose event it is.';
 comment on column kiln.delivery.webhook_endpoint_id is 'Where it goes; null: by mail.';
 comment on column kiln.delivery.target is 'The same, with 0 for mail: mail is one target, each endpoint another, and none waits for another.';
-comment on column kiln.delivery.event_id is 'The event it tells of; null: it is a mail that asks whether an address is read (kiln.make_confirmation()).';
+comment on column kiln.delivery.event_id is 'The event it tells of; null: it is a mail that asks whether an address is read (kiln_internal.make_confirmation()).';
 comment on column kiln.delivery.type is 'What happened; null of a confirmation.';
 comment on column kiln.delivery.message_id is 'The header webhook-id, or the local part of Message-ID: the same at every attempt, by which a receiver knows a repeat.';
 comment on column kiln.delivery.body is 'The event as the stream told it: what is posted, byte for byte; what mail is rendered from. Of a confirmation the address.';
@@ -92,7 +92,7 @@ create table kiln.delivery_attempt (
     delivery_id bigint      not null references kiln.delivery on delete cascade,
     attempt     int         not null,
     runner_id   bigint,
-    at          timestamptz not null default kiln.now(),
+    at          timestamptz not null default kiln_internal.now(),
     status      int,
     elapsed_ms  int,
     error       text,
@@ -139,7 +139,7 @@ create table kiln.mail_recipient (
 );
 create index mail_recipient_day_idx on kiln.mail_recipient (day) where suppressed_at is null;
 comment on table kiln.mail_recipient is 'What went to an address, over all accounts that name it: for a day, or for as long as its reader wants no mail.';
-comment on column kiln.mail_recipient.address_hash is 'kiln.mail_key() of it.';
+comment on column kiln.mail_recipient.address_hash is 'kiln_internal.mail_key() of it.';
 comment on column kiln.mail_recipient.day is 'Which day (UTC) the counts are of.';
 comment on column kiln.mail_recipient.mails is 'How many mails it was sent that day, each counted once however often it was tried.';
 comment on column kiln.mail_recipient.confirmations is 'How many confirmations.';

@@ -41,7 +41,7 @@ create table kiln.floor (
     next_vt  bigint   not null default 0,
     max_vt   bigint   not null default 0,
     seen_job bigint   not null default 0,
-    moved_at timestamptz not null default kiln.now(),
+    moved_at timestamptz not null default kiln_internal.now(),
     is_paused boolean not null default false,
     primary key (queue_id, priority),
     constraint floor_priority_check check (priority between 0 and 3),
@@ -67,7 +67,7 @@ create table kiln.handler (
 comment on table kiln.handler is 'What runners can do with a task; a stage that names another is refused when it is written.';
 comment on column kiln.handler.name is 'Named in kiln.stage.handler.';
 comment on column kiln.handler.description is 'What it does and which configuration it reads.';
-comment on column kiln.handler.config_schema is 'JSON Schema of a stage''s config (the part that kiln.check_schema knows); a stage is held against it when it is written.';
+comment on column kiln.handler.config_schema is 'JSON Schema of a stage''s config (the part that kiln_internal.check_schema knows); a stage is held against it when it is written.';
 insert into kiln.handler (name, description, config_schema) values
     ('log',   'Logs its input and hands it on: the first thing one tries.', '{"type": "object"}'),
     -- A tool is given its whole config, so keys of its own may stand beside these.
@@ -124,8 +124,8 @@ create table kiln.pipeline_version (
     pipeline_version_id int      generated always as identity primary key,
     pipeline_id         smallint not null references kiln.pipeline on delete cascade,
     version             int      not null,
-    xid                 xid8     not null default kiln.log_xid(),
-    created_at          timestamptz not null default kiln.now(),
+    xid                 xid8     not null default kiln_internal.log_xid(),
+    created_at          timestamptz not null default kiln_internal.now(),
     unique (pipeline_id, version),
     constraint pipeline_version_number_check check (version >= 1)
 );
@@ -171,7 +171,7 @@ comment on column kiln.stage.backoff_base is 'The wait before the second attempt
 comment on column kiln.stage.backoff_cap is 'The longest wait between attempts.';
 
 -- array_to_string() is not immutable for any type, for text it might be.
-create function kiln.words_of(p_words text[])
+create function kiln_internal.words_of(p_words text[])
 returns text
 language plpgsql immutable
 set search_path = ''
@@ -180,7 +180,7 @@ begin
     return array_to_string(p_words, ' ');
 end
 $$;
-comment on function kiln.words_of(text[]) is 'Words in one text, for an index.';
+comment on function kiln_internal.words_of(text[]) is 'Words in one text, for an index.';
 
 create table kiln.model (
     model_id      int    generated always as identity primary key,
@@ -198,10 +198,10 @@ create table kiln.model (
     min_media     smallint not null default 0,
     is_default    boolean not null default false,
     is_enabled    boolean not null default true,
-    created_at    timestamptz not null default kiln.now(),
+    created_at    timestamptz not null default kiln_internal.now(),
     search        tsvector generated always as (
                       setweight(to_tsvector('pg_catalog.english', title || ' ' || translate(name, '/._-', '    ')), 'A')
-                      || setweight(to_tsvector('pg_catalog.english', kiln.words_of(tags)), 'B')
+                      || setweight(to_tsvector('pg_catalog.english', kiln_internal.words_of(tags)), 'B')
                       || setweight(to_tsvector('pg_catalog.english', description), 'C')) stored,
     constraint model_name_check check (name ~ '^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+$'),
     constraint model_price_check check (price_micros between 0 and 1000000000000000),
@@ -221,7 +221,7 @@ comment on column kiln.model.media_type is 'What comes out.';
 comment on column kiln.model.title is 'Its name for people.';
 comment on column kiln.model.description is 'What it makes, in a sentence or two.';
 comment on column kiln.model.tags is 'Words to filter by.';
-comment on column kiln.model.params_schema is 'JSON Schema of `params`, of the part that kiln.check_schema knows (docs/providers.md); additionalProperties is false, and is added where it is missing.';
+comment on column kiln.model.params_schema is 'JSON Schema of `params`, of the part that kiln_internal.check_schema knows (docs/providers.md); additionalProperties is false, and is added where it is missing.';
 comment on column kiln.model.example is 'A body for POST /generate that works.';
 comment on column kiln.model.price_micros is 'The estimated price of one generation, in millionths of the currency.';
 comment on column kiln.model.price is 'How the price grows with what is asked: {"per": "params.duration", "micros": 100000, "default": 5} costs 100000 for each unit; per may also be characters or megapixels. Added to price_micros; null: price_micros alone.';
@@ -238,7 +238,7 @@ create table kiln.model_use (
     took_ms     bigint,
     measured_at timestamptz not null
 );
-comment on table kiln.model_use is 'How models did of late: measured by the tick each minute (kiln.measure_models), read by GET /models.';
+comment on table kiln.model_use is 'How models did of late: measured by the tick each minute (kiln_internal.measure_models), read by GET /models.';
 comment on column kiln.model_use.model_id is 'The model.';
 comment on column kiln.model_use.jobs is 'How many of the newest 10,000 jobs asked for it.';
 comment on column kiln.model_use.completed is 'How many of these are done.';

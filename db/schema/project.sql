@@ -44,7 +44,7 @@ create table kiln.style_text (
     style      text        not null references kiln.style,
     version    int         not null,
     words      text        not null,
-    created_at timestamptz not null default kiln.now(),
+    created_at timestamptz not null default kiln_internal.now(),
     primary key (style, version),
     constraint style_text_version_check check (version >= 1),
     constraint style_text_words_check check (words ~ '\S' and octet_length(words) <= 1000)
@@ -62,7 +62,7 @@ create table kiln.staging_prompt (
     restyle    text        not null,
     wish       text        not null,
     preserve   text        not null,
-    created_at timestamptz not null default kiln.now(),
+    created_at timestamptz not null default kiln_internal.now(),
     constraint staging_prompt_version_check check (version >= 1),
     constraint staging_prompt_bytes_check check (octet_length(stage || declutter || restyle || wish || preserve) <= 3000),
     constraint staging_prompt_wish_check check (position('{wish}' in wish) > 0)
@@ -106,10 +106,10 @@ create table kiln.project (
     account_id  bigint      not null references kiln.account,
     name        text        not null,
     description text        not null default '',
-    created_at  timestamptz not null default kiln.now(),
-    updated_at  timestamptz not null default kiln.now(),
+    created_at  timestamptz not null default kiln_internal.now(),
+    updated_at  timestamptz not null default kiln_internal.now(),
     deleted_at  timestamptz,
-    constraint project_name_check check (kiln.is_name(name, 200)),
+    constraint project_name_check check (kiln_internal.is_name(name, 200)),
     constraint project_description_check check (length(description) <= 4000)
 );
 create index project_account_id_idx on kiln.project (account_id, project_id);
@@ -121,7 +121,7 @@ comment on column kiln.project.name is 'Its name for people.';
 comment on column kiln.project.description is 'What its owner says of it.';
 comment on column kiln.project.created_at is 'When it was made.';
 comment on column kiln.project.updated_at is 'When its name, description or pictures last changed.';
-comment on column kiln.project.deleted_at is 'Since when it is gone for its owner; the row goes when its last image has ended (kiln.clear_project).';
+comment on column kiln.project.deleted_at is 'Since when it is gone for its owner; the row goes when its last image has ended (kiln_internal.clear_project).';
 
 -- An original is kept as long as a project has it: the foreign key refuses to delete the upload.
 create table kiln.picture (

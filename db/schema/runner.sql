@@ -12,7 +12,7 @@ create table kiln.runner (
     alone_task_id bigint,
     alone_at      timestamptz,
     address       inet        default pg_catalog.inet_client_addr(),
-    started_at    timestamptz not null default kiln.now(),
+    started_at    timestamptz not null default kiln_internal.now(),
     ended_at      timestamptz,
     ended_why     text,
     constraint runner_slots_check check (slots between 1 and 10000),
@@ -39,8 +39,8 @@ comment on column kiln.runner.ended_why is 'left, or dead.';
 
 create table kiln.heartbeat (
     runner_id bigint      primary key references kiln.runner on delete cascade,
-    beat_at   timestamptz not null default kiln.now(),
-    since     timestamptz not null default kiln.now()
+    beat_at   timestamptz not null default kiln_internal.now(),
+    since     timestamptz not null default kiln_internal.now()
 ) with (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 comment on table kiln.heartbeat is 'One row a living runner: the lease of everything it runs.';
 comment on column kiln.heartbeat.runner_id is 'The runner.';

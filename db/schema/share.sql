@@ -9,7 +9,7 @@ create table kiln.share (
     disclosure text,
     expires_at timestamptz,
     revoked_at timestamptz,
-    created_at timestamptz not null default kiln.now(),
+    created_at timestamptz not null default kiln_internal.now(),
     constraint share_token_hash_key unique (token_hash),
     constraint share_hash_is_sha256_check check (octet_length(token_hash) = 32),
     constraint share_originals_is_list_check check (jsonb_typeof(originals) = 'array'),

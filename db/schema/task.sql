@@ -7,11 +7,11 @@
 create sequence kiln.fence as bigint;
 comment on sequence kiln.fence is 'Fencing numbers: each claim takes a new one, so an older writer can be told from the present one.';
 
-create function kiln.task_id(p_job_id bigint, p_stage int, p_slot int default 0)
+create function kiln_internal.task_id(p_job_id bigint, p_stage int, p_slot int default 0)
 returns bigint
 language sql immutable parallel safe
 return p_job_id * 10000 + p_stage * 100 + p_slot;
-comment on function kiln.task_id(bigint, int, int) is 'The id of a job''s task: 420300 is job 42, stage 3, slot 0.';
+comment on function kiln_internal.task_id(bigint, int, int) is 'The id of a job''s task: 420300 is job 42, stage 3, slot 0.';
 
 create table kiln.task (
     task_id             bigint          not null,
@@ -22,7 +22,7 @@ create table kiln.task (
     runner_id           bigint,
     due_at              timestamptz,
     started_at          timestamptz,
-    created_at          timestamptz     not null default kiln.now(),
+    created_at          timestamptz     not null default kiln_internal.now(),
     finished_at         timestamptz,
     pipeline_version_id int             not null,
     state               kiln.task_state not null default 'ready',
@@ -75,7 +75,7 @@ create unique index task_ended_pkey on kiln.task_ended (task_id);
 comment on table kiln.task is
 'A stage''s turn in a job: what a runner claims. An UPDATE of `state` is the transition (kiln.task_move), by whomever: the row
 moves to the partition of its state, and the triggers keep the attempts, the job, the next stage and the events in step.
-select * from kiln.task where task_id = kiln.task_id(42, 3): job 42, stage 3.';
+select * from kiln.task where task_id = kiln_internal.task_id(42, 3): job 42, stage 3.';
 comment on table kiln.task_ready is 'What may run now; task_ready_claim_idx is the order of claims. Two deaths (interruptions) make a suspect, which is claimed apart.';
 comment on table kiln.task_running is 'What runs now, with whom. A living runner''s heartbeat is the lease of all its rows; there is no lease to renew here.';
 comment on table kiln.task_waiting is 'What is due later: a schedule or a backoff. The tick makes it ready.';

@@ -4,7 +4,7 @@
 create unlogged table kiln.whisper (
     whisper_id bigint      generated always as identity primary key,
     xid        xid8        not null default pg_current_xact_id(),
-    at         timestamptz not null default kiln.now(),
+    at         timestamptz not null default kiln_internal.now(),
     account_id bigint      not null,
     type       text        not null,
     data       jsonb       not null,

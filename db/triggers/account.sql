@@ -1,5 +1,5 @@
 -- Another address is unproven, whoever writes it.
-create or replace function kiln.reset_email_proof()
+create or replace function kiln_internal.reset_email_proof()
 returns trigger
 language plpgsql
 as $$
@@ -10,7 +10,7 @@ begin
     return new;
 end
 $$;
-comment on function kiln.reset_email_proof() is 'An address that was changed is no longer confirmed, unless the same statement says that it is.';
+comment on function kiln_internal.reset_email_proof() is 'An address that was changed is no longer confirmed, unless the same statement says that it is.';
 
-create or replace trigger t10_reset_email_proof before update of email on kiln.account for each row execute function kiln.reset_email_proof();
+create or replace trigger t10_reset_email_proof before update of email on kiln.account for each row execute function kiln_internal.reset_email_proof();
 alter table kiln.account enable always trigger t10_reset_email_proof;

@@ -1,5 +1,5 @@
 -- A call's life, and the money's. ENABLE ALWAYS: no setting switches these triggers off; they hold for everyone, hand-typed or not.
-create or replace function kiln.guard_call_move()
+create or replace function kiln_internal.guard_call_move()
 returns trigger
 language plpgsql
 as $$
@@ -21,22 +21,22 @@ begin
             using errcode = 'KN001', hint = 'What a provider says afterwards stands in late_outcome and charged_micros.';
     end if;
     if new.state = 'settled' and old.state <> 'settled' then
-        new.settled_at := coalesce(new.settled_at, kiln.now());
+        new.settled_at := coalesce(new.settled_at, kiln_internal.now());
     end if;
     return new;
 end
 $$;
-comment on function kiln.guard_call_move() is 'Lets only the moves of kiln.call_move pass, and keeps what a call was begun with and how it ended (KN001).';
+comment on function kiln_internal.guard_call_move() is 'Lets only the moves of kiln.call_move pass, and keeps what a call was begun with and how it ended (KN001).';
 
-create or replace trigger t20_move before update on kiln.call for each row execute function kiln.guard_call_move();
+create or replace trigger t20_move before update on kiln.call for each row execute function kiln_internal.guard_call_move();
 alter table kiln.call enable always trigger t20_move;
 
-create or replace function kiln.guard_call_insert()
+create or replace function kiln_internal.guard_call_insert()
 returns trigger
 language plpgsql
 as $$
 begin
-    if kiln.is_by_hand() then
+    if kiln_internal.is_by_hand() then
         raise exception 'kiln.call: a call begins when a runner asks for it, not by hand' using errcode = 'KN001', hint = 'kiln_runner.begin_call() makes it.';
     elsif new.state <> 'open' then
         raise exception 'call %: a call begins open', new.call_id using errcode = 'KN001';
@@ -44,12 +44,12 @@ begin
     return new;
 end
 $$;
-comment on function kiln.guard_call_insert() is 'Lets calls begin as open only, and by a runner''s word (KN001).';
+comment on function kiln_internal.guard_call_insert() is 'Lets calls begin as open only, and by a runner''s word (KN001).';
 
-create or replace trigger t20_insert before insert on kiln.call for each row execute function kiln.guard_call_insert();
+create or replace trigger t20_insert before insert on kiln.call for each row execute function kiln_internal.guard_call_insert();
 alter table kiln.call enable always trigger t20_insert;
 
-create or replace function kiln.guard_call_delete()
+create or replace function kiln_internal.guard_call_delete()
 returns trigger
 language plpgsql
 as $$
@@ -61,30 +61,30 @@ begin
     return old;
 end
 $$;
-comment on function kiln.guard_call_delete() is 'Refuses to delete a call whose job is there, or that is not settled (KN001).';
+comment on function kiln_internal.guard_call_delete() is 'Refuses to delete a call whose job is there, or that is not settled (KN001).';
 
-create or replace trigger t10_guard_delete before delete on kiln.call for each row execute function kiln.guard_call_delete();
+create or replace trigger t10_guard_delete before delete on kiln.call for each row execute function kiln_internal.guard_call_delete();
 alter table kiln.call enable always trigger t10_guard_delete;
 
 -- With a job goes what its calls said and brought; that there were calls, and what they cost, stays.
-create or replace function kiln.guard_job_calls()
+create or replace function kiln_internal.guard_job_calls()
 returns trigger
 language plpgsql
 as $$
 begin
-    if kiln.unsettled_calls(old.job_id) <> '{}' then
+    if kiln_internal.unsettled_calls(old.job_id) <> '{}' then
         raise exception 'job % has a call that is not settled: it may still cost', old.job_id
             using errcode = 'KN001', hint = 'select * from kiln.calls where job = ' || old.job_id || ' tells which; it is followed to its end, or given up after a day.';
     end if;
     return old;
 end
 $$;
-comment on function kiln.guard_job_calls() is 'Refuses to delete a job while a call of it is not settled (KN001).';
+comment on function kiln_internal.guard_job_calls() is 'Refuses to delete a job while a call of it is not settled (KN001).';
 
-create or replace trigger t11_guard_calls before delete on kiln.job for each row execute function kiln.guard_job_calls();
+create or replace trigger t11_guard_calls before delete on kiln.job for each row execute function kiln_internal.guard_job_calls();
 alter table kiln.job enable always trigger t11_guard_calls;
 
-create or replace function kiln.forget_calls()
+create or replace function kiln_internal.forget_calls()
 returns trigger
 language plpgsql security definer
 set search_path = ''
@@ -97,26 +97,26 @@ begin
                select x.call_id
                  from old_rows o
                 cross join lateral (select d.call_id from kiln.call d where d.job_id = o.job_id offset 0) x));
-    delete from kiln.parked p using old_rows o where p.task_id between kiln.task_id(o.job_id, 0) and kiln.task_id(o.job_id, 99, 99);
+    delete from kiln.parked p using old_rows o where p.task_id between kiln_internal.task_id(o.job_id, 0) and kiln_internal.task_id(o.job_id, 99, 99);
     return null;
 end
 $$;
-comment on function kiln.forget_calls() is 'Empties the calls of deleted jobs of what people wrote and what came of it; the money stays.';
+comment on function kiln_internal.forget_calls() is 'Empties the calls of deleted jobs of what people wrote and what came of it; the money stays.';
 
 create or replace trigger t60_forget_calls
     after delete on kiln.job referencing old table as old_rows
-    for each statement execute function kiln.forget_calls();
+    for each statement execute function kiln_internal.forget_calls();
 alter table kiln.job enable always trigger t60_forget_calls;
 
 -- A job's rows of the ledger follow one another: first the hold, then its release, of the same amount, then a charge of at most that.
-create or replace function kiln.guard_ledger()
+create or replace function kiln_internal.guard_ledger()
 returns trigger
 language plpgsql
 as $$
 declare
     v_held bigint;
 begin
-    if new.kind <> 'grant' and kiln.is_by_hand() then
+    if new.kind <> 'grant' and kiln_internal.is_by_hand() then
         raise exception 'ledger: a % belongs to a job and is not written by hand', new.kind
             using errcode = 'KN001', hint = 'select kiln.grant_credit(account, micros, ''why'')';
     elsif new.kind in ('release', 'charge') then
@@ -129,13 +129,13 @@ begin
     return new;
 end
 $$;
-comment on function kiln.guard_ledger() is 'Refuses a release that is not the hold, a charge beyond it, and what is no grant from a person (KN001).';
+comment on function kiln_internal.guard_ledger() is 'Refuses a release that is not the hold, a charge beyond it, and what is no grant from a person (KN001).';
 
-create or replace trigger t20_insert before insert on kiln.ledger for each row execute function kiln.guard_ledger();
+create or replace trigger t20_insert before insert on kiln.ledger for each row execute function kiln_internal.guard_ledger();
 alter table kiln.ledger enable always trigger t20_insert;
 
 -- Every provider has its gate. A change of its description makes composed polls stale.
-create or replace function kiln.on_provider_write()
+create or replace function kiln_internal.on_provider_write()
 returns trigger
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -147,30 +147,30 @@ begin
     if tg_op = 'UPDATE' then
         for v_call in select c.call_id from kiln.call c where c.provider_id = new.provider_id and c.state = 'accepted' and c.poll_request is not null
         loop
-            update kiln.call c set poll_request = kiln.poll_request(c, 'poll') where c.call_id = v_call.call_id;
+            update kiln.call c set poll_request = kiln_internal.poll_request(c, 'poll') where c.call_id = v_call.call_id;
         end loop;
     end if;
     return null;
 end
 $$;
-comment on function kiln.on_provider_write() is 'Gives each provider its gate, and composes the polls of its accepted calls anew when its description changes.';
+comment on function kiln_internal.on_provider_write() is 'Gives each provider its gate, and composes the polls of its accepted calls anew when its description changes.';
 
-create or replace trigger t60_gate after insert or update on kiln.provider for each row execute function kiln.on_provider_write();
+create or replace trigger t60_gate after insert or update on kiln.provider for each row execute function kiln_internal.on_provider_write();
 alter table kiln.provider enable always trigger t60_gate;
 
-create or replace function kiln.on_cap_change()
+create or replace function kiln_internal.on_cap_change()
 returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    update kiln.task_waiting t set due_at = kiln.now()
+    update kiln.task_waiting t set due_at = kiln_internal.now()
       from kiln.parked p
      where p.account_id = new.account_id and p.reason = 'account_cap' and t.task_id = p.task_id;
     return null;
 end
 $$;
-comment on function kiln.on_cap_change() is 'Has the tasks that an account''s cap stopped look again.';
+comment on function kiln_internal.on_cap_change() is 'Has the tasks that an account''s cap stopped look again.';
 
-create or replace trigger t60_cap after update of day_cap_micros on kiln.account for each row execute function kiln.on_cap_change();
+create or replace trigger t60_cap after update of day_cap_micros on kiln.account for each row execute function kiln_internal.on_cap_change();
 alter table kiln.account enable always trigger t60_cap;

@@ -5,7 +5,7 @@
 -- either, and no setting makes anyone one of them. Triggers, cascades of foreign keys and runners come through such functions.
 -- Who has to repair by hand says so (begin; set local role kiln_owner; …), which needs a superuser or a member of that role.
 
-create or replace function kiln.is_by_hand()
+create or replace function kiln_internal.is_by_hand()
 returns boolean
 language plpgsql stable
 as $$
@@ -13,29 +13,29 @@ begin
     return current_user not in ('kiln_owner', 'kiln_definer');
 end
 $$;
-comment on function kiln.is_by_hand() is 'Whether a statement was typed by a person: it does not run inside a function of Kiln.';
+comment on function kiln_internal.is_by_hand() is 'Whether a statement was typed by a person: it does not run inside a function of Kiln.';
 
-create or replace function kiln.guard_by_hand()
+create or replace function kiln_internal.guard_by_hand()
 returns trigger
 language plpgsql
 as $$
 begin
-    if kiln.is_by_hand() then
+    if kiln_internal.is_by_hand() then
         raise exception 'kiln.%: its rows are written by functions, not by hand', tg_table_name using errcode = 'KN001', hint = tg_argv[0];
     end if;
     return null;
 end
 $$;
-comment on function kiln.guard_by_hand() is 'Refuses a statement that a person typed (KN001). The argument says what to do instead.';
+comment on function kiln_internal.guard_by_hand() is 'Refuses a statement that a person typed (KN001). The argument says what to do instead.';
 
-create or replace function kiln.guard_columns()
+create or replace function kiln_internal.guard_columns()
 returns trigger
 language plpgsql
 as $$
 declare
     v_changed text;
 begin
-    if kiln.is_by_hand() then
+    if kiln_internal.is_by_hand() then
         select string_agg(c, ', ') into v_changed
           from unnest(string_to_array(tg_argv[1], ' ')) as c
          where to_jsonb(old) -> c is distinct from to_jsonb(new) -> c;
@@ -46,11 +46,11 @@ begin
     return new;
 end
 $$;
-comment on function kiln.guard_columns() is
+comment on function kiln_internal.guard_columns() is
 'Refuses a person''s UPDATE of the columns named in the second argument (KN001). The first argument says what to do instead.';
 
 -- For everyone, the functions of Kiln included: what is written here is never written again.
-create or replace function kiln.guard_append_only()
+create or replace function kiln_internal.guard_append_only()
 returns trigger
 language plpgsql
 as $$
@@ -59,7 +59,7 @@ begin
         using errcode = 'KN001', hint = case tg_table_name when 'ledger' then 'A mistake is put right by another row: kiln.grant_credit().' else 'What was said stays said.' end;
 end
 $$;
-comment on function kiln.guard_append_only() is 'Refuses UPDATE, DELETE and TRUNCATE (KN001).';
+comment on function kiln_internal.guard_append_only() is 'Refuses UPDATE, DELETE and TRUNCATE (KN001).';
 
 do $$
 declare
@@ -67,33 +67,33 @@ declare
 begin
     foreach v_table in array '{ledger,resolution,account_act,style_text,staging_prompt}'::text[]
     loop
-        execute format('create or replace trigger t10_guard_update before update on kiln.%I for each row execute function kiln.guard_append_only()', v_table);
-        execute format('create or replace trigger t10_guard_delete before delete on kiln.%I for each row execute function kiln.guard_append_only()', v_table);
+        execute format('create or replace trigger t10_guard_update before update on kiln.%I for each row execute function kiln_internal.guard_append_only()', v_table);
+        execute format('create or replace trigger t10_guard_delete before delete on kiln.%I for each row execute function kiln_internal.guard_append_only()', v_table);
     end loop;
 end
 $$;
 
 -- The log and the attempts. Row triggers of a partitioned table come to each of its partitions, those that the tick makes later too.
-create or replace function kiln.guard_history()
+create or replace function kiln_internal.guard_history()
 returns trigger
 language plpgsql
 as $$
 begin
-    if kiln.is_by_hand() then
+    if kiln_internal.is_by_hand() then
         raise exception '%: what happened is neither changed nor deleted', tg_table_name
             using errcode = 'KN001', hint = 'Old parts are dropped whole: kiln.config.event_keep and attempt_keep say when.';
     end if;
     return case tg_op when 'DELETE' then old else new end;
 end
 $$;
-comment on function kiln.guard_history() is 'Refuses a person''s UPDATE or DELETE of events and attempts (KN001).';
-create or replace trigger t10_guard_history before update or delete on kiln.event for each row execute function kiln.guard_history();
-create or replace trigger t10_guard_history before update or delete on kiln.attempt for each row execute function kiln.guard_history();
+comment on function kiln_internal.guard_history() is 'Refuses a person''s UPDATE or DELETE of events and attempts (KN001).';
+create or replace trigger t10_guard_history before update or delete on kiln.event for each row execute function kiln_internal.guard_history();
+create or replace trigger t10_guard_history before update or delete on kiln.attempt for each row execute function kiln_internal.guard_history();
 
 -- Jobs and tasks begin with kiln.enqueue(), and tasks go with their job. For each statement, which names kiln.job or kiln.task. Functions
 -- name the parts of kiln.task, which have no guard of this kind: each would cost a cycle some 15,000 instructions. Nobody but a superuser
 -- may write to a part by its name, and kiln.contradictions shows what came about so.
-create or replace function kiln.guard_job_insert()
+create or replace function kiln_internal.guard_job_insert()
 returns trigger
 language plpgsql
 as $$
@@ -105,16 +105,16 @@ begin
     return null;
 end
 $$;
-comment on function kiln.guard_job_insert() is 'Refuses jobs and tasks that no function of Kiln makes (KN001).';
+comment on function kiln_internal.guard_job_insert() is 'Refuses jobs and tasks that no function of Kiln makes (KN001).';
 do $$
 declare
     v_table text;
 begin
     foreach v_table in array '{job,task}'::text[]
     loop
-        execute format('create or replace trigger t10_guard_insert before insert on kiln.%I for each statement execute function kiln.guard_job_insert()', v_table);
+        execute format('create or replace trigger t10_guard_insert before insert on kiln.%I for each statement execute function kiln_internal.guard_job_insert()', v_table);
         continue when v_table = 'job';
-        execute format('create or replace trigger t10_guard_delete before delete on kiln.%I for each statement execute function kiln.guard_by_hand(%L)',
+        execute format('create or replace trigger t10_guard_delete before delete on kiln.%I for each statement execute function kiln_internal.guard_by_hand(%L)',
                        v_table, 'A task belongs to its job: delete the job, once it has ended.');
     end loop;
 end
@@ -142,12 +142,12 @@ begin
             ('identity_gone',    'An identity comes back when its owner signs in anew.'),
             ('instance',         'The servers write it; one that is gone is marked within a minute.'),
             ('job_end',          'The last move of a job writes it, and it goes with the job.'),
-            ('job_ends_read',    'kiln.read_notifications() marks as read.'),
+            ('job_ends_read',    'kiln_internal.read_notifications() marks as read.'),
             ('job_move',         'The legal moves belong to the release.'),
             ('task_move',        'The legal moves belong to the release.'),
             ('call_move',        'The legal moves belong to the release.'),
             ('handler',          'The handlers belong to the release.'),
-            ('log_start',        'kiln.keep_partitions() moves it; kiln.config.event_keep says how much is kept.'),
+            ('log_start',        'kiln_internal.keep_partitions() moves it; kiln.config.event_keep says how much is kept.'),
             ('model_use',        'The tick measures it each minute.'),
             ('mutex',            'Its rows are only ever locked.'),
             ('nonce',            'A nonce is forgotten after kiln.config.nonce_ttl.'),
@@ -170,7 +170,7 @@ begin
             ('webhook_key',      'The runners fetch the keys of providers again each day.'),
             ('whisper',          'It is forgotten within seconds.')) as g (name, hint)
     loop
-        execute format('create or replace trigger t05_guard_by_hand before insert or update or delete on kiln.%I for each statement execute function kiln.guard_by_hand(%L)',
+        execute format('create or replace trigger t05_guard_by_hand before insert or update or delete on kiln.%I for each statement execute function kiln_internal.guard_by_hand(%L)',
                        v_guard.name, v_guard.hint);
     end loop;
 end
@@ -191,25 +191,25 @@ begin
             ('account', 'tokens_from', 'kiln.sign_out_everywhere() also ends its streams.'),
             ('announcement', 'announcement_id made_by account_id recipients created_at', 'kiln.announce() writes one to everybody.'),
             ('api_key', 'api_key_id account_id key_hash prefix last_used_at created_at', 'kiln.make_api_key() and kiln.revoke_api_key() give and take keys.'),
-            ('block', 'account_id blocked_id created_at', 'kiln.set_block() blocks and unblocks.'),
+            ('block', 'account_id blocked_id created_at', 'kiln_internal.set_block() blocks and unblocks.'),
             ('call', '*', 'kiln.resolve_job(job, ''resend'', ''fail'' or ''adopt'', ''why'') decides about a call: \df+ kiln.resolve_job'),
             ('category', 'category_id', 'Insert another, and switch this one off: is_enabled = false.'),
             ('chore', 'name', 'Each name is a function of the tick.'),
             ('config', 'only_row', 'There is one row.'),
-            ('conversation', 'conversation_id is_group made_by pair_low pair_high last_number activity created_at', 'kiln.make_group() and kiln.open_pair() make conversations.'),
+            ('conversation', 'conversation_id is_group made_by pair_low pair_high last_number activity created_at', 'kiln_internal.make_group() and kiln_internal.open_pair() make conversations.'),
             ('delivery', 'delivery_id account_id webhook_endpoint_id event_id type message_id body state tries attempts why created_at ended_at', 'kiln.resend() sends a delivery again.'),
             ('gate', 'provider_id tat window_at counts last_counts', 'kiln.provider has the limits; circuit, open_until and paused_until are free.'),
             ('identity', '*', 'kiln.link_identity() and kiln.unlink_identity() tie identities to accounts.'),
             ('image', '*', 'An image is made by a request; its job has its own moves.'),
-            ('invite', 'invite_id token_hash account_id conversation_id created_at', 'kiln.make_invite() makes one; expires_at and revoked_at are free.'),
+            ('invite', 'invite_id token_hash account_id conversation_id created_at', 'kiln_internal.make_invite() makes one; expires_at and revoked_at are free.'),
             ('media', 'media_id account_id job_id role state media_type content_type bytes sha256 width height duration_ms storage_key thumbnail_key clean_key incoming_key is_direct md5 check_job_id reason created_at',
                       'kiln.remove_upload() removes a file; filename is free.'),
-            ('member', '*', 'kiln.join_conversation(), kiln.leave_conversation() and kiln.advance() write it.'),
-            ('message', 'message_id conversation_id number account_id author_number client_id media reply_to created_at', 'kiln.change_message() changes its text.'),
+            ('member', '*', 'kiln_internal.join_conversation(), kiln_internal.leave_conversation() and kiln_internal.advance() write it.'),
+            ('message', 'message_id conversation_id number account_id author_number client_id media reply_to created_at', 'kiln_internal.change_message() changes its text.'),
             ('migration', '*', 'It says what this database has seen.'),
             ('model', 'model_id created_at', 'Insert another, and switch this one off: is_enabled = false.'),
             ('notification', 'notification_id account_id kind conversation_id announcement_id created_at', 'Its text, its link and read_at are free.'),
-            ('picture', '*', 'kiln.write_project() says which originals a project has.'),
+            ('picture', '*', 'kiln_internal.write_project() says which originals a project has.'),
             ('pipeline', 'pipeline_id name stages queue_id', 'begin; select kiln.new_pipeline_version(''name''); -- change its stages; commit'),
             ('project', 'project_id account_id created_at updated_at deleted_at', 'kiln.remove_project() removes one; name and description are free.'),
             ('provider', 'provider_id', 'Stages name it: insert another, and switch this one off: is_enabled = false.'),
@@ -217,7 +217,7 @@ begin
             ('restore', 'restore_id restored_at former_identifier system_identifier xid_base nothing_ran by_name findings', 'kiln.after_restore() writes it; keeps_files is free.'),
             ('room_type', 'name', 'A name that was given stays: images name it.'),
             ('secret', 'name', 'Each name is a purpose; value is free.'),
-            ('share', 'share_id account_id job_id token_hash originals created_at', 'kiln.make_share() makes another; expires_at and revoked_at are free.'),
+            ('share', 'share_id account_id job_id token_hash originals created_at', 'kiln_internal.make_share() makes another; expires_at and revoked_at are free.'),
             ('staging_model', 'name', 'A name that was given stays: images name it.'),
             ('style', 'name', 'A name that was given stays: make it an alias of another.'),
             ('webhook_endpoint', 'webhook_endpoint_id account_id created_at disabled_at disabled_why', 'kiln.enable_endpoint() switches one on again.')) as g (name, columns, hint)
@@ -229,7 +229,7 @@ begin
         else
             v_names := v_guard.columns;
         end if;
-        execute format('create or replace trigger t05_guard_%s before update of %s on kiln.%I for each row execute function kiln.guard_columns(%L, %L)',
+        execute format('create or replace trigger t05_guard_%s before update of %s on kiln.%I for each row execute function kiln_internal.guard_columns(%L, %L)',
                        split_part(v_names, ' ', 1), replace(v_names, ' ', ', '), v_guard.name, v_guard.hint, v_names);
     end loop;
 end
@@ -242,59 +242,59 @@ declare
 begin
     foreach v_table in array '{config,secret,chore,migration,cluster,restore}'::text[]
     loop
-        execute format('create or replace trigger t10_guard_rows before delete on kiln.%I for each statement execute function kiln.guard_rows()', v_table);
+        execute format('create or replace trigger t10_guard_rows before delete on kiln.%I for each statement execute function kiln_internal.guard_rows()', v_table);
     end loop;
 end
 $$;
 create or replace trigger t10_guard_rows before insert or delete on kiln.gate for each statement
-    execute function kiln.guard_by_hand('A provider has one gate as long as it is there: without it no call begins.');
+    execute function kiln_internal.guard_by_hand('A provider has one gate as long as it is there: without it no call begins.');
 create or replace trigger t10_guard_insert before insert on kiln.chore for each statement
-    execute function kiln.guard_by_hand('Each name is a function of the tick.');
+    execute function kiln_internal.guard_by_hand('Each name is a function of the tick.');
 create or replace trigger t10_guard_rows before delete on kiln.identity for each statement
-    execute function kiln.guard_by_hand('kiln.unlink_identity() takes one away.');
+    execute function kiln_internal.guard_by_hand('kiln.unlink_identity() takes one away.');
 create or replace trigger t10_guard_rows before delete on kiln.api_key for each statement
-    execute function kiln.guard_by_hand('kiln.revoke_api_key() also ends its streams.');
+    execute function kiln_internal.guard_by_hand('kiln.revoke_api_key() also ends its streams.');
 create or replace trigger t10_guard_rows before delete on kiln.member for each statement
-    execute function kiln.guard_by_hand('kiln.leave_conversation() ends a membership.');
+    execute function kiln_internal.guard_by_hand('kiln_internal.leave_conversation() ends a membership.');
 create or replace trigger t10_guard_rows before delete on kiln.picture for each statement
-    execute function kiln.guard_by_hand('kiln.write_project() says which originals a project has.');
+    execute function kiln_internal.guard_by_hand('kiln_internal.write_project() says which originals a project has.');
 create or replace trigger t10_guard_rows before delete on kiln.image for each statement
-    execute function kiln.guard_by_hand('Delete its job.');
+    execute function kiln_internal.guard_by_hand('Delete its job.');
 
--- An address by hand is one that kiln.make_endpoint() would take: to another no delivery would ever go.
-create or replace function kiln.check_endpoint()
+-- An address by hand is one that kiln_internal.make_endpoint() would take: to another no delivery would ever go.
+create or replace function kiln_internal.check_endpoint()
 returns trigger
 language plpgsql
 as $$
 begin
-    if kiln.is_by_hand() and kiln.webhook_url_error(new.url) is not null then
+    if kiln_internal.is_by_hand() and kiln.webhook_url_error(new.url) is not null then
         raise exception 'webhook endpoint: url %', kiln.webhook_url_error(new.url)
             using errcode = 'KN003', column = 'url', hint = 'kiln.config.webhook_hosts lists hosts of the operator''s own.';
     end if;
     return new;
 end
 $$;
-comment on function kiln.check_endpoint() is 'Refuses a person''s webhook address to which no delivery would go (KN003).';
-create or replace trigger t20_check before insert or update of url on kiln.webhook_endpoint for each row execute function kiln.check_endpoint();
+comment on function kiln_internal.check_endpoint() is 'Refuses a person''s webhook address to which no delivery would go (KN003).';
+create or replace trigger t20_check before insert or update of url on kiln.webhook_endpoint for each row execute function kiln_internal.check_endpoint();
 
 -- What has ended is not sent again by a new time.
-create or replace function kiln.guard_ended_delivery()
+create or replace function kiln_internal.guard_ended_delivery()
 returns trigger
 language plpgsql
 as $$
 begin
-    if kiln.is_by_hand() and old.state <> 'due' and (old.due_at, old.taken_until) is distinct from (new.due_at, new.taken_until) then
+    if kiln_internal.is_by_hand() and old.state <> 'due' and (old.due_at, old.taken_until) is distinct from (new.due_at, new.taken_until) then
         raise exception 'delivery % is %: its times are of one that is due', old.delivery_id, old.state
             using errcode = 'KN001', hint = 'kiln.resend() sends a delivery again.';
     end if;
     return new;
 end
 $$;
-comment on function kiln.guard_ended_delivery() is 'Refuses a person''s new time for a delivery that has ended, where it would do nothing (KN001).';
-create or replace trigger t20_ended before update of due_at, taken_until on kiln.delivery for each row execute function kiln.guard_ended_delivery();
+comment on function kiln_internal.guard_ended_delivery() is 'Refuses a person''s new time for a delivery that has ended, where it would do nothing (KN001).';
+create or replace trigger t20_ended before update of due_at, taken_until on kiln.delivery for each row execute function kiln_internal.guard_ended_delivery();
 
 -- Prices and balances are numbers without a unit: another currency would change what all of them mean.
-create or replace function kiln.guard_currency()
+create or replace function kiln_internal.guard_currency()
 returns trigger
 language plpgsql
 as $$
@@ -306,21 +306,21 @@ begin
     return new;
 end
 $$;
-comment on function kiln.guard_currency() is 'Refuses another currency once there is money in the ledger (KN001).';
-create or replace trigger t20_currency after update of currency on kiln.config for each row execute function kiln.guard_currency();
+comment on function kiln_internal.guard_currency() is 'Refuses another currency once there is money in the ledger (KN001).';
+create or replace trigger t20_currency after update of currency on kiln.config for each row execute function kiln_internal.guard_currency();
 
 -- TRUNCATE fires no row trigger, and is not inherited by partitions: each table has its own guard.
-create or replace function kiln.guard_truncate_of(p_table regclass)
+create or replace function kiln_internal.guard_truncate_of(p_table regclass)
 returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-    execute format('create or replace trigger t10_guard_truncate before truncate on %s for each statement execute function kiln.guard_truncate()', p_table);
+    execute format('create or replace trigger t10_guard_truncate before truncate on %s for each statement execute function kiln_internal.guard_truncate()', p_table);
     execute format('alter table %s enable always trigger t10_guard_truncate', p_table);
 end
 $$;
-comment on function kiln.guard_truncate_of(regclass) is 'Gives a table, or a new partition, its guard of TRUNCATE.';
+comment on function kiln_internal.guard_truncate_of(regclass) is 'Gives a table, or a new partition, its guard of TRUNCATE.';
 
 -- ENABLE ALWAYS: session_replication_role switches none of them off. Loaded again at each upgrade, this also mends what
 -- `disable trigger all; enable trigger all` made of them; until then kiln.contradictions names it.
@@ -328,7 +328,7 @@ do $$
 declare
     v_trigger record;
 begin
-    perform kiln.guard_truncate_of(c.oid)
+    perform kiln_internal.guard_truncate_of(c.oid)
        from pg_catalog.pg_class c
       where c.relnamespace = 'kiln'::regnamespace and c.relkind in ('r', 'p');
     for v_trigger in

@@ -10,7 +10,7 @@
 
 -- None of these triggers has a WHEN: PostgreSQL reads such a condition anew from its text in every statement, which costs more
 -- than the call that it saves.
-create or replace function kiln.refuse_job_outcome(p_old kiln.job, p_new kiln.job)
+create or replace function kiln_internal.refuse_job_outcome(p_old kiln.job, p_new kiln.job)
 returns void
 language plpgsql
 as $$
@@ -23,15 +23,15 @@ begin
     end if;
 end
 $$;
-comment on function kiln.refuse_job_outcome(kiln.job, kiln.job) is 'Refuses a person''s UPDATE of what came of a job (KN001); an error may be typed together with the move that it belongs to.';
+comment on function kiln_internal.refuse_job_outcome(kiln.job, kiln.job) is 'Refuses a person''s UPDATE of what came of a job (KN001); an error may be typed together with the move that it belongs to.';
 
-create or replace function kiln.refuse_job_by_hand(p_old kiln.job, p_new kiln.job)
+create or replace function kiln_internal.refuse_job_by_hand(p_old kiln.job, p_new kiln.job)
 returns void
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln.refuse_job_outcome(p_old, p_new);
+    perform kiln_internal.refuse_job_outcome(p_old, p_new);
     if p_old.state = 'held' and (p_new.state in ('failed', 'completed')
                                  or p_new.state = 'running' and exists (select from kiln.call c where c.job_id = p_old.job_id and c.state = 'unknown')) then
         raise exception 'job % is held for a person''s word: it becomes % by kiln.resolve_job(), which keeps the reason', p_old.job_id, p_new.state
@@ -42,10 +42,10 @@ begin
     end if;
 end
 $$;
-comment on function kiln.refuse_job_by_hand(kiln.job, kiln.job) is
+comment on function kiln_internal.refuse_job_by_hand(kiln.job, kiln.job) is
 'Refuses moves of a job that a person types past kiln.resolve_job(): out of held to failed or completed, and past a call that may have been paid (KN001).';
 
-create or replace function kiln.fill_job_move()
+create or replace function kiln_internal.fill_job_move()
 returns trigger
 language plpgsql
 as $$
@@ -53,18 +53,18 @@ begin
     if old.state = new.state then
         if new.version <> old.version or new.finished_at is distinct from old.finished_at then
             raise exception 'job %: version and finished_at change with its state, never by themselves', old.job_id using errcode = 'KN001';
-        elsif kiln.is_by_hand() then
-            perform kiln.refuse_job_outcome(old, new);
+        elsif kiln_internal.is_by_hand() then
+            perform kiln_internal.refuse_job_outcome(old, new);
         end if;
         return new;
     elsif new.version <> old.version and current_user = 'kiln_owner' then
         return new;         -- its writer has filled it
-    elsif kiln.is_by_hand() then
-        perform kiln.refuse_job_by_hand(old, new);
+    elsif kiln_internal.is_by_hand() then
+        perform kiln_internal.refuse_job_by_hand(old, new);
     end if;
     new.version := old.version + 1;
     if new.state = 'running' then
-        new.started_at := coalesce(old.started_at, kiln.now());
+        new.started_at := coalesce(old.started_at, kiln_internal.now());
         new.error_code := null;
         new.error_message := null;
     elsif new.state = 'cancelled' then
@@ -75,20 +75,20 @@ begin
         new.error_message := coalesce(new.error_message, 'Failed by ' || session_user || '.');
     end if;
     if new.state in ('completed', 'failed', 'cancelled') then
-        new.finished_at := kiln.now();
+        new.finished_at := kiln_internal.now();
     end if;
     return new;
 end
 $$;
-comment on function kiln.fill_job_move() is
+comment on function kiln_internal.fill_job_move() is
 'Sets the version and the columns that belong to a move whose writer did not set them; refuses a version or an end without a move (KN001).';
 
 create or replace trigger t20_fill_move
     before update of state, version, started_at, finished_at, output, error_code, error_message, actual_micros on kiln.job
-    for each row execute function kiln.fill_job_move();
+    for each row execute function kiln_internal.fill_job_move();
 alter table kiln.job enable always trigger t20_fill_move;
 
-create or replace function kiln.may_move_job(p_job_id bigint, p_from kiln.job_state, p_to kiln.job_state)
+create or replace function kiln_internal.may_move_job(p_job_id bigint, p_from kiln.job_state, p_to kiln.job_state)
 returns boolean
 language plpgsql stable
 as $$
@@ -96,19 +96,19 @@ begin
     return exists (select from kiln.job_move m where m.from_state = p_from and m.to_state = p_to)
        and case p_to
                 when 'completed' then exists (select from kiln.task_ended t
-                                               where t.task_id = kiln.task_id(p_job_id, (select j.stages from kiln.job j where j.job_id = p_job_id))
+                                               where t.task_id = kiln_internal.task_id(p_job_id, (select j.stages from kiln.job j where j.job_id = p_job_id))
                                                  and t.state = 'done')
-                when 'running'   then p_from = 'held' or exists (select from kiln.task_running t where t.task_id = kiln.task_id(p_job_id, 1))
+                when 'running'   then p_from = 'held' or exists (select from kiln.task_running t where t.task_id = kiln_internal.task_id(p_job_id, 1))
                 when 'held'      then exists (select from kiln.task_held t
-                                               where t.task_id between kiln.task_id(p_job_id, 0) and kiln.task_id(p_job_id, 99, 99))
+                                               where t.task_id between kiln_internal.task_id(p_job_id, 0) and kiln_internal.task_id(p_job_id, 99, 99))
                 when 'cancelled' then not exists (select from kiln.task_running t
-                                                   where t.task_id between kiln.task_id(p_job_id, 0) and kiln.task_id(p_job_id, 99, 99))
+                                                   where t.task_id between kiln_internal.task_id(p_job_id, 0) and kiln_internal.task_id(p_job_id, 99, 99))
                 else true end;
 end
 $$;
-comment on function kiln.may_move_job(bigint, kiln.job_state, kiln.job_state) is 'Whether a move of a job is in kiln.job_move and its tasks are as it wants them.';
+comment on function kiln_internal.may_move_job(bigint, kiln.job_state, kiln.job_state) is 'Whether a move of a job is in kiln.job_move and its tasks are as it wants them.';
 
-create or replace function kiln.refuse_job_move(p_job_id bigint, p_from kiln.job_state, p_to kiln.job_state)
+create or replace function kiln_internal.refuse_job_move(p_job_id bigint, p_from kiln.job_state, p_to kiln.job_state)
 returns void
 language plpgsql
 as $$
@@ -129,9 +129,9 @@ begin
         using errcode = 'KN001';
 end
 $$;
-comment on function kiln.refuse_job_move(bigint, kiln.job_state, kiln.job_state) is 'Raises KN001 and says what would be legal, or what is missing.';
+comment on function kiln_internal.refuse_job_move(bigint, kiln.job_state, kiln.job_state) is 'Raises KN001 and says what would be legal, or what is missing.';
 
-create or replace function kiln.guard_job_fixed()
+create or replace function kiln_internal.guard_job_fixed()
 returns trigger
 language plpgsql
 as $$
@@ -144,16 +144,16 @@ begin
     return new;
 end
 $$;
-comment on function kiln.guard_job_fixed() is 'Keeps what a job was born with (KN001).';
+comment on function kiln_internal.guard_job_fixed() is 'Keeps what a job was born with (KN001).';
 
 create or replace trigger t30_guard_fixed
     before update of job_id, account_id, parent_id, pipeline_version_id, model_id, stages, kind, media_type, estimated_micros, input, created_at on kiln.job
-    for each row execute function kiln.guard_job_fixed();
+    for each row execute function kiln_internal.guard_job_fixed();
 alter table kiln.job enable always trigger t30_guard_fixed;
 
 -- A change of priority or of the time is performed: the job's task takes its place in the order of claims. The job is locked, so of its
 -- tasks only those are taken that nobody else holds; whoever holds one comes to the job next and finds its new priority there.
-create or replace function kiln.place_job(p_old kiln.job, p_new kiln.job)
+create or replace function kiln_internal.place_job(p_old kiln.job, p_new kiln.job)
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -169,7 +169,7 @@ begin
             using errcode = 'KN001', hint = 'A task that waits is moved by its due_at: update kiln.task set due_at = … where task_id = …';
     end if;
     select t.* into v_task from kiln.task t
-     where t.state in ('ready', 'waiting', 'running', 'held') and t.task_id between kiln.task_id(p_new.job_id, 0) and kiln.task_id(p_new.job_id, 99, 99)
+     where t.state in ('ready', 'waiting', 'running', 'held') and t.task_id between kiln_internal.task_id(p_new.job_id, 0) and kiln_internal.task_id(p_new.job_id, 99, 99)
        for no key update skip locked;
     if not found then
         return;             -- who holds it goes by what the job says
@@ -177,47 +177,47 @@ begin
     if p_old.priority <> p_new.priority then
         update kiln.task t
            set priority = p_new.priority,
-               vt = case when t.state = 'ready' then kiln.next_turn(t.queue_id, p_new.priority, t.account_id) else t.vt end
+               vt = case when t.state = 'ready' then kiln_internal.next_turn(t.queue_id, p_new.priority, t.account_id) else t.vt end
          where t.state = v_task.state and t.task_id = v_task.task_id;
         update kiln.parked p set priority = p_new.priority where p.task_id = v_task.task_id;
     end if;
     if p_old.run_at is distinct from p_new.run_at then
         if v_task.state = 'waiting' and v_task.due_at = 'infinity' then
             raise exception 'job % waits for files or for a provider, not for a time', p_new.job_id using errcode = 'KN001';
-        elsif v_task.state = 'ready' and p_new.run_at > kiln.now() then
+        elsif v_task.state = 'ready' and p_new.run_at > kiln_internal.now() then
             update kiln.task t set state = 'waiting', due_at = p_new.run_at where t.state = 'ready' and t.task_id = v_task.task_id;
         elsif v_task.state = 'waiting' then
-            update kiln.task t set due_at = coalesce(p_new.run_at, kiln.now()) where t.state = 'waiting' and t.task_id = v_task.task_id;
+            update kiln.task t set due_at = coalesce(p_new.run_at, kiln_internal.now()) where t.state = 'waiting' and t.task_id = v_task.task_id;
         end if;
     end if;
     if v_task.state = 'ready' then
-        perform kiln.ring(array[v_task.queue_id]);
+        perform kiln_internal.ring(array[v_task.queue_id]);
     end if;
 end
 $$;
-comment on function kiln.place_job(kiln.job, kiln.job) is
+comment on function kiln_internal.place_job(kiln.job, kiln.job) is
 'Moves the task of a job whose priority or run_at was changed to its new place: behind the last one of its account at that priority, or to its time.
 Refuses it where that would do nothing (KN001).';
 
-create or replace function kiln.on_job_place()
+create or replace function kiln_internal.on_job_place()
 returns trigger
 language plpgsql
 as $$
 begin
-    if kiln.is_by_hand() and (old.priority, old.run_at) is distinct from (new.priority, new.run_at) then
-        perform kiln.place_job(old, new);
+    if kiln_internal.is_by_hand() and (old.priority, old.run_at) is distinct from (new.priority, new.run_at) then
+        perform kiln_internal.place_job(old, new);
     end if;
     return null;
 end
 $$;
-comment on function kiln.on_job_place() is 'Performs a person''s change of priority or run_at; functions place the task themselves.';
+comment on function kiln_internal.on_job_place() is 'Performs a person''s change of priority or run_at; functions place the task themselves.';
 
 create or replace trigger t60_place
     after update of priority, run_at on kiln.job
-    for each row execute function kiln.on_job_place();
+    for each row execute function kiln_internal.on_job_place();
 alter table kiln.job enable always trigger t60_place;
 
-create or replace function kiln.guard_job_delete()
+create or replace function kiln_internal.guard_job_delete()
 returns trigger
 language plpgsql
 as $$
@@ -226,15 +226,15 @@ begin
         using errcode = 'KN001', hint = 'kiln.cancel_job(' || old.job_id || ') ends it first.';
 end
 $$;
-comment on function kiln.guard_job_delete() is 'Refuses to delete a job that has not ended (KN001).';
+comment on function kiln_internal.guard_job_delete() is 'Refuses to delete a job that has not ended (KN001).';
 
 create or replace trigger t10_guard_delete
     before delete on kiln.job
     for each row when (old.state not in ('completed', 'failed', 'cancelled'))
-    execute function kiln.guard_job_delete();
+    execute function kiln_internal.guard_job_delete();
 alter table kiln.job enable always trigger t10_guard_delete;
 
-create or replace function kiln.guard_truncate()
+create or replace function kiln_internal.guard_truncate()
 returns trigger
 language plpgsql
 as $$
@@ -243,12 +243,12 @@ begin
         using errcode = 'KN001', hint = 'Delete finished jobs; their tasks, media and files follow.';
 end
 $$;
-comment on function kiln.guard_truncate() is 'Refuses TRUNCATE, which no row trigger would see (KN001).';
+comment on function kiln_internal.guard_truncate() is 'Refuses TRUNCATE, which no row trigger would see (KN001).';
 
 -- Refuses what is not legal, writes the events, and does to the tasks what belongs to the move. A legal move may still want
 -- something of the tasks: a job starts with a running task, completes with its last one done, is held by a held one, and is not
 -- cancelled over the head of a runner. For each statement: what one costs here is its start, and a runner ends jobs by the hundred.
-create or replace function kiln.on_job_moves()
+create or replace function kiln_internal.on_job_moves()
 returns trigger
 language plpgsql security definer
 set search_path = ''
@@ -261,8 +261,8 @@ begin
            min(n.media_type) as media_type, min(n.error_code) as error_code, min(n.error_message) as error_message, bool_or(n.finished_at is not null) as has_ended,
            bool_and(n.version = o.version + 1
                     and exists (select from kiln.job_move m where m.from_state = o.state and m.to_state = n.state)
-                    and case n.state when 'completed' then exists (select from kiln.task_ended t where t.task_id = kiln.task_id(n.job_id, n.stages) and t.state = 'done')
-                                     when 'running'   then o.state = 'held' or exists (select from kiln.task_running t where t.task_id = kiln.task_id(n.job_id, 1))
+                    and case n.state when 'completed' then exists (select from kiln.task_ended t where t.task_id = kiln_internal.task_id(n.job_id, n.stages) and t.state = 'done')
+                                     when 'running'   then o.state = 'held' or exists (select from kiln.task_running t where t.task_id = kiln_internal.task_id(n.job_id, 1))
                                      else false end) as is_legal,
            bool_or(n.state not in ('running', 'completed') or o.state = 'held') as is_cold,
            bool_or(n.estimated_micros > 0 and n.finished_at is not null) as is_priced
@@ -279,8 +279,8 @@ begin
               join old_rows o on o.job_id = n.job_id
              where o.state <> n.state
         loop
-            if not v_move.is_counted or not kiln.may_move_job(v_move.job_id, v_move.from_state, v_move.to_state) then
-                perform kiln.refuse_job_move(v_move.job_id, v_move.from_state, v_move.to_state);
+            if not v_move.is_counted or not kiln_internal.may_move_job(v_move.job_id, v_move.from_state, v_move.to_state) then
+                perform kiln_internal.refuse_job_move(v_move.job_id, v_move.from_state, v_move.to_state);
             end if;
         end loop;
     end if;
@@ -319,43 +319,43 @@ begin
              where o.state <> n.state
         loop
             if v_move.to_state in ('cancelling', 'cancelled', 'failed') then
-                perform kiln.cancel_waiting_tasks(v_move.job_id);
+                perform kiln_internal.cancel_waiting_tasks(v_move.job_id);
                 if v_move.kind = 'upload' and v_move.to_state <> 'cancelling' then
-                    perform kiln.reject_upload(v_move.job_id, (v_move.input ->> 'upload')::bigint, v_move.error_message);
+                    perform kiln_internal.reject_upload(v_move.job_id, (v_move.input ->> 'upload')::bigint, v_move.error_message);
                 end if;
             elsif v_move.from_state = 'held' and v_move.to_state = 'running' then
                 update kiln.task t set state = 'ready'
-                 where t.state = 'held' and t.task_id between kiln.task_id(v_move.job_id, 0) and kiln.task_id(v_move.job_id, 99, 99);
+                 where t.state = 'held' and t.task_id between kiln_internal.task_id(v_move.job_id, 0) and kiln_internal.task_id(v_move.job_id, 99, 99);
             end if;
         end loop;
     end if;
     if v_moved.is_priced then
-        perform kiln.settle_job(n.job_id) from new_rows n join old_rows o on o.job_id = n.job_id where o.state <> n.state and n.estimated_micros > 0;
+        perform kiln_internal.settle_job(n.job_id) from new_rows n join old_rows o on o.job_id = n.job_id where o.state <> n.state and n.estimated_micros > 0;
     end if;
     if exists (select from kiln.sleeper) then
-        perform kiln.ring(null);
+        perform kiln_internal.ring(null);
     end if;
     return null;
 end
 $$;
-comment on function kiln.on_job_moves() is
+comment on function kiln_internal.on_job_moves() is
 'Refuses illegal moves of jobs (KN001); for the others writes the events and the ends (kiln.job_end), cancels the waiting tasks of a job that stops,
 readies those of a job that resumes.';
 
 create or replace trigger t50_moved
     after update on kiln.job referencing old table as old_rows new table as new_rows
-    for each statement execute function kiln.on_job_moves();
+    for each statement execute function kiln_internal.on_job_moves();
 alter table kiln.job enable always trigger t50_moved;
 
 -- With a job go its tasks and its media (whose files go to kiln.trash). Attempts and events are history and stay.
-create or replace function kiln.on_job_delete()
+create or replace function kiln_internal.on_job_delete()
 returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
     delete from kiln.task t using old_rows o
-     where t.task_id between kiln.task_id(o.job_id, 0) and kiln.task_id(o.job_id, 99, 99);
+     where t.task_id between kiln_internal.task_id(o.job_id, 0) and kiln_internal.task_id(o.job_id, 99, 99);
     delete from kiln.media m using old_rows o where m.job_id = o.job_id;
     -- By their places: a join with the deleted rows was planned over the whole index.
     delete from kiln.job_end e
@@ -367,9 +367,9 @@ begin
     return null;
 end
 $$;
-comment on function kiln.on_job_delete() is 'Deletes the tasks and the media of deleted jobs.';
+comment on function kiln_internal.on_job_delete() is 'Deletes the tasks and the media of deleted jobs.';
 
 create or replace trigger t50_deleted
     after delete on kiln.job referencing old table as old_rows
-    for each statement execute function kiln.on_job_delete();
+    for each statement execute function kiln_internal.on_job_delete();
 alter table kiln.job enable always trigger t50_deleted;

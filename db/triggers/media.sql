@@ -1,5 +1,5 @@
 -- A file goes only after its row: a deleted row (or a key that is taken out of one) leaves its file in kiln.trash.
-create or replace function kiln.on_media_delete()
+create or replace function kiln_internal.on_media_delete()
 returns trigger
 language plpgsql security definer
 set search_path = ''
@@ -14,9 +14,9 @@ begin
     return null;
 end
 $$;
-comment on function kiln.on_media_delete() is 'Hands the files of deleted rows to kiln.trash.';
+comment on function kiln_internal.on_media_delete() is 'Hands the files of deleted rows to kiln.trash.';
 
 create or replace trigger t50_deleted
     after delete on kiln.media referencing old table as old_rows
-    for each statement execute function kiln.on_media_delete();
+    for each statement execute function kiln_internal.on_media_delete();
 alter table kiln.media enable always trigger t50_deleted;

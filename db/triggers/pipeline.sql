@@ -1,7 +1,7 @@
 -- Pipelines are data, and a wrong one is refused when it is written: an unknown handler, a missing key of its
 -- configuration, a gap, a version that jobs already run on.
 
-create or replace function kiln.guard_rows()
+create or replace function kiln_internal.guard_rows()
 returns trigger
 language plpgsql
 as $$
@@ -10,9 +10,9 @@ begin
         using errcode = 'KN001', hint = 'Change the row instead.';
 end
 $$;
-comment on function kiln.guard_rows() is 'Refuses to empty the tables whose rows everything stands on (KN001).';
+comment on function kiln_internal.guard_rows() is 'Refuses to empty the tables whose rows everything stands on (KN001).';
 
-create or replace function kiln.check_queue()
+create or replace function kiln_internal.check_queue()
 returns trigger
 language plpgsql
 set search_path = ''
@@ -30,11 +30,11 @@ begin
     return new;
 end
 $$;
-comment on function kiln.check_queue() is 'Refuses limits under which nothing could ever start, and says how to stop a queue (KN003).';
-create or replace trigger t10_check before insert or update on kiln.queue for each row execute function kiln.check_queue();
+comment on function kiln_internal.check_queue() is 'Refuses limits under which nothing could ever start, and says how to stop a queue (KN003).';
+create or replace trigger t10_check before insert or update on kiln.queue for each row execute function kiln_internal.check_queue();
 alter table kiln.queue enable always trigger t10_check;
 
-create or replace function kiln.on_queue_insert()
+create or replace function kiln_internal.on_queue_insert()
 returns trigger
 language plpgsql security definer
 set search_path = ''
@@ -45,30 +45,30 @@ begin
     return null;
 end
 $$;
-comment on function kiln.on_queue_insert() is 'Gives a new queue its floors and its gate.';
-create or replace trigger t50_floors after insert on kiln.queue for each row execute function kiln.on_queue_insert();
+comment on function kiln_internal.on_queue_insert() is 'Gives a new queue its floors and its gate.';
+create or replace trigger t50_floors after insert on kiln.queue for each row execute function kiln_internal.on_queue_insert();
 alter table kiln.queue enable always trigger t50_floors;
 
-create or replace function kiln.on_queue_update()
+create or replace function kiln_internal.on_queue_update()
 returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
     update kiln.floor f set is_paused = new.is_paused where f.queue_id = new.queue_id and f.is_paused <> new.is_paused;
-    update kiln.runner r set limited_ids = kiln.limited_queues(r.queue_ids)
-     where r.ended_at is null and new.queue_id = any (r.queue_ids) and r.limited_ids <> kiln.limited_queues(r.queue_ids);
+    update kiln.runner r set limited_ids = kiln_internal.limited_queues(r.queue_ids)
+     where r.ended_at is null and new.queue_id = any (r.queue_ids) and r.limited_ids <> kiln_internal.limited_queues(r.queue_ids);
     if not new.is_paused then
-        perform kiln.ring(array[new.queue_id]);
+        perform kiln_internal.ring(array[new.queue_id]);
     end if;
     return null;
 end
 $$;
-comment on function kiln.on_queue_update() is 'Tells the floors of a queue whether it is paused, and its runners whether it is limited, which is where claims look.';
-create or replace trigger t50_changed after update on kiln.queue for each row execute function kiln.on_queue_update();
+comment on function kiln_internal.on_queue_update() is 'Tells the floors of a queue whether it is paused, and its runners whether it is limited, which is where claims look.';
+create or replace trigger t50_changed after update on kiln.queue for each row execute function kiln_internal.on_queue_update();
 alter table kiln.queue enable always trigger t50_changed;
 
-create or replace function kiln.guard_stage()
+create or replace function kiln_internal.guard_stage()
 returns trigger
 language plpgsql
 set search_path = ''
@@ -86,7 +86,7 @@ begin
     if v_xid is null and tg_op = 'DELETE' then
         return old;         -- its pipeline goes, and takes it along
     end if;
-    if v_xid is distinct from kiln.log_xid(pg_current_xact_id()) or tg_op = 'UPDATE' and old.pipeline_version_id <> new.pipeline_version_id then
+    if v_xid is distinct from kiln_internal.log_xid(pg_current_xact_id()) or tg_op = 'UPDATE' and old.pipeline_version_id <> new.pipeline_version_id then
         raise exception 'pipeline %: this version is written, and jobs may run on it; its stages never change', quote_literal(v_name)
             using errcode = 'KN001',
                   hint = format('begin; select kiln.new_pipeline_version(%L); -- then insert, update or delete its stages; commit', v_name);
@@ -101,18 +101,18 @@ begin
             using errcode = 'KN003', hint = 'There are: ' || (select string_agg(h.name, ', ' order by h.name) from kiln.handler h) || '.',
                   column = 'handler';
     end if;
-    v_errors := kiln.config_errors(new.handler, new.config);
+    v_errors := kiln_internal.config_errors(new.handler, new.config);
     if v_errors <> '[]' then
-        perform kiln.refuse_written(format('stage %s of pipeline %L', new.position, v_name), 'config', v_errors, v_handler.description);
+        perform kiln_internal.refuse_written(format('stage %s of pipeline %L', new.position, v_name), 'config', v_errors, v_handler.description);
     end if;
     return new;
 end
 $$;
-comment on function kiln.guard_stage() is 'Refuses stages with an unknown handler or a config that its handler cannot use (KN003; DETAIL names each field), and changes of a version that is written (KN001).';
-create or replace trigger t10_guard before insert or update or delete on kiln.stage for each row execute function kiln.guard_stage();
+comment on function kiln_internal.guard_stage() is 'Refuses stages with an unknown handler or a config that its handler cannot use (KN003; DETAIL names each field), and changes of a version that is written (KN001).';
+create or replace trigger t10_guard before insert or update or delete on kiln.stage for each row execute function kiln_internal.guard_stage();
 alter table kiln.stage enable always trigger t10_guard;
 
-create or replace function kiln.pipeline_problem(p_pipeline_id smallint)
+create or replace function kiln_internal.pipeline_problem(p_pipeline_id smallint)
 returns text
 language plpgsql stable
 set search_path = ''
@@ -123,9 +123,9 @@ begin
               from kiln.pipeline p where p.pipeline_id = p_pipeline_id);
 end
 $$;
-comment on function kiln.pipeline_problem(smallint) is 'Why nothing can be made by a pipeline, as a sentence; null: it has a version (or there is no such pipeline, as a foreign key says).';
+comment on function kiln_internal.pipeline_problem(smallint) is 'Why nothing can be made by a pipeline, as a sentence; null: it has a version (or there is no such pipeline, as a foreign key says).';
 
-create or replace function kiln.model_pipeline_problem(p_model kiln.model, p_pipeline_version_id int)
+create or replace function kiln_internal.model_pipeline_problem(p_model kiln.model, p_pipeline_version_id int)
 returns text
 language plpgsql stable
 set search_path = ''
@@ -139,8 +139,8 @@ begin
     select p.* into v_provider from kiln.provider p where p.provider_id = p_model.provider_id;
     if v_name is null or v_provider.name is null then
         return null;        -- its foreign keys say so
-    elsif kiln.pipeline_problem(p_model.pipeline_id) is not null then
-        return kiln.pipeline_problem(p_model.pipeline_id);
+    elsif kiln_internal.pipeline_problem(p_model.pipeline_id) is not null then
+        return kiln_internal.pipeline_problem(p_model.pipeline_id);
     end if;
     v_providers := array(select distinct s.config ->> 'provider' from kiln.stage s
                           where s.pipeline_version_id = p_pipeline_version_id and s.handler = 'http' order by 1);
@@ -152,9 +152,9 @@ begin
     return null;
 end
 $$;
-comment on function kiln.model_pipeline_problem(kiln.model, int) is 'Why a model cannot be made by this version of its pipeline, as a sentence: no version, or it asks other providers; null: it can.';
+comment on function kiln_internal.model_pipeline_problem(kiln.model, int) is 'Why a model cannot be made by this version of its pipeline, as a sentence: no version, or it asks other providers; null: it can.';
 
-create or replace function kiln.on_pipeline_version()
+create or replace function kiln_internal.on_pipeline_version()
 returns trigger
 language plpgsql security definer
 set search_path = ''
@@ -185,13 +185,13 @@ begin
     return null;
 end
 $$;
-comment on function kiln.on_pipeline_version() is 'At commit: refuses a version without stages, with a gap, or of `upload` without its check (KN003), and makes a whole one the newest.';
+comment on function kiln_internal.on_pipeline_version() is 'At commit: refuses a version without stages, with a gap, or of `upload` without its check (KN003), and makes a whole one the newest.';
 drop trigger if exists t50_publish on kiln.pipeline_version;
 create constraint trigger t50_publish after insert on kiln.pipeline_version deferrable initially deferred
-    for each row execute function kiln.on_pipeline_version();
+    for each row execute function kiln_internal.on_pipeline_version();
 alter table kiln.pipeline_version enable always trigger t50_publish;
 
-create or replace function kiln.check_pipeline()
+create or replace function kiln_internal.check_pipeline()
 returns trigger
 language plpgsql
 set search_path = ''
@@ -212,9 +212,9 @@ begin
             using errcode = 'KN003', column = 'pipeline_version_id',
                   hint = format('Its versions: select * from kiln.pipeline_version where pipeline_id = %s. Another begins with kiln.new_pipeline_version(%L).', new.pipeline_id, new.name);
     end if;
-    select format('model %L: %s', m.name, kiln.model_pipeline_problem(m, new.pipeline_version_id)) into v_problem
+    select format('model %L: %s', m.name, kiln_internal.model_pipeline_problem(m, new.pipeline_version_id)) into v_problem
       from kiln.model m
-     where m.pipeline_id = new.pipeline_id and m.is_enabled and kiln.model_pipeline_problem(m, new.pipeline_version_id) is not null
+     where m.pipeline_id = new.pipeline_id and m.is_enabled and kiln_internal.model_pipeline_problem(m, new.pipeline_version_id) is not null
      order by m.name limit 1;
     if found then
         raise exception '%', v_problem using errcode = 'KN003', column = 'provider', hint = 'A model is made by the provider that its pipeline asks; retire it (is_enabled = false) or keep its provider.';
@@ -224,13 +224,13 @@ begin
     return new;
 end
 $$;
-comment on function kiln.check_pipeline() is
+comment on function kiln_internal.check_pipeline() is
 'Refuses a version that is another pipeline''s, or that does not ask the provider of a model that people can ask for (KN003), and keeps stages and queue_id those of the version.
 So an UPDATE of pipeline_version_id goes back to an older version.';
-create or replace trigger t10_check before insert or update on kiln.pipeline for each row execute function kiln.check_pipeline();
+create or replace trigger t10_check before insert or update on kiln.pipeline for each row execute function kiln_internal.check_pipeline();
 alter table kiln.pipeline enable always trigger t10_check;
 
-create or replace function kiln.guard_pipeline_version()
+create or replace function kiln_internal.guard_pipeline_version()
 returns trigger
 language plpgsql
 set search_path = ''
@@ -245,11 +245,11 @@ begin
     return old;
 end
 $$;
-comment on function kiln.guard_pipeline_version() is 'Refuses to change a version, or to delete one that jobs name (KN001).';
-create or replace trigger t10_guard before update or delete on kiln.pipeline_version for each row execute function kiln.guard_pipeline_version();
+comment on function kiln_internal.guard_pipeline_version() is 'Refuses to change a version, or to delete one that jobs name (KN001).';
+create or replace trigger t10_guard before update or delete on kiln.pipeline_version for each row execute function kiln_internal.guard_pipeline_version();
 alter table kiln.pipeline_version enable always trigger t10_guard;
 
-create or replace function kiln.guard_model_delete()
+create or replace function kiln_internal.guard_model_delete()
 returns trigger
 language plpgsql
 set search_path = ''
@@ -262,11 +262,11 @@ begin
     return old;
 end
 $$;
-comment on function kiln.guard_model_delete() is 'Refuses to delete a model that jobs name (KN001).';
-create or replace trigger t10_guard_delete before delete on kiln.model for each row execute function kiln.guard_model_delete();
+comment on function kiln_internal.guard_model_delete() is 'Refuses to delete a model that jobs name (KN001).';
+create or replace trigger t10_guard_delete before delete on kiln.model for each row execute function kiln_internal.guard_model_delete();
 alter table kiln.model enable always trigger t10_guard_delete;
 
-create or replace function kiln.guard_account_delete()
+create or replace function kiln_internal.guard_account_delete()
 returns trigger
 language plpgsql
 set search_path = ''
@@ -278,8 +278,8 @@ begin
     return old;
 end
 $$;
-comment on function kiln.guard_account_delete() is 'Refuses to delete an account that jobs name (KN001).';
-create or replace trigger t10_guard_delete before delete on kiln.account for each row execute function kiln.guard_account_delete();
+comment on function kiln_internal.guard_account_delete() is 'Refuses to delete an account that jobs name (KN001).';
+create or replace trigger t10_guard_delete before delete on kiln.account for each row execute function kiln_internal.guard_account_delete();
 alter table kiln.account enable always trigger t10_guard_delete;
 
 create or replace function kiln.new_pipeline_version(p_pipeline text)

@@ -1,12 +1,12 @@
 -- What the products offer is right when it is written: a category or a model for staging has a pipeline that can make something, and a
 -- style has words. Else each request for it would fail.
-create or replace function kiln.check_category()
+create or replace function kiln_internal.check_category()
 returns trigger
 language plpgsql
 set search_path = ''
 as $$
 declare
-    v_problem text := kiln.pipeline_problem(new.pipeline_id);
+    v_problem text := kiln_internal.pipeline_problem(new.pipeline_id);
 begin
     if v_problem is not null then
         raise exception 'category %: %', new.name, v_problem using errcode = 'KN003', column = 'pipeline_id';
@@ -16,17 +16,17 @@ begin
     return new;
 end
 $$;
-comment on function kiln.check_category() is 'Refuses a category whose pipeline makes nothing, or that has no title (KN003).';
-create or replace trigger t10_check before insert or update of pipeline_id, title on kiln.category for each row execute function kiln.check_category();
+comment on function kiln_internal.check_category() is 'Refuses a category whose pipeline makes nothing, or that has no title (KN003).';
+create or replace trigger t10_check before insert or update of pipeline_id, title on kiln.category for each row execute function kiln_internal.check_category();
 alter table kiln.category enable always trigger t10_check;
 
-create or replace function kiln.check_staging_model()
+create or replace function kiln_internal.check_staging_model()
 returns trigger
 language plpgsql
 set search_path = ''
 as $$
 declare
-    v_problem text := kiln.pipeline_problem(new.pipeline_id);
+    v_problem text := kiln_internal.pipeline_problem(new.pipeline_id);
 begin
     if v_problem is not null then
         raise exception 'staging model %: %', new.name, v_problem using errcode = 'KN003', column = 'pipeline_id';
@@ -36,11 +36,11 @@ begin
     return new;
 end
 $$;
-comment on function kiln.check_staging_model() is 'Refuses a model for staging whose pipeline makes nothing, or that has no title (KN003).';
-create or replace trigger t10_check before insert or update of pipeline_id, title on kiln.staging_model for each row execute function kiln.check_staging_model();
+comment on function kiln_internal.check_staging_model() is 'Refuses a model for staging whose pipeline makes nothing, or that has no title (KN003).';
+create or replace trigger t10_check before insert or update of pipeline_id, title on kiln.staging_model for each row execute function kiln_internal.check_staging_model();
 alter table kiln.staging_model enable always trigger t10_check;
 
-create or replace function kiln.check_style()
+create or replace function kiln_internal.check_style()
 returns trigger
 language plpgsql
 set search_path = ''
@@ -54,12 +54,12 @@ begin
     return null;
 end
 $$;
-comment on function kiln.check_style() is 'At commit: refuses a style, no alias, without words in kiln.style_text (KN003).';
+comment on function kiln_internal.check_style() is 'At commit: refuses a style, no alias, without words in kiln.style_text (KN003).';
 drop trigger if exists t50_words on kiln.style;
-create constraint trigger t50_words after insert or update on kiln.style deferrable initially deferred for each row execute function kiln.check_style();
+create constraint trigger t50_words after insert or update on kiln.style deferrable initially deferred for each row execute function kiln_internal.check_style();
 alter table kiln.style enable always trigger t50_words;
 
-create or replace function kiln.check_style_text()
+create or replace function kiln_internal.check_style_text()
 returns trigger
 language plpgsql
 set search_path = ''
@@ -79,11 +79,11 @@ begin
     return new;
 end
 $$;
-comment on function kiln.check_style_text() is 'Refuses words of an alias, which nobody would read, and a version that is not the next (KN003).';
-create or replace trigger t10_check before insert on kiln.style_text for each row execute function kiln.check_style_text();
+comment on function kiln_internal.check_style_text() is 'Refuses words of an alias, which nobody would read, and a version that is not the next (KN003).';
+create or replace trigger t10_check before insert on kiln.style_text for each row execute function kiln_internal.check_style_text();
 alter table kiln.style_text enable always trigger t10_check;
 
-create or replace function kiln.check_staging_prompt()
+create or replace function kiln_internal.check_staging_prompt()
 returns trigger
 language plpgsql
 set search_path = ''
@@ -95,7 +95,7 @@ begin
     for v_part in select * from (values ('stage', new.stage, '{room,words}'::text[]), ('declutter', new.declutter, '{room}'), ('restyle', new.restyle, '{room,words}'),
                                         ('wish', new.wish, '{wish}'), ('preserve', new.preserve, '{}')) as p (name, template, names)
     loop
-        if not (kiln.placeholders(v_part.template) @> v_part.names and kiln.placeholders(v_part.template) <@ v_part.names) then
+        if not (kiln_internal.placeholders(v_part.template) @> v_part.names and kiln_internal.placeholders(v_part.template) <@ v_part.names) then
             raise exception 'staging prompt, version %: % is to have %, and no other placeholder', new.version, v_part.name,
                     coalesce((select string_agg('{' || n || '}', ' and ') from unnest(v_part.names) as n), 'none')
                 using errcode = 'KN003', column = v_part.name;
@@ -108,6 +108,6 @@ begin
     return new;
 end
 $$;
-comment on function kiln.check_staging_prompt() is 'Refuses a prompt with a placeholder that nothing fills, or without one that it needs, and a version that is not the next (KN003).';
-create or replace trigger t10_check before insert on kiln.staging_prompt for each row execute function kiln.check_staging_prompt();
+comment on function kiln_internal.check_staging_prompt() is 'Refuses a prompt with a placeholder that nothing fills, or without one that it needs, and a version that is not the next (KN003).';
+create or replace trigger t10_check before insert on kiln.staging_prompt for each row execute function kiln_internal.check_staging_prompt();
 alter table kiln.staging_prompt enable always trigger t10_check;

@@ -1,10 +1,10 @@
 -- A task's life. An UPDATE of `state` is the transition: the row moves to the partition of its new state, and the history, the
 -- job and the next stage follow. ENABLE ALWAYS: no setting switches these triggers off.
 --
--- The two hot moves, claim and completion, are also written out (kiln.take and kiln.finish_tasks): they move rows from partition to
--- partition and by construction know no other move. What follows from a completion stands in kiln.hand_over for both.
+-- The two hot moves, claim and completion, are also written out (kiln_internal.take and kiln_internal.finish_tasks): they move rows from partition to
+-- partition and by construction know no other move. What follows from a completion stands in kiln_internal.hand_over for both.
 
-create or replace function kiln.refuse_task_by_hand(p_task kiln.task, p_to kiln.task_state)
+create or replace function kiln_internal.refuse_task_by_hand(p_task kiln.task, p_to kiln.task_state)
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -24,10 +24,10 @@ begin
     end if;
 end
 $$;
-comment on function kiln.refuse_task_by_hand(kiln.task, kiln.task_state) is
+comment on function kiln_internal.refuse_task_by_hand(kiln.task, kiln.task_state) is
 'Refuses a person who ends a held task, or one with a call that may have been paid, past kiln.resolve_job() (KN001).';
 
-create or replace function kiln.fill_task_move()
+create or replace function kiln_internal.fill_task_move()
 returns trigger
 language plpgsql
 as $$
@@ -39,8 +39,8 @@ begin
                          || (select string_agg(m.to_state::text, ', ' order by m.to_state) from kiln.task_move m where m.from_state = old.state) || '.',
                          'That state is final.');
     end if;
-    if kiln.is_by_hand() then
-        perform kiln.refuse_task_by_hand(old, new.state);
+    if kiln_internal.is_by_hand() then
+        perform kiln_internal.refuse_task_by_hand(old, new.state);
     end if;
     if new.state = 'running' and (new.fence <= old.fence or new.runner_id is null) then
         raise exception 'task % is %: it cannot become running, since no runner claimed it', old.task_id, old.state
@@ -50,11 +50,11 @@ begin
     new.fraction := null;       -- they belong to the attempt that ended
     new.label := null;
     if new.state = 'running' then
-        new.started_at := kiln.now();
+        new.started_at := kiln_internal.now();
         new.error_class := null;
         new.error_message := null;
     elsif new.state = 'waiting' then
-        new.due_at := greatest(new.due_at, kiln.now());
+        new.due_at := greatest(new.due_at, kiln_internal.now());
     elsif new.state = 'ready' then
         new.due_at := null;
     elsif new.state in ('held', 'failed') then
@@ -67,21 +67,21 @@ begin
         new.error_message := null;
     end if;
     if new.state in ('done', 'failed', 'cancelled') then
-        new.finished_at := kiln.now();
+        new.finished_at := kiln_internal.now();
     end if;
     return new;
 end
 $$;
-comment on function kiln.fill_task_move() is
+comment on function kiln_internal.fill_task_move() is
 'Lets only the moves of kiln.task_move pass, and sets the columns that belong to them. Refuses the others with KN001.';
 
 create or replace trigger t20_move
     before update of state on kiln.task
     for each row when (old.state <> new.state)
-    execute function kiln.fill_task_move();
+    execute function kiln_internal.fill_task_move();
 alter table kiln.task enable always trigger t20_move;
 
-create or replace function kiln.guard_task_fixed()
+create or replace function kiln_internal.guard_task_fixed()
 returns trigger
 language plpgsql
 as $$
@@ -89,26 +89,26 @@ begin
     if (old.task_id, old.job_id, old.account_id, old.stage, old.slot, old.pipeline_version_id, old.queue_id, old.created_at)
        is distinct from (new.task_id, new.job_id, new.account_id, new.stage, new.slot, new.pipeline_version_id, new.queue_id, new.created_at) then
         raise exception 'task %: its id, job, account, stage, slot, version, queue and creation time never change', old.task_id using errcode = 'KN001';
-    elsif kiln.is_by_hand() and old.priority <> new.priority then
+    elsif kiln_internal.is_by_hand() and old.priority <> new.priority then
         raise exception 'task %: its priority is its job''s', old.task_id
             using errcode = 'KN001', hint = format('update kiln.job set priority = %s where job_id = %s', new.priority, old.job_id);
     end if;
     return new;
 end
 $$;
-comment on function kiln.guard_task_fixed() is 'Keeps what says where a task belongs (KN001).';
+comment on function kiln_internal.guard_task_fixed() is 'Keeps what says where a task belongs (KN001).';
 
 create or replace trigger t30_guard_fixed
     before update of task_id, job_id, account_id, stage, slot, pipeline_version_id, queue_id, priority, created_at on kiln.task
-    for each row execute function kiln.guard_task_fixed();
+    for each row execute function kiln_internal.guard_task_fixed();
 alter table kiln.task enable always trigger t30_guard_fixed;
 
-create or replace function kiln.guard_task_by_hand()
+create or replace function kiln_internal.guard_task_by_hand()
 returns trigger
 language plpgsql
 as $$
 begin
-    if kiln.is_by_hand()
+    if kiln_internal.is_by_hand()
        and ((old.vt, old.fence, old.runner_id, old.started_at, old.finished_at, old.fraction, old.label, old.output)
             is distinct from (new.vt, new.fence, new.runner_id, new.started_at, new.finished_at, new.fraction, new.label, new.output)
             or old.state = new.state and (old.error_class, old.error_message) is distinct from (new.error_class, new.error_message)) then
@@ -118,47 +118,47 @@ begin
     return new;
 end
 $$;
-comment on function kiln.guard_task_by_hand() is 'Refuses a person''s UPDATE of what claims and moves write (KN001); an error may be typed together with the move that it belongs to.';
+comment on function kiln_internal.guard_task_by_hand() is 'Refuses a person''s UPDATE of what claims and moves write (KN001); an error may be typed together with the move that it belongs to.';
 
 create or replace trigger t10_guard_by_hand
     before update of vt, fence, runner_id, started_at, finished_at, fraction, label, error_class, error_message, output on kiln.task
-    for each row execute function kiln.guard_task_by_hand();
+    for each row execute function kiln_internal.guard_task_by_hand();
 alter table kiln.task enable always trigger t10_guard_by_hand;
 
 -- A time is performed: a ready task waits until then, a waiting one is ready then. attempts and interruptions count for the next try.
-create or replace function kiln.place_task()
+create or replace function kiln_internal.place_task()
 returns trigger
 language plpgsql
 as $$
 begin
     if old.state <> new.state or (old.due_at, old.attempts, old.interruptions) is not distinct from (new.due_at, new.attempts, new.interruptions) then
         return new;
-    elsif kiln.is_by_hand() and old.state not in ('ready', 'waiting') and not (old.state = 'held' and old.due_at is not distinct from new.due_at) then
+    elsif kiln_internal.is_by_hand() and old.state not in ('ready', 'waiting') and not (old.state = 'held' and old.due_at is not distinct from new.due_at) then
         raise exception 'task % is %: due_at, attempts and interruptions are of one that waits for its turn', old.task_id, old.state using errcode = 'KN001';
     elsif new.attempts < 0 or new.interruptions < 0 then
         raise exception 'task %: attempts and interruptions are counted from 0', old.task_id using errcode = 'KN001';
-    elsif kiln.is_by_hand() and old.due_at is distinct from new.due_at and (old.due_at = 'infinity' or new.due_at = 'infinity') then
+    elsif kiln_internal.is_by_hand() and old.due_at is distinct from new.due_at and (old.due_at = 'infinity' or new.due_at = 'infinity') then
         raise exception 'task %: what waits without an end waits for files or for a provider, not for a time', old.task_id
             using errcode = 'KN001', hint = format('update kiln.task set state = ''held'' where task_id = %s stops one that waits for its turn.', old.task_id);
-    elsif old.state = 'ready' and new.due_at > kiln.now() then
+    elsif old.state = 'ready' and new.due_at > kiln_internal.now() then
         new.state := 'waiting';
     elsif old.state = 'ready' then
         new.due_at := null;
     elsif old.state = 'waiting' then
-        new.due_at := coalesce(new.due_at, kiln.now());
+        new.due_at := coalesce(new.due_at, kiln_internal.now());
     end if;
     return new;
 end
 $$;
-comment on function kiln.place_task() is
+comment on function kiln_internal.place_task() is
 'Performs a change of due_at: a ready task becomes a waiting one, a waiting one is ready at its new time (null: now). Refuses it for others (KN001).';
 
 create or replace trigger t40_place
     before update of due_at, attempts, interruptions on kiln.task
-    for each row execute function kiln.place_task();
+    for each row execute function kiln_internal.place_task();
 alter table kiln.task enable always trigger t40_place;
 
-create or replace function kiln.on_task_update()
+create or replace function kiln_internal.on_task_update()
 returns trigger
 language plpgsql security definer
 set search_path = ''
@@ -187,21 +187,21 @@ begin
 
     if v_started is not null then
         update kiln.job j
-           set state = 'running', version = j.version + 1, started_at = coalesce(j.started_at, kiln.now())
+           set state = 'running', version = j.version + 1, started_at = coalesce(j.started_at, kiln_internal.now())
          where j.job_id = any (v_started) and j.state = 'queued';
     end if;
     if v_done is not null then
-        perform kiln.hand_over(v_done);
+        perform kiln_internal.hand_over(v_done);
     end if;
     if v_cold is not null then
-        perform kiln.follow_cold_moves(v_cold);
+        perform kiln_internal.follow_cold_moves(v_cold);
     end if;
     return null;
 end
 $$;
-comment on function kiln.on_task_update() is 'Keeps the history, the job and the next stage in step with moves of tasks.';
+comment on function kiln_internal.on_task_update() is 'Keeps the history, the job and the next stage in step with moves of tasks.';
 
 create or replace trigger t50_moved
     after update on kiln.task referencing old table as old_rows new table as new_rows
-    for each statement execute function kiln.on_task_update();
+    for each statement execute function kiln_internal.on_task_update();
 alter table kiln.task enable always trigger t50_moved;

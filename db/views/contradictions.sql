@@ -1,6 +1,6 @@
 -- What must never be. Empty as long as all is well: the first thing to look at when something is strange, and what the tests
 -- ask after every storm. One text of all rules; the view holds them against what is alive and the newest, kiln.check_all() against all.
-create or replace function kiln.find_contradictions(p_job_ids bigint[])
+create or replace function kiln_internal.find_contradictions(p_job_ids bigint[])
 returns table (what text, id bigint, complaint text)
 language plpgsql stable security definer
 -- How many rows its parts have the planner cannot know: a nested loop over two of 10,000 would take minutes.
@@ -15,7 +15,7 @@ begin
         select t.* from kiln.task t where p_job_ids is null
         union all
         select t.* from unnest(p_job_ids) i (job_id)
-         cross join lateral (select t.* from kiln.task t where t.task_id between kiln.task_id(i.job_id, 0) and kiln.task_id(i.job_id, 99, 99) offset 0) t
+         cross join lateral (select t.* from kiln.task t where t.task_id between kiln_internal.task_id(i.job_id, 0) and kiln_internal.task_id(i.job_id, 99, 99) offset 0) t
          where p_job_ids is not null
     ), calls as materialized (
         select c.* from kiln.call c where p_job_ids is null or c.job_id = any (p_job_ids)
@@ -69,11 +69,11 @@ begin
     select 'job', j.job_id, 'is completed, and its last stage is not done'
       from jobs j
      where j.state = 'completed'
-       and not exists (select from tasks t where t.task_id = kiln.task_id(j.job_id, j.stages) and t.state = 'done')
+       and not exists (select from tasks t where t.task_id = kiln_internal.task_id(j.job_id, j.stages) and t.state = 'done')
     union all
     select 'job', j.job_id, format('is at version %s, and the log tells of %s states', j.version, coalesce(e.moves, 0))
       from jobs j left join told e using (job_id)
-     where j.version <> coalesce(e.moves, 0) and (p_job_ids is null or e.job_id is not null) and j.created_at > kiln.now() - (select c.event_keep from kiln.config c)
+     where j.version <> coalesce(e.moves, 0) and (p_job_ids is null or e.job_id is not null) and j.created_at > kiln_internal.now() - (select c.event_keep from kiln.config c)
     union all
     select 'task', t.task_id, 'is there twice'
       from tasks t
@@ -82,7 +82,7 @@ begin
     -- (One that a person adopted while it was held has the attempt after which it was held.)
     select 'task', t.task_id, 'is done, and no attempt says so, or more than one'
       from tasks t
-     where t.state = 'done' and t.runner_id is not null and t.created_at > kiln.now() - (select c.attempt_keep from kiln.config c)
+     where t.state = 'done' and t.runner_id is not null and t.created_at > kiln_internal.now() - (select c.attempt_keep from kiln.config c)
        and 1 <> (select count(*) from kiln.attempt a where a.job_id = t.job_id and a.task_id = t.task_id and (a.outcome = 'done' or a.fence = t.fence))
     union all
     select 'task', t.task_id, format('runs with runner %s, which is gone', t.runner_id)
@@ -106,7 +106,7 @@ begin
       left join jobs j on j.job_id = c.job_id
      where c.state <> 'settled'
        and (t.task_id is null or t.state = 'done'
-            or c.state = 'open' and kiln.now() > c.timeout_at + interval '5 minutes' and (t.state in ('held', 'failed', 'cancelled') or t.state = 'waiting' and t.error_class is distinct from 'resend')
+            or c.state = 'open' and kiln_internal.now() > c.timeout_at + interval '5 minutes' and (t.state in ('held', 'failed', 'cancelled') or t.state = 'waiting' and t.error_class is distinct from 'resend')
             or c.state in ('accepted', 'unknown') and t.state in ('failed', 'cancelled') and j.finished_at is null)
     union all
     select 'call', c.call_id, 'is accepted, and nobody asks about it'
@@ -149,12 +149,12 @@ begin
     union all
     select 'event', e.event_id, format('is of transaction %s, ahead of the cluster''s %s%s: it would be told as new when the cluster comes there. kiln.after_restore() makes history of it',
                                        e.xid, n.xid, case when n.others > 0 then format(', as are %s others', n.others) else '' end)
-      from (select kiln.log_xid(pg_snapshot_xmax(pg_current_snapshot())) as xid,
-                   (select count(*) - 1 from (select from kiln.event a where a.xid > kiln.log_xid(pg_snapshot_xmax(pg_current_snapshot())) limit 100001) c) as others) n
+      from (select kiln_internal.log_xid(pg_snapshot_xmax(pg_current_snapshot())) as xid,
+                   (select count(*) - 1 from (select from kiln.event a where a.xid > kiln_internal.log_xid(pg_snapshot_xmax(pg_current_snapshot())) limit 100001) c) as others) n
      cross join lateral (select v.event_id, v.xid from kiln.event v where v.xid > n.xid order by v.xid desc, v.event_id desc limit 1) e
     union all
     select 'cluster', null, 'is not the one this database comes from: kiln.after_restore() was not called'
-     where kiln.is_restored()
+     where kiln_internal.is_restored()
     -- Guards that a person switched off. ('O' is what `enable trigger all` leaves: it falls to session_replication_role.)
     union all
     select 'guard', t.oid::bigint, format('trigger %s of %s is %s', t.tgname, t.tgrelid::regclass,
@@ -164,7 +164,7 @@ begin
       join pg_catalog.pg_class c on c.oid = t.tgrelid
      where c.relnamespace = 'kiln'::regnamespace and not t.tgisinternal and t.tgenabled <> 'A'
     union all
-    select 'guard', c.oid::bigint, format('%s can be emptied by TRUNCATE: select kiln.guard_truncate_of(%1$L)', c.oid::regclass)
+    select 'guard', c.oid::bigint, format('%s can be emptied by TRUNCATE: select kiln_internal.guard_truncate_of(%1$L)', c.oid::regclass)
       from pg_catalog.pg_class c
      where c.relnamespace = 'kiln'::regnamespace and c.relkind in ('r', 'p')
        and not exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgname = 't10_guard_truncate')
@@ -178,7 +178,7 @@ begin
      where r.ended_at is null and not exists (select from kiln.heartbeat h where h.runner_id = r.runner_id);
 end
 $$;
-comment on function kiln.find_contradictions(bigint[]) is
+comment on function kiln_internal.find_contradictions(bigint[]) is
 'What does not fit in these jobs, their tasks, calls and ledgers, the newest 10,000 files and parked tasks, and the newest 50,000 events;
 null: in everything there is.';
 
@@ -188,40 +188,40 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-    return query select f.what, f.id, f.complaint from kiln.find_contradictions(null) f;
+    return query select f.what, f.id, f.complaint from kiln_internal.find_contradictions(null) f;
 end
 $$;
 comment on function kiln.check_all() is
 'kiln.contradictions of everything there is, which reads whole tables: for maintenance, and after a restore. No row as long as all is well.';
 
-create or replace function kiln.checked_job_ids(p_most int)
+create or replace function kiln_internal.checked_job_ids(p_most int)
 returns bigint[]
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
 as $$
 begin
     return array(
-        select i from unnest(kiln.present_job_ids(p_most)) i
+        select i from unnest(kiln_internal.present_job_ids(p_most)) i
         union
         select c.job_id from kiln.provider p
          cross join lateral (select c.job_id from kiln.call c where c.provider_id = p.provider_id and c.settled_at is null limit p_most) c);
 end
 $$;
-comment on function kiln.checked_job_ids(int) is 'kiln.present_job_ids(), and of each provider p_most jobs of which a call is not settled.';
+comment on function kiln_internal.checked_job_ids(int) is 'kiln_internal.present_job_ids(), and of each provider p_most jobs of which a call is not settled.';
 
-create or replace function kiln.check_present()
+create or replace function kiln_internal.check_present()
 returns table (what text, id bigint, complaint text)
 language plpgsql stable security definer
 set search_path = '' set enable_seqscan = off
 as $$
 begin
-    return query select f.what, f.id, f.complaint from kiln.find_contradictions(kiln.checked_job_ids(10000)) f;
+    return query select f.what, f.id, f.complaint from kiln_internal.find_contradictions(kiln_internal.checked_job_ids(10000)) f;
 end
 $$;
-comment on function kiln.check_present() is 'The rows of kiln.contradictions, by indexes only.';
+comment on function kiln_internal.check_present() is 'The rows of kiln.contradictions, by indexes only.';
 
 create or replace view kiln.contradictions as
-select f.what, f.id, f.complaint from kiln.check_present() f;
+select f.what, f.id, f.complaint from kiln_internal.check_present() f;
 comment on view kiln.contradictions is 'What must never be: no row as long as all is well. It looks at what is alive and at the newest 10,000 jobs, each found by an index,
 whatever the history: what runs; the newest 10,000 each of what is held, waits, is ready, is between two stages, or has an unsettled call; the newest
 50,000 events. Everything there is: select * from kiln.check_all()';

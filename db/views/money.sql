@@ -18,8 +18,8 @@ comment on column kiln.balances.granted is 'What it was given.';
 create or replace view kiln.calls as
 select c.job_id as job, left(s.name, 7) as stage, c.number as no, left(p.name, 8) as provider,
        case when c.state = 'settled' then c.outcome else c.state::text end as state,
-       c.charged_micros as charged, kiln.say_time(coalesce(c.settled_at, kiln.now()) - c.created_at) as took,
-       kiln.shorten(case when c.late_outcome is not null then 'late: ' || c.late_outcome else coalesce(c.why, c.error_message) end, 12) as why
+       c.charged_micros as charged, kiln_internal.say_time(coalesce(c.settled_at, kiln_internal.now()) - c.created_at) as took,
+       kiln_internal.shorten(case when c.late_outcome is not null then 'late: ' || c.late_outcome else coalesce(c.why, c.error_message) end, 12) as why
   from kiln.call c
   join kiln.provider p using (provider_id)
   left join kiln.job j using (job_id)
@@ -38,7 +38,7 @@ comment on column kiln.calls.took is 'From its beginning to its end, or to now.'
 comment on column kiln.calls.why is 'The beginning of why it failed, or why its outcome is unknown; late: what the provider said after we had given it up.';
 
 -- A function, so that its plan goes by indexes whatever the statistics say: with none the view read all calls once for each.
-create or replace function kiln.waste_since(p_since timestamptz)
+create or replace function kiln_internal.waste_since(p_since timestamptz)
 returns table (job bigint, providers text, micros bigint, perhaps bigint, why text, last_at timestamptz)
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -73,15 +73,15 @@ begin
      where w.cost + coalesce(l.charge, 0) > 0 or w.perhaps > 0;
 end
 $$;
-comment on function kiln.waste_since(timestamptz) is 'kiln.waste, of jobs that called a provider since then.';
+comment on function kiln_internal.waste_since(timestamptz) is 'kiln.waste, of jobs that called a provider since then.';
 
 create or replace view kiln.waste as
-select w.job, kiln.shorten(w.providers, 8) as providers, w.micros, w.perhaps, w.why, kiln.ago(w.last_at) as at
-  from kiln.waste_since(kiln.now() - interval '31 days') w
+select w.job, kiln_internal.shorten(w.providers, 8) as providers, w.micros, w.perhaps, w.why, kiln_internal.ago(w.last_at) as at
+  from kiln_internal.waste_since(kiln_internal.now() - interval '31 days') w
  order by w.last_at desc;
 comment on view kiln.waste is
 'What calls cost that no account pays: failures that were billed, late news, excess over the estimate. For jobs that have ended and
-called a provider within the last 31 days; it reads the calls of these days, by index. Earlier ones: kiln.waste_since(time).';
+called a provider within the last 31 days; it reads the calls of these days, by index. Earlier ones: kiln_internal.waste_since(time).';
 comment on column kiln.waste.job is 'job_id.';
 comment on column kiln.waste.providers is 'Who was paid.';
 comment on column kiln.waste.micros is 'What the operator bears, in micro-units.';
@@ -95,7 +95,7 @@ select j.job_id as job, s.name as stage, t.error_class as reason, date_trunc('se
        case when t.error_class in ('unknown', 'timeout', 'lost') and c.call_id is not null or c.state <> 'settled'
             then case when t.error_class = 'lost' then format('select kiln.resolve_job(%s, ''fetch'', ''why''); -- or: ', j.job_id) else '' end
                  || format($s$select kiln.resolve_job(%s, 'resend', 'why'); -- or 'fail'; or: kiln.resolve_job(%1$s, 'adopt', 'why', '{"request_id": "…"}')%s$s$, j.job_id,
-                        case when c.state <> 'settled' and c.timeout_at > kiln.now() then format('; resend and fail only after %s UTC', to_char(c.timeout_at at time zone 'UTC', 'HH24:MI:SS')) else '' end)
+                        case when c.state <> 'settled' and c.timeout_at > kiln_internal.now() then format('; resend and fail only after %s UTC', to_char(c.timeout_at at time zone 'UTC', 'HH24:MI:SS')) else '' end)
             else format('select kiln.resume_job(%s); -- or kiln.cancel_job(%1$s)', j.job_id) end as what_to_do
   from kiln.task_held t
   join kiln.job j using (job_id)
@@ -115,22 +115,22 @@ comment on column kiln.held_jobs.request_id is 'The provider''s id of it, where 
 comment on column kiln.held_jobs.message is 'Why, in a sentence.';
 comment on column kiln.held_jobs.what_to_do is 'What to type.';
 
-create or replace function kiln.quantile_ms(p_counts int[], p_share float8)
+create or replace function kiln_internal.quantile_ms(p_counts int[], p_share float8)
 returns int
 language sql immutable
 return (select (2 ^ (n + 4))::int from (select n, sum(p_counts[n]) over (order by n) as upto, sum(p_counts[n]) over () as total from generate_series(1, 16) as n) q
          where total > 0 and upto >= total * p_share order by n limit 1);
-comment on function kiln.quantile_ms(int[], float8) is 'The latency that this share of the replies kept within, rounded up to a power of two of milliseconds; null: no replies.';
+comment on function kiln_internal.quantile_ms(int[], float8) is 'The latency that this share of the replies kept within, rounded up to a power of two of milliseconds; null: no replies.';
 
 create or replace view kiln.provider_weather as
 select p.name as provider,
-       kiln.sky(p, g) as sky,
-       kiln.ago(kiln.sky_until(g)) as until,
-       n.counts[17] as replies, kiln.quantile_ms(n.counts, 0.5) as p50, kiln.quantile_ms(n.counts, 0.95) as p95,
+       kiln_internal.sky(p, g) as sky,
+       kiln_internal.ago(kiln_internal.sky_until(g)) as until,
+       n.counts[17] as replies, kiln_internal.quantile_ms(n.counts, 0.5) as p50, kiln_internal.quantile_ms(n.counts, 0.95) as p95,
        n.counts[18] as "429", n.counts[19] as "5xx", n.counts[20] as lost
   from kiln.provider p
   join kiln.gate g using (provider_id)
- cross join lateral (select kiln.recent_counts(g) as counts) n
+ cross join lateral (select kiln_internal.recent_counts(g) as counts) n
  where not p.is_local
  order by p.name;
 comment on view kiln.provider_weather is 'How each provider is and was in the last five to ten minutes: may calls go, latencies, errors. Its calls and money: kiln.providers.';
@@ -148,10 +148,10 @@ create or replace view kiln.providers as
 select p.name as provider,
        (select count(*) from kiln.call c where c.provider_id = p.provider_id and c.settled_at is null) || coalesce('/' || p.max_calls, '') as calls,
        (select count(*) from kiln.parked k where k.provider_id = p.provider_id) as parked,
-       round(kiln.spent_today(p.provider_id, null) / 1e6, 2) as today,
+       round(kiln_internal.spent_today(p.provider_id, null) / 1e6, 2) as today,
        left(p.auth ->> 'env', 20) as secret,
        case when s.missing = s.alive and s.alive > 0 then 'all ' || s.alive || ' runners'
-            else kiln.shorten(s.names, 16) end as missing_on
+            else kiln_internal.shorten(s.names, 16) end as missing_on
   from kiln.provider p
  cross join lateral (
        select count(*) as alive, count(*) filter (where x.lacks) as missing, string_agg(x.name, ', ' order by x.runner_id) filter (where x.lacks) as names

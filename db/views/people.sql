@@ -4,18 +4,18 @@ select j.job_id as job,
        left(coalesce(m.name, p.name), 12) as what,
        j.state,
        coalesce((o.t).stage, 1) || '/' || j.stages as stage,
-       kiln.say_time(coalesce(j.finished_at, kiln.now()) - j.created_at) as age,
-       kiln.shorten(coalesce(case when j.finished_at is null then kiln.say_wait(o.t, q.name, q.closed) end,
+       kiln_internal.say_time(coalesce(j.finished_at, kiln_internal.now()) - j.created_at) as age,
+       kiln_internal.shorten(coalesce(case when j.finished_at is null then kiln_internal.say_wait(o.t, q.name, q.closed) end,
                              j.error_message, j.input ->> 'prompt'), 23) as about
   from kiln.job j
   join kiln.pipeline_version v using (pipeline_version_id)
   join kiln.pipeline p using (pipeline_id)
   left join kiln.model m using (model_id)
   left join lateral (select t from kiln.task t
-                      where t.task_id between kiln.task_id(j.job_id, 0) and kiln.task_id(j.job_id, 99, 99)
+                      where t.task_id between kiln_internal.task_id(j.job_id, 0) and kiln_internal.task_id(j.job_id, 99, 99)
                       order by t.task_id desc limit 1) o on true
   -- One row a queue, made once a query.
-  left join (select u.queue_id, u.name, kiln.queue_closed(u) as closed from kiln.queue u offset 0) q on q.queue_id = (o.t).queue_id;
+  left join (select u.queue_id, u.name, kiln_internal.queue_closed(u) as closed from kiln.queue u offset 0) q on q.queue_id = (o.t).queue_id;
 comment on view kiln.job_history is
 'Every job there is, each found by its key: select * from kiln.job_history where job = 42. Without a condition it reads all jobs, so
 give it an order by job desc and a limit. The columns are those of kiln.jobs.';
@@ -24,12 +24,12 @@ comment on column kiln.job_history.what is 'The model, or the pipeline.';
 comment on column kiln.job_history.state is 'kiln.job.state.';
 comment on column kiln.job_history.stage is 'Which stage of how many.';
 comment on column kiln.job_history.age is 'Since it was made; for one that has ended, how long it took.';
-comment on column kiln.job_history.about is 'What it waits for or does (kiln.say_wait), its error, or else its prompt.';
+comment on column kiln.job_history.about is 'What it waits for or does (kiln_internal.say_wait), its error, or else its prompt.';
 
 create or replace view kiln.jobs as
 select h.*
   from kiln.job_history h
- where h.job = any (kiln.present_job_ids(1000))
+ where h.job = any (kiln_internal.present_job_ids(1000))
  order by h.job desc;
 comment on view kiln.jobs is
 'Jobs of the present, newest first: the newest 1,000; all that run; and of those that are held, that wait for a time or for something
@@ -51,11 +51,11 @@ select q.name as queue,
        (select count(*) from kiln.task_running t where t.queue_id = q.queue_id) || coalesce('/' || q.max_running, '') as running,
        (select count(*) from kiln.task_held t where t.queue_id = q.queue_id) as held,
        q.rate_per_minute || '/min' as rate,
-       (select kiln.say_time(kiln.now() - min(t.created_at))
+       (select kiln_internal.say_time(kiln_internal.now() - min(t.created_at))
           from (select t.created_at from kiln.task_ready t where t.queue_id = q.queue_id order by t.vt limit 1) t) as oldest,
        coalesce(c.closed, 'now') as next
   from kiln.queue q
- cross join lateral (select regexp_replace(kiln.queue_closed(q), '^rate, |, \d+/\d+$', '') as closed offset 0) c
+ cross join lateral (select regexp_replace(kiln_internal.queue_closed(q), '^rate, |, \d+/\d+$', '') as closed offset 0) c
  order by q.queue_id;
 comment on view kiln.queues is
 'Queues: what is ready, waiting, running, held; the limits; how long its head has waited; and when the next may start. It counts the
@@ -72,11 +72,11 @@ comment on column kiln.queues.next is 'When the next task may start: now, in 20 
 create or replace view kiln.runners as
 select r.runner_id as runner, left(r.name, 12) as name,
        case when r.ended_at is not null then r.ended_why
-            when h.beat_at is null or h.beat_at < kiln.now() - c.lease then 'silent' else 'alive' end as state,
-       kiln.ago(coalesce(h.beat_at, r.ended_at)) as seen,
+            when h.beat_at is null or h.beat_at < kiln_internal.now() - c.lease then 'silent' else 'alive' end as state,
+       kiln_internal.ago(coalesce(h.beat_at, r.ended_at)) as seen,
        (select count(*) from kiln.task_running t where t.runner_id = r.runner_id and r.ended_at is null) || '/' || r.slots as slots,
        r.sandbox,
-       kiln.shorten((select string_agg(q.name, ', ' order by q.queue_id) from kiln.queue q where q.queue_id = any (r.queue_ids)), 12) as queues
+       kiln_internal.shorten((select string_agg(q.name, ', ' order by q.queue_id) from kiln.queue q where q.queue_id = any (r.queue_ids)), 12) as queues
   from (select r.* from kiln.runner r order by r.runner_id desc limit 1000) r
   left join kiln.heartbeat h using (runner_id)
  cross join kiln.config c
@@ -93,7 +93,7 @@ comment on column kiln.runners.queues is 'The beginning of what it serves.';
 create or replace view kiln.instances as
 select i.instance_id as id, i.role, left(i.host, 7) || ':' || i.port as at,
        case when i.ended_at is not null then i.ended_why
-            when i.beat_at < kiln.now() - c.lease then 'silent' else 'alive' end as state,
+            when i.beat_at < kiln_internal.now() - c.lease then 'silent' else 'alive' end as state,
        case when i.ended_at is null then i.sse || '/' || i.websocket || '/' || i.poll end as streams,
        i.lag_ms as lag,
        left(case when i.proof_at is null then '' when i.proof_pongs is null then 'nobody'
@@ -111,12 +111,12 @@ comment on column kiln.instances.lag is 'How late its loop was at the last beat,
 comment on column kiln.instances.proof is 'Of ten pings how many were answered, the median of the round trips, by which instances; nobody: no other process was there.';
 
 create or replace view kiln.attempts as
-select x.job, left(s.name, 8) as stage, x.try, x.outcome, kiln.say_time(x.took) as took, left(r.name, 9) as runner,
-       kiln.shorten(x.message, 17) as message
+select x.job, left(s.name, 8) as stage, x.try, x.outcome, kiln_internal.say_time(x.took) as took, left(r.name, 9) as runner,
+       kiln_internal.shorten(x.message, 17) as message
   from (select a.job_id as job, a.stage as position, a.attempt as try, a.outcome, a.finished_at - a.started_at as took, a.runner_id, a.message, a.fence
           from kiln.attempt a
         union all
-        select t.job_id, t.stage, t.attempts + 1, 'running', kiln.now() - t.started_at, t.runner_id, t.label, t.fence
+        select t.job_id, t.stage, t.attempts + 1, 'running', kiln_internal.now() - t.started_at, t.runner_id, t.label, t.fence
           from kiln.task_running t) x
   join kiln.job j on j.job_id = x.job
   left join kiln.stage s on s.pipeline_version_id = j.pipeline_version_id and s.position = x.position
@@ -135,7 +135,7 @@ comment on column kiln.attempts.message is 'The beginning of the error, or of wh
 
 create or replace view kiln.pipelines as
 select left(p.name, 16) as pipeline, v.version as v, s.position as stage, left(s.name, 9) as name, s.handler, left(q.name, 8) as queue,
-       kiln.say_time(s.time_limit) as time, s.max_attempts as tries
+       kiln_internal.say_time(s.time_limit) as time, s.max_attempts as tries
   from kiln.pipeline p
   join kiln.pipeline_version v using (pipeline_version_id)
   join kiln.stage s using (pipeline_version_id)
@@ -174,7 +174,7 @@ comment on column kiln.users.since is 'The day it was first seen.';
 
 create or replace view kiln.generations as
 select j.job_id as id, left(a.handle, 12) as account, j.media_type as type, j.state, left(m.name, 14) as model, left(j.input ->> 'prompt', 14) as prompt
-  from kiln.newest_jobs('generation', 1000) j
+  from kiln_internal.newest_jobs('generation', 1000) j
   join kiln.account a using (account_id)
   left join kiln.model m using (model_id)
  order by j.job_id desc;

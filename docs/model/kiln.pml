@@ -111,7 +111,7 @@ inline leave_runner()
 
 inline stop_job() { leave_runner(); task = CANCELLED; job = CANCELLED }
 
-inline make_ready()                                         /* kiln.follow_cold_moves: a job that stops takes its task along */
+inline make_ready()                                         /* kiln_internal.follow_cold_moves: a job that stops takes its task along */
 {
     if
     :: job == CANCELLING -> stop_job()

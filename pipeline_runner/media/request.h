@@ -54,7 +54,7 @@ uint64_t request_key(const struct request *request);
 
 /* Whether what the stages before handed over was made here, by our own ops: their findings lie in the input, and a
  * provider's stage hands none of them on. The one rule of what may be called a local sample: finish and disclose note it
- * in the output, where kiln.is_local_sample() reads it. */
+ * in the output, where kiln_internal.is_local_sample() reads it. */
 bool request_is_local(const struct request *request);
 
 /* {"output": input + findings under the op's name, "media": [{file, role}]}; steals findings. file may be NULL. */

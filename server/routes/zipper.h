@@ -1,7 +1,7 @@
 /*
  * zipper: what `kiln-server --zip` does: writes one download's ZIP to its standard output, in a process of its own.
  *
- * The server starts it (zip.h) with the list of files as its standard input: what kiln.render_download() says, with request_id and
+ * The server starts it (zip.h) with the list of files as its standard input: what kiln_internal.render_download() says, with request_id and
  * server_pid. Here waiting is allowed: for the bucket, for the disk, for whoever reads the pipe. It dies with the server, and by
  * SIGPIPE when nobody reads any more; SIGTERM and SIGINT are blocked, as in the server, so that a drain lets it go on.
  *

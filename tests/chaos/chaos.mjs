@@ -104,8 +104,8 @@ const provoke = [
     [/^server\.jwks/, world => { world.server.program.signal('SIGTERM'); }],
     [/^server\.instance/, world => { if (world.random() < 0.5) world.server.program.signal('SIGTERM'); }],
     [/^runner\.(deliver|mail)/, async world => {        // what the dead have taken would hold up all others for forty seconds
-        await world.kiln.psql(`do $$ begin for i in 1..8 loop perform kiln.cancel_job(kiln.enqueue('short', '{}', ${world.account}, p_run_at => kiln.now() + interval '1 hour')); end loop; end $$;
-            update kiln.delivery set due_at = kiln.now(), taken_until = null where state = 'due'; update kiln.webhook_endpoint set failures = 0, failing_since = null`).catch(() => {});
+        await world.kiln.psql(`do $$ begin for i in 1..8 loop perform kiln.cancel_job(kiln.enqueue('short', '{}', ${world.account}, p_run_at => kiln_internal.now() + interval '1 hour')); end loop; end $$;
+            update kiln.delivery set due_at = kiln_internal.now(), taken_until = null where state = 'due'; update kiln.webhook_endpoint set failures = 0, failing_since = null`).catch(() => {});
     }],
     [/^server\.receiving/, world => { world.break_off_file().catch(() => {}); }],
     [/^server\.upload|^store/, world => { world.send_file().catch(() => {}); }],

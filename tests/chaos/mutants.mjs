@@ -11,11 +11,11 @@ async function replace(world, signature, changes) {
 export const mutants = {
     /** A runner's outcome counts whoever holds the task by now. */
     async no_fence(world) {
-        await replace(world, 'kiln.finish_task(bigint,bigint,text)', [[/and t\.fence = p_fence\s/, ' ']]);
-        await replace(world, 'kiln.finish_tasks(bigint[],bigint[],text[])', [[/and t\.fence = any \(p_fences\)/, '']]);
+        await replace(world, 'kiln_internal.finish_task(bigint,bigint,text)', [[/and t\.fence = p_fence\s/, ' ']]);
+        await replace(world, 'kiln_internal.finish_tasks(bigint[],bigint[],text[])', [[/and t\.fence = any \(p_fences\)/, '']]);
     },
     /** As if a call were not written down before it is sent: after a crash the next one knows of none, and sends. */
     async no_intent(world) {
-        await replace(world, 'kiln.lose_call(kiln.task,kiln.job,kiln.stage,kiln.provider,kiln.call,text,boolean)', [[/if not p_provider\.is_paid then\n/, 'if true then\n']]);
+        await replace(world, 'kiln_internal.lose_call(kiln.task,kiln.job,kiln.stage,kiln.provider,kiln.call,text,boolean)', [[/if not p_provider\.is_paid then\n/, 'if true then\n']]);
     },
 };

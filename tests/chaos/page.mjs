@@ -18,7 +18,7 @@ export const meaning = {
     error: 'the step fails, as by a full disk',
     disk: 'the media store is full for a while',
     freeze: 'the program stands still beyond its lease, and then goes on',
-    clock: 'the database\'s clock (kiln.now) jumps: beyond a lease, a minute, an hour, back',
+    clock: 'the database\'s clock (kiln_internal.now) jumps: beyond a lease, a minute, an hour, back',
 };
 
 export function write_page(file, { seed, rounds, worlds, table, columns, hits, storms, jobs, held, kills, strikes, minutes, bill }) {

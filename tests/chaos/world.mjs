@@ -99,7 +99,7 @@ export class World {
         for (const name of ['socket', 'poller']) this.streams[name].request.destroy();     // it comes back in its own way
         const endpoint = await this.ann.call('POST', '/webhook-endpoints', { url: `${this.receiver.url}/hook`, types: ['job.cancelled', 'media.ready'] });
         if (endpoint.status !== 201) throw new Error(`no webhook endpoint: ${endpoint.text}`);
-        await kiln.psql(`update kiln.account set email = 'ann@example.com', email_verified_at = kiln.now(), notify_email = true where account_id = ${this.account}`);     // a proven address
+        await kiln.psql(`update kiln.account set email = 'ann@example.com', email_verified_at = kiln_internal.now(), notify_email = true where account_id = ${this.account}`);     // a proven address
         this.keys = new Map();          // idempotency key → the job it made
         this.uploads = new Map();       // media id → sha256
         return this;
@@ -208,11 +208,11 @@ export class World {
         for (const file of [path.join(this.kiln.cluster, 'pg/postmaster.pid'), path.join(this.kiln.socket, '.s.PGSQL.5432.lock')]) fs.rmSync(file, { force: true });
         await this.kiln.start_again();
     }
-    /** kiln.now() from here on: what a machine's clock does when somebody sets it. */
+    /** kiln_internal.now() from here on: what a machine's clock does when somebody sets it. */
     async jump(seconds) {
         this.clock_s += seconds;
         this.clocks.push(this.clock_s);
-        await this.ask(`create or replace function kiln.now() returns timestamptz language sql stable parallel safe return pg_catalog.statement_timestamp() + interval '${this.clock_s} s'`);
+        await this.ask(`create or replace function kiln_internal.now() returns timestamptz language sql stable parallel safe return pg_catalog.statement_timestamp() + interval '${this.clock_s} s'`);
     }
 
     /** Whether a runner has been given a task alone, since two died with it. */
@@ -437,7 +437,7 @@ export class World {
             and not exists (select from kiln.delivery d where d.event_id = e.event_id)`);
         // What a runner took with it into death would be due again after forty seconds.
         this.receiver.is_moody = false;
-        const hurry = `update kiln.delivery set due_at = kiln.now(), taken_until = null where state = 'due'; update kiln.webhook_endpoint set failures = 0, failing_since = null`;
+        const hurry = `update kiln.delivery set due_at = kiln_internal.now(), taken_until = null where state = 'due'; update kiln.webhook_endpoint set failures = 0, failing_since = null`;
         for (let tries = 0; tries < 60; tries++) {
             if (!(await unmade()).length && !(await untold()).length) break;
             await this.ask(hurry);

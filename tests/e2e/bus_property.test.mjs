@@ -98,7 +98,7 @@ describe('the bus, as a property', { timeout: 3600000 }, () => {
                             if (state === 'queued' && what < 0.8) {
                                 await link.query(`insert into kiln.event (account_id, job_id, version, type, data)
                                     select account_id, job_id, version, 'job.progress', '{"stage": 1, "fraction": 0.5, "label": "${seed}-${++labels}"}' from kiln.job where job_id = ${job}`);
-                                await link.query('select kiln.ring(null)');
+                                await link.query('select kiln_internal.ring(null)');
                                 count++;
                             } else if (state === 'queued') {
                                 await link.query(`select kiln.cancel_job(${job})`);
@@ -162,8 +162,8 @@ describe('the bus, as a property', { timeout: 3600000 }, () => {
     }
 
     test('a reader of `id > last` loses some, and the test sees it', async t => {
-        const { rows: [{ source }] } = await links[0].query(`select pg_get_functiondef('kiln.events_between'::regproc) as source`);
-        await kiln.psql(`create or replace function kiln.events_between(p_account_id bigint, p_from pg_snapshot, p_until pg_snapshot, p_after_id bigint, p_limit int, p_is_own boolean)
+        const { rows: [{ source }] } = await links[0].query(`select pg_get_functiondef('kiln_internal.events_between'::regproc) as source`);
+        await kiln.psql(`create or replace function kiln_internal.events_between(p_account_id bigint, p_from pg_snapshot, p_until pg_snapshot, p_after_id bigint, p_limit int, p_is_own boolean)
             returns table (event_id bigint, account_id bigint, job_id bigint, version int, type kiln.event_type, data jsonb, at timestamptz)
             language plpgsql stable set search_path = '' as $$
             declare v_last bigint := (select max(e.event_id) from kiln.event e where pg_visible_in_snapshot(e.xid, p_from));

@@ -106,7 +106,7 @@ describe('starting', () => {
         const version = fs.readFileSync(path.join(root, 'VERSION'), 'utf8').trim();
         assert.match(version, /^\d+\.\d+\.\d+$/);
         for (const program of [...both, 'kiln-media']) assert.equal((await ends(program, ['--version'])).out.trim(), `${program} ${version}`);
-        assert.equal(await kiln.value('select kiln.version()'), version);
+        assert.equal(await kiln.value('select kiln_internal.version()'), version);
         assert.equal(JSON.parse(fs.readFileSync(path.join(root, 'docs/openapi.json'), 'utf8')).info.version, version);
         const server = await kiln.server();
         assert.deepEqual((await request(server.url, 'GET', '/healthz')).json, { status: 'ok', version });

@@ -135,9 +135,9 @@ test(`a model's schema and its parameters are judged as ajv judges them, on sche
     }
     const answers = JSON.parse(await kiln.psql(`
         select json_agg(json_build_object('refused', s.refused, 'bad', case when s.refused is null then s.bad end) order by s.n)
-          from (select x.n, (select string_agg(c.field || ' ' || c.message, '; ') from kiln.check_schema(x.item -> 'schema') c) as refused,
-                       case when not exists (select from kiln.check_schema(x.item -> 'schema'))
-                            then (select json_agg((kiln.check_params(x.item -> 'schema', v.value)).errors order by v.n) from jsonb_array_elements(x.item -> 'values') with ordinality as v (value, n)) end as bad
+          from (select x.n, (select string_agg(c.field || ' ' || c.message, '; ') from kiln_internal.check_schema(x.item -> 'schema') c) as refused,
+                       case when not exists (select from kiln_internal.check_schema(x.item -> 'schema'))
+                            then (select json_agg((kiln_internal.check_params(x.item -> 'schema', v.value)).errors order by v.n) from jsonb_array_elements(x.item -> 'values') with ordinality as v (value, n)) end as bad
                   from jsonb_array_elements($cases$${JSON.stringify(schemas)}$cases$::jsonb) with ordinality as x (item, n)) s`));
     const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false });
     let good = 0, refused = 0, fits = 0;

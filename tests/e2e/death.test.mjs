@@ -66,7 +66,7 @@ describe('death', () => {
         const first = await until('the second stage to run', async () => starts(id, 2).length && whose(id, 2));
         const [pid] = tool_pids(task_of(id, 2));
         // A runner that lives has to have beaten for a whole lease before it may bury another.
-        await until('the other to have beaten for a lease', async () => kiln.value(`select 1 from kiln.heartbeat h join kiln.runner r using (runner_id) where r.name <> '${first}' and r.ended_at is null and h.since < kiln.now() - interval '5 s'`));
+        await until('the other to have beaten for a lease', async () => kiln.value(`select 1 from kiln.heartbeat h join kiln.runner r using (runner_id) where r.name <> '${first}' and r.ended_at is null and h.since < kiln_internal.now() - interval '5 s'`));
         await runners[first].kill();
         const killed_at = Date.now();
         assert.deepEqual((await kiln.job(id)).state, 'running');

@@ -401,7 +401,7 @@ export class Kiln {
 
     /** The log of an account, one line an event, as Stream.log() gives it: without progress, of which only the last is promised. */
     async log(account) {
-        return (await this.rows(`select type || ' ' || coalesce(job_id::text, '-') || ' v' || coalesce(version::text, '-') || ' ' || kiln.render_time(at) as line from kiln.event where account_id = ${account} and type <> 'job.progress'`)).map(row => row.line).sort();
+        return (await this.rows(`select type || ' ' || coalesce(job_id::text, '-') || ' v' || coalesce(version::text, '-') || ' ' || kiln_internal.render_time(at) as line from kiln.event where account_id = ${account} and type <> 'job.progress'`)).map(row => row.line).sort();
     }
 
     // --- people

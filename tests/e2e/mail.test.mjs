@@ -28,7 +28,7 @@ describe('outgoing mail', () => {
         const user = kiln.user(`${word}${++users}`);
         user.email = `${word}@d${users}.example`;
         await user.account();
-        await kiln.psql(`update kiln.account set email = '${user.email}', email_verified_at = kiln.now(), notify_email = ${wants} where account_id = ${user.account_id}`);     // proven before
+        await kiln.psql(`update kiln.account set email = '${user.email}', email_verified_at = kiln_internal.now(), notify_email = ${wants} where account_id = ${user.account_id}`);     // proven before
         return user;
     }
     const tell = (user, text = 'hello', link = 'null') => kiln.psql(`select kiln.announce(${user.account_id}, ${user.account_id}, 'test', $t$${text}$t$, ${link})`);
@@ -36,7 +36,7 @@ describe('outgoing mail', () => {
         from kiln.delivery d where d.account_id = ${user.account_id}`))[0];
     let last;
     const comes = (user, state) => until(`the mail to ${user.email} to be ${state}`, async () => { last = await delivery(user); return last?.state === state && last; }, 20000).catch(error => { error.message += JSON.stringify(last); throw error; });
-    const now = user => kiln.psql(`update kiln.delivery set due_at = kiln.now(), taken_until = null where account_id = ${user.account_id}`);     // its time has come
+    const now = user => kiln.psql(`update kiln.delivery set due_at = kiln_internal.now(), taken_until = null where account_id = ${user.account_id}`);     // its time has come
     async function only(env, name) {
         for (const runner of runners()) await runner.kill();
         return kiln.runner({ name, env });

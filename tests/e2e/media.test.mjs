@@ -196,7 +196,7 @@ describe('media', () => {
         const { job, bytes } = await result({ type: 'image', prompt: 'a red card', seed: '5', media: ids });
         assert.deepEqual(job.media.map(m => m.id), ids);
         assert.equal(job.media[0].sha256, sha256(base));
-        const { region } = (await kiln.rows(`select output -> 'draw' -> 'region' as region from kiln.task where task_id = kiln.task_id(${job.id}, 2)`))[0];
+        const { region } = (await kiln.rows(`select output -> 'draw' -> 'region' as region from kiln.task where task_id = kiln_internal.task_id(${job.id}, 2)`))[0];
         const [was, is] = [await pixels(base), await pixels(bytes)];
         assert.equal(is.length, was.length);
         let outside = 0, inside = 0;
@@ -270,7 +270,7 @@ describe('media', () => {
             const id = pathname.split('/').pop();
             const [exp, sig] = [searchParams.get('exp'), searchParams.get('sig')];
             const past = Math.floor(Date.now() / 1000) - 10;
-            const sign = (variant, at) => kiln.psql(`select kiln.sign_link(${id}, '${variant}', ${at})`);
+            const sign = (variant, at) => kiln.psql(`select kiln_internal.sign_link(${id}, '${variant}', ${at})`);
             for (const [what, target] of [
                 ['no signature', `${pathname}?exp=${exp}`],
                 ['no query', pathname],
@@ -293,7 +293,7 @@ describe('media', () => {
         const id = await ann.upload('lost.png', 'image/png', make_png(32, 32, checkered));
         const key = await kiln.value(`select storage_key from kiln.media where media_id = ${id}`);
         fs.rmSync(path.join(kiln.media, key));
-        const answer = await request(kiln.url, 'GET', await kiln.value(`select kiln.media_link(${id})`));
+        const answer = await request(kiln.url, 'GET', await kiln.value(`select kiln_internal.media_link(${id})`));
         assert.equal(answer.status, 410, answer.text);
         assert.equal(answer.json.code, 'gone');
         assert.ok(!answer.text.includes(key), 'the place is nobody\'s business');
@@ -532,8 +532,8 @@ describe('media', () => {
             const early = slow_put(to);
             early.rest();
             assert.equal((await early.answer).status, 409);
-            assert.equal(await kiln.value(`select until <= kiln.now() + interval '1 minute' from kiln.receiving where account_id = ${account}`), 't');
-            await kiln.arrange(`update kiln.receiving set until = kiln.now() where account_id = ${account}`);      // the minute is over
+            assert.equal(await kiln.value(`select until <= kiln_internal.now() + interval '1 minute' from kiln.receiving where account_id = ${account}`), 't');
+            await kiln.arrange(`update kiln.receiving set until = kiln_internal.now() where account_id = ${account}`);      // the minute is over
             const held = slow_put(to);
             await until('the second to be received', () => temporary().length === 2);
             const next = await kiln.server();

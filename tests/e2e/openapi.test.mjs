@@ -64,12 +64,12 @@ describe('the description and the route table', () => {
         assert.deepEqual(summaries.filter((one, index) => summaries.indexOf(one) !== index), [], 'each summary is there once');
     });
 
-    // A key without the scope is refused by kiln.scopes_of(); the description has to say which one it needs.
+    // A key without the scope is refused by kiln_internal.scopes_of(); the description has to say which one it needs.
     test('the scopes that an operation names are those that the database asks for', async () => {
         const of_stream = { stream_events: 'open_stream', poll_events: 'open_stream', open_websocket: 'open_stream', watch_events: 'open_watch' };
         const asked = description.operations.filter(({ operation }) => operation.security.some(scheme => scheme.bearer)).map(({ operation }) => operation);
         const names = asked.map(({ operationId: name }) => of_stream[name] ?? name);
-        const scopes = JSON.parse(await kiln.value(`select json_agg(array_to_json(kiln.scopes_of(name)) order by place) from unnest('{${names}}'::text[]) with ordinality as f (name, place)`));
+        const scopes = JSON.parse(await kiln.value(`select json_agg(array_to_json(kiln_internal.scopes_of(name)) order by place) from unnest('{${names}}'::text[]) with ordinality as f (name, place)`));
         for (const [index, operation] of asked.entries()) {
             const needed = scopes[index] ? `Scope${scopes[index].length > 1 ? 's' : ''}: ${scopes[index].map(scope => `\`${scope}\``).join(', ')}.` : 'Scopes: none suffices; a person has to sign in.';
             assert.ok(operation.description.endsWith(` ${needed}`), `${operation.operationId} ends with: ${needed}`);

@@ -191,7 +191,7 @@ describe('products', () => {
         const job = await ann.make(wish);
         const rows = (await ann.get('/generations?q=in%20two')).items;
         assert.deepEqual(rows.map(row => [row.seed, row.parent_id]), [['6', job.id], ['5', null]]);
-        await kiln.psql('select kiln.measure_models()');
+        await kiln.psql('select kiln_internal.measure_models()');
         const { items } = await ann.get('/models?sort=popularity&type=image');
         assert.equal(items[0].id, 'local/sketch');
         assert.ok(items[0].measured.jobs >= 2);

@@ -27,7 +27,7 @@ describe('providers', () => {
         account = await ann.account();
         runner = await kiln.runner({ name: 'one', args: has_engine ? ['--slots', '16'] : ['--queues', 'local'] });
         if (!has_engine) stand_in = await kiln.stand_in();
-        await until('the models to be available', async () => await kiln.value(`select bool_and(kiln.model_reason(m) is null) from kiln.model m`) === 't');
+        await until('the models to be available', async () => await kiln.value(`select bool_and(kiln_internal.model_reason(m) is null) from kiln.model m`) === 't');
     });
     after(async () => { if (stand_in?.log.length) console.log(`stand-in: ${[...new Set(stand_in.log)].slice(0, 20).join('\n')}`); await kiln.end(); });
 
@@ -518,7 +518,7 @@ describe('providers', () => {
         assert.equal(answer.status, 422, answer.text);
         assert.match(answer.text, /KEYLESS_KEY/);
         const other = await (has_engine ? kiln.runner({ name: 'with-the-key', env: { KEYLESS_KEY: 'there' } }) : kiln.stand_in({ name: 'with-the-key', env: { ...kiln.env, KEYLESS_KEY: 'there' } }));
-        await until('the model to be available', async () => await kiln.value(`select kiln.model_reason(m) is null from kiln.model m where name = 'keyless/image'`) === 't');
+        await until('the model to be available', async () => await kiln.value(`select kiln_internal.model_reason(m) is null from kiln.model m where name = 'keyless/image'`) === 't');
         await other.stop();
     });
 

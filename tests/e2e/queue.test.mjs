@@ -122,7 +122,7 @@ describe('queue', () => {
     });
 
     test('a job for later waits for its time, and not much longer', async () => {
-        const id = await enqueue('quick', { run_at: `kiln.now() + interval '1.5 s'` });
+        const id = await enqueue('quick', { run_at: `kiln_internal.now() + interval '1.5 s'` });
         assert.equal((await kiln.job(id)).state, 'queued');
         const job = await kiln.job_state(id, 'completed');
         const [{ late }] = await kiln.rows(`select extract(epoch from started_at - run_at)::float8 as late from kiln.job where job_id = ${id}`);

@@ -64,7 +64,7 @@ describe('a dump, restored into a new cluster', { timeout: 240000 }, () => {
         await kiln.psql(`update kiln.config set public_url = 'https://kiln.example', webhook_hosts = '127.0.0.1:${hook.address().port}'`);
         ann = kiln.user('ann');
         account = await ann.account();
-        await kiln.psql(`update kiln.account set email = 'ann@d.example', email_verified_at = kiln.now(), notify_email = true where account_id = ${account}`);
+        await kiln.psql(`update kiln.account set email = 'ann@d.example', email_verified_at = kiln_internal.now(), notify_email = true where account_id = ${account}`);
         for (const where of ['/hook', '/stuck']) {
             assert.equal((await ann.call('POST', '/webhook-endpoints', { url: `${base}${where}`, types: ['job.completed'] })).status, 201);
         }
@@ -123,7 +123,7 @@ describe('a dump, restored into a new cluster', { timeout: 240000 }, () => {
         const refused = await migrate();
         assert.equal(refused.code, 75, refused.err);
         assert.match(refused.err, sentence);
-        assert.equal(await there.psql('select kiln.is_restored()'), 't');
+        assert.equal(await there.psql('select kiln_internal.is_restored()'), 't');
         assert.equal((await migrate('--bogus')).code, 1);
     });
     test('two calls at once are one; a later one finds nothing to do', async () => {
@@ -275,7 +275,7 @@ describe('a standby, and a physical restore to an earlier time', { timeout: 2400
             await standby.psql('select pg_promote()');
             standby.env = { ...kiln.env, ...standby.env };
             await standby.set_passwords();
-            assert.equal(await standby.psql('select kiln.is_restored()'), 'f', 'the same cluster');
+            assert.equal(await standby.psql('select kiln_internal.is_restored()'), 'f', 'the same cluster');
             const user = await serves(standby);
             const old = await user.stream({ last: position, resume: true }).opened();
             await old.sees('reset', e => e.event === 'reset');
@@ -288,7 +288,7 @@ describe('a standby, and a physical restore to an earlier time', { timeout: 2400
             assert.deepEqual(old.types(next).filter(type => type !== 'job.progress'), ['job.queued', 'job.started', 'job.completed']);
             assert.deepEqual(await standby.rows('select * from kiln.contradictions'), []);
             assert.equal(await standby.psql('select count(*) from kiln.lost_position'), '0', 'nothing was told that is not here');
-            assert.equal(await standby.psql('select kiln.xid_base()'), '0');
+            assert.equal(await standby.psql('select kiln_internal.xid_base()'), '0');
         } finally { await standby.end(); }
     });
 
@@ -316,7 +316,7 @@ describe('a standby, and a physical restore to an earlier time', { timeout: 2400
             await past.start_cluster(settings(`restore_command='cp "${archive}/%f" %p'`, `recovery_target_name='before'`, `recovery_target_action='promote'`));
             await until('the end of recovery', async () => await past.psql('select pg_is_in_recovery()') === 'f', 30000);
             await past.set_passwords();
-            assert.equal(await past.psql('select kiln.is_restored()'), 'f');
+            assert.equal(await past.psql('select kiln_internal.is_restored()'), 'f');
             const user = await serves(past);
             assert.equal(await past.psql(`select count(*) from kiln.job where job_id in (${lost})`), '0', 'the counter was set back');
             const behind = await user.stream({ last: ahead, resume: true }).opened();

@@ -88,7 +88,7 @@ const things = {
     made: async ({ owner }) => {
         const [key, id] = [randomBytes(16).toString('hex'), await account(owner)];
         return { id: await kiln.value(`set local role kiln_owner; insert into kiln.job (account_id, pipeline_version_id, stages, kind, media_type, state, started_at, finished_at, input)
-                select ${id}, p.pipeline_version_id, p.stages, 'generation', 'image', 'completed', kiln.now(), kiln.now(), '{"prompt": "${mark}"}' from kiln.pipeline p where p.name = 'log';
+                select ${id}, p.pipeline_version_id, p.stages, 'generation', 'image', 'completed', kiln_internal.now(), kiln_internal.now(), '{"prompt": "${mark}"}' from kiln.pipeline p where p.name = 'log';
             insert into kiln.media (account_id, job_id, role, state, media_type, content_type, bytes, sha256, storage_key)
             values (${id}, currval(pg_get_serial_sequence('kiln.job', 'job_id')), 'output', 'ready', 'image', 'image/png', 1, sha256('x'), '${key.slice(0, 2)}/${key.slice(2)}');
             update kiln.job j set output = jsonb_build_object('media', jsonb_build_array(m.media_id::text))
@@ -105,11 +105,11 @@ const things = {
     },
     way_out: async ({ owner }) => {
         await good(owner, 'PATCH', '/me', { email: 'owner@example.com', notify_email: true });
-        return { id: await kiln.value(`select kiln.sign_unsubscribe(${await account(owner)}, 'owner@example.com')`) };
+        return { id: await kiln.value(`select kiln_internal.sign_unsubscribe(${await account(owner)}, 'owner@example.com')`) };
     },
     proof: async ({ owner }) => {
         await good(owner, 'PATCH', '/me', { email: 'owner@example.com' });
-        return { id: await kiln.value(`select kiln.sign_confirmation(${await account(owner)}, 'owner@example.com', extract(epoch from kiln.now())::bigint + 600)`) };
+        return { id: await kiln.value(`select kiln_internal.sign_confirmation(${await account(owner)}, 'owner@example.com', extract(epoch from kiln_internal.now())::bigint + 600)`) };
     },
     address: async cast => request(kiln.url, 'POST', `${V1}/confirm-email/${(await things.proof(cast)).id}`, { headers: { 'Content-Length': 0 } }),
     invite: async ({ owner }) => good(owner, 'POST', '/invites', {}),
@@ -310,7 +310,7 @@ async function people() {
         ...Object.fromEntries(['user', 'owner', 'other', 'admin'].map(name => [name, bearer(cast[name].token)])),
         operator: { 'X-API-Key': admin_key },
     };
-    const [owner, chief] = [await account(cast.owner), await kiln.value(`select kiln.make_account('', '${name_of()}')`)];
+    const [owner, chief] = [await account(cast.owner), await kiln.value(`select kiln_internal.make_account('', '${name_of()}')`)];
     await kiln.psql(`select kiln.set_role(${chief}, 'admin')`);
     for (const { scope, key } of await kiln.rows(`select s as scope, (kiln.make_api_key(case s when 'admin' then ${chief} else ${owner} end, 'x', array[s]::kiln.scope[], null)).key from unnest(enum_range(null::kiln.scope)::text[]) s`)) {
         cast.headers[`key:${scope}`] = { 'X-API-Key': key };

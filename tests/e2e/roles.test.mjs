@@ -152,7 +152,7 @@ describe('two api and two realtime', () => {
         const [all, one] = await Promise.all([watch().opened(), watch(`?account=${account}`).opened()]);
         const own = await ann.stream({ base: realtimes[0].url }).opened();
         const begun = [all, one, own].map(stream => stream.events[0].id);
-        await kiln.arrange(`select kiln.end_sessions(${account}, 'for a test')`);
+        await kiln.arrange(`select kiln_internal.end_sessions(${account}, 'for a test')`);
         const [job] = await enqueue(account);
         const ended = stream => stream.events.filter(e => e.event === 'session.ended').map(e => `${e.data.account_id} ${e.data.reason}`);
         const again = [watch('', { last: begun[0] }), watch(`?account=${account}`, { last: begun[1] }), watch('?kind=session.ended', { last: begun[0] })];

@@ -52,7 +52,7 @@ describe('sharing', () => {
 
     test('the owner finds the same without the label, and it is another file', async () => {
         const job = await ann.get(`/generations/${staged}`).catch(() => null);
-        const [media] = job?.outputs ?? (await kiln.rows(`select kiln.render_media(m) as media from kiln.media m where m.job_id = ${staged} and m.clean_key is not null order by 1`)).map(row => row.media);
+        const [media] = job?.outputs ?? (await kiln.rows(`select kiln_internal.render_media(m) as media from kiln.media m where m.job_id = ${staged} and m.clean_key is not null order by 1`)).map(row => row.media);
         const [labelled, clean] = [await open(media.url), await open(media.clean_url)];
         assert.deepEqual([clean.status, clean.headers['content-type']], [200, labelled.headers['content-type']]);
         assert.ok(!labelled.bytes.equals(clean.bytes));

@@ -185,7 +185,7 @@ describe('the stream', () => {
         await until('the poll to wait', async () => await kiln.value(`select sum(poll) from kiln.instance where ended_at is null`) !== '0', 15000);
         const was = await reads();
         await kiln.psql(`insert into kiln.event (account_id, type, data) select case n % 100 when 1 then ${whose} else ${others} end, 'billing.changed', jsonb_build_object('reason', translate(n::text, '0123456789', 'abcdefghij'))
-            from generate_series(1, 12000) n; select kiln.ring(null)`);
+            from generate_series(1, 12000) n; select kiln_internal.ring(null)`);
         const late = [];
         await until('the last of them', async () => {
             const seen = early.events.filter(e => e.event === 'billing.changed').length;
@@ -194,7 +194,7 @@ describe('the stream', () => {
         }, 40000);
         for (const stream of late) await stream.opened();
         assert.ok(await reads() >= was + 6, 'in pieces');
-        await kiln.psql(`insert into kiln.event (account_id, type, data) values (${whose}, 'billing.changed', '{"reason": "end"}'); select kiln.ring(null)`);
+        await kiln.psql(`insert into kiln.event (account_id, type, data) values (${whose}, 'billing.changed', '{"reason": "end"}'); select kiln_internal.ring(null)`);
         const told = stream => stream.events.filter(e => e.event === 'billing.changed').map(e => e.data.reason);
         const word = n => String(n).replace(/\d/g, digit => 'abcdefghij'[digit]);
         const all = [...Array.from({ length: 120 }, (_, i) => word(i * 100 + 1)), 'end'];
@@ -292,7 +292,7 @@ describe('the stream', () => {
         for (let round = 1; round <= rounds; round++) {
             await kiln.psql(`insert into kiln.event (account_id, job_id, version, type, data)
                 select ${whose}, case n % 2 when 0 then ${job} else ${other} end, 2, 'job.progress', jsonb_build_object('stage', 1, 'fraction', 0.5, 'label', '${round} ${label}') from generate_series(1, ${each}) n;
-                select kiln.ring(null)`);
+                select kiln_internal.ring(null)`);
             await until('the quick one to be so far', () => quick.events.at(-1)?.data.progress?.label.startsWith(`${round} `), 15000);
         }
         await kiln.psql(`select kiln.cancel_job(${job})`);

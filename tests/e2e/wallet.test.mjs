@@ -116,7 +116,7 @@ test('of twenty at once with one nonce one gets in', async () => {
 
 test('a nonce that has expired is none', async () => {
     const body = await signed(ethers.Wallet.createRandom());
-    await kiln.arrange(`update kiln.nonce set expires_at = kiln.now() - interval '1 second'`);
+    await kiln.arrange(`update kiln.nonce set expires_at = kiln_internal.now() - interval '1 second'`);
     assert.match((await post('/auth/siwe', body)).json.errors[0].message, /^nonce:/);
 });
 

@@ -22,7 +22,7 @@ select is(fixture.answer('a'), '', 'and both come to pass');
 select is(fixture.run('a', format('select count(*) from kiln.notification where account_id = %s', :'ann')), '0', 'with nothing left of who has left');
 
 -- Two administrators take each other's role, or suspend each other.
-select fixture.run('a', $$ set role kiln_owner; update kiln.account a set role = 'user' where a.role = 'admin' and a.account_id <> kiln.operator_account(); reset role $$) \g /dev/null
+select fixture.run('a', $$ set role kiln_owner; update kiln.account a set role = 'user' where a.role = 'admin' and a.account_id <> kiln_internal.operator_account(); reset role $$) \g /dev/null
 select fixture.run('a', format($$ select count(kiln.set_role(x, 'admin')::text) from unnest('{%s,%s}'::bigint[]) x $$, :'one', :'two')) \g /dev/null
 create function pg_temp.admins() returns text language sql as $$
     select fixture.run('a', $q$ select string_agg(i.subject, ', ' order by i.subject) from kiln.account a join kiln.identity i using (account_id) where a.role = 'admin' and not a.is_suspended and i.issuer = '' $q$) $$;

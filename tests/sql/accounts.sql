@@ -21,7 +21,7 @@ select is(fixture.bad_fields(format('select fixture.call(null, ''sign_in'', p_bo
 select fixture.set_now('2030-01-01 12:10:00.4Z') \g /dev/null
 select is((select count(*)::int from kiln.nonce where nonce_hash = sha256(convert_to((select nonce from n), 'UTF8'))), 0, 'and is gone then');
 select is(pg_temp.enter('a') -> 'account' ->> 'id', answer -> 'account' ->> 'id', 'the same wallet is the same account') from e;
-select throws_ok($$ select kiln.sign_in('0xABC', kiln.make_nonce() ->> 'nonce') $$, '23514', null, 'what is no address in lower case cannot be stored');
+select throws_ok($$ select kiln_internal.sign_in('0xABC', kiln_internal.make_nonce() ->> 'nonce') $$, '23514', null, 'what is no address in lower case cannot be stored');
 
 -- Ways in ----------------------------------------------------------------------------------------------------------------
 
@@ -36,7 +36,7 @@ exception when others then
     return jsonb_build_object('refused', sqlstate, 'message', sqlerrm);
 end $$;
 create function pg_temp.wallet(p_digit text, p_iat numeric default null) returns jsonb language sql as $$
-    select jsonb_build_object('iss', 'urn:kiln:wallet', 'sub', '0x' || repeat(p_digit, 40), 'iat', coalesce(p_iat, floor(extract(epoch from kiln.now()))))
+    select jsonb_build_object('iss', 'urn:kiln:wallet', 'sub', '0x' || repeat(p_digit, 40), 'iat', coalesce(p_iat, floor(extract(epoch from kiln_internal.now()))))
 $$;
 select is(pg_temp.me(pg_temp.wallet('a'), 'get_me') ->> 'id', answer -> 'account' ->> 'id', 'the token is the account''s') from e;
 -- A stable function did not see the account that its own statement had made: the very first GET /me was a profile of nulls.
@@ -64,7 +64,7 @@ select is(pg_temp.link_once() ->> 'refused', 'KN002', 'the repeat does not prete
 select is(pg_temp.me('{"sub": "ann"}', 'delete_identity', jsonb_build_object('id', (select identity_id::text from kiln.identity where subject = 'new one'))) ->> 'refused', 'KN002', 'nobody unlinks another''s');
 select is(pg_temp.me(pg_temp.wallet('a'), 'delete_identity', jsonb_build_object('id', (select identity_id::text from kiln.identity where subject = 'new one'))), null, 'its owner does');
 select is(pg_temp.me('{"sub": "new one", "iat": 1}', 'get_me') ->> 'refused', 'KN009', 'whose old tokens then open nothing, and make no account');
-select isnt(pg_temp.me(jsonb_build_object('sub', 'new one', 'iat', extract(epoch from kiln.now())::bigint + 1), 'get_me') ->> 'id', answer -> 'account' ->> 'id', 'and a new one begins anew') from e;
+select isnt(pg_temp.me(jsonb_build_object('sub', 'new one', 'iat', extract(epoch from kiln_internal.now())::bigint + 1), 'get_me') ->> 'id', answer -> 'account' ->> 'id', 'and a new one begins anew') from e;
 select ok(exists (select from kiln.event where account_id = (answer -> 'account' ->> 'id')::bigint and type = 'session.ended'), 'its streams are told') from e;
 
 -- Signing out ------------------------------------------------------------------------------------------------------------
@@ -136,9 +136,9 @@ select is(pg_temp.me('{"sub": "admin", "role": "admin"}', 'suspend_account', jso
 select is(pg_temp.me('{"sub": "admin", "role": "admin"}', 'set_account_role', jsonb_build_object('id', fixture.account('admin')), '{"role": "user"}') ->> 'refused', 'KN001', 'and nobody takes his own role away, which may be the last one''s');
 select is(pg_temp.me('{"sub": "admin", "role": "admin"}', 'set_account_role', jsonb_build_object('id', fixture.account('admin')), '{"role": "admin"}') ->> 'role', 'admin', 'though he may give it to himself: a token''s role becomes the account''s');
 -- The last administrator was anybody's whose token said so, and two who did it to each other left none (account_races.sql).
-select kiln.operator_account() \g /dev/null
+select kiln_internal.operator_account() \g /dev/null
 set role kiln_owner;
-update kiln.account set role = 'user' where role = 'admin' and account_id not in ((select i.account_id from kiln.identity i where i.issuer = '' and i.subject = 'admin'), kiln.operator_account());
+update kiln.account set role = 'user' where role = 'admin' and account_id not in ((select i.account_id from kiln.identity i where i.issuer = '' and i.subject = 'admin'), kiln_internal.operator_account());
 reset role;
 create function pg_temp.root(p_function text, p_sub text, p_body text default '{}') returns text language sql as $$
     select coalesce(pg_temp.me('{"sub": "root", "role": "admin"}', p_function, jsonb_build_object('id', fixture.account(p_sub)), p_body) ->> 'refused', 'well') $$;
@@ -166,7 +166,7 @@ select is((select string_agg(pg_temp.writes(), ' ') from generate_series(1, 5)),
 select is(pg_temp.me('{"sub": "bob"}', 'get_me') ->> 'refused', null, 'reads are free');
 select fixture.pass('2 seconds') \g /dev/null
 select is((select string_agg(pg_temp.writes(), ' ') from generate_series(1, 3)), 'ok ok KN007', 'after two steps two more');
-select is(fixture.refusal($$ set local role kiln_owner; select kiln.spend_rate(fixture.account('bob'), 'write') $$) ->> 'detail', '{"retry_after" : 1}', 'and when to come again is said');
+select is(fixture.refusal($$ set local role kiln_owner; select kiln_internal.spend_rate(fixture.account('bob'), 'write') $$) ->> 'detail', '{"retry_after" : 1}', 'and when to come again is said');
 select is(current_setting('application_name'), 'kiln-server write r', 'who waits in the database names the request');
 update kiln.config set writes_per_minute = null;
 select is((select string_agg(pg_temp.writes(), ' ') from generate_series(1, 5)), 'ok ok ok ok ok', 'where there is no limit there is none');
@@ -201,26 +201,26 @@ select is((select count(*)::int from kiln.identity, gone where account_id = bob)
 select is(pg_temp.me('{"sub": "bob", "iat": 1}', 'get_me') ->> 'refused', 'KN009', 'no token of before opens anything');
 select is((select string_agg(state::text, ' ') from kiln.job, gone where account_id = bob), 'cancelling', 'what a runner has is cancelled and waited for; the rest is gone');
 select is((select count(*)::int from kiln.media, gone where account_id = bob), 0, 'so are the files, which the trash has');
-select is(kiln.clear_account(bob, 100), false, 'as long as it runs the account is not clear') from gone;
-select throws_ok(format('select kiln.clear_account(%s, 1)', fixture.account('ann')), 'KN001', null, 'who was not deleted is not cleared');
+select is(kiln_internal.clear_account(bob, 100), false, 'as long as it runs the account is not clear') from gone;
+select throws_ok(format('select kiln_internal.clear_account(%s, 1)', fixture.account('ann')), 'KN001', null, 'who was not deleted is not cleared');
 
 -- A batch of what cannot go yet, for up to a day, kept all that came after it: always the lowest ids were tried.
 create function pg_temp.leave(p_sub text) returns bigint language sql set role = kiln_owner as $$
-    update kiln.account set is_suspended = true, deleted_at = kiln.now(), handle = null where account_id = fixture.account(p_sub) returning account_id $$;
+    update kiln.account set is_suspended = true, deleted_at = kiln_internal.now(), handle = null where account_id = fixture.account(p_sub) returning account_id $$;
 select fixture.act_as('cat'), fixture.act_as('dan') \g /dev/null
 create temporary table cats as select fixture.job_in('running', 'cat') as runs, fixture.accepted(account => 'cat') as asks, fixture.job_in('completed', 'cat') as done, fixture.job_in('queued', 'cat') as waits;
 select pg_temp.leave('cat') as cat, pg_temp.leave('dan') as dan \gset
-select kiln.clear_account(:cat, 1) from generate_series(1, 4) \g /dev/null
+select kiln_internal.clear_account(:cat, 1) from generate_series(1, 4) \g /dev/null
 select is((select array_agg(j.job_id order by j.job_id) from kiln.job j where j.account_id = :cat), array[runs, asks], 'behind a job that its runner has, and one that its provider has, the others go') from cats;
 select is((select string_agg(j.state::text, ' ' order by j.job_id) from kiln.job j where j.account_id = :cat), 'cancelling cancelled', 'and those two are cancelled');
 select fixture.fail(runs, 'cancelled'), fixture.poll(asks, 200, '{"status": "cancelled"}') from cats \g /dev/null
 select is(fixture.calls(asks), 'cancelled', 'when the provider has said what it took') from cats;
-select kiln.clear_account(:cat, 1) \g /dev/null
-select is(kiln.clear_account(:cat, 1), true, 'they go too');
+select kiln_internal.clear_account(:cat, 1) \g /dev/null
+select is(kiln_internal.clear_account(:cat, 1), true, 'they go too');
 select fixture.act_as('eve') \g /dev/null
 select fixture.job_in('running', 'eve') \g /dev/null
 select kiln.delete_account(fixture.account('eve')) \g /dev/null
-select kiln.clear_accounts(1) from generate_series(1, 60) \g /dev/null
+select kiln_internal.clear_accounts(1) from generate_series(1, 60) \g /dev/null
 select isnt((select a.cleared_at from kiln.account a where a.account_id = :dan), null, 'nor does an account wait for those before it');
 select finish();
 rollback;

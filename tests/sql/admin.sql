@@ -110,9 +110,9 @@ select fixture.accepted('weather-1') \g /dev/null
 select is(pg_temp.pay() -> 'calls', '{"open": 0, "accepted": 1, "unknown": 0, "max": null}', 'with its calls in work');
 select is((pg_temp.pay() -> 'recent' ->> 'replies')::int > 0 and (pg_temp.pay() -> 'recent' ->> 'p50_ms')::int = 128, true, 'and how it answers');
 select fixture.answer(fixture.begin(fixture.pay(100)), 429, '{"error": "slower"}', p_headers => '{"retry-after": "30"}') \g /dev/null
-update kiln.gate g set paused_until = kiln.now() + interval '30 seconds', paused_why = 'slower' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
+update kiln.gate g set paused_until = kiln_internal.now() + interval '30 seconds', paused_why = 'slower' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
 select is(jsonb_build_array(pg_temp.pay() -> 'sky', pg_temp.pay() -> 'until', pg_temp.pay() -> 'why', pg_temp.pay() -> 'recent' -> 'rate_limited'), '["paused", "2030-01-01T12:02:30.000Z", "slower", 1]', 'one that asked for a pause says until when, and why');
-update kiln.gate g set circuit = 'open', open_until = kiln.now() + interval '1 minute' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
+update kiln.gate g set circuit = 'open', open_until = kiln_internal.now() + interval '1 minute' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
 select is(jsonb_build_array(pg_temp.pay() -> 'sky', pg_temp.pay() -> 'until'), '["broken", "2030-01-01T12:03:00.000Z"]', 'one that kept failing');
 update kiln.provider set is_enabled = false, max_calls = 3, auth = '{"header": "Authorization", "env": "PAY_KEY"}' where name = 'pay';
 select is(jsonb_build_array(pg_temp.pay() -> 'sky', pg_temp.pay() -> 'calls' -> 'max', pg_temp.pay() -> 'secret'), '["off", 3, {"env": "PAY_KEY", "runners": 0}]', 'one that is switched off; its limit, and who has its secret');

@@ -55,12 +55,12 @@ select is(pg_temp.with_key(accounts, 'create_api_key', '{}', '{"name":"x","scope
 select is(pg_temp.with_key(accounts, 'create_api_key', '{}', '{"name":"x","scopes":["account"]}')::jsonb ? 'key', true, 'but its equal') from k;
 
 -- Each function of a scope, by keys of each scope: right where it is its own, KN004 where not.
-create temporary table f as select p.proname::text as name, kiln.scopes_of(p.proname) as scopes from pg_proc p where p.pronamespace = 'kiln_api'::regnamespace;
+create temporary table f as select p.proname::text as name, kiln_internal.scopes_of(p.proname) as scopes from pg_proc p where p.pronamespace = 'kiln_api'::regnamespace;
 create temporary table s as select sc, pg_temp.make('admin', format('{%s}', sc)) as key from unnest(enum_range(null::kiln.scope)) sc;
 select bag_eq($$ select name from f where scopes is null $$, $$ select n from unnest('{act_as,use_ticket,bus_head,bus_read,bus_replay,watch_replay,ready,metrics,begin_upload,finish_upload,keep_receiving,end_receiving,open_media,open_share,unsubscribe,confirm_email,receive_webhook,webhook_keys,
     register_instance,beat_instance,end_instance,tell_audience,prove_bus,answer_ping,
     create_nonce,sign_in,create_identity,delete_identity,delete_me,sign_out_everywhere}'::text[]) n where n in (select name from f) $$,
-    'each function has its scope, but those without an actor and those for which a person signs in: a new one wants its line in kiln.scopes_of()');
+    'each function has its scope, but those without an actor and those for which a person signs in: a new one wants its line in kiln_internal.scopes_of()');
 select is_empty($$ select sc, name from s, f, pg_temp.with_key(key, name, '{"id":"1"}') said
                     where exists (select from pg_proc where proname = name and pronamespace = 'kiln_api'::regnamespace and proargnames[1] = 'p_actor' and pronargs = 4)
                       and (said = 'KN004') is distinct from (scopes is distinct from array[sc]) $$, 'a key''s scope opens what is of that scope alone and nothing else');
@@ -77,10 +77,10 @@ select is(pg_temp.with_key(generate, 'create_share', '{}', '{"job_id":"1"}'), 'K
 select is(fixture.refusal($$ select kiln_api.act_as(jsonb_build_object('sub', 'ann', 'scope', 'openid read', 'function', 'create_generation')::text) $$) ->> 'code', 'KN004', 'a token''s scope restricts likewise');
 select is((select kiln_api.act_as('{"sub":"ann","scope":"openid profile","function":"create_generation"}')), fixture.account('ann'), 'words of OpenID Connect restrict nothing');
 -- A claim that was empty, in capitals or divided by tabs restricted nothing: what cannot be read must open nothing.
-select is(kiln.scopes_named(t), null, format('%L restricts nothing', t)) from unnest(array[null, 'openid', 'openid profile email offline_access']) t;
-select is(kiln.scopes_named(t), '{}', format('%L opens nothing', t)) from unnest(array['', ' ', 'READ', 'Read', 'read:jobs', 'kiln.read', 'openid READ', 'openid jobs']) t;
-select is(kiln.scopes_named('admin  openid read'), '{read,admin}', 'ours are found among others');
-select is(fixture.refusal(format('select kiln.scopes_named(%L)', t)) ->> 'code', 'KN009', format('%L is no scope', t)) from unnest(array[E'read\tgenerate', E'read\n', E'openid\tprofile', 'r\"ead', 'lé']) t;
+select is(kiln_internal.scopes_named(t), null, format('%L restricts nothing', t)) from unnest(array[null, 'openid', 'openid profile email offline_access']) t;
+select is(kiln_internal.scopes_named(t), '{}', format('%L opens nothing', t)) from unnest(array['', ' ', 'READ', 'Read', 'read:jobs', 'kiln.read', 'openid READ', 'openid jobs']) t;
+select is(kiln_internal.scopes_named('admin  openid read'), '{read,admin}', 'ours are found among others');
+select is(fixture.refusal(format('select kiln_internal.scopes_named(%L)', t)) ->> 'code', 'KN009', format('%L is no scope', t)) from unnest(array[E'read\tgenerate', E'read\n', E'openid\tprofile', 'r\"ead', 'lé']) t;
 select is(fixture.refusal(format('select kiln_api.act_as(%L)', jsonb_build_object('sub', 'ann', 'scope', t, 'function', 'get_me'))) ->> 'code', c, format('a token with the scope %L is refused', t))
   from (values ('', 'KN004'), ('READ', 'KN004'), (E'read\tgenerate', 'KN009')) v (t, c);
 
@@ -88,7 +88,7 @@ select is(fixture.refusal(format('select kiln_api.act_as(%L)', jsonb_build_objec
 create function pg_temp.write_with(p_key text) returns text language plpgsql as $$
 begin
     perform kiln_api.act_as(jsonb_build_object('key', encode(sha256(convert_to(p_key, 'UTF8')), 'hex'), 'function', 'list_generations')::text);
-    update kiln.account set display_name = 'changed' where account_id = kiln.acting_account();
+    update kiln.account set display_name = 'changed' where account_id = kiln_internal.acting_account();
     raise exception 'written' using errcode = 'KN999';
 exception when others then
     return sqlstate;
@@ -100,10 +100,10 @@ select is(pg_temp.write_with(makes), 'KN999', 'with another it can') from k;
 
 create temporary table at as select fixture.set_now('2031-01-01 00:00:00+00') as now;
 set role kiln_owner;
-select kiln.use_key(encode(sha256(convert_to(reads, 'UTF8')), 'hex')) as used from k \gset
+select kiln_internal.use_key(encode(sha256(convert_to(reads, 'UTF8')), 'hex')) as used from k \gset
 reset role;
 select is((select last_used_at from kiln.api_key, k where prefix = left(reads, 13)), now, 'when it was used is noted') from at;
-select fixture.pass('59 seconds') as later, kiln.use_key(encode(sha256(convert_to(reads, 'UTF8')), 'hex')) as used from k \gset
+select fixture.pass('59 seconds') as later, kiln_internal.use_key(encode(sha256(convert_to(reads, 'UTF8')), 'hex')) as used from k \gset
 select is((select last_used_at from kiln.api_key, k where prefix = left(reads, 13)), now, 'once a minute') from at;
 create temporary table e as select pg_temp.make('ann', '{read}', '{"expires_at":"2031-01-01T01:00:00Z"}') as key;
 select is(pg_temp.with_key(key, 'list_generations')::jsonb ? 'items', true, 'a key holds until it expires') from e;
@@ -111,7 +111,7 @@ select fixture.set_now('2031-01-01 01:00:00+00') as later \gset
 select is(pg_temp.with_key(key, 'list_generations'), 'KN009', 'and not a moment longer') from e;
 
 create temporary table t as
-select (kiln.make_ticket(fixture.account('ann'), 'infinity') ->> 'ticket') as ticket
+select (kiln_internal.make_ticket(fixture.account('ann'), 'infinity') ->> 'ticket') as ticket
   from (select set_config('kiln.api_key_id', (select api_key_id::text from kiln.api_key, k where prefix = left(reads, 13)), true)) c;
 select set_config('kiln.api_key_id', '', true) as none \gset
 select is((kiln_api.use_ticket(ticket)).account_id, fixture.account('ann'), 'a ticket that a key made opens streams') from t;

@@ -13,7 +13,7 @@ select is((step - '{request,task_id,fence,call_id}'::text[]), '{"do": "send", "k
 select is(fixture.calls(job), 'open', 'and its call is there before a byte leaves') from a;
 select is((c.request = step -> 'request', c.request_hash = sha256(convert_to(c.request::text, 'UTF8')), c.fence = (step ->> 'fence')::bigint, c.estimated_micros)::text, (true, true, true, 100)::text,
           'with what is sent, its hash, the fence, the price') from a, s, fixture.last_call(job) c;
-select is((c.send_before, c.timeout_at)::text, (kiln.now() + interval '10 seconds', kiln.now() + interval '70 seconds')::text, 'and until when it may leave, and be answered') from a, fixture.last_call(job) c;
+select is((c.send_before, c.timeout_at)::text, (kiln_internal.now() + interval '10 seconds', kiln_internal.now() + interval '70 seconds')::text, 'and until when it may leave, and be answered') from a, fixture.last_call(job) c;
 select is(fixture.answer(step, 200, '{"id": "r1", "position": 3}') ->> 'state', 'waiting', 'accepted, its task waits and the slot is free') from s;
 select is((fixture.calls(job), c.provider_request_id, t.error_class, t.label)::text, ('accepted', 'r1', 'submitted', 'With pay, 3 before it')::text, 'and people see with whom') from a, fixture.last_call(job) c, kiln.task_waiting t where t.job_id = a.job;
 select fixture.pass('1 second') \g /dev/null
@@ -87,7 +87,7 @@ select is(pg_temp.after(200, '{"id": "r2", "status": "done", "files": ["https://
 create temporary table m as select fixture.pay() as job;
 select is(fixture.begin(job) ->> 'do', 'send', 'begun') from m;
 select is(kiln_runner.begin_call(t.task_id, t.fence)::jsonb ->> 'state', 'held', 'who asks a second time is not told to send again: nobody knows what became of the first') from m join kiln.task_running t on t.job_id = m.job;
-select throws_ok(format('select kiln_runner.begin_call(%s, 1)', kiln.task_id(job, 1)), 'KN010', null, 'a stale fence begins nothing') from m;
+select throws_ok(format('select kiln_runner.begin_call(%s, 1)', kiln_internal.task_id(job, 1)), 'KN010', null, 'a stale fence begins nothing') from m;
 create temporary table m2 as select fixture.pay() as job;
 create temporary table m3 as select fixture.begin(job) as step from m2;
 select is((kiln_runner.begin_call(t.task_id, t.fence, true)::jsonb ->> 'call_id', (select count(*)::int from kiln.call where job_id = m2.job))::text, (step ->> 'call_id', 1)::text,
@@ -98,7 +98,7 @@ select is((kiln_runner.begin_call(t.task_id, t.fence, true)::jsonb ->> 'state', 
           'or, where its job was cancelled meanwhile, ends') from m2 join kiln.task_running t on t.job_id = m2.job;
 rollback to cancelled;
 select is(fixture.answer(step, 429, '{}', p_headers => '{"retry-after": "40"}') ->> 'state', 'waiting', 'a 429') from m3;
-select is((c.error_class, t.attempts, t.due_at >= kiln.now() + interval '40 seconds', g.paused_until)::text, ('rate_limited', 0, true, kiln.now() + interval '40 seconds')::text,
+select is((c.error_class, t.attempts, t.due_at >= kiln_internal.now() + interval '40 seconds', g.paused_until)::text, ('rate_limited', 0, true, kiln_internal.now() + interval '40 seconds')::text,
           'costs no attempt, and its Retry-After stops everyone at the gate') from m2, fixture.last_call(job) c, kiln.task_waiting t, kiln.gate g join kiln.provider p using (provider_id) where t.job_id = m2.job and p.name = 'pay';
 rollback to answers;
 select is(pg_temp.after(200, '{"id": "r", "status": "done"}'), 'succeeded / held / 0 / 100', 'a success without its result is held: it is paid');
@@ -320,7 +320,7 @@ select is(fixture.begin(b) ->> 'state', 'held', 'handed back, the next claimer f
 update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"], "absent_on": [404]}' where name = 'pay';
 select fixture.begin(c) from w \g /dev/null
 select fixture.pass('10 minutes') \g /dev/null
-select kiln.fail_overdue(10) \g /dev/null
+select kiln_internal.fail_overdue(10) \g /dev/null
 select is((fixture.task_states(c), fixture.calls(c))::text, ('waiting', 'unknown')::text, 'an overdue one is looked up, not failed') from w;
 rollback to answers;
 create temporary table w as select fixture.pay() as a;
@@ -420,7 +420,7 @@ select throws_ok($$ update kiln.call set state = 'accepted', outcome = null, set
 select results_eq($$ select from_state || ' ' || event || ' ' || to_state from kiln.call_move order by 1 $$,
                   array['accepted settle settled', 'open accept accepted', 'open lose unknown', 'open settle settled', 'unknown find accepted', 'unknown settle settled'], 'these are all moves of a call');
 -- OpenAI's speech was held as unreadable: its provider answers pictures in JSON, and only the stage says that the reply is the file.
-select results_eq($$ select (kiln.read_reply(p, c, 'submit', 200, '{}', b)).outcome from kiln.provider p,
+select results_eq($$ select (kiln_internal.read_reply(p, c, 'submit', 200, '{}', b)).outcome from kiln.provider p,
                       (values (1, '{"outputs": [{"as": "binary"}]}'::jsonb, null), (2, '{"outputs": [{"as": "binary"}]}', 'ID3'), (3, '{}', 'ID3'), (4, null, 'ID3')) as v (n, c, b)
                      where p.name = 'openai' order by n $$,
                   array['succeeded', 'succeeded', 'unclear', 'unclear'], 'a reply need not be JSON where the stage takes it as its file');

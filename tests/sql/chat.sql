@@ -17,7 +17,7 @@ create function pg_temp.people(p_sub text, p_handle text) returns text language 
 $$;
 -- What an account's stream would show, as the stream renders it.
 create function pg_temp.stream(p_account bigint) returns setof jsonb language sql as $$
-    select kiln.render_event(e.type, e.job_id, e.version, e.data, e.at)::jsonb from kiln.event e where e.account_id = p_account order by e.event_id
+    select kiln_internal.render_event(e.type, e.job_id, e.version, e.data, e.at)::jsonb from kiln.event e where e.account_id = p_account order by e.event_id
 $$;
 create function pg_temp.last(p_account bigint) returns jsonb language sql as $$ select s from (select s, row_number() over () as n from pg_temp.stream(p_account) s) x order by n desc limit 1 $$;
 
@@ -169,12 +169,12 @@ select is(fixture.call('bob', 'remove_member', pg_temp.at(:'g'), jsonb_build_obj
 select is(pg_temp.code(format($$ select fixture.call('bob', 'remove_member', pg_temp.at(%L), '{"account_id": "%s"}') $$, :'g', :cat)), 'KN002', 'once');
 select fixture.call('ann', 'create_conversation', p_body => '{"members": []}') ->> 'id' as big \gset
 insert into kiln.member (conversation_id, account_id) select :big, account_id from kiln.account where handle like 'crowd%';
-insert into kiln.member (conversation_id, account_id) select :big, a from (select (kiln.make_account('', 'more' || n)) a from generate_series(1, 225) n) x;
+insert into kiln.member (conversation_id, account_id) select :big, a from (select (kiln_internal.make_account('', 'more' || n)) a from generate_series(1, 225) n) x;
 select is(pg_temp.code(format($$ select fixture.call('ann', 'add_member', pg_temp.at(%L), p_body => '{"account_id": "%s"}') $$, :'big', :bob)), 'KN001', 'a group has 256 members at most');
 -- Whoever was added to a large group was not in the answer, which showed the oldest twenty; and cursors counted, so when one of those before left between two
 -- pages, somebody was passed over.
 select fixture.call('ann', 'create_conversation', p_body => '{"members": []}') ->> 'id' as large \gset
-insert into kiln.member (conversation_id, account_id, joined_at) select :large, account_id, kiln.now() - interval '1 microsecond' * row_number() over (order by account_id % 7, account_id) from kiln.account where handle like 'crowd%';
+insert into kiln.member (conversation_id, account_id, joined_at) select :large, account_id, kiln_internal.now() - interval '1 microsecond' * row_number() over (order by account_id % 7, account_id) from kiln.account where handle like 'crowd%';
 create function pg_temp.page(p_cursor text) returns jsonb language sql as $$ select fixture.call('ann', 'list_members', pg_temp.at(current_setting('test.big')), jsonb_strip_nulls(jsonb_build_object('limit', '10', 'cursor', p_cursor))) $$;
 select set_config('test.big', :'large', true) \g /dev/null
 select pg_temp.page(null) as p1 \gset
@@ -236,7 +236,7 @@ select is((select count(*)::int from (
 insert into kiln.message (conversation_id, number, account_id, author_number, text) select :big, n, :ann, n, 'm' || n from generate_series(1, 100000) n;
 set role kiln_owner; update kiln.conversation set last_number = 100000 where conversation_id = :big; reset role;
 set role kiln_owner; update kiln.member set posted = 100000 where conversation_id = :big and account_id = :ann; reset role;
-select is((select array_agg(i ->> 'text' order by n) from jsonb_array_elements(fixture.call('ann', 'list_messages', pg_temp.at(:'big'), jsonb_build_object('limit', '3', 'cursor', kiln.render_cursor(50001))) -> 'items') with ordinality x (i, n)),
+select is((select array_agg(i ->> 'text' order by n) from jsonb_array_elements(fixture.call('ann', 'list_messages', pg_temp.at(:'big'), jsonb_build_object('limit', '3', 'cursor', kiln_internal.render_cursor(50001))) -> 'items') with ordinality x (i, n)),
           '{m50000,m49999,m49998}', 'one pages back into the middle of a hundred thousand messages');
 create function pg_temp.walk(p_id text) returns bigint[] language plpgsql as $$
 declare v_page jsonb; v_cursor text; v_all bigint[] := '{}';

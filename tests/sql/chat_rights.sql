@@ -52,8 +52,8 @@ select is(pg_temp.code(s, 'delete_invite', :'invite'::jsonb ->> 'id'), 'KN002', 
 
 -- Who has left sees up to then.
 select is((select array_agg((i ->> 'number')::int) from jsonb_array_elements(fixture.call('cat', 'list_messages', pg_temp.at(:'g')) -> 'items') i), '{2,1}', 'who has left pages back from its leaving');
-select is((select array_agg((i ->> 'number')::int) from jsonb_array_elements(fixture.call('cat', 'list_messages', pg_temp.at(:'g'), jsonb_build_object('cursor', kiln.render_cursor(999))) -> 'items') i), '{2,1}', 'whatever cursor it makes up');
-select is((select array_agg((i ->> 'number')::int) from jsonb_array_elements(fixture.call('cat', 'list_messages', pg_temp.at(:'g'), jsonb_build_object('cursor', kiln.render_cursor(2))) -> 'items') i), '{1}', 'and goes on from a cursor of its own');
+select is((select array_agg((i ->> 'number')::int) from jsonb_array_elements(fixture.call('cat', 'list_messages', pg_temp.at(:'g'), jsonb_build_object('cursor', kiln_internal.render_cursor(999))) -> 'items') i), '{2,1}', 'whatever cursor it makes up');
+select is((select array_agg((i ->> 'number')::int) from jsonb_array_elements(fixture.call('cat', 'list_messages', pg_temp.at(:'g'), jsonb_build_object('cursor', kiln_internal.render_cursor(2))) -> 'items') i), '{1}', 'and goes on from a cursor of its own');
 select is((c -> 'last_number', c -> 'last_message' ->> 'text', c -> 'has_left', c -> 'read_number')::text, '(2,cats,true,2)', 'its conversation ends there, and so do its marks') from fixture.call('cat', 'get_conversation', pg_temp.at(:'g')) c;
 select is_empty(format('select 1 from kiln.event e where e.account_id = %s and e.data ->> %L = %L', :cat, 'message_id', :'after'), 'and its stream told nothing of later');
 select is_empty(format('select 1 from kiln.event e where e.account_id in (%s, %s) and e.data ? %L', :dan, fixture.account('admin'), 'conversation_id'), 'nor did any other''s, ever');

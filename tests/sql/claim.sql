@@ -15,7 +15,7 @@ select is_empty($$ select kiln_runner.claim(image, 0) from r $$, 'a runner witho
 create temporary table c as select c.* from r, kiln_runner.claim(image, 1) c;
 select results_eq('select job_id from c', 'select first from j', 'first come, first served');
 select is(to_jsonb(c) - 'fence',
-          jsonb_build_object('task_id', kiln.task_id(j.first, 1), 'job_id', j.first, 'queue_id', fixture.queue('image'), 'stage', 1, 'stage_name', 'one', 'attempt', 1,
+          jsonb_build_object('task_id', kiln_internal.task_id(j.first, 1), 'job_id', j.first, 'queue_id', fixture.queue('image'), 'stage', 1, 'stage_name', 'one', 'attempt', 1,
                              'handler', 'log', 'config', '{}'::jsonb, 'input', '{"prompt": "first"}'::jsonb, 'media', '[]'::jsonb, 'timeout_ms', 300000),
           'a claim says all that a runner has to know') from c, j;
 select is((t.state, t.runner_id, t.fence, t.fraction, t.attempts)::text, ('running', r.image, c.fence, null, 0)::text, 'the task runs, with its runner and its fence')

@@ -186,11 +186,11 @@ insert into kiln.notification (account_id, kind, text) select account_id, 'test'
 insert into kiln.delivery (account_id, event_id, type, body) select account_id, 1, 'job.completed', '{}' from kiln.account limit 1;
 insert into kiln.share (account_id, job_id, token_hash, originals) values (fixture.account('ann'), :done, sha256('x'), '[]');
 reset role;
-select kiln.make_group(fixture.account('ann'), 'g', array[fixture.account('bob')]) as talk \gset
-select kiln.post_message(fixture.account('ann'), :talk, 'x', 'hello', '{}', null) \g /dev/null
-select kiln.make_invite(fixture.account('ann'), :talk, 'token', kiln.now() + interval '1 day') \g /dev/null
+select kiln_internal.make_group(fixture.account('ann'), 'g', array[fixture.account('bob')]) as talk \gset
+select kiln_internal.post_message(fixture.account('ann'), :talk, 'x', 'hello', '{}', null) \g /dev/null
+select kiln_internal.make_invite(fixture.account('ann'), :talk, 'token', kiln_internal.now() + interval '1 day') \g /dev/null
 select kiln.make_api_key(fixture.account('ann'), 'k', '{read}', null) \g /dev/null
-select kiln.make_endpoint(fixture.account('ann'), 'https://x.test/', '{job.completed}') \g /dev/null
+select kiln_internal.make_endpoint(fixture.account('ann'), 'https://x.test/', '{job.completed}') \g /dev/null
 select kiln.announce(fixture.account('admin'), null, 'test', 'x', null) \g /dev/null
 set constraints all immediate;
 

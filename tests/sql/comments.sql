@@ -3,7 +3,7 @@ begin;
 select plan(9);
 
 create temporary view ours as
-select n.oid, n.nspname from pg_namespace n where n.nspname in ('kiln', 'kiln_api', 'kiln_runner');
+select n.oid, n.nspname from pg_namespace n where n.nspname in ('kiln', 'kiln_internal', 'kiln_api', 'kiln_runner');
 
 select is_empty($$ select nspname from ours where obj_description(oid, 'pg_namespace') is null $$, 'every schema says for whom it is');
 

@@ -3,20 +3,20 @@ begin;
 \ir ../fixtures/fixture.sql
 select no_plan();
 
-create temporary table j as select fixture.job_in('running') as job_id, kiln.now() as began;
+create temporary table j as select fixture.job_in('running') as job_id, kiln_internal.now() as began;
 select lives_ok($$ select fixture.complete(job_id, '{"a": 1}') from j $$, 'a running task completes');
 select is(fixture.task_states(job_id), 'done ready', 'the next stage has its turn at once') from j;
-select is((select (t.output, t.attempts, t.finished_at is not null)::text from kiln.task t where t.task_id = kiln.task_id(j.job_id, 1)), ('{"a": 1}'::jsonb, 1, true)::text,
+select is((select (t.output, t.attempts, t.finished_at is not null)::text from kiln.task t where t.task_id = kiln_internal.task_id(j.job_id, 1)), ('{"a": 1}'::jsonb, 1, true)::text,
           'what it made stands in its row') from j;
 select is(fixture.attempts(job_id), 'one#1 done', 'the history has the attempt') from j;
-select is((x.state, kiln.job_stage(x.job_id), x.version)::text, ('running', 2, 2)::text, 'the job stands at the next stage, its version unchanged') from j join kiln.job x using (job_id);
+select is((x.state, kiln_internal.job_stage(x.job_id), x.version)::text, ('running', 2, 2)::text, 'the job stands at the next stage, its version unchanged') from j join kiln.job x using (job_id);
 select is((select e.data from kiln.event e where e.job_id = j.job_id order by e.event_id desc limit 1), '{"stage": 2}', 'the hand-over is an event of progress') from j;
 
 select fixture.start(job_id) from j \g /dev/null
 select fixture.complete(job_id, '{"b": 2}') from j \g /dev/null
 select fixture.start(job_id) from j \g /dev/null
 select fixture.complete(job_id, '{"c": 3}') from j \g /dev/null
-select is((x.state, kiln.job_stage(x.job_id), x.stages)::text, ('completed', 3, 3)::text, 'the last stage completes the job') from j join kiln.job x using (job_id);
+select is((x.state, kiln_internal.job_stage(x.job_id), x.stages)::text, ('completed', 3, 3)::text, 'the last stage completes the job') from j join kiln.job x using (job_id);
 select is(x.output, '{"c": 3}', 'its output is the job''s') from j join kiln.job x using (job_id);
 select is(fixture.events(job_id), 'queued/1 started/2 progress/2 progress/2 completed/3', 'a whole life in the log: each state once, a word at each hand-over') from j;
 select is(fixture.attempts(job_id), 'one#1 done, two#1 done, three#1 done', 'and in the history') from j;
@@ -28,7 +28,7 @@ create temporary table k as select fixture.job_in('running') as job_id;
 select throws_ok($$ select fixture.complete(job_id, 'not json') from k $$, '22P02', null, 'an output that is no JSON is refused');
 select throws_ok($$ select fixture.complete(job_id, '[1]') from k $$, '23514', null, 'an output that is no object is refused');
 select is(fixture.task_states(job_id), 'running', 'and the task runs on') from k;
-select throws_ok($$ select kiln_runner.complete(kiln.task_id(job_id, 1), 0, '{}') from k $$, 'KN010', null, 'a completion with another fence is refused');
+select throws_ok($$ select kiln_runner.complete(kiln_internal.task_id(job_id, 1), 0, '{}') from k $$, 'KN010', null, 'a completion with another fence is refused');
 select matches(fixture.refusal('select kiln_runner.complete(1, 1)') ->> 'message', 'there is no such task', 'the refusal says that the task is not there');
 
 -- A batch is all or nothing ----------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ begin
             perform from kiln_runner.cycle(v_runner, array[v_task.task_id], array[v_task.fence], array[format('{"n": %s}', array_position(v_jobs, v_task.job_id))], 0);
         end loop;
     end if;
-    return (select string_agg(format('%s/%s v%s %s %s [%s] %s: %s', j.state, kiln.job_stage(j.job_id), j.version, j.output, j.error_code, fixture.task_states(j.job_id),
+    return (select string_agg(format('%s/%s v%s %s %s [%s] %s: %s', j.state, kiln_internal.job_stage(j.job_id), j.version, j.output, j.error_code, fixture.task_states(j.job_id),
                                      fixture.attempts(j.job_id), fixture.events(j.job_id)), e'\n' order by j.job_id)
               from kiln.job j where j.job_id = any (v_jobs));
 end $$;

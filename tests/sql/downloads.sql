@@ -4,7 +4,7 @@ begin;
 select no_plan();
 select fixture.set_now('2030-01-01 12:10:00Z') \g /dev/null
 
-select is(kiln.file_word(t, 'x'), w, format('%L is %s in a file''s name', t, w))
+select is(kiln_internal.file_word(t, 'x'), w, format('%L is %s in a file''s name', t, w))
   from (values ('A flat, 2nd floor', 'a-flat-2nd-floor'), ('living_room', 'living-room'), ('../../etc/passwd', 'etc-passwd'), (E'a\nb\t\u0007c', 'a-b-c'), ('..', 'x'), ('', 'x'), (null, 'x'),
                ('wohnung.zip', 'wohnung-zip'), ('квартира', 'x'), (repeat('ab ', 99), rtrim(left(repeat('ab-', 99), 60), '-')), ('CON:|"<>*?\', 'con')) v (t, w);
 

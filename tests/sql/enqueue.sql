@@ -4,16 +4,16 @@ begin;
 select no_plan();
 
 create temporary table e as select kiln.enqueue('test/three', '{"hello": "world"}') as job_id;
-select is((j.state, j.version, kiln.job_stage(j.job_id), j.stages, j.priority, j.kind, j.input)::text, ('queued', 1, 1, 3, 1, 'generation', '{"hello": "world"}'::jsonb)::text, 'a job begins queued, at its first stage') from e join kiln.job j using (job_id);
+select is((j.state, j.version, kiln_internal.job_stage(j.job_id), j.stages, j.priority, j.kind, j.input)::text, ('queued', 1, 1, 3, 1, 'generation', '{"hello": "world"}'::jsonb)::text, 'a job begins queued, at its first stage') from e join kiln.job j using (job_id);
 select is((select handle from kiln.account join kiln.job using (account_id) join e using (job_id)), 'operator', 'it is the operator''s unless someone is named');
 select is(fixture.task_states(job_id), 'ready', 'its first task is ready') from e;
 select is(fixture.events(job_id), 'queued/1', 'the log says so') from e;
 select is(t.vt, f.next_vt + 1, 'its turn is right behind what is served now') from e join kiln.task t using (job_id) join kiln.floor f using (queue_id, priority);
 select throws_ok($$ select kiln.enqueue('nothing') $$, 'KN002', 'there is no pipeline ''nothing''', 'a pipeline that is not there is named');
 select throws_ok($$ select kiln.enqueue('test/one', '[1]') $$, '23514', null, 'an input that is no object is refused');
-select is(kiln.operator_account(), kiln.operator_account(), 'there is one operator');
+select is(kiln_internal.operator_account(), kiln_internal.operator_account(), 'there is one operator');
 set role kiln_owner; delete from kiln.identity where issuer = 'kiln'; reset role;
-select is((select count(*)::int from kiln.account where handle = 'operator' and account_id = kiln.operator_account()), 1, 'also when its identity was lost');
+select is((select count(*)::int from kiln.account where handle = 'operator' and account_id = kiln_internal.operator_account()), 1, 'also when its identity was lost');
 
 -- Many.
 create temporary table m as select array(select kiln.enqueue_many('test/three', array['{"n": 1}', '{"n": 2}', '{"n": 3}']::jsonb[], fixture.account('bob'), 2::smallint)) as ids;
@@ -24,7 +24,7 @@ select results_eq($$ select (c.input ->> 'n')::int from kiln_runner.claim(fixtur
 select is((select count(*)::int from kiln.enqueue_many('test/one', '{}')), 0, 'none is none');
 select throws_ok($$ select kiln.enqueue_many('nothing', '{}') $$, 'KN002', null, 'a pipeline that is not there is refused');
 select throws_ok($$ select kiln.enqueue_many('test/one', array['{}', '[]']::jsonb[]) $$, '23514', null, 'one wrong input refuses them all');
-create temporary table l as select array(select kiln.enqueue_many('test/one', array['{}', '{}']::jsonb[], p_run_at => kiln.now() + interval '1 hour')) as ids;
+create temporary table l as select array(select kiln.enqueue_many('test/one', array['{}', '{}']::jsonb[], p_run_at => kiln_internal.now() + interval '1 hour')) as ids;
 select is((select string_agg(distinct fixture.task_states(u), '') from l, unnest(ids) u), 'waiting', 'many for later wait');
 
 -- The doorbell: rung only where someone sleeps.

@@ -164,7 +164,7 @@ select fixture.run('a', format($$ select kiln_api.begin_upload(null, %L, %L, nul
 select fixture.run('a', format($$ select kiln_api.finish_upload(null, %L, %L, %L)::text $$, jsonb_build_object('id', u ->> 'media_id'), :'way',
        jsonb_build_object('receiving', :'receiving', 'storage_key', 'bc/000000000000000000000000000000', 'bytes', 5, 'sha256', repeat('0', 64), 'content_type', 'image/png'))) from (select :'upload'::jsonb as u) x \g /dev/null
 select fixture.run('a', format($$ select kiln_api.complete_upload(kiln_api.act_as('{"sub": "bus ann"}'), %L, '{}', null)::text $$, jsonb_build_object('id', :'upload'::jsonb ->> 'media_id'))) \g /dev/null
-select fixture.run('a', format($$ select kiln.accept_upload(m.media_id, m.check_job_id, '{"storage_key": "bc/000000000000000000000000000001", "media_type": "image", "content_type": "image/png", "bytes": 5, "sha256": "%s"}')::text
+select fixture.run('a', format($$ select kiln_internal.accept_upload(m.media_id, m.check_job_id, '{"storage_key": "bc/000000000000000000000000000001", "media_type": "image", "content_type": "image/png", "bytes": 5, "sha256": "%s"}')::text
                                     from kiln.media m where m.media_id = %s $$, repeat('0', 64), :'upload'::jsonb ->> 'media_id')) \g /dev/null
 select fixture.run('a', format('insert into kiln.event (account_id, type, data) values (%s, %L, %L)', :ann, 'notification', '{"text": "Hello."}')) \g /dev/null
 select pg_temp.pump() \g /dev/null

@@ -43,7 +43,7 @@ declare v_job bigint := (select job_id from b);
 begin
     for n in 1..6 loop
         perform fixture.fail(v_job, 'transient');
-        insert into waits select n, t.due_at - kiln.now() from kiln.task_waiting t where t.job_id = v_job;
+        insert into waits select n, t.due_at - kiln_internal.now() from kiln.task_waiting t where t.job_id = v_job;
         perform fixture.set_now((select t.due_at from kiln.task_waiting t where t.job_id = v_job));
         perform fixture.tick();
         perform fixture.start(v_job);
@@ -51,17 +51,17 @@ begin
 end $$;
 select ok(w.wait between w.base * 0.75 and w.base * 1.25, format('wait %s is %s, within a quarter of %s', w.attempt, w.wait, w.base))
   from (select *, least(interval '60 seconds', interval '10 seconds' * power(2, attempt - 1)) as base from waits) w order by attempt;
-select is((select count(*)::int from (select kiln.backoff('10 s', '60 s', 1) as w from generate_series(1, 1000)) q where w not between '7.5 s' and '12.5 s'), 0, 'jitter keeps its bounds a thousand times');
-select ok((select max(w) - min(w) > '4 s' from (select kiln.backoff('10 s', '60 s', 1) as w from generate_series(1, 1000)) q), 'and spreads over them');
-select lives_ok($$ select kiln.backoff('24 hours', '24 hours', 100) $$, 'the doubling of a hundredth attempt does not overflow');
+select is((select count(*)::int from (select kiln_internal.backoff('10 s', '60 s', 1) as w from generate_series(1, 1000)) q where w not between '7.5 s' and '12.5 s'), 0, 'jitter keeps its bounds a thousand times');
+select ok((select max(w) - min(w) > '4 s' from (select kiln_internal.backoff('10 s', '60 s', 1) as w from generate_series(1, 1000)) q), 'and spreads over them');
+select lives_ok($$ select kiln_internal.backoff('24 hours', '24 hours', 100) $$, 'the doubling of a hundredth attempt does not overflow');
 select is(fixture.attempts(job_id), (select string_agg(format('one#%s transient', n), ', ') from generate_series(1, 6) n), 'attempts are numbered') from b;
-select is((select kc.attempt from b, kiln.claimed(array[kiln.task_id(b.job_id, 1)]) kc), 7, 'and the runner is told which one it makes');
+select is((select kc.attempt from b, kiln_internal.claimed(array[kiln_internal.task_id(b.job_id, 1)]) kc), 7, 'and the runner is told which one it makes');
 
 -- Retry-After ------------------------------------------------------------------------------------------------------------
 
 create temporary table ra as select fixture.job_in('running') as long, fixture.job_in('running') as short, fixture.job_in('running') as forever, fixture.job_in('running') as negative;
 select fixture.fail(long, 'rate_limited', 'Slow down.', 3600000), fixture.fail(short, 'rate_limited', 'Slow down.', 1), fixture.fail(forever, 'transient', 'x', 2147483647), fixture.fail(negative, 'transient', 'x', -5) from ra \g /dev/null
-create function pg_temp.wait(p_job bigint) returns interval language sql as 'select t.due_at - kiln.now() from kiln.task t where t.job_id = p_job';
+create function pg_temp.wait(p_job bigint) returns interval language sql as 'select t.due_at - kiln_internal.now() from kiln.task t where t.job_id = p_job';
 select is(pg_temp.wait(long), '1 hour'::interval, 'it is not tried before the time that the provider named') from ra;
 select ok(pg_temp.wait(short) between '1.5 s' and '2.5 s', 'a shorter one than the backoff shortens nothing') from ra;
 select is(pg_temp.wait(forever), '24 hours'::interval, 'nobody can put a task off for longer than a day') from ra;

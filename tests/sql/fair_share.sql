@@ -14,7 +14,7 @@ begin
         exit when v_claimed is null or v_claimed.task_id is null;
         insert into served (account_id, job_id) select j.account_id, j.job_id from kiln.job j where j.job_id = v_claimed.job_id;
         perform kiln_runner.complete(v_claimed.task_id, v_claimed.fence);
-        if i % 50 = 0 then perform kiln.move_floors(); end if;
+        if i % 50 = 0 then perform kiln_internal.move_floors(); end if;
     end loop;
 end $$;
 
@@ -27,7 +27,7 @@ select pg_temp.serve(3) \g /dev/null
 select ok(exists (select from served s join late using (job_id)), 'behind 100,000 of another account one task is served within three claims');
 
 -- It stays so when service has gone on and the floor has risen.
-select pg_temp.serve(997), kiln.move_floors(), kiln.move_floors() \g /dev/null
+select pg_temp.serve(997), kiln_internal.move_floors(), kiln_internal.move_floors() \g /dev/null
 select cmp_ok((select vt from kiln.floor where queue_id = fixture.queue('image') and priority = 1), '>', 500::bigint, 'the floor follows what is served');
 truncate late;
 insert into late select kiln.enqueue('test/one', '{}', bob) from who;
@@ -37,7 +37,7 @@ select ok(exists (select from served s join late using (job_id)), 'also in the m
 
 -- Two backlogs are served in turn, however they came in.
 select fixture.pass('11 seconds') \g /dev/null
-select kiln.move_floors() \g /dev/null
+select kiln_internal.move_floors() \g /dev/null
 select kiln.enqueue('test/one', '{}', bob) from who, generate_series(1, 40) \g /dev/null
 truncate served restart identity;
 select pg_temp.serve(60) \g /dev/null
@@ -58,8 +58,8 @@ select fixture.pipeline('test/film', 1, 'video') \g /dev/null
 select kiln.enqueue_many('test/film', array(select '{}'::jsonb from generate_series(1, 500)), ann) from who \g /dev/null
 create temporary table top as select max(vt) as vt from kiln.task_ready where queue_id = fixture.queue('video');
 update kiln.task set state = 'cancelled' where state = 'ready' and queue_id = fixture.queue('video');
-select kiln.move_floors() \g /dev/null
-select kiln.move_floors() \g /dev/null
+select kiln_internal.move_floors() \g /dev/null
+select kiln_internal.move_floors() \g /dev/null
 create temporary view f as select * from kiln.floor where queue_id = fixture.queue('video') and priority = 1;
 select cmp_ok(f.vt, '>=', t.vt, 'an empty queue''s floor is above every turn given') from f, top t;
 select kiln.enqueue('test/film', '{}', ann) from who \g /dev/null

@@ -15,7 +15,7 @@ update kiln.provider set max_calls = 2 where name = 'pay';
 create temporary table a as select fixture.pay() as one, fixture.pay() as two, fixture.pay() as three, fixture.pay() as four;
 create temporary table a1 as select fixture.begin(one) as one, fixture.begin(two) as two from a;
 select is(fixture.begin(three) - '{task_id,fence}'::text[], '{"do": "nothing", "state": "waiting", "why": "Provider pay has 2 of 2 calls in work."}', 'a third call at a limit of two waits, and is told why') from a;
-select is((t.attempts, t.interruptions, t.label, (kiln.render_job(j)::jsonb -> 'progress' ->> 'label'))::text, (0, 0, 'Provider pay has 2 of 2 calls in work.', 'Provider pay has 2 of 2 calls in work.')::text,
+select is((t.attempts, t.interruptions, t.label, (kiln_internal.render_job(j)::jsonb -> 'progress' ->> 'label'))::text, (0, 0, 'Provider pay has 2 of 2 calls in work.', 'Provider pay has 2 of 2 calls in work.')::text,
           'no attempt, no death; people see it') from a join kiln.task_waiting t on t.job_id = a.three join kiln.job j on j.job_id = a.three;
 select matches(fixture.events(three), 'progress/2$', 'the stream too') from a;
 select is(fixture.begin(four) ->> 'state', 'waiting', 'so does a fourth') from a;
@@ -66,7 +66,7 @@ rollback to fresh;
 
 -- So many a minute --------------------------------------------------------------------------------------------------------------------
 
-select is((kiln.rate_step(60, 1), kiln.rate_step(60, 5), kiln.rate_step(1, 1))::text, ('1.001 s'::interval, interval '60 seconds' / 56 + '1 ms', '60.001 s'::interval)::text, 'the distance of calls, so that no window holds more than the rate');
+select is((kiln_internal.rate_step(60, 1), kiln_internal.rate_step(60, 5), kiln_internal.rate_step(1, 1))::text, ('1.001 s'::interval, interval '60 seconds' / 56 + '1 ms', '60.001 s'::interval)::text, 'the distance of calls, so that no window holds more than the rate');
 update kiln.provider set rate_per_minute = 6, rate_burst = 2 where name = 'pay';
 create temporary table r as select fixture.pay() as one, fixture.pay() as two, fixture.pay() as three;
 select is((fixture.begin(one) ->> 'do', fixture.begin(two) ->> 'do', fixture.begin(three) ->> 'why')::text, ('send', 'send', 'Provider pay takes 6 calls a minute.')::text, 'a burst of two, then it waits') from r;
@@ -90,14 +90,14 @@ begin
     perform fixture.pay(0, prompt => 'n' || n) from generate_series(1, 700) n;
     for v_at in 1..600 loop
         perform fixture.pass('1 second');
-        for v_call in select * from kiln.call where state = 'open' and created_at <= kiln.now() - interval '4 seconds' loop
+        for v_call in select * from kiln.call where state = 'open' and created_at <= kiln_internal.now() - interval '4 seconds' loop
             perform kiln_runner.call_answer(v_call.task_id, v_call.fence, v_call.call_id, '{"kind": "submit", "status": 422, "headers": {}, "body": "{}"}');
         end loop;
         perform kiln_runner.tick(null);
         for v_task in select * from kiln_runner.claim(v_runner, 16) loop
             v_step := kiln_runner.begin_call(v_task.task_id, v_task.fence);
             if v_step ->> 'do' = 'send' then
-                insert into grants select kiln.now(), count(*) from kiln.call where state <> 'settled';
+                insert into grants select kiln_internal.now(), count(*) from kiln.call where state <> 'settled';
             end if;
         end loop;
     end loop;
@@ -150,7 +150,7 @@ create temporary table o2 as select fixture.pay() as other;
 select is(fixture.begin(other) ->> 'why', 'Provider pay kept failing: one call is trying it.', 'nobody else does meanwhile') from o2;
 savepoint trying;
 select fixture.trouble(step, 'connect', false) from o1 \g /dev/null
-select is(((pg_temp.gate()).circuit, (pg_temp.gate()).open_until)::text, ('open', kiln.now() + interval '30 seconds')::text, 'failing, it opens for twice as long');
+select is(((pg_temp.gate()).circuit, (pg_temp.gate()).open_until)::text, ('open', kiln_internal.now() + interval '30 seconds')::text, 'failing, it opens for twice as long');
 rollback to trying;
 select fixture.answer(step, 422) from o1 \g /dev/null
 select is((pg_temp.gate()).circuit, 'closed', 'any answer closes it');
@@ -246,10 +246,10 @@ select kiln_runner.offer_secrets(poor, '{}'), kiln_runner.offer_secrets(rich, '{
 create temporary table n3 as select fixture.pay() as job;
 create function pg_temp.looks(p_for interval, p_job bigint, p_runner bigint) returns int language plpgsql as $$
 declare
-    v_until timestamptz := kiln.now() + p_for;
+    v_until timestamptz := kiln_internal.now() + p_for;
     v_looks int := 0;
 begin
-    while kiln.now() < v_until loop
+    while kiln_internal.now() < v_until loop
         perform kiln_runner.beat(r.runner_id) from kiln.runner r where r.ended_at is null;
         perform kiln_runner.tick();
         if fixture.task_states(p_job) = 'ready' then
@@ -286,8 +286,8 @@ select throws_ok('select kiln_runner.offer_secrets(0, ''{}'')', 'KN011', null, '
 
 -- The weather -----------------------------------------------------------------------------------------------------------------------------
 
-select is((kiln.quantile_ms(array[0,0,10,0,0,0,0,0,0,0,0,0,0,0,0,0], 0.5), kiln.quantile_ms(array[5,0,0,90,0,0,5,0,0,0,0,0,0,0,0,0], 0.5), kiln.quantile_ms(array_fill(0, '{16}'), 0.5))::text, (128, 256, null::int)::text, 'quantiles are read from the steps of a histogram');
-select is((select array_agg((kiln.count_answer(format('{"status": 200, "elapsed_ms": %s}', ms)::jsonb))[n]) from (values (1, 1), (32, 1), (33, 2), (64, 2), (1000, 6), (99999999, 16)) v (ms, n)), '{1,1,1,1,1,1}', 'a latency falls into the step that holds it');
+select is((kiln_internal.quantile_ms(array[0,0,10,0,0,0,0,0,0,0,0,0,0,0,0,0], 0.5), kiln_internal.quantile_ms(array[5,0,0,90,0,0,5,0,0,0,0,0,0,0,0,0], 0.5), kiln_internal.quantile_ms(array_fill(0, '{16}'), 0.5))::text, (128, 256, null::int)::text, 'quantiles are read from the steps of a histogram');
+select is((select array_agg((kiln_internal.count_answer(format('{"status": 200, "elapsed_ms": %s}', ms)::jsonb))[n]) from (values (1, 1), (32, 1), (33, 2), (64, 2), (1000, 6), (99999999, 16)) v (ms, n)), '{1,1,1,1,1,1}', 'a latency falls into the step that holds it');
 rollback to fresh;
 select fixture.answer(fixture.begin(fixture.pay()), 200, '{"id": "w"}') from generate_series(1, 3) \g /dev/null
 select is((select (replies, p50, p95, "429", "5xx", lost)::text from kiln.provider_weather where provider = 'pay'), (3, 128, 128, 0, 0, 0)::text, 'the weather shows how it answered');

@@ -65,7 +65,7 @@ select is(fixture.bad_fields(format('select pg_temp.post(%L, %L)', 'ann', jsonb_
 insert into kiln.media (account_id, role, state, media_type, content_type, bytes) select fixture.account('ann'), 'input', 'uploading', 'image', 'image/png', 1 returning media_id as uploading \gset
 select is(pg_temp.fields(format('{"type": "image", "prompt": "x", "media": ["%s"]}', :uploading)), '/media/0', 'nor is one that is still on its way');
 select is((fixture.refusal($$ select pg_temp.post('ann', '{"type": "image"}') $$) ->> 'detail')::jsonb, '[{"field": "/prompt", "message": "is required unless there is media"}]', 'each error is a field and a sentence');
-select is((select count(*)::int from kiln.job where created_at = kiln.now() and account_id = fixture.account('bob')), 0, 'what is refused makes nothing');
+select is((select count(*)::int from kiln.job where created_at = kiln_internal.now() and account_id = fixture.account('bob')), 0, 'what is refused makes nothing');
 
 -- Variants, and what they would cost.
 create temporary table v as select pg_temp.post('ann', '{"type": "image", "prompt": "in four", "variants": 4, "seed": 9223372036854775806}') as job;

@@ -29,17 +29,17 @@ select is((select priority::int from kiln.task_ready join stages using (job_id))
 rollback to fresh;
 
 create temporary table timed as select fixture.enqueue() as now_or_later, fixture.enqueue(due_in => '1 day') as tomorrow;
-update kiln.job set run_at = kiln.now() + interval '1 hour' where job_id = (select now_or_later from timed);
+update kiln.job set run_at = kiln_internal.now() + interval '1 hour' where job_id = (select now_or_later from timed);
 select is(fixture.task_states(now_or_later), 'waiting', 'a job that is given a time waits for it') from timed;
 update kiln.job set run_at = null where job_id = (select tomorrow from timed);
 select fixture.tick() \g /dev/null
 select is(fixture.task_states(tomorrow), 'ready', 'one whose time is taken away may run now') from timed;
-update kiln.job set run_at = kiln.now() - interval '1 minute' where job_id = (select now_or_later from timed);
+update kiln.job set run_at = kiln_internal.now() - interval '1 minute' where job_id = (select now_or_later from timed);
 select fixture.tick() \g /dev/null
 select is(fixture.task_states(now_or_later), 'ready', 'and one whose time is brought forward') from timed;
-update kiln.task set due_at = kiln.now() + interval '1 hour' where job_id = (select tomorrow from timed);
+update kiln.task set due_at = kiln_internal.now() + interval '1 hour' where job_id = (select tomorrow from timed);
 select is(fixture.task_states(tomorrow), 'waiting', 'due_at of a ready task is performed: it waits') from timed;
-update kiln.task set due_at = kiln.now() where job_id = (select tomorrow from timed);
+update kiln.task set due_at = kiln_internal.now() where job_id = (select tomorrow from timed);
 select fixture.tick() \g /dev/null
 select is(fixture.task_states(tomorrow), 'ready', 'and comes back') from timed;
 select is_empty('select * from kiln.contradictions', 'all that leaves nothing that contradicts anything');
@@ -105,14 +105,14 @@ select matches(pg_temp.tried(r, format('update kiln.account set role = ''user'' 
 select set_config('kiln.account_id', '', true), set_config('kiln.role', '', true) \g /dev/null
 select lives_ok('select kiln.sign_out_everywhere(account_id) from kiln.account where deleted_at is null', 'everybody can be signed out at once, as docs/backup.md says');
 set role kiln_owner;
-insert into kiln.delivery (account_id, event_id, type, body, state, ended_at) select fixture.account('ann'), 1, 'job.completed', '{}', 'sent', kiln.now();
+insert into kiln.delivery (account_id, event_id, type, body, state, ended_at) select fixture.account('ann'), 1, 'job.completed', '{}', 'sent', kiln_internal.now();
 reset role;
-select matches(pg_temp.tried(r, 'update kiln.delivery set due_at = kiln.now()'), 'KN001 kiln.resend', 'a delivery that has ended has no new time by hand: ' || r) from unnest('{none,kiln_admin}'::text[]) r;
+select matches(pg_temp.tried(r, 'update kiln.delivery set due_at = kiln_internal.now()'), 'KN001 kiln.resend', 'a delivery that has ended has no new time by hand: ' || r) from unnest('{none,kiln_admin}'::text[]) r;
 
 -- What would never work ---------------------------------------------------------------------------------------------------------------
 
 select matches(pg_temp.tried(r, 'delete from kiln.provider where name = ''pay'''), 'KN001 .*is_enabled = false', 'a provider that stages ask is not deleted by ' || r) from unnest('{none,kiln_admin}'::text[]) r;
-select kiln.make_endpoint(fixture.account('ann'), 'https://hooks.example.com/a', '{job.completed}') \g /dev/null
+select kiln_internal.make_endpoint(fixture.account('ann'), 'https://hooks.example.com/a', '{job.completed}') \g /dev/null
 select is(left(pg_temp.tried(r, s), 5), 'KN003', format('an address to which nothing is delivered is refused to %s: %s', r, s))
   from unnest('{none,kiln_admin}'::text[]) r, unnest(array['update kiln.webhook_endpoint set url = ''http://hooks.example.com/a''', 'update kiln.webhook_endpoint set url = ''https://10.0.0.1/a''',
        format('insert into kiln.webhook_endpoint (account_id, url, types) values (%s, ''http://hooks.example.com/b'', ''{job.completed}'')', fixture.account('ann'))]) s;
@@ -129,7 +129,7 @@ select is((select count(*)::int from kiln.call join ungated on job = job_id), 0,
 select bag_eq($$ select distinct what from kiln.contradictions where what = 'gate' $$, array['gate'], 'kiln.contradictions names it');
 select fixture.tick() \g /dev/null
 select is((select count(*) from kiln.gate), (select count(*) from kiln.provider), 'the tick makes it anew');
-select ok((select bool_and(paused_until > kiln.now() + interval '60 seconds') from kiln.gate), 'closed for as long as a rate looks back');
+select ok((select bool_and(paused_until > kiln_internal.now() + interval '60 seconds') from kiln.gate), 'closed for as long as a rate looks back');
 select fixture.pass('62 seconds'), fixture.tick() \g /dev/null
 select is(fixture.begin(job) ->> 'do', 'send', 'then it goes on') from ungated;
 rollback to fresh;
@@ -142,9 +142,9 @@ select fixture.start(:theirs, :ghost) \g /dev/null
 update kiln.task set interruptions = 2 where job_id = :suspect;
 set role kiln_owner; delete from kiln.heartbeat where runner_id = :ghost; reset role;
 select bag_eq($$ select what || ' ' || complaint from kiln.contradictions where what = 'runner' $$, array['runner counts as alive, and has no heartbeat'], 'where it is, kiln.contradictions names the runner');
-select kiln.reserve_suspects() \g /dev/null
+select kiln_internal.reserve_suspects() \g /dev/null
 select is((select alone_task_id from kiln.runner where runner_id = :ghost), null, 'nothing is reserved for it');
-select is((select alone_task_id from kiln.runner where runner_id = :living), kiln.task_id(:suspect, 1), 'but for one that beats');
+select is((select alone_task_id from kiln.runner where runner_id = :living), kiln_internal.task_id(:suspect, 1), 'but for one that beats');
 select fixture.outlive(:living, '6 seconds'), fixture.tick(:living) \g /dev/null
 select is((select ended_why from kiln.runner where runner_id = :ghost), 'dead', 'it is dead');
 select is((select state || ' ' || interruptions from kiln.task where job_id = :theirs), 'ready 1', 'and its task is another''s');
@@ -189,8 +189,8 @@ rollback to fresh;
 select throws_ok('delete from kiln.' || t, 'KN001', null, 'refused: delete from ' || t) from unnest('{config,secret,chore,log_start,migration,mutex,restore,runner}'::text[]) t;
 select throws_ok($$ insert into kiln.chore values ('cheat', '1 second') $$, 'KN001', null, 'a chore that no function does would stop the tick: refused');
 
-select is_empty($$ select distinct f.name from pg_trigger t, regexp_matches(encode(t.tgargs, 'escape'), 'kiln(?:_runner)?[.]([a-z_]+)[(]', 'g') m, lateral (select m[1] as name) f
-                    where not t.tgisinternal and not exists (select from pg_proc p where p.proname = f.name and p.pronamespace in ('kiln'::regnamespace, 'kiln_runner'::regnamespace) and (p.prosecdef or p.proname = 'new_pipeline_version')) $$,
+select is_empty($$ select distinct f.name from pg_trigger t, regexp_matches(encode(t.tgargs, 'escape'), 'kiln(?:_runner|_internal)?[.]([a-z_]+)[(]', 'g') m, lateral (select m[1] as name) f
+                    where not t.tgisinternal and not exists (select from pg_proc p where p.proname = f.name and p.pronamespace in ('kiln'::regnamespace, 'kiln_internal'::regnamespace, 'kiln_runner'::regnamespace) and (p.prosecdef or p.proname = 'new_pipeline_version')) $$,
                 'every function that a refusal names is there, and does what it says when a person types it');
 
 -- The settings ---------------------------------------------------------------------------------------------------------------------

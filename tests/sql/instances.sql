@@ -94,16 +94,16 @@ select is(pg_temp.state(:rt2), 'silent', 'after an outage, which makes all beats
 select fixture.pass('2 seconds'), pg_temp.beat(:api1) \g /dev/null
 select is(pg_temp.state(:rt2), 'dead', 'but by the next');
 
-select fixture.pass('2 minutes'), kiln.forget() \g /dev/null
+select fixture.pass('2 minutes'), kiln_internal.forget() \g /dev/null
 select is(pg_temp.state(:api1), 'dead', 'where no server is left to say it, the tick does');
-select fixture.pass('8 days'), kiln.forget() \g /dev/null
+select fixture.pass('8 days'), kiln_internal.forget() \g /dev/null
 select is_empty('select from kiln.instance union all select from kiln.ping', 'a week later they are forgotten, and their pings with them');
 
 -- On a screen ------------------------------------------------------------------------------------------------------------------
 
 set role kiln_owner;
 insert into kiln.instance (role, host, pid, port, version, sse, websocket, poll, lag_ms, proof_at, proof_pongs, proof_ms, proof_by)
-overriding system value select 'realtime', 'kiln-production-7', 99999, 65535, '1', 19000, 0, 0, 1500, kiln.now(), 10, 1234.5, array[1001, 1002, 1003] from generate_series(1, 3);
+overriding system value select 'realtime', 'kiln-production-7', 99999, 65535, '1', 19000, 0, 0, 1500, kiln_internal.now(), 10, 1234.5, array[1001, 1002, 1003] from generate_series(1, 3);
 reset role;
 select cmp_ok(sum(w + 3)::int, '<=', 80, 'the view fits an 80-column screen')
   from (select greatest(max(length(e.value)), max(length(e.key))) as w from kiln.instances v, jsonb_each_text(to_jsonb(v)) e group by e.key) x;

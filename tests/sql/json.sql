@@ -10,31 +10,31 @@ create function pg_temp.keys(p_count int) returns jsonb language sql immutable a
 
 -- Parameters ---------------------------------------------------------------------------------------------------------------
 
-select is(params, '{"a": "x", "b": 2}', 'what is absent has its default') from kiln.check_params(pg_temp.schema(), '{"b": 2}');
+select is(params, '{"a": "x", "b": 2}', 'what is absent has its default') from kiln_internal.check_params(pg_temp.schema(), '{"b": 2}');
 select is(errors, '[{"field": "/params/a", "message": "must have at most 3 characters"}, {"field": "/params/b", "message": "is required"}]', 'each parameter that is wrong is told')
-  from kiln.check_params(pg_temp.schema(), '{"a": "four"}');
-select is(errors -> 0 ->> 'field', '/params/a~1b~0', 'a key is told as a part of a pointer') from kiln.check_params(pg_temp.schema(), '{"b": 1, "a/b~": 1}');
-select is(jsonb_array_length(errors), 9, 'of 2,000 unknown keys eight are told, beside what is missing') from kiln.check_params(pg_temp.schema(), pg_temp.keys(2000));
-select is(errors, '[{"field": "/params", "message": "must have at most 64 KiB"}]', 'what is larger than any parameters is not looked at') from kiln.check_params(pg_temp.schema(), pg_temp.keys(20000));
-select is(jsonb_array_length(kiln.unknown_fields(pg_temp.keys(20000), '{}')), 8, 'of a body too');
+  from kiln_internal.check_params(pg_temp.schema(), '{"a": "four"}');
+select is(errors -> 0 ->> 'field', '/params/a~1b~0', 'a key is told as a part of a pointer') from kiln_internal.check_params(pg_temp.schema(), '{"b": 1, "a/b~": 1}');
+select is(jsonb_array_length(errors), 9, 'of 2,000 unknown keys eight are told, beside what is missing') from kiln_internal.check_params(pg_temp.schema(), pg_temp.keys(2000));
+select is(errors, '[{"field": "/params", "message": "must have at most 64 KiB"}]', 'what is larger than any parameters is not looked at') from kiln_internal.check_params(pg_temp.schema(), pg_temp.keys(20000));
+select is(jsonb_array_length(kiln_internal.unknown_fields(pg_temp.keys(20000), '{}')), 8, 'of a body too');
 
 -- Lists --------------------------------------------------------------------------------------------------------------------
 
-select is(kiln.texts('["a", 7, null, ["x"], true]', 5), '{a,7,null,null,null}', 'a list is its strings and numbers');
-select is(kiln.texts(v, 2), null, format('%s is no list of at most two', left(v::text, 20))) from (values ('"a"'::jsonb), ('{}'), ('null'), ('["a", "b", "c"]')) l (v);
-select is(kiln.texts((select jsonb_agg('1e131071'::numeric) from generate_series(1, 101)), 100), null, 'a list that is too long is refused before one element is written out');
-select is(kiln.text_field('{"a": [1e131071]}', 'a'), null, 'a field that is no string is not written out');
-select is(kiln.plain_field('{"a": 12}', 'a'), '12', 'a number is, where one may stand');
+select is(kiln_internal.texts('["a", 7, null, ["x"], true]', 5), '{a,7,null,null,null}', 'a list is its strings and numbers');
+select is(kiln_internal.texts(v, 2), null, format('%s is no list of at most two', left(v::text, 20))) from (values ('"a"'::jsonb), ('{}'), ('null'), ('["a", "b", "c"]')) l (v);
+select is(kiln_internal.texts((select jsonb_agg('1e131071'::numeric) from generate_series(1, 101)), 100), null, 'a list that is too long is refused before one element is written out');
+select is(kiln_internal.text_field('{"a": [1e131071]}', 'a'), null, 'a field that is no string is not written out');
+select is(kiln_internal.plain_field('{"a": 12}', 'a'), '12', 'a number is, where one may stand');
 
 -- Sentences ----------------------------------------------------------------------------------------------------------------
 
-select is(kiln.shorten('one two three', 13), 'one two three', 'what fits stays as it is');
-select is(kiln.shorten('one two, three', 10), 'one two…', 'what does not ends after a word');
-select is(kiln.shorten(repeat('x', 20), 10), repeat('x', 9) || '…', 'one long word is cut where it is');
-select is(kiln.shorten('日本 語の文章です', 6), '日本 語の…', 'characters are counted, and none is cut');
+select is(kiln_internal.shorten('one two three', 13), 'one two three', 'what fits stays as it is');
+select is(kiln_internal.shorten('one two, three', 10), 'one two…', 'what does not ends after a word');
+select is(kiln_internal.shorten(repeat('x', 20), 10), repeat('x', 9) || '…', 'one long word is cut where it is');
+select is(kiln_internal.shorten('日本 語の文章です', 6), '日本 語の…', 'characters are counted, and none is cut');
 
 create function pg_temp.refused(p_count int, p_message text) returns jsonb language sql as $$
-    select fixture.refusal(format('select kiln.refuse_fields(%L)', (select jsonb_agg(jsonb_build_object('field', '/field' || i, 'message', p_message)) from generate_series(1, p_count) i)))
+    select fixture.refusal(format('select kiln_internal.refuse_fields(%L)', (select jsonb_agg(jsonb_build_object('field', '/field' || i, 'message', p_message)) from generate_series(1, p_count) i)))
 $$;
 select is(pg_temp.refused(2, 'is wrong') ->> 'message', '/field1 is wrong; /field2 is wrong', 'the sentence names every field');
 select is(pg_temp.refused(9, 'is wrong') ->> 'message', (select string_agg('/field' || i || ' is wrong', '; ') from generate_series(1, 8) i) || '; and more', 'or says that there are more');

@@ -34,8 +34,8 @@ begin
         perform fixture.pass('500 milliseconds');
         -- Each call takes between half a second and five.
         perform kiln_runner.complete(t.task_id, t.fence) from kiln.task_running t
-          where t.queue_id = fixture.queue('image') and t.started_at <= kiln.now() - (t.task_id / 100 % 10 + 1) * interval '500 milliseconds';
-        insert into started select kiln.now() from r, kiln_runner.claim(runner, 20) c where r.n = 1 + half_second % 16;
+          where t.queue_id = fixture.queue('image') and t.started_at <= kiln_internal.now() - (t.task_id / 100 % 10 + 1) * interval '500 milliseconds';
+        insert into started select kiln_internal.now() from r, kiln_runner.claim(runner, 20) c where r.n = 1 + half_second % 16;
         insert into peak select count(*) from kiln.task_running t where t.queue_id = fixture.queue('image');
     end loop;
 end $$;

@@ -105,10 +105,10 @@ begin
     perform pg_temp.page(p_who, p_list, p_query);
     return (select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) - v_from from pg_stat_xact_user_tables where relname in ('task_waiting', 'job'));
 end $$;
-select kiln.enqueue_many('test/three', array(select '{}'::jsonb from generate_series(1, 2000)), fixture.account('ann'), p_run_at => kiln.now() + interval '1 day') \g /dev/null
+select kiln.enqueue_many('test/three', array(select '{}'::jsonb from generate_series(1, 2000)), fixture.account('ann'), p_run_at => kiln_internal.now() + interval '1 day') \g /dev/null
 select cmp_ok(pg_temp.rows_read(w, l, '{"state": "running", "limit": "5"}'), '<', 1500::bigint, l || ': what runs is found behind 2,000 that are scheduled') from (values ('ann', 'list_generations'), ('admin', 'list_jobs')) v (w, l);
 set role kiln_owner;
-update kiln.task set started_at = kiln.now() where state = 'waiting' and account_id = (select i.account_id from kiln.identity i where i.issuer = '' and i.subject = 'ann');
+update kiln.task set started_at = kiln_internal.now() where state = 'waiting' and account_id = (select i.account_id from kiln.identity i where i.issuer = '' and i.subject = 'ann');
 reset role;
 select cmp_ok(pg_temp.rows_read(w, l, '{"state": "queued", "limit": "5"}'), '<', 1500::bigint, l || ': what is queued is found behind 2,000 that have begun and wait') from (values ('ann', 'list_generations'), ('admin', 'list_jobs')) v (w, l);
 select kiln.cancel_job(j.job_id) from kiln.job j where j.account_id = fixture.account('ann') and j.state = 'queued' order by j.job_id desc limit 2000 \g /dev/null

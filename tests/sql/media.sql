@@ -60,7 +60,7 @@ select is(to_timestamp(exp::bigint), '2030-01-01 14:00:00Z', 'it lives for at le
 select is(pg_temp.open(id, pg_temp.q(exp, sig)), jsonb_build_object('storage_key', pg_temp.file('result') ->> 'storage_key', 'content_type', 'image/png', 'bytes', 1234, 'sha256', encode(sha256('result'), 'hex')),
           'it opens the file without any token') from link;
 select is(pg_temp.open(id, pg_temp.q(thumb_exp, thumb_sig, 'thumbnail')) ->> 'storage_key', 'aa/000000000000000000000000000000', 'the link of the small picture opens that') from link;
-select is(fixture.refusal(format('select pg_temp.open(%L, %L)', id, pg_temp.q(exp, kiln.sign_link(id::bigint, 'clean', exp::bigint), 'clean'))) ->> 'code', 'KN002', 'there is no clean one of what bears no label') from link;
+select is(fixture.refusal(format('select pg_temp.open(%L, %L)', id, pg_temp.q(exp, kiln_internal.sign_link(id::bigint, 'clean', exp::bigint), 'clean'))) ->> 'code', 'KN002', 'there is no clean one of what bears no label') from link;
 create function pg_temp.code(p_id text, p_query jsonb) returns text language sql as $$ select fixture.refusal(format('select pg_temp.open(%L, %L)', p_id, p_query)) ->> 'code' $$;
 select is(pg_temp.code(id, pg_temp.q(exp, repeat('0', 64))), 'KN008', 'a forged signature opens nothing') from link;
 select is(pg_temp.code(id, pg_temp.q(exp, sig, 'thumbnail')), 'KN008', 'nor does one of another variant') from link;
@@ -73,7 +73,7 @@ select is(pg_temp.code('x', pg_temp.q(exp, sig)), 'KN002', 'what is no id is not
 select fixture.set_now('2030-01-01 14:00:01Z') \g /dev/null
 select is(pg_temp.code(id, pg_temp.q(exp, sig)), 'KN008', 'an expired link opens nothing') from link;
 select fixture.set_now('2030-01-01 12:10:00Z') \g /dev/null
-update kiln.secret set value = kiln.gen_random_bytes(32) where name = 'link';
+update kiln.secret set value = kiln_extensions.gen_random_bytes(32) where name = 'link';
 select is(pg_temp.code(id, pg_temp.q(exp, sig)), 'KN008', 'a new key ends all links') from link;
 
 -- Strays -------------------------------------------------------------------------------------------------------------------
@@ -99,8 +99,8 @@ select bag_eq('select kiln_runner.trash(10)', $$ values (pg_temp.file('result') 
 select lives_ok($$ select kiln_runner.trash_done(array['aa/000000000000000000000000000000']) $$, 'a runner says what it removed');
 select is((select array_agg(storage_key) from kiln_runner.trash(10)), array[pg_temp.file('result') ->> 'storage_key'], 'and is not asked for it again');
 select is_empty('select kiln_runner.trash(0)', 'nobody is given more than was asked for');
-select is(pg_temp.code(media_id::text, pg_temp.q(e.at::text, kiln.sign_link(media_id, '', e.at))), 'KN002', 'a link to what was deleted finds nothing')
-  from m, (select extract(epoch from kiln.now())::bigint + 100 as at) e;
+select is(pg_temp.code(media_id::text, pg_temp.q(e.at::text, kiln_internal.sign_link(media_id, '', e.at))), 'KN002', 'a link to what was deleted finds nothing')
+  from m, (select extract(epoch from kiln_internal.now())::bigint + 100 as at) e;
 select is(fixture.refusal('truncate kiln.media cascade') ->> 'code', 'KN001', 'media are not emptied at a stroke: their files would stay');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select finish();

@@ -17,7 +17,7 @@ select is(pg_temp.names(pg_temp.list('{"sort": "price", "limit": "1"}')), '{loca
 -- What our own history says of them, measured by the tick.
 select kiln.enqueue('local/' || n, '{}', fixture.account('ann'), p_model_id => (select model_id from kiln.model where name = m)) from (values ('audio', 'local/speech'), ('audio', 'local/speech'), ('image', 'local/sketch')) v (n, m) \g /dev/null
 select is(pg_temp.names(pg_temp.list('{"sort": "popularity"}')), '{local/speech,local/slideshow,local/sketch}', 'before anything was measured all are as popular');
-select kiln.measure_models() \g /dev/null
+select kiln_internal.measure_models() \g /dev/null
 select is(pg_temp.names(pg_temp.list('{"sort": "popularity"}')), '{local/speech,local/sketch,local/slideshow}', 'then the one most asked for is first');
 set role kiln_owner; update kiln.model_use u set took_ms = case m.name when 'local/sketch' then 900 when 'local/speech' then 1000 end from kiln.model m where m.model_id = u.model_id; reset role;
 select is(pg_temp.names(pg_temp.list('{"sort": "speed"}')), '{local/sketch,local/speech,local/slideshow}', 'the fastest first; of whom nothing is known last');

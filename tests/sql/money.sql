@@ -66,7 +66,7 @@ select fixture.pass('2 minutes') \g /dev/null
 select kiln.resolve_job(job, 'fail', 'not worth it') from e \g /dev/null
 select is((fixture.ledger(job), (select (micros, perhaps)::text from kiln.waste w where w.job = e.job))::text, ('hold -100, release 100', (0, 100)::text)::text, 'given up, it may have cost') from e;
 update kiln.provider set webhook = '{"scheme": "hmac-sha256", "secret_env": "PAY_HOOK", "id": ["/id"]}' where name = 'pay';
-select kiln.take_webhook('pay', (fixture.last_call(job)).webhook_token::text, '{"id": "r7", "status": "done", "files": ["https://pay.test/1.png"]}') from e \g /dev/null
+select kiln_internal.take_webhook('pay', (fixture.last_call(job)).webhook_token::text, '{"id": "r7", "status": "done", "files": ["https://pay.test/1.png"]}') from e \g /dev/null
 select is((fixture.ledger(job), (select (micros, perhaps, why)::text from kiln.waste w where w.job = e.job))::text,
           ('hold -100, release 100', (100, 0, E'the job failed\ntold after we gave up')::text)::text, 'told later that it did, it shows as certain, and the account pays nothing') from e;
 
@@ -102,7 +102,7 @@ reset role;
 savepoint forged;
 alter table kiln.call disable trigger user;
 create temporary table t as select fixture.accepted('r1') as job;
-update kiln.call set state = 'settled', outcome = 'succeeded', settled_at = kiln.now(), charged_micros = 5 where call_id = (select (fixture.last_call(job)).call_id from t);
+update kiln.call set state = 'settled', outcome = 'succeeded', settled_at = kiln_internal.now(), charged_micros = 5 where call_id = (select (fixture.last_call(job)).call_id from t);
 insert into kiln.call (task_id, job_id, account_id, provider_id, fence, number, request, request_hash, send_before, timeout_at)
 select task_id, job_id, account_id, provider_id, fence, 2, '{}', '', send_before, timeout_at from fixture.last_call((select job from t));
 select isnt_empty($$ select from kiln.contradictions where complaint ~ 'was called again after it, and it was charged 5' $$, 'a second call after a charged one is seen');

@@ -23,7 +23,7 @@ create function pg_temp.call(p_job text) returns text language sql as $$ select 
 create function pg_temp.answer(p_job text, p_fence text, p_body text, p_status int default 200) returns text language sql as $$
     select format('select kiln_runner.call_answer(%s, %s, %s, %L) ->> %L', pg_temp.task(p_job), p_fence, pg_temp.call(p_job), json_build_object('kind', 'submit', 'status', p_status, 'body', p_body, 'elapsed_ms', 9)::text, 'do') $$;
 create function pg_temp.hook(p_job text, p_body text) returns text language sql as $$
-    select format('select kiln.take_webhook(%L, %L, %L) ->> %L', 'race', fixture.run('a', format('select webhook_token from kiln.call where call_id = %s', pg_temp.call(p_job))), p_body, 'known') $$;
+    select format('select kiln_internal.take_webhook(%L, %L, %L) ->> %L', 'race', fixture.run('a', format('select webhook_token from kiln.call where call_id = %s', pg_temp.call(p_job))), p_body, 'known') $$;
 create function pg_temp.calls(p_job text) returns text language sql as $$
     select fixture.run('a', format('select string_agg(coalesce(outcome, state::text), %L order by call_id) from kiln.call where job_id = %s', ', ', p_job)) $$;
 
@@ -102,7 +102,7 @@ select is((fixture.answer('b'), pg_temp.calls(:'six'))::text, ('true', 'failed')
 -- Sixteen sessions against a limit of five: each with a task of its own, all begun at once.
 select fixture.run('a', format('select count(kiln.cancel_job(job_id)) from kiln.job where account_id = %s and finished_at is null', :account)) \g /dev/null
 select fixture.run('a', $$ update kiln.provider set max_calls = 5, rate_per_minute = null where name = 'race' $$) \g /dev/null
-select fixture.run('a', $$ do $d$ begin perform set_config('role', 'kiln_owner', true); update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln.now(), judged_at = kiln.now() where state <> 'settled'; delete from kiln.poll; update kiln.gate set circuit = 'closed', failures = 0, open_until = null; end $d$ $$) \g /dev/null
+select fixture.run('a', $$ do $d$ begin perform set_config('role', 'kiln_owner', true); update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln_internal.now(), judged_at = kiln_internal.now() where state <> 'settled'; delete from kiln.poll; update kiln.gate set circuit = 'closed', failures = 0, open_until = null; end $d$ $$) \g /dev/null
 select count(pg_temp.pay()) from generate_series(1, 16) \g /dev/null
 create temporary table c as
 select row_number() over () as n, split_part(t, ' ', 1) as task, split_part(t, ' ', 2) as fence
@@ -122,7 +122,7 @@ select is(fixture.run('a', $$ select string_agg(distinct reason, ' ') from kiln.
 select is(fixture.run('a', 'select count(*) from kiln.contradictions where what in (''call'', ''task'', ''account'')'), '0', 'nothing contradicts anything');
 
 select fixture.run('a', format('select count(kiln.cancel_job(job_id)) from kiln.job where account_id = %s and finished_at is null', :account)) \g /dev/null
-select fixture.run('a', $$ do $d$ begin perform set_config('role', 'kiln_owner', true); update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln.now(), judged_at = kiln.now() where state <> 'settled'; delete from kiln.poll; delete from kiln.parked; end $d$ $$) \g /dev/null
+select fixture.run('a', $$ do $d$ begin perform set_config('role', 'kiln_owner', true); update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln_internal.now(), judged_at = kiln_internal.now() where state <> 'settled'; delete from kiln.poll; delete from kiln.parked; end $d$ $$) \g /dev/null
 select fixture.run('a', format('select count(kiln_runner.fail(task_id, fence, %L, %L)) from kiln.task_running where runner_id = %s', 'cancelled', 'x', :runner)) \g /dev/null
 select fixture.tidy('a', 'money race') \g /dev/null
 select fixture.run('a', $$ update kiln.provider set is_enabled = false, max_calls = null, rate_per_minute = null, rate_burst = 1 where name = 'race' $$) \g /dev/null

@@ -163,7 +163,7 @@ select is(fixture.refusal(format('delete from kiln.job where job_id = %s', s.job
   from sample s order by s.state;
 
 -- It was the time of the end, not the state, that opened the way: a hand-typed finished_at was enough to delete a running job.
-select is(fixture.refusal(format('update kiln.job set finished_at = kiln.now() where job_id = %1$s; delete from kiln.job where job_id = %1$s', s.job_id)) ->> 'code', 'KN001',
+select is(fixture.refusal(format('update kiln.job set finished_at = kiln_internal.now() where job_id = %1$s; delete from kiln.job where job_id = %1$s', s.job_id)) ->> 'code', 'KN001',
           'a job is deleted by its state, not by a finished_at that someone typed') from sample s where s.state = 'running';
 
 select lives_ok(format('update kiln.job set state = state where job_id = %s', s.job_id), 'writing the same state is no move') from sample s where s.state = 'running';

@@ -96,11 +96,11 @@ select is((select a.outcome from kiln.attempt a where a.task_id = (t).task_id),
           name || 'the history says how the attempt ended') from after where from_state = 'running';
 select is(fixture.task_states((j).job_id), case when to_state = 'done' then 'done ready' else to_state::text end,
           name || 'the next stage has its turn if, and only if, this one is done') from after;
-select is(kiln.job_stage((j).job_id), case when to_state = 'done' then 2 else 1 end::smallint, name || 'and the job stands at its stage') from after;
+select is(kiln_internal.job_stage((j).job_id), case when to_state = 'done' then 2 else 1 end::smallint, name || 'and the job stands at its stage') from after;
 select is((select max(e.version) from kiln.event e where e.job_id = (j).job_id), (j).version, name || 'the log is at the job''s version') from after;
 
 select is((t).fence > 0 and (t).runner_id is not null and (t).started_at is not null, true, name || 'it has a fence, a runner and a start') from after where to_state = 'running';
-select is((t).due_at >= kiln.now() - interval '1 minute', true, name || 'it is not due before the move') from after where to_state = 'waiting';
+select is((t).due_at >= kiln_internal.now() - interval '1 minute', true, name || 'it is not due before the move') from after where to_state = 'waiting';
 select is((select x.vt > f.vt from kiln.task_ready x join kiln.floor f using (queue_id, priority) where x.task_id = (t).task_id), true,
           name || 'its turn lies above the floor') from after where to_state = 'ready';
 select is((t).output, case from_state when 'held' then '{"found": true}' else '{}' end::jsonb, name || 'its output is an object') from after where to_state = 'done';

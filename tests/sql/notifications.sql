@@ -7,7 +7,7 @@ select fixture.account('ann') as ann, fixture.account('bob') as bob \gset
 create function pg_temp.list(p_sub text, p_query jsonb default '{}') returns jsonb language sql as $$ select fixture.call(p_sub, 'list_notifications', p_query => p_query) $$;
 create function pg_temp.counts(p_sub text) returns text language sql as $$ select concat_ws(' ', l -> 'unread', l -> 'unread_jobs') from pg_temp.list(p_sub) l $$;
 create function pg_temp.last(p_account bigint) returns jsonb language sql as $$
-    select kiln.render_event(e.type, e.job_id, e.version, e.data, e.at)::jsonb from kiln.event e where e.account_id = p_account order by e.event_id desc limit 1
+    select kiln_internal.render_event(e.type, e.job_id, e.version, e.data, e.at)::jsonb from kiln.event e where e.account_id = p_account order by e.event_id desc limit 1
 $$;
 create function pg_temp.announce(p_sub text, p_body text, p_key text default null) returns jsonb language sql as $$ select fixture.call(p_sub, 'announce', p_body => p_body, p_key => p_key) $$;
 

@@ -50,7 +50,7 @@ select is(kiln.webhook_url_error(u) is null, may, u || ': ' || why) from (values
     ('https://ex..com/', false, 'an empty label'), ('https://-x.example/', false, 'no name of DNS'), ('https://' || repeat('a', 64) || '.example/', false, 'a label that is too long'),
     ('https://' || repeat('abcdefgh.', 30) || 'example/', false, 'a name that is too long'), ('https://example.com:0/', false, 'no port'), ('https://example.com:65536/', false, 'no port either'),
     ('https://１２７.0.0.1/', false, 'digits of full width'), ('gopher://example.com/', false, 'another scheme'), ('https:example.com', false, 'half a URL'), ('', false, 'nothing'), (null, false, 'no value')) v (u, may, why);
-select is(fixture.refusal(format('select kiln.make_endpoint(%s, %L, %L)', :ann, 'http://10.0.0.1/', '{notification}')) ->> 'code', 'KN003', 'who calls the function is refused like the API''s client');
+select is(fixture.refusal(format('select kiln_internal.make_endpoint(%s, %L, %L)', :ann, 'http://10.0.0.1/', '{notification}')) ->> 'code', 'KN003', 'who calls the function is refused like the API''s client');
 update kiln.config set webhook_hosts = '127.0.0.1:9000,*.house.example,[fd00::1]:8080,http.example:80';
 select is(kiln.webhook_url_error(u) is null, may, u || ': ' || why) from (values
     ('http://127.0.0.1:9000/x', true, 'what the operator lists may be http and private'), ('https://127.0.0.1:9000/', true, 'or https'), ('http://127.0.0.1/', false, 'on that port only'),
@@ -72,7 +72,7 @@ select :'took'::jsonb #> '{deliveries,0}' as one \gset
 select is(:'one'::jsonb -> 'hosts', '["example.com"]', 'it may go to that host only');
 select is(:'one'::jsonb -> 'is_listed', 'false', 'by https, at a public address');
 select is(:'one'::jsonb #>> '{headers,webhook-signature}',
-          'v1,' || encode(kiln.hmac(convert_to((:'one'::jsonb #>> '{headers,webhook-id}') || '.' || (:'one'::jsonb #>> '{headers,webhook-timestamp}') || '.' || (:'one'::jsonb ->> 'body'), 'UTF8'),
+          'v1,' || encode(kiln_extensions.hmac(convert_to((:'one'::jsonb #>> '{headers,webhook-id}') || '.' || (:'one'::jsonb #>> '{headers,webhook-timestamp}') || '.' || (:'one'::jsonb ->> 'body'), 'UTF8'),
                                     decode(substr(:'made'::jsonb ->> 'secret', 7), 'base64'), 'sha256'), 'base64'), 'signed over id, time and body by the secret that was shown');
 select is(:'one'::jsonb ->> 'body' like '%"hello": "world"%', true, 'with the event as the stream tells it');
 set role kiln_owner;
@@ -86,7 +86,7 @@ select is((select story like 'a runner is at it%' from kiln.deliveries), true, '
 
 select pg_temp.answer(:'one', 500) \g /dev/null
 select is((select concat_ws(' ', state, tries, why) from kiln.delivery), 'due 1 It answered 500.', 'a refusal is tried again');
-select ok((select due_at - kiln.now() between '8 seconds' and '12 seconds' from kiln.delivery), 'after ten seconds or so');
+select ok((select due_at - kiln_internal.now() between '8 seconds' and '12 seconds' from kiln.delivery), 'after ten seconds or so');
 select is(jsonb_array_length(pg_temp.take() -> 'deliveries'), 0, 'not before');
 select fixture.set_now('2030-01-01 12:00:15Z') \g /dev/null
 select pg_temp.take() #> '{deliveries,0}' as two \gset
@@ -94,7 +94,7 @@ select is(:'two'::jsonb #> '{headers,webhook-id}', :'one'::jsonb #> '{headers,we
 select isnt(:'two'::jsonb #> '{headers,webhook-signature}', :'one'::jsonb #> '{headers,webhook-signature}', 'and signed anew, for the time is another');
 select pg_temp.answer(:'two', 302) \g /dev/null
 select is((select why from kiln.delivery), 'It answered 302: redirects are not followed.', 'a redirect is a failure');
-select ok((select due_at - kiln.now() between '24 seconds' and '36 seconds' from kiln.delivery), 'each wait is thrice the last');
+select ok((select due_at - kiln_internal.now() between '24 seconds' and '36 seconds' from kiln.delivery), 'each wait is thrice the last');
 select fixture.set_now('2030-01-01 12:01:00Z') \g /dev/null
 select pg_temp.take() #> '{deliveries,0}' as three \gset
 select fixture.set_now('2030-01-01 12:03:00Z') \g /dev/null
@@ -132,15 +132,15 @@ select is(cardinality(string_to_array(pg_temp.take() #>> '{deliveries,0,headers,
 select pg_temp.endpoint('bob', p_url => 'https://other.example/') as bobs \gset
 set role kiln_owner; update kiln.webhook_endpoint set created_at = '2030-01-01' where account_id = :bob; reset role;
 insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body) select :ann, (:'made'::jsonb ->> 'id')::bigint, -i, 'notification', '{}' from generate_series(1, 100) i;
-insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, due_at) values (:bob, (:'bobs'::jsonb ->> 'id')::bigint, -1, 'notification', '{}', kiln.now());
+insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, due_at) values (:bob, (:'bobs'::jsonb ->> 'id')::bigint, -1, 'notification', '{}', kiln_internal.now());
 select is((select count(*)::int from jsonb_array_elements(pg_temp.take() -> 'deliveries') d where d #>> '{hosts,0}' = 'other.example'), 1, 'behind a hundred of a failing endpoint, another''s goes at once');
-select is((select count(*)::int from kiln.delivery where account_id = :ann and taken_until > kiln.now()), 1, 'and of the failing one a single one is under way');
+select is((select count(*)::int from kiln.delivery where account_id = :ann and taken_until > kiln_internal.now()), 1, 'and of the failing one a single one is under way');
 
 -- Enough -----------------------------------------------------------------------------------------------------------------------
 
 update kiln.webhook_endpoint set failures = 19, failing_since = '2030-01-01 12:00:00Z' where account_id = :ann;
 select count(*) as told from kiln.notification where account_id = :ann \gset
-select pg_temp.answer((select jsonb_build_object('delivery_id', delivery_id::text, 'attempt', attempts) from kiln.delivery where account_id = :ann and taken_until > kiln.now()), 503) \g /dev/null
+select pg_temp.answer((select jsonb_build_object('delivery_id', delivery_id::text, 'attempt', attempts) from kiln.delivery where account_id = :ann and taken_until > kiln_internal.now()), 503) \g /dev/null
 select matches((select disabled_why from kiln.webhook_endpoint where account_id = :ann), '^20 attempts in a row failed, for more than a day; the last: It answered 503.', 'after 20 failures and a day it is disabled');
 select is((select count(*)::int from kiln.notification where account_id = :ann) - :told, 1, 'its account is told');
 select is((select count(*)::int from kiln.delivery where account_id = :ann and state = 'due'), 0, 'and what was due is given up');
@@ -153,17 +153,17 @@ select matches((select disabled_why from kiln.webhook_endpoint where account_id 
 -- Rights -------------------------------------------------------------------------------------------------------------------------
 
 select is(has_table_privilege(r, 'kiln.endpoint_secret', 'select'), false, r || ' cannot read a secret') from unnest('{kiln_server,kiln_worker,kiln_definer,kiln_reader,kiln_admin}'::text[]) r;
-select is(has_function_privilege(r, 'kiln.sign_delivery(bigint, text, bigint, text)', 'execute'), false, r || ' cannot sign what it likes') from unnest('{kiln_server,kiln_worker,kiln_definer,kiln_reader}'::text[]) r;
+select is(has_function_privilege(r, 'kiln_internal.sign_delivery(bigint, text, bigint, text)', 'execute'), false, r || ' cannot sign what it likes') from unnest('{kiln_server,kiln_worker,kiln_definer,kiln_reader}'::text[]) r;
 select is(fixture.call('ann', 'delete_webhook_endpoint', jsonb_build_object('id', :'made'::jsonb ->> 'id')), null, 'an endpoint is deleted');
 select is((select count(*)::int from kiln.delivery where account_id = :ann), 0, 'with its deliveries');
 
 -- Mail -------------------------------------------------------------------------------------------------------------------------
 
-select is(kiln.mail_subject(E'a\r\nBcc: eve@example.com'), '=?UTF-8?B?YSBCY2M6IGV2ZUA=?=' || E'\r\n ' || '=?UTF-8?B?ZXhhbXBsZS5jb20=?=', 'a line break in a subject begins no header');
-select is_empty($$ select line from regexp_split_to_table(kiln.mail_subject(repeat('ü😀', 300)), E'\r\n ') line where length(line) > 75 or line !~ '^=\?UTF-8\?B\?[A-Za-z0-9+/=]+\?=$' $$, 'encoded words are whole and short enough');
-select is(kiln.fill_words('{{a}} {{b}} {{c}}', '{"a": "{{b}}", "b": "<i>&\"''"}', true), '{{b}} &lt;i&gt;&amp;&quot;&#39; ', 'what is put in is escaped, and not looked at for words');
-select ok(not kiln.mail_base64(E'.\r\n--kiln-x\r\nBcc: x') ~ '(^|\n)(\.|--|Bcc)', 'a body holds no boundary, no lone dot');
-select is(kiln.mail_address(a), e, why) from (values
+select is(kiln_internal.mail_subject(E'a\r\nBcc: eve@example.com'), '=?UTF-8?B?YSBCY2M6IGV2ZUA=?=' || E'\r\n ' || '=?UTF-8?B?ZXhhbXBsZS5jb20=?=', 'a line break in a subject begins no header');
+select is_empty($$ select line from regexp_split_to_table(kiln_internal.mail_subject(repeat('ü😀', 300)), E'\r\n ') line where length(line) > 75 or line !~ '^=\?UTF-8\?B\?[A-Za-z0-9+/=]+\?=$' $$, 'encoded words are whole and short enough');
+select is(kiln_internal.fill_words('{{a}} {{b}} {{c}}', '{"a": "{{b}}", "b": "<i>&\"''"}', true), '{{b}} &lt;i&gt;&amp;&quot;&#39; ', 'what is put in is escaped, and not looked at for words');
+select ok(not kiln_internal.mail_base64(E'.\r\n--kiln-x\r\nBcc: x') ~ '(^|\n)(\.|--|Bcc)', 'a body holds no boundary, no lone dot');
+select is(kiln_internal.mail_address(a), e, why) from (values
     (true, '2030-01-01', false, 'ann@example.com', 'mailed is who wants it, at an address that was proven'), (false, '2030-01-01', false, null, 'not who wants none'),
     (true, null, false, null, 'not where nobody proved to read it'), (true, '2030-01-01', true, null, 'not who is suspended')) v (wants, proven, suspended, e, why)
   cross join lateral jsonb_populate_record(null::kiln.account, jsonb_build_object('email', 'ann@example.com', 'notify_email', wants, 'email_verified_at', proven, 'is_suspended', suspended)) a;
@@ -171,13 +171,13 @@ select is(fixture.bad_fields(format('select fixture.call(''ann'', ''update_me'',
     ('a.b+c@x.co.uk', null, 'is an address'), ('a>b@example.com', '/email', 'could end the command'), ('ann@localhost', '/email', 'is in no domain'), ('ann@ex..com', '/email', 'has an empty label'),
     ('"a b"@example.com', '/email', 'is quoted'), ('änn@example.com', '/email', 'is not of ASCII'), (E'ann@example.com\nBcc: x', '/email', 'has a line break'), (E'ann@example.com\r', '/email', 'ends in one'),
     ('ann@example.com,eve@example.com', '/email', 'are two'), ('ann@example.com> SIZE=1', '/email', 'has a parameter'), (repeat('a', 65) || '@example.com', '/email', 'has too long a name')) v (e, w, why);
-update kiln.account set email = 'ann@example.com', email_verified_at = kiln.now(), notify_email = true where account_id = :ann;
+update kiln.account set email = 'ann@example.com', email_verified_at = kiln_internal.now(), notify_email = true where account_id = :ann;
 update kiln.account set email = 'bob@example.com', notify_email = true where account_id = :bob;
 select fixture.act_as('cay'), fixture.act_as('dan') \g /dev/null
 select fixture.account('cay') as cay, fixture.account('dan') as dan \gset
-update kiln.account set email = 'cay@example.com', email_verified_at = kiln.now() where account_id = :cay;
+update kiln.account set email = 'cay@example.com', email_verified_at = kiln_internal.now() where account_id = :cay;
 set role kiln_owner;
-update kiln.account set email = 'dan@example.com', email_verified_at = kiln.now(), notify_email = true, is_suspended = true where account_id = :dan;
+update kiln.account set email = 'dan@example.com', email_verified_at = kiln_internal.now(), notify_email = true, is_suspended = true where account_id = :dan;
 reset role;
 delete from kiln.webhook_endpoint;
 select fixture.set_now('2030-01-03 12:00:00Z') \g /dev/null
@@ -227,16 +227,16 @@ select substring(:'head' from '<https://kiln.example/api/v1/unsubscribe/([^>]+)>
 select is(fixture.refusal(format('select kiln_api.unsubscribe(null, %L, null, null)', jsonb_build_object('token', t))) ->> 'code', 'KN008', 'no link: ' || coalesce(t, 'null'))
   from unnest(array['', 'x', null, '1-' || repeat('0', 40), regexp_replace(:'token', '^\d+', :cay::text), :'token' || '0', upper(:'token'), '99999999999999999999-' || repeat('a', 40)]) t;
 select ok((select notify_email from kiln.account where account_id = :ann), 'and nothing was turned off');
-set role kiln_owner; update kiln.delivery set state = 'due', ended_at = null, taken_until = null, due_at = kiln.now() where account_id = :ann; reset role;
+set role kiln_owner; update kiln.delivery set state = 'due', ended_at = null, taken_until = null, due_at = kiln_internal.now() where account_id = :ann; reset role;
 select is(kiln_api.unsubscribe(null, jsonb_build_object('token', :'token'), null, 'List-Unsubscribe=One-Click')::text, null, 'the link turns mail off, without signing in');
 select is((select notify_email from kiln.account where account_id = :ann), false, 'in the profile');
 select is(kiln_api.unsubscribe(null, jsonb_build_object('token', :'token'), null, null)::text, null, 'again is fine');
 select is(jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries'), 0, 'what was due to it is not sent any more');
 select is((select concat_ws(' ', state, why) from kiln.delivery where account_id = :ann), 'failed There is no address that mail can go to.', 'but given up');
-update kiln.account set email = 'ann@other.example', email_verified_at = kiln.now(), notify_email = true where account_id = :ann;
+update kiln.account set email = 'ann@other.example', email_verified_at = kiln_internal.now(), notify_email = true where account_id = :ann;
 select is(fixture.refusal(format('select kiln_api.unsubscribe(null, %L, null, null)', jsonb_build_object('token', :'token'))) ->> 'code', 'KN008', 'a link in mail to an address of before turns nothing off');
 update kiln.config set public_url = null;
-select ok(kiln.mail_request(d, 'kiln@example.org') ->> 'message' !~ 'Unsubscribe', 'where nobody knows the way here, no link is promised') from kiln.delivery d where d.account_id = :ann;
+select ok(kiln_internal.mail_request(d, 'kiln@example.org') ->> 'message' !~ 'Unsubscribe', 'where nobody knows the way here, no link is promised') from kiln.delivery d where d.account_id = :ann;
 
 -- Who reads it ------------------------------------------------------------------------------------------------------------------
 
@@ -247,7 +247,7 @@ $$ select string_agg(convert_from(decode(split_part(split_part(p_message, E'base
 delete from kiln.delivery;
 set role kiln_owner; delete from kiln.event; reset role;
 create function pg_temp.lands() returns void language sql as $$ update kiln.delivery set taken_until = null $$;      -- as if their runner had told
-set role kiln_owner; update kiln.outgoing set mailing_at = kiln.now(); reset role;
+set role kiln_owner; update kiln.outgoing set mailing_at = kiln_internal.now(); reset role;
 update kiln.config set public_url = 'https://kiln.example';
 select pg_temp.mail('bob', '{"display_name": "Buy gold at evil.example", "handle": "buy_gold"}') \g /dev/null
 select is(pg_temp.mail('bob', '{"email": "victim@example.com", "notify_email": true}') -> 'email_verified', 'false', 'an address that was written is not one that was proven');
@@ -263,9 +263,9 @@ select ok(:'words' like '%https://kiln.example/api/v1/confirm-email/%' and :'mes
 select is((select body from kiln.delivery where account_id = :bob), :'took'::jsonb #>> '{deliveries,0,to}', 'and goes to that address');
 select substring(:'words' from 'confirm-email/([0-9a-f-]+)') as proof, substring(:'words' from 'unsubscribe/([0-9a-fn-]+)') as off \gset
 select is(fixture.refusal(format('select fixture.call(null, ''confirm_email'', jsonb_build_object(''token'', %L))', t)) ->> 'code', 'KN008', why || ' proves nothing') from (values
-    (translate(:'proof', '0123456789', '1234567890'), 'a forged link'), (:'off', 'the link of the way out'), (kiln.sign_unsubscribe(:bob, 'victim@example.com'), 'the link of another mail'), ('', 'no link'),
-    (kiln.sign_confirmation(:cay, 'victim@example.com', 9999999999), 'a link of another account'), (kiln.sign_confirmation(:bob, 'victim@example.com', extract(epoch from kiln.now())::bigint), 'an old link'),
-    (kiln.sign_confirmation(:bob, 'bob@example.com', 9999999999), 'a link to another address')) v (t, why);
+    (translate(:'proof', '0123456789', '1234567890'), 'a forged link'), (:'off', 'the link of the way out'), (kiln_internal.sign_unsubscribe(:bob, 'victim@example.com'), 'the link of another mail'), ('', 'no link'),
+    (kiln_internal.sign_confirmation(:cay, 'victim@example.com', 9999999999), 'a link of another account'), (kiln_internal.sign_confirmation(:bob, 'victim@example.com', extract(epoch from kiln_internal.now())::bigint), 'an old link'),
+    (kiln_internal.sign_confirmation(:bob, 'bob@example.com', 9999999999), 'a link to another address')) v (t, why);
 select is(fixture.refusal(format('select fixture.call(null, ''unsubscribe'', jsonb_build_object(''token'', %L))', :'proof')) ->> 'code', 'KN008', 'nor does the proof turn anything off');
 select is(fixture.call(null, 'confirm_email', jsonb_build_object('token', :'proof')), null, 'the link proves it');
 select is(fixture.call('bob', 'get_me') -> 'email_verified', 'true', 'as the profile says');
@@ -294,35 +294,35 @@ select is((select count(*)::int from kiln.delivery where body ~* '^many'), 3, 't
 select is(fixture.refusal('select fixture.call(''eve4'', ''send_confirmation'')') ->> 'code', 'KN007', 'and who asks again is told');
 update kiln.account set email_verified_at = null where account_id = :ann;
 select is(fixture.call('ann', 'send_confirmation') -> 'email_verified', 'false', 'another account and address are not concerned');
-update kiln.account set email_verified_at = kiln.now(), notify_email = true where account_id = :ann;
+update kiln.account set email_verified_at = kiln_internal.now(), notify_email = true where account_id = :ann;
 select is(pg_temp.confirmations('ann@other.example'), 1, 'of an address that is proven') from (select fixture.call('ann', 'send_confirmation')) x;
 update kiln.config set mails_per_day = 4;
-update kiln.account set email = 'Ann+2@other.example', email_verified_at = kiln.now(), notify_email = true where account_id = :cay;
-update kiln.account set email = 'ann@other.example', email_verified_at = kiln.now(), notify_email = true where account_id = :ann;
+update kiln.account set email = 'Ann+2@other.example', email_verified_at = kiln_internal.now(), notify_email = true where account_id = :cay;
+update kiln.account set email = 'ann@other.example', email_verified_at = kiln_internal.now(), notify_email = true where account_id = :ann;
 delete from kiln.delivery;
-insert into kiln.delivery (account_id, event_id, type, body, due_at) select a, -i, 'notification', '{}', kiln.now() - interval '1 minute' from unnest(array[:ann, :cay]::bigint[]) a, generate_series(1, 3) i;
+insert into kiln.delivery (account_id, event_id, type, body, due_at) select a, -i, 'notification', '{}', kiln_internal.now() - interval '1 minute' from unnest(array[:ann, :cay]::bigint[]) a, generate_series(1, 3) i;
 select jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries') as first, pg_temp.lands() as landed \gset
 select is(:first + jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries'), 4, 'four mails to an address in a day, over all accounts');
 select is((select count(*)::int from kiln.delivery where state = 'failed' and why like 'This address had all its mails%'), 2, 'the others are given up, and say so');
-update kiln.delivery set due_at = kiln.now(), taken_until = null where state = 'due';
+update kiln.delivery set due_at = kiln_internal.now(), taken_until = null where state = 'due';
 select is(jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries'), 4, 'one that is tried again is not counted again');
-select is((select mails from kiln.mail_recipient where address_hash = kiln.mail_key('ann@other.example')), 4, 'as the count says');
+select is((select mails from kiln.mail_recipient where address_hash = kiln_internal.mail_key('ann@other.example')), 4, 'as the count says');
 
 -- The way out holds
 select is(fixture.refusal(format('select fixture.call(null, ''unsubscribe'', jsonb_build_object(''token'', %L))', translate(:'off', '0123456789', '1234567890'))) ->> 'code', 'KN008', 'a forged way out is none');
 select is(fixture.call(null, 'unsubscribe', jsonb_build_object('token', :'off')), null, 'a confirmation has a way out, which holds though its account names another address by now');
-select is(kiln.is_suppressed(e), w, e) from (values ('Victim@example.com', true), ('victim+x@example.com', true), ('other@example.com', false)) v (e, w);
+select is(kiln_internal.is_suppressed(e), w, e) from (values ('Victim@example.com', true), ('victim+x@example.com', true), ('other@example.com', false)) v (e, w);
 select pg_temp.mail('eve1', '{"email": "victim@example.com"}') \g /dev/null
 select is(pg_temp.confirmations('victim@example.com'), 0, 'no account has a confirmation sent there any more');
 select is(fixture.refusal('select fixture.call(''eve1'', ''send_confirmation'')') ->> 'code', 'KN001', 'who asks is told');
 select pg_temp.mail('eve1', '{"notify_email": true}') \g /dev/null
-select ok(kiln.is_suppressed('victim@example.com'), 'who has not proved the address cannot turn it on again');
-select fixture.call(null, 'unsubscribe', jsonb_build_object('token', kiln.sign_unsubscribe(:ann, 'ann@other.example'))) \g /dev/null
-select is((select concat_ws(' ', notify_email, kiln.is_suppressed(email)) from kiln.account where account_id = :ann), 'f t', 'the way out of a proven address holds for all accounts too');
+select ok(kiln_internal.is_suppressed('victim@example.com'), 'who has not proved the address cannot turn it on again');
+select fixture.call(null, 'unsubscribe', jsonb_build_object('token', kiln_internal.sign_unsubscribe(:ann, 'ann@other.example'))) \g /dev/null
+select is((select concat_ws(' ', notify_email, kiln_internal.is_suppressed(email)) from kiln.account where account_id = :ann), 'f t', 'the way out of a proven address holds for all accounts too');
 insert into kiln.delivery (account_id, event_id, type, body) values (:cay, -9, 'notification', '{}');
 select is(jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries'), 0, 'and for what is due');
 select pg_temp.mail('ann', '{"notify_email": true}') \g /dev/null
-select is(kiln.is_suppressed('ann@other.example'), false, 'until who proved it turns it on again');
+select is(kiln_internal.is_suppressed('ann@other.example'), false, 'until who proved it turns it on again');
 select is((select count(*)::int from kiln.mail_recipient r where r.address_hash::text ~ 'example'), 0, 'no address is kept for that');
 update kiln.config set public_url = null;
 select fixture.act_as('gil') \g /dev/null
@@ -335,7 +335,7 @@ delete from kiln.delivery;
 insert into kiln.delivery (account_id, event_id, type, body) values (:ann, -10, 'notification', '{}');
 
 -- Off again
-set role kiln_owner; update kiln.delivery set state = 'due', ended_at = null, due_at = kiln.now() + interval '1 hour', why = null where account_id = :ann; reset role;
+set role kiln_owner; update kiln.delivery set state = 'due', ended_at = null, due_at = kiln_internal.now() + interval '1 hour', why = null where account_id = :ann; reset role;
 select fixture.set_now('2030-01-04 13:00:00Z') \g /dev/null
 set role kiln_owner; delete from kiln.event; reset role;
 select pg_temp.event(:ann) \g /dev/null
@@ -345,7 +345,7 @@ reset role;
 select pg_temp.take() \g /dev/null
 select is((select count(*)::int from kiln.delivery), 1, 'a day after the last runner that could send mail, none is made any more');
 select fixture.set_now('2030-01-07 13:00:00Z') \g /dev/null
-select kiln.forget() \g /dev/null
+select kiln_internal.forget() \g /dev/null
 select is((select concat_ws(' ', state, why) from kiln.delivery where account_id = :ann), 'failed No runner with KILN_SMTP_URL was there in three days.', 'and what was made is given up after three');
 select finish();
 rollback;

@@ -65,14 +65,14 @@ select is(kept::text, '(0,0,0,0)', 'runners that ended after a week') from kept;
 -- All at once they were the work of one tick, which looked for them among all jobs of the operator.
 set role kiln_owner;
 insert into kiln.job (account_id, pipeline_version_id, stages, kind, state, finished_at, input)
-select kiln.operator_account(), v.pipeline_version_id, 1, 'upload', s.state::kiln.job_state, s.at, '{"upload": "0"}'
+select kiln_internal.operator_account(), v.pipeline_version_id, 1, 'upload', s.state::kiln.job_state, s.at, '{"upload": "0"}'
   from (select pipeline_version_id from kiln.pipeline_version limit 1) v,
-       (select 'completed' as state, kiln.now() - interval '8 days' as at from generate_series(1, 1001) union all values ('failed', kiln.now() - interval '6 days'), ('queued', null)) s;
+       (select 'completed' as state, kiln_internal.now() - interval '8 days' as at from generate_series(1, 1001) union all values ('failed', kiln_internal.now() - interval '6 days'), ('queued', null)) s;
 reset role;
 create function pg_temp.checks() returns text language sql as $$ select string_agg(n || ' ' || state, ', ' order by state) from (select count(*) as n, state::text from kiln.job where kind = 'upload' group by state) x $$;
-select kiln.forget() \g /dev/null
+select kiln_internal.forget() \g /dev/null
 select is(pg_temp.checks(), '1 completed, 1 failed, 1 queued', 'the checks of uploads go after a week, a thousand at a time');
-select kiln.forget() \g /dev/null
+select kiln_internal.forget() \g /dev/null
 select is(pg_temp.checks(), '1 failed, 1 queued', 'and then the next; not those that ended later, or have not ended');
 select finish();
 rollback;

@@ -50,7 +50,7 @@ select is(pg_temp.fields(handler, config), fields, format('%s %s: %s', handler, 
     ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": [], "keep": {"seed": "seed"}}', '/config/keep/seed'), ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": [], "blocked": ["nsfw"]}', '/config/blocked/0'),
     ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": [], "role": "word"}', '/config/role'), ('http', '{"provider": "fal", "endpoint": "a/b", "outputs": [], "body": {"p": "{promt}"}}', '/config/body')
   ) v (handler, config, fields);
-select is_empty($$ select h.name, c.* from kiln.handler h, kiln.check_schema(h.config_schema) c $$, 'the schema of each handler''s config is itself right');
+select is_empty($$ select h.name, c.* from kiln.handler h, kiln_internal.check_schema(h.config_schema) c $$, 'the schema of each handler''s config is itself right');
 -- Over REST the fields are those of the body.
 select is(fixture.bad_fields(format('select fixture.call(%L, %L, p_body => %L)', 'admin', 'put_pipeline', '{"name": "rest", "stages": [
             {"name": "a", "handler": "exec", "queue": "local", "config": {"command": "ls", "memory_mb": "x"}}, {"name": "b", "handler": "http", "queue": "image", "config": {"provider": "fal", "outputs": []}}]}')),

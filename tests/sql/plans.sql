@@ -60,7 +60,7 @@ select is_empty(format($$ select n from node where state = %L and query ~ 'input
 select is_empty($$
     select p.oid::regprocedure
       from pg_proc p
-     where p.pronamespace in ('kiln'::regnamespace, 'kiln_api'::regnamespace, 'kiln_runner'::regnamespace)
+     where p.pronamespace in ('kiln'::regnamespace, 'kiln_internal'::regnamespace, 'kiln_api'::regnamespace, 'kiln_runner'::regnamespace)
        and p.prolang = (select l.oid from pg_language l where l.lanname = 'sql') and (p.prosecdef or p.proconfig is not null or p.proretset)
 $$, 'a function in SQL is one that is inlined where it is called; what has settings or rights of its own would be planned anew by each statement, and is in plpgsql');
 

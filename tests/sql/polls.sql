@@ -18,7 +18,7 @@ select fixture.pass('1 second') \g /dev/null
 select is((select p ->> 'request' ~ 'pay.test/status/r1' from kiln_runner.take_polls(null) p), true, 'then it is, by the provider''s id');
 select is(pg_temp.taken(), 0, 'once: taking sets the next time');
 create function pg_temp.rhythm() returns text language plpgsql as $$
-declare v_before timestamptz := kiln.now(); v_all text := ''; v_poll timestamptz;
+declare v_before timestamptz := kiln_internal.now(); v_all text := ''; v_poll timestamptz;
 begin
     for n in 1..20 loop
         select poll_at into v_poll from kiln.poll;
@@ -43,7 +43,7 @@ select is(fixture.events(job), 'queued/1 started/2 progress/2', 'and says nothin
 select fixture.poll(job, 200, '{"status": "queued", "position": 4}') from a \g /dev/null
 select fixture.poll(job, 200, '{"status": "running", "progress": 0.5}') from a \g /dev/null
 select is((fixture.events(job), t.fraction, t.label)::text, ('queued/1 started/2 progress/2 progress/2 progress/2', 0.5, 'With pay')::text, 'a new place in the queue, and how far it is, they are told') from a join kiln.task_waiting t on t.job_id = a.job;
-select is((kiln.render_job(j)::jsonb -> 'progress' ->> 'fraction')::numeric, 0.5, 'the API shows it') from a join kiln.job j on j.job_id = a.job;
+select is((kiln_internal.render_job(j)::jsonb -> 'progress' ->> 'fraction')::numeric, 0.5, 'the API shows it') from a join kiln.job j on j.job_id = a.job;
 select is(fixture.attempts(job), 'ask#1 submitted', 'all this is no attempt') from a;
 rollback to asked;
 
@@ -70,7 +70,7 @@ select is((fixture.calls(job), fixture.begin(job) ->> 'state', fixture.job_state
 rollback to asked;
 
 -- The bell.
-select kiln.sleep('runner:1', (select array_agg(queue_id) from kiln.queue), false) \g /dev/null
+select kiln_internal.sleep('runner:1', (select array_agg(queue_id) from kiln.queue), false) \g /dev/null
 select fixture.poll(job, 200, '{"status": "done", "files": ["https://pay.test/1.png"]}') from a \g /dev/null
 select is(fixture.task_states(job), 'ready', 'what ended is ready for a sleeper that is rung for') from a;
 rollback to asked;

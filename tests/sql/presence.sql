@@ -29,9 +29,9 @@ end $$;
 -- ann, bob, cat and admin are in a group; dan is ann's alone; eve is nobody's.
 select fixture.act_as(s) from unnest('{ann,bob,cat,dan,eve,admin}'::text[]) s \g /dev/null
 update kiln.account a set handle = 'test_' || s from unnest('{ann,bob,cat,dan,eve,admin}'::text[]) s where a.account_id = fixture.account(s);
-select kiln.make_group(fixture.account('ann'), 'g', pg_temp.ids('bob cat admin')) as g \gset
+select kiln_internal.make_group(fixture.account('ann'), 'g', pg_temp.ids('bob cat admin')) as g \gset
 select set_config('t.group', :'g', true) \g /dev/null
-select kiln.open_pair(fixture.account('ann'), fixture.account('dan')) as pair \gset
+select kiln_internal.open_pair(fixture.account('ann'), fixture.account('dan')) as pair \gset
 select pg_temp.start() as one, pg_temp.start() as two \gset
 
 -- Coming and going -------------------------------------------------------------------------------------------------------------
@@ -131,9 +131,9 @@ select is(pg_temp.heard(), 'admin: ann online', 'nor does who has left');
 -- Bounds -----------------------------------------------------------------------------------------------------------------------
 
 select fixture.act_as('many' || n) from generate_series(1, 300) n \g /dev/null
-select kiln.make_group(fixture.account('eve'), 'small', array(select fixture.account('many' || n) from generate_series(1, 31) n)) \g /dev/null
-select kiln.make_group(fixture.account('eve'), 'large', array(select fixture.account('many' || n) from generate_series(2, 33) n)) \g /dev/null
-select is((select count(*)::int from kiln.contacts(fixture.account('eve'))), 31, 'a group of 32 is told, one of 33 is not');
+select kiln_internal.make_group(fixture.account('eve'), 'small', array(select fixture.account('many' || n) from generate_series(1, 31) n)) \g /dev/null
+select kiln_internal.make_group(fixture.account('eve'), 'large', array(select fixture.account('many' || n) from generate_series(2, 33) n)) \g /dev/null
+select is((select count(*)::int from kiln_internal.contacts(fixture.account('eve'))), 31, 'a group of 32 is told, one of 33 is not');
 select is(kiln_api.tell_audience(:two, array(select fixture.account('many' || n) from generate_series(1, 300) n), '{}', false), true, 'of three hundred that come at once');
 select is((select count(*)::int from kiln.presence where is_online and due_at is null and account_id in (select fixture.account('many' || n) from generate_series(1, 300) n)), 100, 'a hundred are told of in one statement');
 select is(pg_temp.tell(:two, ''), true, 'and a hundred in the next');
@@ -141,7 +141,7 @@ select is(pg_temp.tell(:two, ''), false, 'and the others in the last');
 select is((select count(*)::int from kiln.presence where is_online and account_id in (select fixture.account('many' || n) from generate_series(1, 300) n)), 300, 'then all are online');
 select delete_me from fixture.call('many1', 'delete_me') delete_me \g /dev/null
 select is_empty($$ select from kiln.presence p join kiln.account a using (account_id) where a.deleted_at is not null $$, 'of a deleted account nothing is kept');
-select fixture.pass('9 days'), kiln.forget() \g /dev/null
+select fixture.pass('9 days'), kiln_internal.forget() \g /dev/null
 select is_empty('select from kiln.audience', 'of processes that nobody buried the tick forgets all');
 select throws_ok($$ set local role kiln_owner; insert into kiln.whisper (account_id, type, data) values (1, 'gossip', '{}') $$, '23514', null, 'nothing else is whispered');
 select finish();

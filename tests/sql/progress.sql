@@ -24,7 +24,7 @@ select pg_temp.progress(0.1, repeat('x', 1000)) \g /dev/null
 select is(length(t.label), 200, 'a label of any length is kept to 200 characters') from j join kiln.task t using (job_id);
 
 select fixture.complete(job_id) from j \g /dev/null
-select is((t.fraction, t.label)::text, (null::real, null::text)::text, 'what was said of an attempt ends with it') from j join kiln.task t on t.task_id = kiln.task_id(j.job_id, 1);
+select is((t.fraction, t.label)::text, (null::real, null::text)::text, 'what was said of an attempt ends with it') from j join kiln.task t on t.task_id = kiln_internal.task_id(j.job_id, 1);
 select throws_ok($$ select kiln_runner.progress(t.task_id, t.fence, 0.9, 'late') from kiln.task t join j using (job_id) where t.state = 'done' $$, 'KN010', null,
                  'nobody makes progress with what is done');
 select finish();

@@ -83,7 +83,7 @@ select is(pg_temp.costs('{"per": "megapixels", "micros": 1000000}', '{"params": 
 update kiln.model set price = null, price_micros = 0 where name = 'local/sketch';
 
 -- Available is what a living runner has the secret of.
-create function pg_temp.reason() returns text language sql as $$ select kiln.model_reason(m) from kiln.model m where m.name = 'fal/flux-schnell' $$;
+create function pg_temp.reason() returns text language sql as $$ select kiln_internal.model_reason(m) from kiln.model m where m.name = 'fal/flux-schnell' $$;
 select is(pg_temp.reason(), 'No runner has FAL_KEY.', 'without its secret a model is not available, and says why');
 select is((select i -> 'available' from jsonb_array_elements(fixture.call(null, 'list_models', p_query => '{"limit": "100"}') -> 'items') i where i ->> 'id' = 'fal/flux-schnell'), 'false'::jsonb, 'it is listed all the same');
 select is(fixture.bad_fields($$ select fixture.call('ann', 'create_generation', p_body => '{"type": "image", "model": "fal/flux-schnell", "prompt": "x"}') $$), '/model', 'and refused when it is asked for, never queued');

@@ -4,7 +4,7 @@ begin;
 select no_plan();
 
 create function pg_temp.read(p_provider text, p_kind text, p_status int, p_body text, p_headers jsonb default '{}', p_config jsonb default '{}') returns kiln.reply language sql as $$
-    select kiln.read_reply(p, p_config, p_kind, p_status, p_headers, p_body) from kiln.provider p where p.name = p_provider $$;
+    select kiln_internal.read_reply(p, p_config, p_kind, p_status, p_headers, p_body) from kiln.provider p where p.name = p_provider $$;
 create function pg_temp.says(r kiln.reply) returns text language sql as $$
     select concat_ws(' ', r.outcome, r.error_class, case when r.is_unbilled then 'unbilled' end, r.request_id, 'at ' || r.queue_position, r.fraction, 'in ' || extract(epoch from r.retry_after)::int || 's') $$;
 
@@ -51,13 +51,13 @@ select is((pg_temp.read('fal', 'webhook', 200, '{"request_id": "r1", "status": "
 select is((pg_temp.read('fal', 'submit', 422, '{"detail": [{"msg": "width is too large", "type": "x"}]}')).error_message, 'width is too large', 'its sentence is kept');
 select is((pg_temp.read('fal', 'submit', 422, '{"detail": "a\u0000b\nc"}')).error_message, 'a�b c', 'on one line, and without what no text can hold');
 select is((pg_temp.read('fal', 'submit', 200, '{"request_id": "r", "status_url": "https://queue.fal.run/s", "response_url": "https://evil.test/r", "cancel_url": 7}')).urls, '{"status": "https://queue.fal.run/s"}', 'of its URLs those of its own host are kept');
-select is(kiln.read_outputs('{"outputs": [{"pointer": "/images/*/url", "as": "url", "media_type": "image"}], "keep": {"seed": "/seed"}, "blocked": ["/has_nsfw_concepts/*"]}', result::jsonb), read::jsonb, claim) from (values
+select is(kiln_internal.read_outputs('{"outputs": [{"pointer": "/images/*/url", "as": "url", "media_type": "image"}], "keep": {"seed": "/seed"}, "blocked": ["/has_nsfw_concepts/*"]}', result::jsonb), read::jsonb, claim) from (values
     ('{"images": [{"url": "https://v3.fal.media/a.png"}], "seed": 196619188014358660, "has_nsfw_concepts": [false]}', '{"files": [{"url": "https://v3.fal.media/a.png", "media_type": "image"}], "keep": {"seed": "196619188014358660"}, "missing": null, "is_blocked": false}', 'a result: its files, and its seed as text'),
     ('{"images": [{"url": "https://v3.fal.media/a.png"}], "has_nsfw_concepts": [true]}', '{"files": [{"url": "https://v3.fal.media/a.png", "media_type": "image"}], "keep": {}, "missing": null, "is_blocked": true}', 'a picture that was blacked out is blocked, though it is there'),
     ('{"image": {}}', '{"files": [], "keep": {}, "missing": "/images/*/url", "is_blocked": false}', 'a result that is not where it should be'),
     ('{"images": [{"url": 7}, {"url": "javascript:x"}, {"url": null}]}', '{"files": [], "keep": {}, "missing": "/images/*/url", "is_blocked": false}', 'what is no URL is no file')
 ) v (result, read, claim);
-select is(kiln.read_outputs('{"outputs": [{"pointer": "/audio_file/url", "as": "url", "media_type": "audio"}]}', '{"audio_file": {"url": "https://x.test/a.wav"}}') -> 'files' -> 0 ->> 'url', 'https://x.test/a.wav', 'names differ from model to model');
+select is(kiln_internal.read_outputs('{"outputs": [{"pointer": "/audio_file/url", "as": "url", "media_type": "audio"}]}', '{"audio_file": {"url": "https://x.test/a.wav"}}') -> 'files' -> 0 ->> 'url', 'https://x.test/a.wav', 'names differ from model to model');
 
 -- Replicate and OpenAI
 select is(pg_temp.says(pg_temp.read(provider, kind, status, body, headers)), said, provider || ': ' || claim) from (values
@@ -75,7 +75,7 @@ select is(pg_temp.says(pg_temp.read(provider, kind, status, body, headers)), sai
     ('openai', 'submit', 500, '{"error": {"message": "x"}}', '{}', 'unclear', 'a 500 may have been billed'),
     ('openai', 'submit', 200, 'not json', '{}', 'unclear', 'what is no JSON')
 ) v (provider, kind, status, body, headers, said, claim);
-select is(kiln.read_outputs('{"outputs": [{"pointer": "/output/*", "as": "url", "media_type": "image"}]}', o::jsonb) -> 'files', f::jsonb, 'Replicate: output ' || o) from (values
+select is(kiln_internal.read_outputs('{"outputs": [{"pointer": "/output/*", "as": "url", "media_type": "image"}]}', o::jsonb) -> 'files', f::jsonb, 'Replicate: output ' || o) from (values
     ('{"output": "https://replicate.delivery/a"}', '[{"url": "https://replicate.delivery/a", "media_type": "image"}]'),
     ('{"output": ["https://replicate.delivery/a", "https://replicate.delivery/b"]}', '[{"url": "https://replicate.delivery/a", "media_type": "image"}, {"url": "https://replicate.delivery/b", "media_type": "image"}]'),
     ('{"output": null}', '[]')) v (o, f);
@@ -102,7 +102,7 @@ select is((pg_temp.read('other', 'poll', 200, format('{"done": true, "tokens": %
 -- Where a result's files are, however they are given.
 create function pg_temp.outputs(p_output text, p_result text) returns text language sql as $$
     select concat_ws(' ', coalesce((select string_agg(f ->> 'url' || case when f ? 'is_inline' then ' (inline)' else '' end, ' ') from jsonb_array_elements(r -> 'files') f), 'none'), 'missing ' || (r ->> 'missing'))
-      from kiln.read_outputs(jsonb_build_object('outputs', jsonb_build_array('{"pointer": "/images/*", "as": "url", "media_type": "image"}'::jsonb || p_output::jsonb)), kiln.parse_reply(p_result)) r $$;
+      from kiln_internal.read_outputs(jsonb_build_object('outputs', jsonb_build_array('{"pointer": "/images/*", "as": "url", "media_type": "image"}'::jsonb || p_output::jsonb)), kiln_internal.parse_reply(p_result)) r $$;
 select is(pg_temp.outputs(o, r), e, claim) from (values
     ('{}', '{"images": []}', 'none missing /images/*', 'an empty list is nothing'), ('{}', '{"images": null}', 'none missing /images/*', 'as null is'), ('{}', '{}', 'none missing /images/*', 'and no word of it'),
     ('{}', '{"images": [null, ""]}', 'none missing /images/*', 'and nothing in a list'), ('{"may_be_empty": false}', '{"images": []}', 'none missing /images/*', 'whether the description says so or not'),
@@ -118,7 +118,7 @@ select is(pg_temp.outputs(o, r), e, claim) from (values
     ('{}', format('{"images": ["https://x.test/%s"]}', repeat('a', 8000)), 'none missing /images/*', 'one without end is none')) v (o, r, e, claim);
 
 -- JSON that is nearly none: what is to be known stands beside it.
-select is(kiln.parse_reply(t), j::jsonb, claim) from (values
+select is(kiln_internal.parse_reply(t), j::jsonb, claim) from (values
     (U&'\FEFF{"id": "r"}', '{"id": "r"}', 'a byte order mark'), ('{"id": "r", "prompt": "a \ud83d"}', '{"id": "r", "prompt": "a \ufffd"}', 'half a pair'),
     ('{"prompt": "\udc00 \ud83d\ude00 \ud83d\ud83d\ude00", "id": "r"}', '{"prompt": "\ufffd 😀 \ufffd😀", "id": "r"}', 'either half, beside whole ones'),
     ('{"id": "r", "score": NaN, "a": [-Infinity, Infinity,NaN]}', '{"id": "r", "score": null, "a": [null, null, null]}', 'numbers that are none'),
@@ -128,7 +128,7 @@ select is(kiln.parse_reply(t), j::jsonb, claim) from (values
 select is(pg_temp.says(pg_temp.read('fal', 'submit', 200, U&'\FEFF{"request_id": "r1", "queue_position": NaN, "prompt": "\\ud83d"}')), 'accepted r1', 'a job whose id can be read is not held for what stands beside it');
 
 -- How often a paid result is asked for.
-select is(kiln.fetch_tries(a::jsonb), n, claim) from (values
+select is(kiln_internal.fetch_tries(a::jsonb), n, claim) from (values
     ('{"status": 404, "error": {"code": "reply"}}', 3, 'gone'), ('{"status": 410, "error": {"code": "reply"}}', 3, 'gone for good'), ('{"status": 403, "error": {"code": "reply"}}', 3, 'forbidden'),
     ('{"status": 302, "error": {"code": "reply"}}', 3, 'moved about'), ('{"error": {"code": "content"}}', 3, 'no picture'), ('{"error": {"code": "address"}}', 3, 'inside the house'), ('{"error": {"code": "host"}}', 1, 'a host that nobody named'),
     ('{"error": {"code": "too_long"}}', 1, 'too large'), ('{"status": 404, "body": "x"}', 3, 'a result that is gone'), ('{"status": 200, "body": "<html>"}', 3, 'a page in its place'),
@@ -137,7 +137,7 @@ select is(kiln.fetch_tries(a::jsonb), n, claim) from (values
 
 -- Times to come again.
 select fixture.set_now('2026-05-04 10:00:00+00') \g /dev/null
-select is(kiln.retry_after(h::jsonb), i::interval, 'retry-after ' || h) from (values
+select is(kiln_internal.retry_after(h::jsonb), i::interval, 'retry-after ' || h) from (values
     ('{"retry-after": "120"}', '2 minutes'), ('{"retry-after": "Mon, 04 May 2026 10:00:30 GMT"}', '30 seconds'), ('{"retry-after": "Mon, 04 May 2020 10:00:30 GMT"}', '0'),
     ('{"retry-after": "999999999"}', '1 day'), ('{"retry-after": "soon"}', null), ('{"retry-after": "-5"}', null), ('{"retry-after": "Xxx, 99 Yyy 2026 99:99:99 GMT"}', null), ('{}', null)) v (h, i);
 
@@ -152,7 +152,7 @@ select is(count(*) filter (where (r).outcome is null or (r).outcome not in ('acc
   from hostile, unnest('{fal,replicate,openai,other}'::text[]) provider, unnest('{submit,poll,result,cancel,lookup,webhook}'::text[]) kind, unnest('{200,422,500}'::int[]) status,
        lateral pg_temp.read(provider, kind, status, body, '{"retry-after": "x", "x-fal-error-type": ""}') r
  group by provider, kind, status;
-select lives_ok(format('select kiln.read_outputs(%L, kiln.parse_reply(%L))', '{"outputs": [{"pointer": "/images/*/url", "as": "url", "media_type": "image"}], "keep": {"seed": "/seed"}, "blocked": ["/has_nsfw_concepts/*"]}', left(body, 100000)), 'outputs of ' || left(body, 30)) from hostile;
+select lives_ok(format('select kiln_internal.read_outputs(%L, kiln_internal.parse_reply(%L))', '{"outputs": [{"pointer": "/images/*/url", "as": "url", "media_type": "image"}], "keep": {"seed": "/seed"}, "blocked": ["/has_nsfw_concepts/*"]}', left(body, 100000)), 'outputs of ' || left(body, 30)) from hostile;
 select is(max(length((pg_temp.read('fal', 'submit', 422, body)).error_message)) <= 1000, true, 'a sentence of theirs is cut') from hostile;
 select finish();
 rollback;

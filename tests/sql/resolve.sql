@@ -77,7 +77,7 @@ select is((select reason from kiln.held_jobs h, d where h.job = d.job), 'lost', 
 select throws_ok(format('select kiln.resolve_job(%s, ''adopt'', ''x'', ''{"request_id": "x1"}'')', job), 'KN001', null, 'its call is settled: no id to adopt') from d;
 savepoint lost;
 select matches(what_to_do, '^select kiln.resolve_job\(\d+, ''fetch'', ''why''\);', 'and can be asked for again') from kiln.held_jobs h, d where h.job = d.job;
-select is(kiln.render_job_for_admin(j) -> 'actions', '["fetch", "resend", "fail", "adopt", "cancel"]', 'as the API says') from d join kiln.job j on j.job_id = d.job;
+select is(kiln_internal.render_job_for_admin(j) -> 'actions', '["fetch", "resend", "fail", "adopt", "cancel"]', 'as the API says') from d join kiln.job j on j.job_id = d.job;
 select is(kiln.resolve_job(job, 'fetch', 'the description said /file'), 'running', 'where what kept it is mended') from d;
 set role kiln_owner; update kiln.call set result = '{"files": ["https://pay.test/1.png"]}' where job_id = (select job from d); reset role;        -- as if the description had found it
 select is((fixture.begin(job) ->> 'do', fixture.calls(job))::text, ('fetch', 'succeeded')::text, 'its result is had, and not paid again') from d;

@@ -23,9 +23,9 @@ create function pg_temp.code(p_sql text) returns text language plpgsql as $$ beg
 
 -- Where it is at home ----------------------------------------------------------------------------------------------------
 
-select is(kiln.is_restored(), false, 'a fresh database is at home');
+select is(kiln_internal.is_restored(), false, 'a fresh database is at home');
 select is((select format('%s %s %s', what, count, outcome) from kiln.after_restore()), 'nothing 0 This database is at home in this cluster: there is nothing to do.', 'and kiln.after_restore() leaves it alone');
-select is(kiln.xid_base(), 0::bigint, 'its log has the cluster''s own numbers');
+select is(kiln_internal.xid_base(), 0::bigint, 'its log has the cluster''s own numbers');
 
 -- Refused -----------------------------------------------------------------------------------------------------------------
 
@@ -42,7 +42,7 @@ select is_empty($$ select c from unnest('{"act_as(''{}'')", bus_head(), "bus_rea
 select is(pg_temp.code($$ select kiln.enqueue('log', '{}') $$), 'KN017', 'nobody makes an event by hand either');
 select is(pg_temp.code($$ select kiln.new_pipeline_version('log') $$), 'KN017', 'nor a version of a pipeline');
 select set_eq('select what from kiln.contradictions', array['cluster'], 'kiln.contradictions says so');
-select lives_ok('select kiln.keep_partitions()', 'what an upgrade loads is no obstacle');
+select lives_ok('select kiln_internal.keep_partitions()', 'what an upgrade loads is no obstacle');
 set role kiln_owner; update kiln.cluster set system_identifier = (select system_identifier from pg_control_system()), relation = 1; reset role;
 select is(pg_temp.code('select kiln.contract()'), 'KN017', 'a dump and restore within one cluster is one, too');
 set role kiln_owner; update kiln.cluster set relation = 'kiln.cluster'::regclass; reset role;
@@ -80,12 +80,12 @@ select is((select string_agg(name || ': ' || fixture.task_states(job), ', ' orde
           'failed, to be tried again: waiting, local, not begun: ready, local, running: running, open: running, open, may be looked up: running, open, may be repeated: running, open, on_unknown retry: running, paid, not begun: ready',
           'calls are open, tasks run and wait');
 insert into kiln.webhook_endpoint (account_id, url, types) values (:ann, 'https://example.com/hook', '{job.completed,notification}') returning webhook_endpoint_id as endpoint \gset
-set role kiln_owner; insert into kiln.endpoint_secret values (:endpoint, kiln.gen_random_bytes(32)); reset role;
-select kiln.begin_deliveries() \g /dev/null
+set role kiln_owner; insert into kiln.endpoint_secret values (:endpoint, kiln_extensions.gen_random_bytes(32)); reset role;
+select kiln_internal.begin_deliveries() \g /dev/null
 insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, message_id) values (:ann, :endpoint, 1, 'job.completed', '{}', 'msg_due');
-insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, message_id, state, ended_at) values (:ann, :endpoint, 2, 'job.completed', '{}', 'msg_sent', 'sent', kiln.now());
+insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, message_id, state, ended_at) values (:ann, :endpoint, 2, 'job.completed', '{}', 'msg_sent', 'sent', kiln_internal.now());
 select fixture.call('ann', 'create_ticket', p_body => '{}') \g /dev/null
-set role kiln_owner; insert into kiln.nonce values ('\x01', kiln.now() + interval '1 hour'); reset role;
+set role kiln_owner; insert into kiln.nonce values ('\x01', kiln_internal.now() + interval '1 hour'); reset role;
 set role kiln_owner; insert into kiln.whisper (xid, account_id, type, data) values ('999999999', :ann, 'typing', '{}'); reset role;
 set role kiln_owner; insert into kiln.sleeper (name, wants_bus) values ('bus:1', true); reset role;
 select kiln_api.register_instance('both', 'h', 1, 1, 'v') as instance \gset
@@ -106,14 +106,14 @@ select is_empty('select * from kiln.contradictions', 'after it nothing contradic
 select lives_ok('select kiln.contract()', 'and programs may come');
 
 -- The log.
-select is(kiln.xid_base(), 699999999::bigint, 'the log goes on behind its last event, without a row of it rewritten');
-select is((select count(*)::int from kiln.event where event_id <= :last_event), (select count(*)::int from kiln.event where event_id <= :last_event and kiln.cluster_xid(xid) = '2'), 'what is old is history');
-select is((select count(*)::int from kiln.events_between(null, '5:5:', pg_current_snapshot(), 0, 100000, false) where event_id <= :last_event), 0, 'and told to nobody, wherever the counter stands');
-select is((select count(*)::int from kiln.events_between(null, '5:5:', '4611686018427387905:4611686018427387905:', 0, 100000, false) where event_id <= :last_event), 0, 'nor ever will be');
+select is(kiln_internal.xid_base(), 699999999::bigint, 'the log goes on behind its last event, without a row of it rewritten');
+select is((select count(*)::int from kiln.event where event_id <= :last_event), (select count(*)::int from kiln.event where event_id <= :last_event and kiln_internal.cluster_xid(xid) = '2'), 'what is old is history');
+select is((select count(*)::int from kiln_internal.events_between(null, '5:5:', pg_current_snapshot(), 0, 100000, false) where event_id <= :last_event), 0, 'and told to nobody, wherever the counter stands');
+select is((select count(*)::int from kiln_internal.events_between(null, '5:5:', '4611686018427387905:4611686018427387905:', 0, 100000, false) where event_id <= :last_event), 0, 'nor ever will be');
 select cmp_ok((select min(xid) from kiln.event where event_id > :last_event), '>', '699999999', 'what is new stands behind it');
-select isnt_empty($$ select from kiln.events_between(null, '5:5:', '4611686018427387905:4611686018427387905:', 0, 100000, false) where type = 'job.held' $$, 'and is told');
-select matches(kiln.epoch(), '^[0-9a-f]+-[0-9]+-[0-9a-f]{8}$', 'positions from now on are of another history');
-select is(pg_temp.code(format('select kiln.parse_position(%L)', regexp_replace(kiln_api.bus_head(), '-[0-9a-f]{8}\.', '.'))), 'KN013', 'and one of before is answered by a reset');
+select isnt_empty($$ select from kiln_internal.events_between(null, '5:5:', '4611686018427387905:4611686018427387905:', 0, 100000, false) where type = 'job.held' $$, 'and is told');
+select matches(kiln_internal.epoch(), '^[0-9a-f]+-[0-9]+-[0-9a-f]{8}$', 'positions from now on are of another history');
+select is(pg_temp.code(format('select kiln_internal.parse_position(%L)', regexp_replace(kiln_api.bus_head(), '-[0-9a-f]{8}\.', '.'))), 'KN013', 'and one of before is answered by a reset');
 select is((select c.relname::text from pg_class c where c.relname = 'event_x' || ((699999999 + txid_current()) / 20000000 * 20000000)), 'event_x' || ((699999999 + txid_current()) / 20000000 * 20000000), 'there is a part for it');
 
 -- Work.
@@ -139,7 +139,7 @@ select is((select string_agg(message_id, ',') from kiln.delivery where state = '
 select is((select count(*)::int from kiln.stream_ticket) + (select count(*)::int from kiln.nonce) + (select count(*)::int from kiln.whisper) + (select count(*)::int from kiln.sleeper), 0, 'tickets, nonces and what is not logged are gone');
 select is_empty($$ select i.sequencename from ids i join pg_sequences s using (sequencename) where s.schemaname = 'kiln' and s.last_value < coalesce(i.last_value, 0) + 100000000 $$, 'no id is given again that may have been given since');
 select cmp_ok((select last_value from kiln.fence), '>=', :fence + 100000000::bigint, 'nor a fence: who still runs from before cannot write');
-select kiln.move_floors() \g /dev/null
+select kiln_internal.move_floors() \g /dev/null
 select is_empty($$ select from floors o join kiln.floor n using (queue_id, priority) where n.max_vt > o.max_vt + 50000000 $$, 'to the queues'' turns that is no time');
 select ok(keeps_files, 'files that no row names stay, results that were paid since among them') from kiln.restore;
 select fixture.set_now(statement_timestamp() + interval '2 days') \g /dev/null
@@ -166,7 +166,7 @@ rollback to backup;
 select pg_temp.carry_away() \g /dev/null
 select pg_temp.after('p_nothing_ran => true') \g /dev/null
 select is((select count(*)::int from kiln.delivery where message_id = :'once'), 1, 'an event that is made into a delivery once more has the id that it had');
-select isnt(kiln.message_id(1, '2030-01-01', 'job.completed', 1), kiln.message_id(1, '2030-01-01 00:00:00.000001', 'job.completed', 1), 'another event under its number has another');
+select isnt(kiln_internal.message_id(1, '2030-01-01', 'job.completed', 1), kiln_internal.message_id(1, '2030-01-01 00:00:00.000001', 'job.completed', 1), 'another event under its number has another');
 
 -- By hand -------------------------------------------------------------------------------------------------------------------
 
@@ -174,20 +174,20 @@ rollback to backup;
 set role kiln_owner; update kiln.outgoing set cluster = (select system_identifier::text from pg_control_system()); reset role;
 select throws_ok('select * from kiln.after_restore(p_by_hand => true)', 'KN001', 'programs are running on this database: stop them first', 'by hand it wants no program to run');
 select fixture.pass('1 minute') \g /dev/null
-select kiln.epoch() as before \gset
+select kiln_internal.epoch() as before \gset
 select isnt(pg_temp.after('p_by_hand => true'), null, 'a copy of the disk that was put back looks like itself: someone says what it is');
-select isnt(kiln.epoch(), :'before', 'its positions are of another history');
-select is(kiln.xid_base(), 0::bigint, 'its numbers are the cluster''s own');
+select isnt(kiln_internal.epoch(), :'before', 'its positions are of another history');
+select is(kiln_internal.xid_base(), 0::bigint, 'its numbers are the cluster''s own');
 rollback to backup;
 
 -- Timelines -------------------------------------------------------------------------------------------------------------------
 
-select split_part(kiln.epoch(), '-', 1) as system \gset
+select split_part(kiln_internal.epoch(), '-', 1) as system \gset
 set role kiln_owner; insert into kiln.timeline (timeline, xid) values (1, 3) on conflict do nothing; reset role;
 create function pg_temp.replay(p_timeline int, p_xid text) returns text language sql as $$
-    select string_agg(type, ',') from kiln_api.bus_replay((select account_id from kiln.identity where subject = 'ann'), split_part(kiln.epoch(), '-', 1) || '-' || p_timeline || '.' || p_xid || '_' || p_xid || '_', kiln_api.bus_head(), 10)
+    select string_agg(type, ',') from kiln_api.bus_replay((select account_id from kiln.identity where subject = 'ann'), split_part(kiln_internal.epoch(), '-', 1) || '-' || p_timeline || '.' || p_xid || '_' || p_xid || '_', kiln_api.bus_head(), 10)
 $$;
-create or replace function kiln.epoch() returns text language sql stable as $$ select to_hex(s.system_identifier) || '-3' from pg_control_system() s $$;
+create or replace function kiln_internal.epoch() returns text language sql stable as $$ select to_hex(s.system_identifier) || '-3' from pg_control_system() s $$;
 set role kiln_owner; insert into kiln.timeline (timeline, xid) values (2, 500), (3, 900); reset role;
 select is(pg_temp.replay(1, '400'), 'reset', 'a position of an older timeline is answered by one reset');
 select is_empty('select * from kiln.lost_position', 'one from before the fork lost nothing');

@@ -3,7 +3,7 @@ begin;
 \ir ../fixtures/fixture.sql
 select no_plan();
 
-create temporary view ours as select oid, nspname from pg_namespace where nspname in ('kiln', 'kiln_api', 'kiln_runner');
+create temporary view ours as select oid, nspname from pg_namespace where nspname in ('kiln', 'kiln_internal', 'kiln_api', 'kiln_runner');
 create temporary view relation as select c.oid, c.oid::regclass as name, c.relkind from pg_class c join ours o on o.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'S');
 create temporary view function as select p.oid, p.oid::regprocedure as name, o.nspname, p.proname, p.proowner::regrole::text as owner, p.prosecdef, p.proconfig,
        exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e') as is_extension from pg_proc p join ours o on o.oid = p.pronamespace;
@@ -45,7 +45,7 @@ select throws_ok('select nextval(''kiln.fence'')', '42501', null, 'nor draw a nu
 select throws_ok('select kiln_runner.claim(1, 1)', '42501', null, 'nor claim work');
 select throws_ok('select kiln.enqueue(''log'')', '42501', null, 'nor enqueue but by its routes');
 select throws_ok('set session_replication_role = replica', '42501', null, 'nor switch triggers off');
-select throws_ok('create or replace function kiln.now() returns timestamptz language sql as ''select null::timestamptz''', '42501', null, 'nor set the clock');
+select throws_ok('create or replace function kiln_internal.now() returns timestamptz language sql as ''select null::timestamptz''', '42501', null, 'nor set the clock');
 reset role;
 set local role kiln_worker;
 select throws_ok('select * from kiln.task_running', '42501', null, 'a runner cannot read a table');
@@ -94,7 +94,7 @@ select ok(not has_function_privilege('kiln_server', 'kiln.made_later()', 'execut
 
 -- What functions are -----------------------------------------------------------------------------------------------------
 
-select is_empty($$ select name from function where nspname <> 'kiln' and not prosecdef $$, 'every function that programs call runs with its owner''s rights');
+select is_empty($$ select name from function where nspname not in ('kiln', 'kiln_internal') and not prosecdef $$, 'every function that programs call runs with its owner''s rights');
 select is_empty($$ select name from function where prosecdef and not is_extension and not coalesce('search_path=""' = any (proconfig), false) $$, 'and none of those can be led astray by a search_path');
 select bag_eq($$ select proname::text from function where nspname = 'kiln_api' and owner <> 'kiln_definer' $$, '{act_as,bus_head,bus_read,bus_replay,watch_replay,use_ticket,ready,metrics,register_instance,beat_instance,end_instance,tell_audience,prove_bus,answer_ping}'::text[],
               'of the API only what must see all accounts belongs to the owner of the tables');

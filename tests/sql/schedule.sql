@@ -9,7 +9,7 @@ select is(fixture.task_states(hour), 'waiting', 'a job for later waits') from j;
 select is(fixture.task_states(past), 'ready', 'one for a time that is past does not') from j;
 select is(fixture.job_state(hour), 'queued', 'people see it as queued') from j;
 select is((select run_at from kiln.job where job_id = hour), '2030-01-01 13:00:00Z', 'with its time') from j;
-select is(kiln.queue_position(hour), null, 'it has no place in the queue yet') from j;
+select is(kiln_internal.queue_position(hour), null, 'it has no place in the queue yet') from j;
 select is((kiln_runner.claim(fixture.runner('{image}'), 8)).job_id, past, 'only what is due is given out') from j;
 select fixture.tick() \g /dev/null
 select is(fixture.task_states(soon), 'waiting', 'the tick leaves alone what is not due') from j;
@@ -29,7 +29,7 @@ update kiln.task set state = 'ready' where job_id = (select job_id from f);
 select is((kiln_runner.claim(fixture.runner('{image}'), 8)).job_id, job_id, 'an UPDATE to ready brings one forward') from f;
 
 -- And a thousand at once, most overdue first.
-select kiln.enqueue_many('test/one', array(select '{}'::jsonb from generate_series(1, 1500)), p_run_at => kiln.now() + interval '1 minute') \g /dev/null
+select kiln.enqueue_many('test/one', array(select '{}'::jsonb from generate_series(1, 1500)), p_run_at => kiln_internal.now() + interval '1 minute') \g /dev/null
 select fixture.pass('2 minutes'), fixture.tick() \g /dev/null
 select is((select count(*)::int from kiln.task_ready), 1000, 'a tick readies a thousand, so that it stays short');
 select fixture.tick() \g /dev/null

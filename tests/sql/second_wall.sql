@@ -16,7 +16,7 @@ insert into kiln.project (account_id, name) values (fixture.account('ann'), 'ann
 select fixture.call('ann', 'create_image', p_body => json_build_object('project_id', :'project', 'media_id', (select media::text from a), 'room_type', 'auto', 'style', 'modern', 'prompt', 'annsecret')::text) ->> 'id' as image \gset
 
 create temporary table f as
-select p.oid, p.proname::text as name, pg_get_functiondef(p.oid) as now, regexp_replace(pg_get_functiondef(p.oid), 'perform kiln\.require_(actor|admin)\([^;]*\);', '', 'g') as mutant
+select p.oid, p.proname::text as name, pg_get_functiondef(p.oid) as now, regexp_replace(pg_get_functiondef(p.oid), 'perform kiln_internal\.require_(actor|admin)\([^;]*\);', '', 'g') as mutant
   from pg_proc p where p.pronamespace = 'kiln_api'::regnamespace and p.pronargs = 4 and p.proargnames[1] = 'p_actor';
 
 -- What comes out of a call without its check: the answer, or the refusal's code. Undone each time.
@@ -48,7 +48,7 @@ select is_empty($$ select name, who, id, left(answer, 120) from said where answe
 -- The measure measures: with the wall down too, the word does come out.
 -- (That of a list of jobs is a second question, since its function belongs to the tables' owner, whom no policy binds.)
 alter table kiln.job disable row level security;
-select regexp_replace(pg_get_functiondef('kiln.job_page'::regproc), 'if kiln\.is_no_operator\(\).*?end if;', '') \gexec
+select regexp_replace(pg_get_functiondef('kiln_internal.job_page'::regproc), 'if kiln_internal\.is_no_operator\(\).*?end if;', '') \gexec
 select alike(pg_temp.without_check(mutant, name, '{"sub":"bob","role":"user"}', '1'), '%annsecret%', 'with the wall down as well, it would') from f where name = 'list_jobs';
 select * from finish();
 rollback;

@@ -67,11 +67,11 @@ select is(drawn ->> 'prompt', '<b>mine</b>', 'a generation is shown with its pro
 select is(drawn -> 'originals', '[]', 'and without what was sent in for it: that was not made to be shown') from p;
 select is((drawn ->> 'is_local_sample')::boolean, true, 'what was drawn here is said to be a local sample') from p;
 -- The list of those who make samples stood here as well as in the runner, and a new one would have been forgotten in one of the two.
-select is(kiln.is_local_sample(row_to), w, 'a local sample? ' || output)
+select is(kiln_internal.is_local_sample(row_to), w, 'a local sample? ' || output)
   from (values ('{"finish": {"sample": "local"}, "weave": {}}', true), ('{"disclose": {"local_sample": true}}', true), ('{"disclose": {"local_sample": false}, "furnish": {}}', false), ('{"finish": {}}', false),
                ('{"finish": {"sample": null}}', false), ('{}', false)) v (output, w)
  cross join lateral (select jsonb_populate_record(null::kiln.job, jsonb_build_object('output', v.output::jsonb)) as row_to) x;
-select is(kiln.is_local_sample(jsonb_populate_record(null::kiln.job, jsonb_build_object('model_id', m.model_id))), v.is_local, 'by its model, if nothing noted it: ' || v.name)
+select is(kiln_internal.is_local_sample(jsonb_populate_record(null::kiln.job, jsonb_build_object('model_id', m.model_id))), v.is_local, 'by its model, if nothing noted it: ' || v.name)
   from kiln.provider v join lateral (select m.* from kiln.model m where m.provider_id = v.provider_id limit 1) m on true;
 create function pg_temp.follow(p_url text) returns jsonb language sql as $$
     select fixture.call(null, 'open_media', jsonb_build_object('id', substring(p_url from '/media/([0-9]+)')), jsonb_build_object('exp', substring(p_url from 'exp=([0-9]+)'), 'sig', substring(p_url from 'sig=([0-9a-f]+)'))) $$;

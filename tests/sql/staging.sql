@@ -136,15 +136,15 @@ select is((select array_agg(job_id) from kiln.image where project_id = :all), ar
 select is((select state::text from kiln.job where job_id = :busy), 'cancelling', 'what runs is cancelled');
 select is(pg_temp.code(format('select kiln.retry_job(%s)', :busy)), 'KN001', 'and is not tried again');
 -- What cannot go yet is not in the way of what can: neither a project of the next one, nor an image of another in its own.
-insert into kiln.project (account_id, name, deleted_at) values (fixture.account('ann'), 'later', kiln.now()) returning project_id as later \gset
-select kiln.clear_projects(1) from generate_series(1, 60) \g /dev/null
+insert into kiln.project (account_id, name, deleted_at) values (fixture.account('ann'), 'later', kiln_internal.now()) returning project_id as later \gset
+select kiln_internal.clear_projects(1) from generate_series(1, 60) \g /dev/null
 select is((select array_agg(project_id) from kiln.project where deleted_at is not null), array[:all]::bigint[], 'a project that waits for its runner keeps no other');
 select fixture.job_in('completed') as done \gset
 insert into kiln.image select (jsonb_populate_record(i, jsonb_build_object('job_id', :done))).* from kiln.image i where i.job_id = :busy;
-select kiln.clear_project(:all, 1) \g /dev/null
+select kiln_internal.clear_project(:all, 1) \g /dev/null
 select is((select array_agg(job_id) from kiln.image where project_id = :all), array[:busy]::bigint[], 'nor does an image keep those behind it');
 select fixture.fail(:busy, 'cancelled') \g /dev/null
-select kiln.clear_projects(10) \g /dev/null
+select kiln_internal.clear_projects(10) \g /dev/null
 select is((select count(*)::int from kiln.image where project_id = :all) + (select count(*)::int from kiln.project where project_id = :all), 0, 'when its runner has let go, nothing is left');
 select is((select array_agg(media_id order by media_id) from kiln.media where media_id in (:one, :three)), array[:one, :three]::bigint[], 'the originals that another project has stay');
 select fixture.call('ann', 'create_message', pg_temp.at(fixture.call('ann', 'create_conversation', p_body => format('{"members": ["%s"]}', fixture.account('admin'))) ->> 'id'), p_body => format('{"media": ["%s"]}', :three)) \g /dev/null
@@ -154,7 +154,7 @@ select is((select count(*)::int from kiln.trash where storage_key = substr(encod
 
 -- Which of its files a job still needs is asked of the tasks that have not ended, so there must be one in every state that is no end.
 create function pg_temp.used(p_way text) returns bigint language plpgsql as $$
-declare v_media bigint := fixture.media('bob', p_way); v_job bigint := kiln.enqueue('test/three', jsonb_build_object('media', jsonb_build_array('1', v_media::text)), fixture.account('bob'), p_run_at => case p_way when 'due later' then kiln.now() + interval '1 hour' end);
+declare v_media bigint := fixture.media('bob', p_way); v_job bigint := kiln.enqueue('test/three', jsonb_build_object('media', jsonb_build_array('1', v_media::text)), fixture.account('bob'), p_run_at => case p_way when 'due later' then kiln_internal.now() + interval '1 hour' end);
 begin
     if p_way not in ('queued', 'due later') then
         perform fixture.start(v_job);
@@ -169,9 +169,9 @@ begin
     return v_media;
 end $$;
 create temporary table used as select w, pg_temp.used(w) as media_id from unnest('{queued,due later,running,between two stages,tried again,held,cancelling,cancelled,failed}'::text[]) w;
-select is(kiln.media_in_use(fixture.account('bob'), array[media_id]) <> '{}', w not in ('cancelled', 'failed'), 'a file of a job is in use, or not any more: ' || w) from used;
-select is(cardinality(kiln.media_in_use(fixture.account('bob'), array(select media_id from used))), 7, 'many are asked for at once');
-select is(kiln.media_in_use(fixture.account('ann'), array(select media_id from used)), '{}', 'by jobs of one''s own');
+select is(kiln_internal.media_in_use(fixture.account('bob'), array[media_id]) <> '{}', w not in ('cancelled', 'failed'), 'a file of a job is in use, or not any more: ' || w) from used;
+select is(cardinality(kiln_internal.media_in_use(fixture.account('bob'), array(select media_id from used))), 7, 'many are asked for at once');
+select is(kiln_internal.media_in_use(fixture.account('ann'), array(select media_id from used)), '{}', 'by jobs of one''s own');
 select is(pg_temp.code(format('select fixture.call(%L, %L, %L)', 'bob', 'delete_upload', pg_temp.at(media_id::text))), case when w not in ('cancelled', 'failed') then 'KN001' else 'well' end, 'and so it is not deleted, or is: ' || w) from used;
 
 -- The end of an account

@@ -69,16 +69,16 @@ select is((t.state, t.interruptions)::text, ('ready', 2)::text, 'after two it is
 
 create temporary table k as select fixture.runner('{image}', 4, 'busy') as busy, fixture.enqueue('test/one') as other, fixture.enqueue('test/one') as third;
 select is((select array_agg(c.job_id) from k, kiln_runner.claim(busy, 1) c), array[other], 'a suspect does not stand in the way of what came later') from k;
-set role kiln_owner; update kiln.runner set ended_at = kiln.now(), ended_why = 'dead' where ended_at is null and name <> 'busy';       reset role; -- only this one is left to serve the queue
+set role kiln_owner; update kiln.runner set ended_at = kiln_internal.now(), ended_why = 'dead' where ended_at is null and name <> 'busy';       reset role; -- only this one is left to serve the queue
 select fixture.tick() \g /dev/null
-select is((select alone_task_id from kiln.runner, k where runner_id = k.busy), kiln.task_id(suspect, 1), 'the tick reserves it for one runner') from s;
+select is((select alone_task_id from kiln.runner, k where runner_id = k.busy), kiln_internal.task_id(suspect, 1), 'the tick reserves it for one runner') from s;
 select is_empty('select c.job_id from k, kiln_runner.claim(busy, 3) c', 'which is given nothing new while it still runs something');
 select fixture.complete(other) from k \g /dev/null
 create temporary table kc as select c.* from k, kiln_runner.claim(busy, 4) c;
 select results_eq('select job_id from kc', 'select suspect from s', 'once idle it is given the suspect, alone');
 select is_empty('select c.job_id from k, kiln_runner.claim(busy, 3) c', 'and nothing beside it');
 select fixture.tick() \g /dev/null
-select is((select alone_task_id from kiln.runner, k where runner_id = k.busy), kiln.task_id(suspect, 1), 'as long as it runs') from s;
+select is((select alone_task_id from kiln.runner, k where runner_id = k.busy), kiln_internal.task_id(suspect, 1), 'as long as it runs') from s;
 
 -- It ends well: the suspicion ends with it.
 savepoint well;
@@ -109,12 +109,12 @@ select fixture.tick(digger) from v \g /dev/null
 select is((select ended_why from kiln.runner, v where runner_id = v.first), 'dead', 'a runner for which a suspect was reserved dies idle');
 create temporary table n as select fixture.runner('{image}', name => 'next') as next;
 select fixture.tick() \g /dev/null
-select is((select alone_task_id from kiln.runner, n where runner_id = n.next), kiln.task_id(suspect, 1), 'and the suspect is reserved for the next') from s;
+select is((select alone_task_id from kiln.runner, n where runner_id = n.next), kiln_internal.task_id(suspect, 1), 'and the suspect is reserved for the next') from s;
 
 -- A registration that beats and never claims once held a suspect for as long as it lived: job 123 stood ready for 90 seconds.
 create temporary table z as select fixture.runner('{image}', name => 'claims') as claims, fixture.runner('{image}', name => 'beats') as beats,
                                    fixture.runner('{image}', name => 'works') as works;
-set role kiln_owner; update kiln.runner set ended_at = kiln.now(), ended_why = 'dead' where ended_at is null and runner_id not in (select unnest(array[claims, beats, works]) from z); reset role;
+set role kiln_owner; update kiln.runner set ended_at = kiln_internal.now(), ended_why = 'dead' where ended_at is null and runner_id not in (select unnest(array[claims, beats, works]) from z); reset role;
 create temporary table w as select fixture.enqueue('test/one') as work;
 select fixture.start(work, works) from w, z \g /dev/null
 create function pg_temp.reserved_for() returns text language sql volatile as $$
@@ -163,26 +163,26 @@ update kiln.queue set max_running = null where name = 'image';
 
 select is_empty($$ select * from kiln.contradictions where complaint !~ 'which is gone' $$, 'nothing contradicts anything');
 -- The clock is set back by an hour: what is done every second was not done for that hour.
-update kiln.chore set ran_at = kiln.now() + interval '1 hour';
+update kiln.chore set ran_at = kiln_internal.now() + interval '1 hour';
 select kiln_runner.tick(null) \g /dev/null
-select is_empty($$ select name, ran_at from kiln.chore where ran_at > kiln.now() and every < interval '1 hour' $$, 'a clock that is set back stops no chore');
+select is_empty($$ select name, ran_at from kiln.chore where ran_at > kiln_internal.now() and every < interval '1 hour' $$, 'a clock that is set back stops no chore');
 
 -- What has piled up is removed by the thousand: a tick that takes longer than its time limit would never end.
 set role kiln_owner;
-insert into kiln.nonce (nonce_hash, expires_at) select sha256(n::text::bytea), kiln.now() - interval '1 hour' from generate_series(1, 12000) n;
+insert into kiln.nonce (nonce_hash, expires_at) select sha256(n::text::bytea), kiln_internal.now() - interval '1 hour' from generate_series(1, 12000) n;
 reset role;
 create temporary table left_over (n bigint);
-do $$ begin for i in 1..4 loop perform kiln.forget(); insert into left_over select count(*) from kiln.nonce where expires_at < kiln.now(); end loop; end $$;
+do $$ begin for i in 1..4 loop perform kiln_internal.forget(); insert into left_over select count(*) from kiln.nonce where expires_at < kiln_internal.now(); end loop; end $$;
 select is((select array_agg(n) from left_over), '{7000,2000,0,0}', 'forgetting takes a bounded step at a time');
 
 -- One failing chore rolled the whole tick back, each time: nothing was due any more, and nobody was buried.
-create or replace function kiln.forget() returns void language plpgsql as 'begin raise exception ''no''; end';
+create or replace function kiln_internal.forget() returns void language plpgsql as 'begin raise exception ''no''; end';
 create temporary table d as select fixture.enqueue('test/one', due_in => '1 minute') as due;
 select fixture.pass('10 minutes') \g /dev/null
 set client_min_messages = error;
 select fixture.tick() \g /dev/null
 reset client_min_messages;
 select is(fixture.task_states(due), 'ready', 'a chore that fails stops nothing else that is due') from d;
-select is_empty($$ select name from kiln.chore where ran_at is distinct from kiln.now() $$, 'and each chore had its turn');
+select is_empty($$ select name from kiln.chore where ran_at is distinct from kiln_internal.now() $$, 'and each chore had its turn');
 select finish();
 rollback;

@@ -5,7 +5,7 @@ select no_plan();
 
 create temporary table c as select '{"prompt": "a {params.secret} kiln-file-1 \"{config.endpoint}\"", "params": {"n": 3, "ok": true, "size": {"width": 64}, "secret": "s3"}, "seed": 196619188014358660,
     "media": ["one", "two"], "id": "r/1 ä?#", "none": null}'::jsonb as context;
-select is(kiln.fill(t.template::jsonb, context), t.filled::jsonb, t.claim) from c, (values
+select is(kiln_internal.fill(t.template::jsonb, context), t.filled::jsonb, t.claim) from c, (values
     ('"{params.n}"',                               '3',                                    'a placeholder alone keeps the type'),
     ('"{params.ok}"',                              'true',                                 'true stays true'),
     ('"{params.size}"',                            '{"width": 64}',                        'and an object an object'),
@@ -22,26 +22,26 @@ select is(kiln.fill(t.template::jsonb, context), t.filled::jsonb, t.claim) from 
     ('"{Prompt}"',                                 '"{Prompt}"',                           'what is no placeholder is text'),
     ('null',                                       'null',                                 'null in a template stays null')
 ) as t (template, filled, claim);
-select is(kiln.fill_text('/x/{id}', context, true), '/x/r/1%20%C3%A4%3F%23', 'in a path values are percent-encoded, slashes stay') from c;
-select is(kiln.fill_text('/x/{id}', jsonb_build_object('id', bad), true), null, 'refused in a path: ' || bad) from unnest('{..,a/../b,./a,a/..}'::text[]) bad;
-select is(kiln.percent_encode('a b&c=d/é~'), 'a%20b%26c%3Dd%2F%C3%A9~', 'RFC 3986');
+select is(kiln_internal.fill_text('/x/{id}', context, true), '/x/r/1%20%C3%A4%3F%23', 'in a path values are percent-encoded, slashes stay') from c;
+select is(kiln_internal.fill_text('/x/{id}', jsonb_build_object('id', bad), true), null, 'refused in a path: ' || bad) from unnest('{..,a/../b,./a,a/..}'::text[]) bad;
+select is(kiln_internal.percent_encode('a b&c=d/é~'), 'a%20b%26c%3Dd%2F%C3%A9~', 'RFC 3986');
 
-select is(kiln.pointer_values('{"a": [{"b": 1}, {"b": 2}, {"c": 3}]}', '/a/*/b'), '{1,2}'::jsonb[], 'a star is every element');
-select is(kiln.pointer_values('{"a": "one"}', '/a/*'), '{"\"one\""}'::jsonb[], 'or the one that stands where a list may');
-select is(kiln.pointer_values('{"a/b": {"~": 1}}', '/a~1b/~0'), '{1}'::jsonb[], 'escapes of RFC 6901');
-select is(kiln.pointer_values(doc::jsonb, p), '{}', 'leads nowhere: ' || p) from (values ('{"a": 1}', '/b'), ('[1]', '/1'), ('[1]', '/-'), ('"x"', '/0'), ('{"a": null}', '/a/b'), ('[]', '/*')) v (doc, p);
+select is(kiln_internal.pointer_values('{"a": [{"b": 1}, {"b": 2}, {"c": 3}]}', '/a/*/b'), '{1,2}'::jsonb[], 'a star is every element');
+select is(kiln_internal.pointer_values('{"a": "one"}', '/a/*'), '{"\"one\""}'::jsonb[], 'or the one that stands where a list may');
+select is(kiln_internal.pointer_values('{"a/b": {"~": 1}}', '/a~1b/~0'), '{1}'::jsonb[], 'escapes of RFC 6901');
+select is(kiln_internal.pointer_values(doc::jsonb, p), '{}', 'leads nowhere: ' || p) from (values ('{"a": 1}', '/b'), ('[1]', '/1'), ('[1]', '/-'), ('"x"', '/0'), ('{"a": null}', '/a/b'), ('[]', '/*')) v (doc, p);
 
 -- URLs of replies are asked only where the description allows it.
 create function pg_temp.fal() returns kiln.provider language sql as $$ select p from kiln.provider p where p.name = 'fal' $$;
-select is(kiln.reply_url(pg_temp.fal(), 'https://queue.fal.run/fal-ai/flux/requests/1/status'), 'https://queue.fal.run/fal-ai/flux/requests/1/status', 'a URL of the own host is asked');
-select is(kiln.reply_url(pg_temp.fal(), u), null, 'not asked: ' || left(u, 60)) from unnest(array['http://queue.fal.run/x', 'https://evil.test/x', 'https://queue.fal.run.evil.test/x', 'https://queue.fal.run@evil.test/x',
+select is(kiln_internal.reply_url(pg_temp.fal(), 'https://queue.fal.run/fal-ai/flux/requests/1/status'), 'https://queue.fal.run/fal-ai/flux/requests/1/status', 'a URL of the own host is asked');
+select is(kiln_internal.reply_url(pg_temp.fal(), u), null, 'not asked: ' || left(u, 60)) from unnest(array['http://queue.fal.run/x', 'https://evil.test/x', 'https://queue.fal.run.evil.test/x', 'https://queue.fal.run@evil.test/x',
     'https://evil.test\@queue.fal.run/x', 'https://queue.fal.run:8443/x', 'https://127.0.0.1/x', 'ftp://queue.fal.run/x', '//queue.fal.run/x', 'https://queue.fal.run/x y', 'https://queue.fal.run/x#y', E'https://queue.fal.run/\r\nX: y',
     'https://queue.fal.run/' || repeat('x', 3000), '']) u;
-select is(kiln.url_host('https://QUEUE.fal.run:443/x'), 'queue.fal.run:443', 'hosts are compared in lower case, with their port');
+select is(kiln_internal.url_host('https://QUEUE.fal.run:443/x'), 'queue.fal.run:443', 'hosts are compared in lower case, with their port');
 
 -- Requests as the facts have them.
 create function pg_temp.request(p_model text, p_kind text default 'submit', p_more jsonb default '{}') returns jsonb language sql as $$
-    select kiln.render_request(v, p_kind, '{"prompt": "a cat", "params": {}, "seed": 7, "call_id": "9", "idempotency_key": "k"}'::jsonb || jsonb_build_object('config', s.config) || p_more)
+    select kiln_internal.render_request(v, p_kind, '{"prompt": "a cat", "params": {}, "seed": 7, "call_id": "9", "idempotency_key": "k"}'::jsonb || jsonb_build_object('config', s.config) || p_more)
       from kiln.model m join kiln.provider v using (provider_id) join kiln.pipeline l using (pipeline_id)
       join kiln.stage s on s.pipeline_version_id = l.pipeline_version_id and s.position = 1
      where m.name = p_model $$;
@@ -72,12 +72,12 @@ select matches(r -> 'files' -> 0 ->> 'token', '^kiln-file-[0-9a-f-]{36}$', 'a fi
 select is((r ->> 'body')::jsonb -> 'image_urls', jsonb_build_array(r -> 'files' -> 0 -> 'token', r -> 'files' -> 1 -> 'token'), 'that stands in the body') from f;
 select is((r -> 'files' -> 0) - 'token', '{"media_id": "5", "storage_key": "ab/cd", "content_type": "image/png", "as": "data_uri"}', 'and says which file it is') from f;
 select isnt((r ->> 'body')::jsonb ->> 'prompt', r -> 'files' -> 0 ->> 'token', 'a prompt cannot be one') from f;
-select is((select jsonb_object_agg(k, v) from jsonb_each_text(kiln.render_request(p, 'submit', '{"config": {"endpoint": "a/b", "outputs": []}, "prompt": "x"}') -> 'headers') h (k, v) where v ~ '[[:cntrl:]]'), null, 'no header breaks a line')
+select is((select jsonb_object_agg(k, v) from jsonb_each_text(kiln_internal.render_request(p, 'submit', '{"config": {"endpoint": "a/b", "outputs": []}, "prompt": "x"}') -> 'headers') h (k, v) where v ~ '[[:cntrl:]]'), null, 'no header breaks a line')
   from jsonb_populate_record(pg_temp.fal(), '{"submit": {"path": "/{endpoint}", "headers": {"X-Prompt": "a\r\nb"}}}') p;
 
 -- What the categories of try-ons ask fal for: one test a model, every byte of the input (docs/providers.md, "fal").
 create function pg_temp.tryon(p_category text, p_stage text) returns jsonb language sql as $$
-    select kiln.render_request(v, 'submit', jsonb_build_object('config', s.config, 'params', c.params) ||
+    select kiln_internal.render_request(v, 'submit', jsonb_build_object('config', s.config, 'params', c.params) ||
                '{"prompt": "the blue coat", "seed": 196619188014358660, "call_id": "9", "idempotency_key": "k",
                  "media": [{"media_id": "5", "storage_key": "ab/cd", "content_type": "image/png"}, {"media_id": "6", "storage_key": "ab/ce", "content_type": "image/jpeg"}]}')
       from kiln.category c join kiln.pipeline l using (pipeline_id) join kiln.stage s on s.pipeline_version_id = l.pipeline_version_id and s.name = p_stage

@@ -12,8 +12,8 @@ select is_empty($$ select from kiln.stream_ticket s, t where s.ticket_hash::text
 select throws_ok($$ select kiln_api.use_ticket(repeat('0', 64)) $$, 'KN008', null, 'an invented one opens nothing');
 select throws_ok($$ select kiln_api.use_ticket(null) $$, 'KN008', null, 'nor none');
 select is(kiln_api.act_as(json_build_object('ticket', answer ->> 'ticket', 'request_id', 'r')::text), fixture.account('ann'), 'who opened a stream with it acts as that account') from t;
-select is(kiln.acts_as_admin(), false, 'and as no administrator');
-select is(fixture.refusal($$ select kiln_api.act_as(jsonb_build_object('ticket', kiln.make_ticket(fixture.account('ann'), 'infinity') ->> 'ticket', 'function', 'create_message')::text)
+select is(kiln_internal.acts_as_admin(), false, 'and as no administrator');
+select is(fixture.refusal($$ select kiln_api.act_as(jsonb_build_object('ticket', kiln_internal.make_ticket(fixture.account('ann'), 'infinity') ->> 'ticket', 'function', 'create_message')::text)
     from (select set_config('kiln.scopes', '{read,account}', true)) s $$) ->> 'code', 'KN004', 'a ticket gives no more than its maker had');
 select set_config('kiln.scopes', '', true) \g /dev/null
 select throws_ok($$ select kiln_api.act_as('{"ticket": "x", "sub": "bob"}') $$, 'KN008', null, 'a ticket that is none is not made good by a subject');

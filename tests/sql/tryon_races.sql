@@ -12,15 +12,15 @@ create function pg_temp.job(p_media text) returns text language sql as $$
     select fixture.run('a', format('select kiln.enqueue(%L, %L, %s, p_run_at => %L)', 'log', jsonb_build_object('media', p_media::jsonb), (select account_id from kiln.identity where subject = 'tryon race'), 'infinity')) $$;
 create function pg_temp.task(p_job text) returns text language sql as $$ select fixture.run('a', format('select state from kiln.task where job_id = %s', p_job)) $$;
 select pg_temp.file(1) as one, pg_temp.file(2) as two, pg_temp.file(3) as three \gset
-select fixture.run('a', format('select kiln.check_upload(m)::text from unnest(array[%s, %s, %s]::bigint[]) m limit 1', :'one', :'two', :'three')) \g /dev/null
-select fixture.run('a', format('select count(kiln.check_upload(m)::text) from unnest(array[%s, %s, %s]::bigint[]) m', :'one', :'two', :'three')) \g /dev/null
+select fixture.run('a', format('select kiln_internal.check_upload(m)::text from unnest(array[%s, %s, %s]::bigint[]) m limit 1', :'one', :'two', :'three')) \g /dev/null
+select fixture.run('a', format('select count(kiln_internal.check_upload(m)::text) from unnest(array[%s, %s, %s]::bigint[]) m', :'one', :'two', :'three')) \g /dev/null
 
 -- Two checks of one job.
 select pg_temp.job(format('["%s", "%s"]', :'one', :'two')) as job \gset
-select is(fixture.run('a', format('select kiln.await_media(%s)', :'job')), 'true', 'a job waits for its files');
+select is(fixture.run('a', format('select kiln_internal.await_media(%s)', :'job')), 'true', 'a job waits for its files');
 select fixture.run('a', 'begin') \g /dev/null
-select fixture.run('a', format('select kiln.end_wait(%s)::text', :'one')) \g /dev/null
-select is(fixture.begin_run('b', format('select kiln.end_wait(%s)::text', :'two')), true, 'the second of two checks that end at once waits for the first');
+select fixture.run('a', format('select kiln_internal.end_wait(%s)::text', :'one')) \g /dev/null
+select is(fixture.begin_run('b', format('select kiln_internal.end_wait(%s)::text', :'two')), true, 'the second of two checks that end at once waits for the first');
 select fixture.run('a', 'commit') \g /dev/null
 select fixture.answer('b') \g /dev/null
 select is(pg_temp.task(:'job'), 'ready', 'and sees that it is the last: the job may start');
@@ -29,8 +29,8 @@ select is(pg_temp.task(:'job'), 'ready', 'and sees that it is the last: the job 
 select pg_temp.job(format('["%s"]', :'three')) as late \gset
 select fixture.run('a', 'begin') \g /dev/null
 select fixture.run('a', format('set role kiln_owner; update kiln.media set state = %L, storage_key = %L, incoming_key = null where media_id = %s; reset role', 'ready', 'ef/' || repeat('a', 30), :'three')) \g /dev/null
-select fixture.run('a', format('select kiln.end_wait(%s)::text', :'three')) \g /dev/null
-select is(fixture.begin_run('b', format('select kiln.await_media(%s)::text', :'late')), true, 'who begins to wait for a check that is ending waits for its end first');
+select fixture.run('a', format('select kiln_internal.end_wait(%s)::text', :'three')) \g /dev/null
+select is(fixture.begin_run('b', format('select kiln_internal.await_media(%s)::text', :'late')), true, 'who begins to wait for a check that is ending waits for its end first');
 select fixture.run('a', 'commit') \g /dev/null
 select is(fixture.answer('b'), 'false', 'then there is nothing to wait for');
 select is(pg_temp.task(:'late'), 'ready', 'and the job may start');

@@ -42,7 +42,7 @@ create function pg_temp.code(p_function text, p_path jsonb, p_query jsonb, p_bod
 select is(pg_temp.code(f, path, query || '{"sig": "00"}', '{}'), 'KN008', f || ': a forged way leads nowhere') from w, unnest('{begin_upload,finish_upload}'::text[]) f;
 select is(pg_temp.code('open_media', path, query), 'KN008', 'a way to write is none to read') from w;
 select is(pg_temp.code('open_media', path, query || '{"variant": "upload"}'), 'KN002', 'not even by its own name') from w;
-select is(pg_temp.code('begin_upload', path, jsonb_build_object('exp', e.at::text, 'sig', kiln.sign_link((path ->> 'id')::bigint, '', e.at))), 'KN008', 'and a way to read is none to write') from w, (select 1893502800::bigint as at) e;
+select is(pg_temp.code('begin_upload', path, jsonb_build_object('exp', e.at::text, 'sig', kiln_internal.sign_link((path ->> 'id')::bigint, '', e.at))), 'KN008', 'and a way to read is none to write') from w, (select 1893502800::bigint as at) e;
 
 select is(pg_temp.code('begin_upload', path, query), 'KN001', 'one request at a time sends the bytes') from w;
 create temporary table f as select jsonb_build_object('receiving', (select begun ->> 'receiving' from begun), 'storage_key', 'ab/' || repeat('c', 30), 'bytes', 1000, 'sha256', encode(sha256('cat'), 'hex'), 'content_type', 'image/png')::text as found;
@@ -64,7 +64,7 @@ select is(media ->> 'state', 'checking', 'who says that the bytes are there is t
 create temporary table k as select m.media_id, m.check_job_id as job_id, m.incoming_key from kiln.media m, w where m.media_id = (path ->> 'id')::bigint;
 select is(fixture.call('ann', 'complete_upload', path) ->> 'state', 'checking', 'said twice it is the same') from w;
 select is((select count(*)::int from kiln.job j where j.kind = 'upload'), 1, 'and makes one check');
-select is((j.account_id, t.account_id)::text, (kiln.operator_account(), fixture.account('ann'))::text, 'the job is the operator''s, and its turn the uploader''s') from k join kiln.job j using (job_id) join kiln.task t using (job_id);
+select is((j.account_id, t.account_id)::text, (kiln_internal.operator_account(), fixture.account('ann'))::text, 'the job is the operator''s, and its turn the uploader''s') from k join kiln.job j using (job_id) join kiln.task t using (job_id);
 select is((select count(*)::int from kiln.event e where e.account_id = fixture.account('ann') and e.job_id is not null), 0, 'no event of it is in the uploader''s stream');
 select is(pg_temp.tell(jsonb_build_array(path ->> 'id')), 'image is refused', 'what is being checked is no input yet') from w;
 create temporary table t as select s.* from k cross join lateral fixture.start(k.job_id) s;
@@ -81,7 +81,7 @@ select is((m.state, m.storage_key, m.incoming_key, m.bytes, m.width, encode(m.sh
 select is((select array_agg(t.storage_key) from kiln.trash t), array[incoming_key], 'and what was sent goes to the trash') from k;
 select is((select e.type || ' ' || (e.data ->> 'media_id') from kiln.event e where e.account_id = fixture.account('ann') order by event_id desc limit 1), 'media.ready ' || (path ->> 'id'), 'the log says that it is ready') from w;
 select is(pg_temp.tell(jsonb_build_array(path ->> 'id')), 'image is taken', 'now it is an input') from w;
-select is(kiln.incoming_files(job_id, media_id::text), '[]', 'a check that is claimed again has nothing left to do') from k;
+select is(kiln_internal.incoming_files(job_id, media_id::text), '[]', 'a check that is claimed again has nothing left to do') from k;
 select fixture.complete(job_id) from k \g /dev/null
 select is((select m.state::text from kiln.media m join k using (media_id)), 'ready', 'and its end changes nothing');
 select is((fixture.refusal(format('select fixture.call(%L, %L, %L)', 'ann', 'delete_upload', path))) ->> 'code', 'KN001', 'what a job is about to use is not deleted') from w;
@@ -94,7 +94,7 @@ set role kiln_owner; delete from kiln.trash; reset role;
 create function pg_temp.sent(p_sub text, p_bytes int default 10) returns bigint language plpgsql as $$
 declare v_id bigint := (fixture.call(p_sub, 'create_upload', p_body => format('{"filename": "a.png", "content_type": "image/png", "bytes": %s}', p_bytes)) ->> 'media_id')::bigint;
 begin
-    perform kiln.store_upload(v_id, jsonb_build_object('storage_key', kiln.random_key(), 'bytes', p_bytes, 'sha256', repeat('0', 64)));
+    perform kiln_internal.store_upload(v_id, jsonb_build_object('storage_key', kiln_internal.random_key(), 'bytes', p_bytes, 'sha256', repeat('0', 64)));
     perform fixture.call(p_sub, 'complete_upload', jsonb_build_object('id', v_id::text));
     return v_id;
 end $$;
@@ -141,21 +141,21 @@ select is(pg_temp.ask(60), 'ok', 'an account without a quota of its own has the 
 
 -- What is being received.
 update kiln.account set media_quota_bytes = 300 where account_id = fixture.account('carl');
-create temporary table lease as select kiln.begin_receiving(fixture.account('carl'), null, 1000) as given;
+create temporary table lease as select kiln_internal.begin_receiving(fixture.account('carl'), null, 1000) as given;
 select is((given ->> 'reserved')::int, 300 - (select sum(bytes)::int from kiln.media where account_id = fixture.account('carl') and state <> 'rejected'), 'a body without a promise may take what room there is') from lease;
 select is(pg_temp.ask(1), 'KN016', 'and then there is none');
-select is((kiln.begin_receiving(fixture.account('carl'), null, 1000) ->> 'reserved')::int, 0, 'nor for a second body');
-select kiln.end_receiving(given ->> 'receiving') from lease \g /dev/null
+select is((kiln_internal.begin_receiving(fixture.account('carl'), null, 1000) ->> 'reserved')::int, 0, 'nor for a second body');
+select kiln_internal.end_receiving(given ->> 'receiving') from lease \g /dev/null
 select is(pg_temp.ask(1), 'ok', 'its end gives it back');
-create temporary table held as select m.media_id, kiln.begin_receiving(m.account_id, m.media_id, m.bytes) as given from kiln.media m where m.account_id = fixture.account('carl') and m.state = 'uploading' and m.bytes = 1;
+create temporary table held as select m.media_id, kiln_internal.begin_receiving(m.account_id, m.media_id, m.bytes) as given from kiln.media m where m.account_id = fixture.account('carl') and m.state = 'uploading' and m.bytes = 1;
 select fixture.set_now('2030-01-01 12:00:50Z') \g /dev/null
-select kiln.keep_receiving(given ->> 'receiving') from held \g /dev/null
+select kiln_internal.keep_receiving(given ->> 'receiving') from held \g /dev/null
 select fixture.set_now('2030-01-01 12:01:40Z') \g /dev/null
-select is((fixture.refusal(format('select kiln.begin_receiving(%s, %s, 1)', fixture.account('carl'), media_id))) ->> 'code', 'KN001', 'who says that it goes on has another minute') from held;
+select is((fixture.refusal(format('select kiln_internal.begin_receiving(%s, %s, 1)', fixture.account('carl'), media_id))) ->> 'code', 'KN001', 'who says that it goes on has another minute') from held;
 select fixture.set_now('2030-01-01 12:01:51Z') \g /dev/null
-select isnt(kiln.begin_receiving(fixture.account('carl'), media_id, 1) ->> 'receiving', given ->> 'receiving', 'who was silent for a minute has lost it') from held;
-select is((fixture.refusal(format('select kiln.keep_receiving(%L)', given ->> 'receiving'))) ->> 'code', 'KN001', 'and is told so') from held;
-select is((fixture.refusal(format('select kiln.keep_receiving(%L)', 'none'))) ->> 'code', 'KN001', 'as is who never had it');
+select isnt(kiln_internal.begin_receiving(fixture.account('carl'), media_id, 1) ->> 'receiving', given ->> 'receiving', 'who was silent for a minute has lost it') from held;
+select is((fixture.refusal(format('select kiln_internal.keep_receiving(%L)', given ->> 'receiving'))) ->> 'code', 'KN001', 'and is told so') from held;
+select is((fixture.refusal(format('select kiln_internal.keep_receiving(%L)', 'none'))) ->> 'code', 'KN001', 'as is who never had it');
 update kiln.account set media_quota_bytes = null where account_id = fixture.account('carl');
 select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
 

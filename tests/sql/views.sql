@@ -9,10 +9,10 @@ select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
 
 -- Times in words ----------------------------------------------------------------------------------------------------------------------------
 
-select is(kiln.ago(kiln.now() + t), w, 'what is ' || t || ' away is ' || w)
+select is(kiln_internal.ago(kiln_internal.now() + t), w, 'what is ' || t || ' away is ' || w)
   from (values (interval '0', 'now'), ('-0.9 seconds', 'now'), ('-1 second', '1 s ago'), ('-99 seconds', '99 s ago'), ('-100 seconds', '1 min ago'), ('-3 minutes', '3 min ago'),
                ('-5 hours', '5 h ago'), ('-3 days', '3 d ago'), ('-1 year', '365 d ago'), ('0.2 seconds', 'in 1 s'), ('20 seconds', 'in 20 s'), ('1 hour', 'in 60 min'), ('2 days', 'in 2 d')) v (t, w);
-select is((kiln.ago('infinity'), kiln.ago('-infinity'), kiln.ago(null), kiln.say_time('0.35 seconds'), kiln.say_time(null))::text, '(never,"long ago",,"350 ms",)', 'so are the ends of time, and a short one');
+select is((kiln_internal.ago('infinity'), kiln_internal.ago('-infinity'), kiln_internal.ago(null), kiln_internal.say_time('0.35 seconds'), kiln_internal.say_time(null))::text, '(never,"long ago",,"350 ms",)', 'so are the ends of time, and a short one');
 select is_empty($$ select c.table_name, c.column_name from information_schema.columns c join information_schema.views v using (table_schema, table_name)
                     where c.table_schema = 'kiln' and c.data_type in ('timestamp with time zone', 'interval') and c.table_name not in ('held_jobs', 'job_ends') $$, 'no view shows a time in another way, but the two that functions read');
 
@@ -74,12 +74,12 @@ update kiln.provider set is_enabled = false where name = 'pay';
 select is(pg_temp.parked(), 'pay: off', 'one whose provider is off');
 rollback to provider;
 set role kiln_owner;
-update kiln.gate g set circuit = 'open', open_until = kiln.now() + interval '12 seconds' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
+update kiln.gate g set circuit = 'open', open_until = kiln_internal.now() + interval '12 seconds' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
 reset role;
 select is(pg_temp.parked(), 'pay: circuit, in 12 s', 'one whose provider keeps failing');
 rollback to provider;
 set role kiln_owner;
-update kiln.gate g set paused_until = kiln.now() + interval '12 seconds' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
+update kiln.gate g set paused_until = kiln_internal.now() + interval '12 seconds' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
 reset role;
 select is(pg_temp.parked(), 'pay: paused, in 12 s', 'one whose provider asked for a pause');
 rollback to provider;
@@ -161,14 +161,14 @@ begin
     insert into kiln.job_end
     select x.* from kiln.job_end e cross join generate_series(p_from, p_from + p_jobs - 1) n cross join lateral jsonb_populate_record(e, jsonb_build_object('job_id', n)) x where e.job_id = p_done;
     insert into kiln.task
-    select x.* from kiln.task t cross join generate_series(p_from, p_from + p_jobs - 1) n cross join lateral jsonb_populate_record(t, v_past || jsonb_build_object('job_id', n, 'task_id', kiln.task_id(n, 1))) x where t.job_id = p_done;
+    select x.* from kiln.task t cross join generate_series(p_from, p_from + p_jobs - 1) n cross join lateral jsonb_populate_record(t, v_past || jsonb_build_object('job_id', n, 'task_id', kiln_internal.task_id(n, 1))) x where t.job_id = p_done;
     insert into kiln.call overriding system value
     select x.*
-      from kiln.call c cross join generate_series(p_from, p_from + p_jobs - 1) n cross join lateral jsonb_populate_record(c, v_past || jsonb_build_object('call_id', 1000000 + n, 'job_id', n, 'task_id', kiln.task_id(n, 1), 'idempotency_key', gen_random_uuid(), 'webhook_token', gen_random_uuid())) x where c.job_id = p_done;
+      from kiln.call c cross join generate_series(p_from, p_from + p_jobs - 1) n cross join lateral jsonb_populate_record(c, v_past || jsonb_build_object('call_id', 1000000 + n, 'job_id', n, 'task_id', kiln_internal.task_id(n, 1), 'idempotency_key', gen_random_uuid(), 'webhook_token', gen_random_uuid())) x where c.job_id = p_done;
     insert into kiln.event (account_id, job_id, version, type, at)
     select e.account_id, n, e.version, e.type, '2029-11-01' from kiln.event e, generate_series(p_from, p_from + p_jobs - 1) n where e.job_id = p_done;
     insert into kiln.attempt
-    select x.* from kiln.attempt a cross join generate_series(p_from, p_from + p_jobs - 1) n cross join lateral jsonb_populate_record(a, v_past || jsonb_build_object('job_id', n, 'task_id', kiln.task_id(n, 1))) x where a.job_id = p_done;
+    select x.* from kiln.attempt a cross join generate_series(p_from, p_from + p_jobs - 1) n cross join lateral jsonb_populate_record(a, v_past || jsonb_build_object('job_id', n, 'task_id', kiln_internal.task_id(n, 1))) x where a.job_id = p_done;
     insert into kiln.ledger (account_id, job_id, kind, amount_micros)
     select l.account_id, n, l.kind, l.amount_micros from kiln.ledger l, generate_series(p_from, p_from + p_jobs - 1) n where l.job_id = p_done;
 end $$;

@@ -4,7 +4,7 @@ begin;
 select no_plan();
 select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
 create temporary table c as
-select kiln.make_group(fixture.account('ann'), 'three', array[fixture.account('bob'), fixture.account('admin')]) as made;
+select kiln_internal.make_group(fixture.account('ann'), 'three', array[fixture.account('bob'), fixture.account('admin')]) as made;
 create temporary table g as select (select conversation_id from kiln.conversation order by conversation_id desc limit 1) as id;
 select lives_ok($$ select fixture.call('ann', 'tell_typing', jsonb_build_object('id', id::text)) from g $$, 'a member may be typing');
 select is((select array_agg(account_id order by account_id) from kiln.whisper), (select array_agg(a order by a) from unnest(array[fixture.account('bob'), fixture.account('admin')]) a), 'the other members hear it, oneself does not');
@@ -19,7 +19,7 @@ select is((select count(*) from kiln.whisper), 4::bigint, 'later it is');
 select fixture.set_now('2030-01-01 11:00:00Z') \g /dev/null
 select fixture.call('ann', 'tell_typing', jsonb_build_object('id', id::text)) from g \g /dev/null
 select is((select count(*) from kiln.whisper), 6::bigint, 'a clock that is set back an hour silences nobody for an hour');
-select kiln.set_block(fixture.account('bob'), fixture.account('ann'), true) \g /dev/null
+select kiln_internal.set_block(fixture.account('bob'), fixture.account('ann'), true) \g /dev/null
 select fixture.set_now('2030-01-01 12:00:05Z') \g /dev/null
 select fixture.call('ann', 'tell_typing', jsonb_build_object('id', id::text)) from g \g /dev/null
 select is((select count(*) from kiln.whisper where account_id = fixture.account('bob')), 3::bigint, 'who has blocked someone does not hear them');
@@ -28,7 +28,7 @@ select throws_ok($$ select fixture.call(null, 'tell_typing', jsonb_build_object(
 set role kiln_owner; update kiln.member set until_number = 0 where account_id = fixture.account('ann') and conversation_id = (select id from g); reset role;
 select throws_ok($$ select fixture.call('ann', 'tell_typing', jsonb_build_object('id', id::text)) from g $$, 'KN004', null, 'who has left may not');
 select fixture.set_now('2030-01-01 12:01:00Z') \g /dev/null
-select kiln.forget_whispers() \g /dev/null
+select kiln_internal.forget_whispers() \g /dev/null
 select is((select count(*) from kiln.whisper), 0::bigint, 'half a minute later nothing is left');
 select finish();
 rollback;

@@ -62,7 +62,7 @@ out=$(./kiln up 2>&1 </dev/null)
 is $? 75 'up without a terminal and without a flag ends with 75'
 like "$out" "$sentence" 'and says what to run'
 out=$(./kiln migrate 2>&1 </dev/null)
-is "$? $(value 'select kiln.is_restored()')" '75 t' 'so does migrate'
+is "$? $(value 'select kiln_internal.is_restored()')" '75 t' 'so does migrate'
 ./kiln up --sometime >/dev/null 2>&1
 is $? 1 'another flag is refused'
 out=$(block restore '$!d')
@@ -100,7 +100,7 @@ for _ in {1..200}; do [[ $(psql -X -At -d kiln -c 'select count(*) from pg_stat_
 ./kiln down >/dev/null
 out=$(block promote)
 ok $? 'is promoted' "$out"
-like "$(psql -X -At -h "$(scripts/cluster.sh host .standby)" -d kiln -c 'select kiln.is_restored()' 2>&1)" f 'and is at home'
+like "$(psql -X -At -h "$(scripts/cluster.sh host .standby)" -d kiln -c 'select kiln_internal.is_restored()' 2>&1)" f 'and is at home'
 scripts/cluster.sh stop .standby immediate
 
 # --- by hand --------------------------------------------------------------------------------------------------------------
