@@ -336,7 +336,7 @@ begin
     perform kiln_internal.require_admin(p_actor);
     v_id := kiln_internal.parse_id(p_path ->> 'id');
     perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{role,reason}')
-        || case when v_body ->> 'role' in ('user', 'admin') then '[]' else kiln_internal.field_error('/role', 'must be user or admin') end
+        || case when kiln_internal.plain_field(v_body, 'role') in ('user', 'admin') then '[]' else kiln_internal.field_error('/role', 'must be user or admin') end
         || kiln_internal.check_reason(v_body, false));
     perform kiln.set_role(v_id, (v_body ->> 'role')::kiln.role, v_body ->> 'reason');
     return kiln_internal.show_account(v_id);

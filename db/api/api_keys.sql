@@ -81,7 +81,7 @@ begin
             v_errors := v_errors || kiln_internal.field_error('/scopes', 'must be among those of the key that asks');
         end if;
     end if;
-    if v_body ->> 'expires_at' is not null then
+    if kiln_internal.plain_field(v_body, 'expires_at') is not null then
         v_expires := kiln_internal.parse_later(v_body -> 'expires_at');
         if v_expires is null then
             v_errors := v_errors || kiln_internal.field_error('/expires_at', 'must be a time to come, as in 2030-01-31T12:00:00Z');

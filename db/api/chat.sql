@@ -6,8 +6,8 @@ set search_path = ''
 as $$
 begin
     errors := '[]';
-    if coalesce(p_body ->> 'account_id', '') ~ '^[0-9]{1,18}$' and kiln_internal.may_meet(p_actor, (p_body ->> 'account_id')::bigint) then
-        account_id := (p_body ->> 'account_id')::bigint;
+    if coalesce(kiln_internal.plain_field(p_body, 'account_id'), '') ~ '^[0-9]{1,18}$' and kiln_internal.may_meet(p_actor, kiln_internal.plain_field(p_body, 'account_id')::bigint) then
+        account_id := kiln_internal.plain_field(p_body, 'account_id')::bigint;
     else
         errors := kiln_internal.field_error('/account_id', 'must be somebody whom one can find');
     end if;
@@ -78,7 +78,7 @@ as $$
 declare
     v_body   jsonb := kiln_internal.parse_body(p_body);
     v_errors jsonb := kiln_internal.unknown_fields(v_body, '{conversation_id,expires_in_s}');
-    v_life   text  := coalesce(v_body ->> 'expires_in_s', '604800');
+    v_life   text  := coalesce(kiln_internal.plain_field(v_body, 'expires_in_s'), '604800');
     v_token  text  := replace(gen_random_uuid()::text || gen_random_uuid(), '-', '');
     v_conversation kiln.conversation;
     v_id     bigint;
@@ -93,8 +93,8 @@ begin
         v_errors := v_errors || kiln_internal.field_error('/expires_in_s', 'must be a number of seconds from 60 to 2592000');
     end if;
     perform kiln_internal.refuse_fields(v_errors);
-    if v_body ->> 'conversation_id' is not null then
-        v_conversation := kiln_internal.enter_conversation(p_actor, kiln_internal.parse_id(v_body ->> 'conversation_id'));
+    if kiln_internal.plain_field(v_body, 'conversation_id') is not null then
+        v_conversation := kiln_internal.enter_conversation(p_actor, kiln_internal.parse_id(kiln_internal.plain_field(v_body, 'conversation_id')));
         if not v_conversation.is_group then
             raise exception 'a conversation of two has room for two' using errcode = 'KN001';
         end if;
@@ -155,7 +155,7 @@ declare
     v_invite kiln.invite;
 begin
     perform kiln_internal.require_actor(p_actor);
-    v_invite := kiln_internal.find_invite(p_actor, coalesce(kiln_internal.parse_body(p_body) ->> 'token', ''));
+    v_invite := kiln_internal.find_invite(p_actor, coalesce(kiln_internal.plain_field(kiln_internal.parse_body(p_body), 'token'), ''));
     return json_build_object('from', kiln_internal.render_person(v_invite.account_id), 'conversation_id', v_invite.conversation_id::text,
                              'expires_at', kiln_internal.render_time(v_invite.expires_at));
 end
@@ -172,7 +172,7 @@ declare
     v_id     bigint;
 begin
     perform kiln_internal.require_actor(p_actor);
-    v_invite := kiln_internal.find_invite(p_actor, coalesce(kiln_internal.parse_body(p_body) ->> 'token', ''));
+    v_invite := kiln_internal.find_invite(p_actor, coalesce(kiln_internal.plain_field(kiln_internal.parse_body(p_body), 'token'), ''));
     if v_invite.account_id = p_actor then
         raise exception 'this invitation is your own' using errcode = 'KN001';
     end if;
@@ -418,7 +418,7 @@ begin
                                 where m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end
                                   and m.account_id = p_actor and m.state = 'ready');
         end if;
-        if v_body ->> 'reply_to' is not null and kiln_internal.answered_number(v_body -> 'reply_to', v_conversation.conversation_id) is null then
+        if kiln_internal.plain_field(v_body, 'reply_to') is not null and kiln_internal.answered_number(v_body -> 'reply_to', v_conversation.conversation_id) is null then
             v_errors := v_errors || kiln_internal.field_error('/reply_to', 'is no message of this conversation');
         end if;
         perform kiln_internal.refuse_fields(v_errors);
@@ -572,7 +572,7 @@ declare
     v_id   bigint;
 begin
     perform kiln_internal.require_actor(p_actor);
-    if coalesce(v_body ->> 'account_id', '') !~ '^[0-9]{1,18}$' or (v_body ->> 'account_id')::bigint = p_actor then
+    if coalesce(kiln_internal.plain_field(v_body, 'account_id'), '') !~ '^[0-9]{1,18}$' or kiln_internal.plain_field(v_body, 'account_id')::bigint = p_actor then
         perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{account_id}') || kiln_internal.field_error('/account_id', 'must be somebody else''s account'));
     end if;
     perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{account_id}'));

@@ -53,7 +53,7 @@ begin
     return kiln_internal.read_wish(p_actor, p_body,
         kiln_internal.unknown_fields(p_body, '{type,prompt,model,params,seed,variants,media}') || p_errors
             || case when p_variants is null then kiln_internal.field_error('/variants', 'must be a whole number from 1 to 8') else '[]' end,
-        p_model, p_body ->> 'type') || jsonb_build_object('model', p_model.name);
+        p_model, kiln_internal.text_field(p_body, 'type')) || jsonb_build_object('model', p_model.name);
 end
 $$;
 comment on function kiln_internal.read_generation(bigint, jsonb, kiln.model, jsonb, int) is 'The input of a generation from the body of POST /generate. KN003: fields that are wrong.';

@@ -62,7 +62,7 @@ begin
     perform kiln_internal.require_actor(p_actor);
     v_id := kiln_internal.begin_once(p_actor, 'create_project', p_body);
     if v_id is null then
-        v_id := kiln_internal.write_project(p_actor, null, v_body ->> 'name', v_body ->> 'description', kiln_internal.read_project(p_actor, v_body, true));
+        v_id := kiln_internal.write_project(p_actor, null, kiln_internal.text_field(v_body, 'name'), kiln_internal.text_field(v_body, 'description'), kiln_internal.read_project(p_actor, v_body, true));
         perform kiln_internal.end_once(p_actor, 'create_project', v_id);
     end if;
     return kiln_api.get_project(p_actor, jsonb_build_object('id', v_id::text), '{}', null);
@@ -131,7 +131,7 @@ declare
     v_body jsonb := kiln_internal.parse_body(p_body);
 begin
     perform kiln_internal.see_project(p_actor, p_path);
-    perform kiln_internal.write_project(p_actor, kiln_internal.parse_id(p_path ->> 'id'), v_body ->> 'name', v_body ->> 'description', kiln_internal.read_project(p_actor, v_body, false));
+    perform kiln_internal.write_project(p_actor, kiln_internal.parse_id(p_path ->> 'id'), kiln_internal.text_field(v_body, 'name'), kiln_internal.text_field(v_body, 'description'), kiln_internal.read_project(p_actor, v_body, false));
     return kiln_api.get_project(p_actor, p_path, '{}', null);
 end
 $$;
@@ -225,11 +225,11 @@ begin
     perform kiln_internal.require_actor(p_actor);
     v_job_id := kiln_internal.begin_once(p_actor, 'create_image', p_body);
     if v_job_id is null then
-        if not exists (select from kiln.project p where p.project_id = case when v_body ->> 'project_id' ~ '^[0-9]{1,18}$' then (v_body ->> 'project_id')::bigint end
+        if not exists (select from kiln.project p where p.project_id = case when kiln_internal.plain_field(v_body, 'project_id') ~ '^[0-9]{1,18}$' then kiln_internal.plain_field(v_body, 'project_id')::bigint end
                           and p.account_id = p_actor and p.deleted_at is null) then
             v_errors := v_errors || kiln_internal.field_error('/project_id', 'is no project of yours');
         end if;
-        if not kiln_internal.is_original(p_actor, v_body ->> 'media_id') then
+        if not kiln_internal.is_original(p_actor, kiln_internal.plain_field(v_body, 'media_id')) then
             v_errors := v_errors || kiln_internal.field_error('/media_id', 'is no picture that you sent in and that is ready');
         end if;
         v_wanted := kiln_internal.read_staging(p_actor, v_body, v_errors);

@@ -20,10 +20,10 @@ as $$
 declare
     v_body     jsonb := kiln_internal.parse_body(p_body);
     v_errors   jsonb := kiln_internal.unknown_fields(v_body, '{filename,content_type,bytes,md5}');
-    v_type     text  := kiln_internal.canonical_type(v_body ->> 'content_type');
-    v_bytes    text  := v_body ->> 'bytes';
-    v_name     text  := v_body ->> 'filename';
-    v_md5      text  := v_body ->> 'md5';
+    v_type     text  := kiln_internal.canonical_type(kiln_internal.plain_field(v_body, 'content_type'));
+    v_bytes    text  := kiln_internal.plain_field(v_body, 'bytes');
+    v_name     text  := kiln_internal.plain_field(v_body, 'filename');
+    v_md5      text  := kiln_internal.plain_field(v_body, 'md5');
     v_most     bigint;
     v_media    kiln.media;
     v_media_id bigint;

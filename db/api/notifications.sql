@@ -98,13 +98,13 @@ begin
     if v_id is null then
         if v_body -> 'all' = 'true' and not v_body ? 'account_id' then
             v_account := null;
-        elsif coalesce(v_body -> 'all', 'false') = 'false' and v_body ->> 'account_id' ~ '^[0-9]{1,18}$'
-              and exists (select from kiln.account a where a.account_id = (v_body ->> 'account_id')::bigint and a.deleted_at is null) then
-            v_account := (v_body ->> 'account_id')::bigint;
+        elsif coalesce(v_body -> 'all', 'false') = 'false' and kiln_internal.plain_field(v_body, 'account_id') ~ '^[0-9]{1,18}$'
+              and exists (select from kiln.account a where a.account_id = kiln_internal.plain_field(v_body, 'account_id')::bigint and a.deleted_at is null) then
+            v_account := kiln_internal.plain_field(v_body, 'account_id')::bigint;
         else
             v_errors := v_errors || kiln_internal.field_error('/account_id', 'must be an account there is, or all be true');
         end if;
-        if coalesce(v_body ->> 'kind', 'announcement') !~ '^[a-z][a-z0-9_.]{0,39}$' then
+        if coalesce(kiln_internal.plain_field(v_body, 'kind'), 'announcement') !~ '^[a-z][a-z0-9_.]{0,39}$' then
             v_errors := v_errors || kiln_internal.field_error('/kind', 'must be a word of at most 40 characters: a-z, 0-9, _ and .');
         end if;
         if coalesce(jsonb_typeof(v_body -> 'text') <> 'string' or not kiln_internal.is_visible(v_body ->> 'text') or length(v_body ->> 'text') > 1000, true) then

@@ -159,7 +159,7 @@ begin
        or not exists (select from kiln.job j where j.job_id = (v_body ->> 'job_id')::bigint and j.account_id = p_actor and j.kind <> 'upload') then
         v_errors := v_errors || kiln_internal.field_error('/job_id', 'is no job of yours');
     end if;
-    if v_body ->> 'expires_at' is not null then
+    if kiln_internal.plain_field(v_body, 'expires_at') is not null then
         v_expires := kiln_internal.parse_later(v_body -> 'expires_at');
         if v_expires is null then
             v_errors := v_errors || kiln_internal.field_error('/expires_at', 'must be a time to come, as in 2030-01-31T12:00:00Z');

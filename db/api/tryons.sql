@@ -29,15 +29,15 @@ declare
     v_job_id   bigint;
 begin
     perform kiln_internal.require_admin(p_actor);
-    -- The same request has the same bytes, under other keys of the store.
-    v_once := jsonb_build_array(v_body, (select jsonb_agg(f - 'storage_key') from jsonb_array_elements(v_files) as f))::text;
+    -- The same request has the same bytes, under other keys of the store. The body is the text as it came: jsonb would write out its numbers.
+    v_once := (p_body::json ->> 'body') || coalesce((select jsonb_agg(f - 'storage_key') from jsonb_array_elements(v_files) as f)::text, '');
     v_job_id := kiln_internal.begin_once(p_actor, 'create_tryon', v_once);
     if v_job_id is not null then
         perform kiln_internal.end_receiving(v_all ->> 'receiving');
         perform kiln_internal.forget_files(v_files);
         return kiln_api.get_tryon(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
     end if;
-    select c.* into v_category from kiln.category c where c.name = v_body ->> 'category' and c.is_enabled;
+    select c.* into v_category from kiln.category c where c.name = kiln_internal.plain_field(v_body, 'category') and c.is_enabled;
     if not found then
         v_errors := v_errors || kiln_internal.field_error('/category', 'must be one of ' || coalesce((select string_agg(c.name, ', ' order by c.name) from kiln.category c where c.is_enabled), 'none'));
     elsif kiln_internal.pipeline_reason(v_category.pipeline_id) is not null then

@@ -1,4 +1,5 @@
 -- Reading what a client sent: everything that is wrong is named, field by field (KN003, DETAIL = [{"field", "message"}]).
+-- A field whose type is not known yet is read by text_field() or plain_field(), never by ->> alone.
 create or replace function kiln_internal.parse_body(p_body text)
 returns jsonb
 language plpgsql immutable
@@ -81,8 +82,10 @@ comment on function kiln_internal.text_field(jsonb, text) is 'A field that is a 
 create or replace function kiln_internal.plain_field(p_body jsonb, p_key text)
 returns text
 language sql immutable
-return case when jsonb_typeof(p_body -> p_key) in ('string', 'number') then p_body ->> p_key end;
-comment on function kiln_internal.plain_field(jsonb, text) is 'A field that is a string or a number, as text; null where it is absent or anything else, which is not rendered.';
+return case jsonb_typeof(p_body -> p_key) when 'array' then '[]' when 'object' then '{}' else p_body ->> p_key end;
+comment on function kiln_internal.plain_field(jsonb, text) is
+'A field as text; null where it is absent or null. A list or an object is told as [] or {} whatever it holds: that fits no rule of a plain
+field, and its whole text can be twenty times as long as what was sent (1e99 becomes 100 digits).';
 
 create or replace function kiln_internal.texts(p_list jsonb, p_most int)
 returns text[]

@@ -46,7 +46,7 @@ declare
     v_limit   interval := kiln_internal.read_seconds(p_stage, 'time_limit_s', '5 minutes');
     v_base    interval := kiln_internal.read_seconds(p_stage, 'backoff_base_s', '2 seconds');
     v_cap     interval := kiln_internal.read_seconds(p_stage, 'backoff_cap_s', '5 minutes');
-    v_tries   text := coalesce(p_stage ->> 'max_attempts', '3');
+    v_tries   text := coalesce(kiln_internal.plain_field(p_stage, 'max_attempts'), '3');
     v_message text;
     v_column  text;
     v_detail  text;
@@ -57,13 +57,13 @@ begin
     end if;
     select coalesce(jsonb_agg(jsonb_build_object('field', v_at || (e ->> 'field'), 'message', e ->> 'message')), '[]') into v_errors
       from jsonb_array_elements(kiln_internal.unknown_fields(p_stage, '{name,handler,config,queue,time_limit_s,max_attempts,backoff_base_s,backoff_cap_s}')) as e;
-    if coalesce(p_stage ->> 'name', '') !~ '^[a-z][a-z0-9_-]{0,39}$' then
+    if coalesce(kiln_internal.plain_field(p_stage, 'name'), '') !~ '^[a-z][a-z0-9_-]{0,39}$' then
         v_errors := v_errors || kiln_internal.field_error(v_at || '/name', 'must be a word of small letters, digits, _ and -');
     end if;
     if jsonb_typeof(coalesce(p_stage -> 'config', '{}')) <> 'object' then
         v_errors := v_errors || kiln_internal.field_error(v_at || '/config', 'must be an object');
     end if;
-    select q.queue_id into v_queue from kiln.queue q where q.name = p_stage ->> 'queue';
+    select q.queue_id into v_queue from kiln.queue q where q.name = kiln_internal.plain_field(p_stage, 'queue');
     if not found then
         v_errors := v_errors || kiln_internal.field_error(v_at || '/queue', 'is no queue');
     end if;
@@ -74,7 +74,7 @@ begin
     if v_tries !~ '^[0-9]{1,3}$' then
         v_errors := v_errors || kiln_internal.field_error(v_at || '/max_attempts', 'must be a number from 1 to 100');
     end if;
-    if p_stage ->> 'handler' is null then
+    if kiln_internal.plain_field(p_stage, 'handler') is null then
         v_errors := v_errors || kiln_internal.field_error(v_at || '/handler', 'is required');
     end if;
     if v_errors <> '[]' then
@@ -82,7 +82,7 @@ begin
     end if;
     begin
         insert into kiln.stage (pipeline_version_id, position, name, handler, config, queue_id, time_limit, max_attempts, backoff_base, backoff_cap)
-        values (p_version, p_position, p_stage ->> 'name', p_stage ->> 'handler', coalesce(p_stage -> 'config', '{}'), v_queue, v_limit, v_tries::smallint, v_base, v_cap);
+        values (p_version, p_position, p_stage ->> 'name', kiln_internal.plain_field(p_stage, 'handler'), coalesce(p_stage -> 'config', '{}'), v_queue, v_limit, v_tries::smallint, v_base, v_cap);
     exception
         when sqlstate 'KN003' then
             get stacked diagnostics v_message = message_text, v_column = column_name, v_detail = pg_exception_detail;
@@ -108,7 +108,7 @@ set search_path = ''
 as $$
 declare
     v_errors  jsonb := kiln_internal.unknown_fields(p_body, '{name,description,version,stages}');
-    v_name    text  := p_body ->> 'name';
+    v_name    text  := kiln_internal.plain_field(p_body, 'name');
     v_stages  jsonb := p_body -> 'stages';
     v_newest  int;
     v_version int;
@@ -141,7 +141,7 @@ begin
      cross join lateral jsonb_array_elements(kiln_internal.write_stage(v_version, e.turn::int, e.stage)) as x;
     select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/stages/' || (d.turn - 1) || '/name', 'message', 'is the name of another stage too')), '[]')
       into v_errors
-      from (select e.turn, row_number() over (partition by e.stage ->> 'name' order by e.turn) as nth
+      from (select e.turn, row_number() over (partition by kiln_internal.plain_field(e.stage, 'name') order by e.turn) as nth
               from jsonb_array_elements(v_stages) with ordinality as e (stage, turn) where e.stage ? 'name') d
      where d.nth > 1;
     perform kiln_internal.refuse_fields(v_errors);

@@ -62,11 +62,11 @@ set search_path = ''
 as $$
 declare
     v_errors     jsonb := p_errors;
-    v_mode       text  := coalesce(p_body ->> 'mode', 'stage');
-    v_room       text  := p_body ->> 'room_type';
-    v_asked      text  := p_body ->> 'style';
-    v_variations text  := coalesce(p_body ->> 'variations', '1');
-    v_disclosure text  := p_body ->> 'disclosure';
+    v_mode       text  := coalesce(kiln_internal.plain_field(p_body, 'mode'), 'stage');
+    v_room       text  := kiln_internal.plain_field(p_body, 'room_type');
+    v_asked      text  := kiln_internal.plain_field(p_body, 'style');
+    v_variations text  := coalesce(kiln_internal.plain_field(p_body, 'variations'), '1');
+    v_disclosure text  := kiln_internal.plain_field(p_body, 'disclosure');
     v_style      kiln.style;
     v_model      kiln.staging_model;
     v_wish       jsonb;
@@ -82,13 +82,13 @@ begin
     if not found and (v_asked is not null or v_mode <> 'declutter') then
         v_errors := v_errors || kiln_internal.field_error('/style', 'must be one of ' || (select string_agg(s.name, ', ' order by s.position) from kiln.style s where s.alias_of is null));
     end if;
-    if p_body ->> 'model' is not null then
-        select m.* into v_model from kiln.staging_model m where m.name = p_body ->> 'model';
+    if kiln_internal.plain_field(p_body, 'model') is not null then
+        select m.* into v_model from kiln.staging_model m where m.name = kiln_internal.plain_field(p_body, 'model');
     else
         select m.* into v_model from kiln.staging_model m where m.is_default;
     end if;
     if v_model.name is null then
-        v_errors := v_errors || kiln_internal.field_error('/model', case when p_body ->> 'model' is not null then 'must be one of ' || (select string_agg(m.name, ', ' order by m.name) from kiln.staging_model m where m.is_enabled)
+        v_errors := v_errors || kiln_internal.field_error('/model', case when kiln_internal.plain_field(p_body, 'model') is not null then 'must be one of ' || (select string_agg(m.name, ', ' order by m.name) from kiln.staging_model m where m.is_enabled)
                                                                 else 'is needed: there is no default' end);
     elsif kiln_internal.staging_reason(v_model) is not null then
         v_errors := v_errors || kiln_internal.field_error('/model', 'is not available now: ' || kiln_internal.staging_reason(v_model));
@@ -99,7 +99,7 @@ begin
     if jsonb_typeof(p_body -> 'disclosure') not in ('string', 'null') or not kiln_internal.is_name(v_disclosure, 200) then
         v_errors := v_errors || kiln_internal.field_error('/disclosure', 'must be one line of 1 to 200 characters that can be seen: results are always labelled');
     end if;
-    if octet_length(p_body ->> 'prompt') > 2000 then
+    if octet_length(kiln_internal.text_field(p_body, 'prompt')) > 2000 then
         v_errors := v_errors || kiln_internal.field_error('/prompt', 'must have at most 2000 bytes');
     end if;
     v_wish := kiln_internal.read_wish(p_actor, jsonb_strip_nulls(jsonb_build_object('prompt', p_body -> 'prompt', 'seed', p_body -> 'seed')), v_errors, null, 'image', 1);

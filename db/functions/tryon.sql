@@ -129,7 +129,7 @@ begin
     end if;
     if p_body ? 'version' and p_body -> 'version' <> 'null' then
         select v.version into v_version from kiln.pipeline_version v
-         where v.pipeline_id = v_pipeline and v.version = case when p_body ->> 'version' ~ '^[0-9]{1,6}$' then (p_body ->> 'version')::int end;
+         where v.pipeline_id = v_pipeline and v.version = case when kiln_internal.plain_field(p_body, 'version') ~ '^[0-9]{1,6}$' then kiln_internal.plain_field(p_body, 'version')::int end;
         if not found then
             v_errors := v_errors || kiln_internal.field_error('/version', 'is no version of this pipeline');
         end if;

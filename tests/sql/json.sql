@@ -25,6 +25,9 @@ select is(kiln_internal.texts(v, 2), null, format('%s is no list of at most two'
 select is(kiln_internal.texts((select jsonb_agg('1e131071'::numeric) from generate_series(1, 101)), 100), null, 'a list that is too long is refused before one element is written out');
 select is(kiln_internal.text_field('{"a": [1e131071]}', 'a'), null, 'a field that is no string is not written out');
 select is(kiln_internal.plain_field('{"a": 12}', 'a'), '12', 'a number is, where one may stand');
+select is(kiln_internal.plain_field('{"a": [1e131071]}', 'a'), '[]', 'a list is told to be one, and not written out');
+select is(kiln_internal.plain_field('{"a": {"b": 1e131071}}', 'a'), '{}', 'so is an object');
+select is(kiln_internal.plain_field(v, 'a'), null, format('%s has no such field', v)) from (values ('{"a": null}'::jsonb), ('{}'), ('[1]'), ('7')) l (v);
 
 -- Sentences ----------------------------------------------------------------------------------------------------------------
 
