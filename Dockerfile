@@ -12,6 +12,7 @@ COPY server server
 COPY docs/openapi.json docs/api.html docs/
 COPY third_party third_party/
 COPY pipeline_runner pipeline_runner
+COPY media media
 RUN make -s -j 2 build && strip --strip-debug build/bin/*
 
 # kiln-server, role api or realtime.

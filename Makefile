@@ -80,8 +80,8 @@ LDFLAGS = $(ldflags) -Wl,--as-needed
 sources     = $(shell find $(1) -name '*.c' 2>/dev/null | LC_ALL=C sort)
 lib_src    := $(call sources,lib)
 server_src := $(call sources,server)
-media_src  := $(call sources,pipeline_runner/media)
-runner_src := $(filter-out $(media_src),$(call sources,pipeline_runner))
+media_src  := $(call sources,media)
+runner_src := $(call sources,pipeline_runner)
 c_test_src := $(call sources,tests/c)
 test_src   := $(filter %_test.c,$(c_test_src))
 support_src := $(filter-out %_test.c,$(c_test_src))
@@ -98,13 +98,13 @@ archives := $(B)/libserver.a $(B)/librunner.a $(B)/libmedia.a $(B)/libkiln.a
 $(B)/libkiln.a:   $(call object,$(lib_src))
 $(B)/libserver.a: $(call object,$(filter-out server/main.c,$(server_src))) $(patsubst %,$(B)/embed/%.o,$(embedded))
 $(B)/librunner.a: $(call object,$(filter-out pipeline_runner/main.c,$(runner_src)))
-$(B)/libmedia.a:  $(call object,$(filter-out pipeline_runner/media/main.c,$(media_src)))
+$(B)/libmedia.a:  $(call object,$(filter-out media/main.c,$(media_src)))
 
 $(B)/obj/server/% $(B)/obj/tests/c/server/%:                  CFLAGS += $(pkg_cflags)
 $(B)/obj/pipeline_runner/% $(B)/obj/tests/c/runner/%:         CFLAGS += -Ipipeline_runner $(pkg_cflags)
-$(B)/obj/pipeline_runner/media/% $(B)/obj/tests/c/media/%:    CFLAGS += -Ipipeline_runner/media $(pkg_cflags) $(vips_cflags)
+$(B)/obj/media/% $(B)/obj/tests/c/media/%:                    CFLAGS += $(pkg_cflags) $(vips_cflags)
 $(B)/obj/lib/% $(B)/obj/tests/c/lib/% $(B)/obj/tests/c/base/%: CFLAGS += $(pkg_cflags)
-$(B)/obj/tests/fuzz/%:  CFLAGS += -Ipipeline_runner -Ipipeline_runner/media $(pkg_cflags) $(vips_cflags)
+$(B)/obj/tests/fuzz/%:  CFLAGS += -Ipipeline_runner $(pkg_cflags) $(vips_cflags)
 
 $(B)/obj/%.o: %.c Makefile VERSION
 	$(note) CC $<
@@ -139,7 +139,7 @@ $(B)/bin/kiln-server: $(call object,server/main.c) $(B)/libserver.a $(B)/libkiln
 $(B)/bin/kiln-runner: $(call object,pipeline_runner/main.c) $(B)/librunner.a $(B)/libkiln.a
 	$(note) LD $@
 	$(call link,$(pkg_libs))
-$(B)/bin/kiln-media: $(call object,pipeline_runner/media/main.c) $(B)/libmedia.a $(B)/libkiln.a
+$(B)/bin/kiln-media: $(call object,media/main.c) $(B)/libmedia.a $(B)/libkiln.a
 	$(note) LD $@
 	$(call link,$(pkg_libs) $(vips_libs))
 

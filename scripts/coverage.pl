@@ -51,7 +51,7 @@ open my $complaints, '>&', \*STDERR or die;
 open STDERR, '>', '/dev/null' or die;
 my (%line, %branch);
 my @notes;
-find({ no_chdir => 1, wanted => sub { push @notes, $_ if m{/obj/(lib|server|pipeline_runner)/.*\.gcno$} } }, $folder);
+find({ no_chdir => 1, wanted => sub { push @notes, $_ if m{/obj/(lib|server|pipeline_runner|media)/.*\.gcno$} } }, $folder);
 for my $note (sort @notes) {
     my ($object) = $note =~ m{(.*)\.gcno$};
     open my $gcov, '-|', 'gcov', '--stdout', '--json-format', '--branch-probabilities', "$object.o" or die "gcov: $!\n";
@@ -60,7 +60,7 @@ for my $note (sort @notes) {
     close $gcov;
     my $report = eval { decode_json($text) } or next;
     for my $file (@{ $report->{files} }) {
-        next unless $file->{file} =~ m{^(lib|server|pipeline_runner)/};
+        next unless $file->{file} =~ m{^(lib|server|pipeline_runner|media)/};
         for my $l (@{ $file->{lines} }) {
             $line{ $file->{file} }{ $l->{line_number} } += $l->{count};
             my $i = 0;

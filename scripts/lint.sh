@@ -10,8 +10,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/scripts/common.sh"
 cd "$root"
 
-mapfile -t c_files < <(find lib server pipeline_runner tests/c tests/fuzz bench -name '*.c' 2>/dev/null | LC_ALL=C sort)
-mapfile -t h_files < <(find lib server pipeline_runner tests/c tests/fuzz bench -name '*.h' 2>/dev/null | LC_ALL=C sort)
+mapfile -t c_files < <(find lib server pipeline_runner media tests/c tests/fuzz bench -name '*.c' 2>/dev/null | LC_ALL=C sort)
+mapfile -t h_files < <(find lib server pipeline_runner media tests/c tests/fuzz bench -name '*.h' 2>/dev/null | LC_ALL=C sort)
 mapfile -t bash_files < <(git ls-files --cached --others --exclude-standard -- . | while IFS= read -r file; do
     if [[ -f $file && ( $file == *.sh || $(head -c 40 "$file" | head -n 1 | tr -d '\0') =~ ^\#!.*(bash|/sh) ) ]]; then printf '%s\n' "$file"; fi
 done)
@@ -52,10 +52,10 @@ lint_tidy() {
     printf '%s\0' "${c_files[@]}" | xargs -0 -P "$(nproc)" -I{} bash -c '
         file=$1; shift
         case $file in
-            pipeline_runner/media/* | tests/c/media/*) own=(-Ipipeline_runner/media) ;;
+            media/* | tests/c/media/*) own=() ;;
             pipeline_runner/* | tests/c/runner/*) own=(-Ipipeline_runner) ;;
             server/* | tests/c/server/*) own=() ;;
-            *) own=(-Ipipeline_runner -Ipipeline_runner/media) ;;
+            *) own=(-Ipipeline_runner) ;;
         esac
         hash=$({ clang-tidy --version; cat .clang-tidy "$file"; printf "%s " "$@" ${own[@]+"${own[@]}"}; gcc -E "$file" "$@" ${own[@]+"${own[@]}"}; } 2>&1 | sha256sum | cut -c1-64)
         [[ -e $passed/$hash ]] && exit 0

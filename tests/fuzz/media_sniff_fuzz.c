@@ -2,7 +2,7 @@
  * media_sniff: any bytes whatever may be called a picture, a film or a recording; the walk to their end
  * stays within them.
  */
-#include "pipeline_runner/media/sniff.h"
+#include "media/files/sniff.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 

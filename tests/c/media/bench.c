@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "media/cli.h"
 
 static char    folder[64], fixtures[4096];
 static char   *out_text, *log_text;

@@ -15,7 +15,7 @@
 #include <jansson.h>
 #include <vips/vips.h>
 
-#include "fault.h"
+#include "media/tool/fault.h"
 
 int bench_open(void **state); /* group setup: starts libvips, goes to a new folder */
 int bench_close(void **state);

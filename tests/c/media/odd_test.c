@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "picture.h"
+#include "media/files/picture.h"
 
 static json_t *rows(void)
 {

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "program.h"
-#include "sniff.h"
+#include "media/tool/program.h"
+#include "media/files/sniff.h"
 
 static void make(const char *const *argv)
 {

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "program.h"
+#include "media/tool/program.h"
 
 #define SMALL "\"width\":256,\"height\":256,\"duration_s\":3,\"fps\":10"
 #define FILM(prompt, seed, media)                            \
