@@ -64,6 +64,7 @@ const victims = {
     error: async (world, hit) => { hit.go('e'); },
     disk: async (world, hit) => { const empty = world.fill_disk(); hit.go(); await pause(500); empty(); },
     freeze: async (world, hit) => { await pause((LEASE_S + 2.5) * 1000); },
+    usurp: async (world, hit) => { await world.usurp(hit.pid); },
     clock: async world => { await world.jump(world.random.one([LEASE_S + 2, 61, 3600, -2])); },
 };
 const is_kill = name => ['self', 'other', 'server', 'backend', 'session', 'postmaster', 'provider'].includes(name);
@@ -144,7 +145,7 @@ const wants_bucket = storm => is_of_bucket({ name: storm[0].point });
 const is_often = name => /^db\.(sending|sent|answered)|^runner\.(cycle|tick)|^server\.(bus\.read|stream\.writing)/.test(name);
 // About 25 kills that have the most to lose; a fixed seed.
 const short_form = [
-    ['runner.worked', 'freeze'],
+    ['runner.worked', 'usurp'],
     ['runner.claimed', 'self'], ['runner.cycle.asking', 'deaf'], ['runner.cycle.answered', 'self'], ['runner.worked', 'self'],
     ['runner.file.stored', 'self'], ['runner.put_media.asking', 'deaf'], ['runner.put_media.answered', 'self'], ['db.sent', 'backend'],
     ['server.write.asking', 'deaf'], ['server.write.answered', 'self'], ['server.upload.stored', 'self'], ['server.stream.writing', 'self'],
@@ -163,7 +164,8 @@ const wait_ms = name => /^runner\.keys/.test(name) ? 9000 : /^runner\.(deliver|m
 
 async function strike(world, { point, victim, nth }, tally, left = 8) {
     const started = Date.now();
-    if (victim === 'freeze') await world.ask(`select kiln.enqueue('lasting', '{}', ${world.account}, 3) from generate_series(1, 12)`);
+    if (victim === 'usurp') await world.alone();
+    if (victim === 'freeze' || victim === 'usurp') await world.ask(`select kiln.enqueue('lasting', '{}', ${world.account}, 3) from generate_series(1, 12)`);
     let waiting = world.failpoints.arm(point, nth, is_rare.test(point) ? wait_ms(point) : 1200);
     if (is_rare.test(point)) for (const [pattern, act] of provoke) if (pattern.test(point)) await act(world);
     let hit = await waiting;
@@ -185,6 +187,7 @@ async function strike(world, { point, victim, nth }, tally, left = 8) {
     await victims[victim](world, hit);
     hit.go();
     world.strikes.at(-1)[1] = Date.now();
+    if (victim === 'usurp') world.people();
     tally(point, victim, 'done');
     world.log(`  ${String(Date.now() - started).padStart(5)} ms  ${point} (${was}, hit ${nth}): ${victim}`);
 }

@@ -18,6 +18,7 @@ export const meaning = {
     error: 'the step fails, as by a full disk',
     disk: 'the media store is full for a while',
     freeze: 'the program stands still beyond its lease, and then goes on',
+    usurp: 'the same, until another is at work on all that it had',
     clock: 'the database\'s clock (kiln_internal.now) jumps: beyond a lease, a minute, an hour, back',
 };
 

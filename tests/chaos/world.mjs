@@ -251,6 +251,18 @@ export class World {
         this.loops = [loop(300, () => this.feed()), loop(1500, () => this.wish()), loop(1100, () => this.send_file()), loop(600, () => this.remove()), loop(350, () => this.look()), loop(200, () => this.streams.socket.ping())];
     }
     async rest() { this.is_busy = false; await Promise.all(this.loops ?? []); this.loops = []; }
+    /** Nobody asks for anything, and nothing runs: who next does some work does what is enqueued next. */
+    async alone() {
+        await this.rest();
+        await until('the runners to be idle', async () => await this.ask(`select count(*) from kiln.task where state = 'running' or state = 'ready' and interruptions < 2`) === '0', 30000);
+    }
+    /** Waits until all that a frozen runner had, one of which is done and not told, is at work with another. */
+    async usurp(pid) {
+        const of_it = `select t.task_id from kiln.task_running t join kiln.runner r using (runner_id) where r.pid = ${pid}`;
+        const ids = (await this.ask(`select string_agg(task_id::text, ',') from (${of_it}) t`)) || '0';
+        await until('another to have the tasks of the frozen one', async () => await this.ask(`select count(*) from kiln.task_running t join kiln.runner r using (runner_id)
+            where t.task_id in (${ids}) and r.pid <> ${pid}`) === String(ids.split(',').length), 60000);
+    }
     count(what) { this.counts[what] = (this.counts[what] ?? 0) + 1; }
 
     async feed() {
