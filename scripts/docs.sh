@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # docs: the pages that repeat what stands elsewhere.
 #
-#   scripts/docs.sh            writes docs/states.md from the tables of legal moves
-#   scripts/docs.sh --check    changes nothing; says where docs/states.md, docs/SETUP.md or .env.example disagree with
-#                              the database or with the table of variables in lib/cfg.c
+#   scripts/docs.sh            writes docs/states.md from the tables of legal moves, docs/console.md from the comments of
+#                              the schema kiln
+#   scripts/docs.sh --check    changes nothing; says where these pages, docs/SETUP.md or .env.example disagree with the
+#                              database or with the table of variables in lib/cfg.c
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/common.sh
@@ -34,12 +35,30 @@ check_variables() {
     return "$status"
 }
 
-states() {
+start_database() {
     PGHOST=$(scripts/cluster.sh start "$work/cluster" --fast)
     export PGHOST PGPORT=5432 PGUSER=postgres PGDATABASE=kiln
     unset DATABASE_URL
     psql -X -q -d postgres -c 'create database kiln'
     scripts/migrate.sh >/dev/null
+}
+
+# What the schema kiln has for people, as scripts/console.pl reads it.
+console() {
+    psql -X -At -F $'\t' <<'SQL' | scripts/console.pl docs/console.tasks
+select kind, name, arguments, replace(comment, E'\n', '\n')
+  from (select 'function' as kind, p.proname as name, obj_description(p.oid, 'pg_proc') as comment,
+               regexp_replace(replace(replace(replace(pg_get_function_arguments(p.oid), 'timestamp with time zone', 'timestamptz'),
+                                              'DEFAULT', 'default'), 'NULL', 'null'), '::[a-z_.]+', '', 'g') as arguments
+          from pg_proc p where p.pronamespace = 'kiln'::regnamespace
+        union all
+        select 'view', c.relname, obj_description(c.oid, 'pg_class'), ''
+          from pg_class c where c.relnamespace = 'kiln'::regnamespace and c.relkind = 'v') e
+ order by 1, 2, 3;
+SQL
+}
+
+states() {
     cat <<'TOP'
 # States
 
@@ -104,15 +123,20 @@ case ${1:-} in
         status=0
         check_variables || status=1
         if [[ -r db/install.psql ]]; then
+            start_database
             states >"$work/states.md"
             diff -q "$work/states.md" docs/states.md >/dev/null || { say "docs/states.md does not show the moves of the database: make docs"; status=1; }
+            console >"$work/console.md" || status=1
+            diff -q "$work/console.md" docs/console.md >/dev/null || { say "docs/console.md does not show the schema kiln: make docs"; status=1; }
         fi
         exit "$status"
         ;;
     '')
+        start_database
         states >"$work/states.md"
-        cp "$work/states.md" docs/states.md
-        say "docs/states.md written"
+        console >"$work/console.md"
+        cp "$work/states.md" "$work/console.md" docs/
+        say "docs/states.md and docs/console.md written"
         ;;
     *) die "usage: scripts/docs.sh [--check]" ;;
 esac

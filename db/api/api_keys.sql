@@ -29,7 +29,8 @@ begin
 end
 $$;
 comment on function kiln.make_api_key(bigint, text, kiln.scope[], timestamptz) is
-'Makes a key: kiln_, 32 random bytes in hexadecimal, and the first 8 digits of the SHA-256 of what precedes them. KN001: there are 100.';
+'Makes an API key with these scopes and returns it; only its hash is kept. KN001: the account has
+100 keys.';
 
 create or replace function kiln.revoke_api_key(p_account_id bigint, p_api_key_id bigint)
 returns boolean
@@ -47,7 +48,8 @@ begin
 end
 $$;
 comment on function kiln.revoke_api_key(bigint, bigint) is
-'Deletes a key and its tickets, and ends the account''s streams everywhere; who still may comes back at once and misses nothing.';
+'Deletes an API key and its tickets, and closes the account''s streams, which clients with other keys reopen
+without loss.';
 
 create or replace function kiln_api.create_api_key(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

@@ -433,7 +433,8 @@ exception when foreign_key_violation then
     raise exception 'this upload is an original of a project' using errcode = 'KN001', hint = 'Take it out of the project first; that has no images of it then.';
 end
 $$;
-comment on function kiln.remove_upload(bigint, bigint) is 'Deletes an upload of this account. KN001: a project has it as an original.';
+comment on function kiln.remove_upload(bigint, bigint) is
+'Deletes an upload of an account. KN001: a project uses it as an original.';
 
 create or replace function kiln_api.open_media(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

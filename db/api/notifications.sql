@@ -115,7 +115,7 @@ begin
             v_errors := v_errors || kiln_internal.field_error('/link', 'must be a path here (/…) or an https URL with a host, at most 1000 characters, without blanks and backslashes');
         end if;
         perform kiln_internal.refuse_fields(v_errors);
-        v_id := kiln.announce(p_actor, v_account, coalesce(v_body ->> 'kind', 'announcement'), v_body ->> 'text', v_body ->> 'link');
+        v_id := kiln.announce(coalesce(v_body ->> 'kind', 'announcement'), v_body ->> 'text', v_body ->> 'link', v_account, p_actor);
         perform kiln_internal.end_once(p_actor, 'announce', v_id);
     end if;
     return (select json_build_object('id', a.announcement_id::text, 'account_id', a.account_id::text, 'kind', a.kind, 'text', a.text, 'link', a.link,

@@ -121,8 +121,10 @@ exception
         perform kiln_internal.refuse_fields(kiln_internal.field_error('/handle', 'is another''s'));
 end
 $$;
-comment on function kiln.update_account(bigint, jsonb) is 'Changes handle, display_name, email (null empties them; another one is mailed a confirmation), notify_email and
-show_presence of an account. KN003 names the field that is wrong.';
+comment on function kiln.update_account(bigint, jsonb) is
+'Changes handle, display_name, email (null empties them), notify_email and show_presence of an account. A new
+email is sent a confirmation.
+KN003: the message names the field that is wrong.';
 
 -- Sessions ---------------------------------------------------------------------------------------------------------------
 
@@ -164,7 +166,8 @@ begin
     return v_from;
 end
 $$;
-comment on function kiln.sign_out_everywhere(bigint) is 'Refuses from now on every token of the account that was issued before, and closes its streams. API keys stay.';
+comment on function kiln.sign_out_everywhere(bigint) is
+'Refuses all tokens of an account that were issued before now, and closes its streams. API keys stay valid.';
 
 -- Ways in ----------------------------------------------------------------------------------------------------------------
 
@@ -266,7 +269,9 @@ begin
     return v_identity;
 end
 $$;
-comment on function kiln.link_identity(bigint, text, text, numeric) is 'Lets a proven identity lead to this account; again: nothing new. KN001: it leads to another account.';
+comment on function kiln.link_identity(bigint, text, text, numeric) is
+'Links an identity (a wallet, or a token''s issuer and subject) to an account. KN001: it belongs to another
+account.';
 
 create or replace function kiln.unlink_identity(p_account_id bigint, p_identity_id bigint)
 returns void
@@ -290,7 +295,8 @@ begin
 end
 $$;
 comment on function kiln.unlink_identity(bigint, bigint) is
-'Ends a way into an account; its tokens are refused at once. KN001: it is the last one; KN002: it is not the account''s.';
+'Unlinks an identity from an account and refuses its tokens. KN001: it is the last identity. KN002: it is not
+the account''s.';
 
 create or replace function kiln_internal.forget_identity(p_identity kiln.identity)
 returns void
@@ -336,7 +342,8 @@ begin
 end
 $$;
 comment on function kiln.delete_account(bigint) is
-'Deletes an account for good. Its row stays, empty, and its ledger; jobs, files, memberships and all else go, at the latest when its last paid call is settled.';
+'Deletes an account for good. Its jobs, files and memberships go, at the latest when its last paid call is
+settled. An empty row and the ledger stay.';
 
 create or replace function kiln_internal.clear_account(p_account_id bigint, p_limit int)
 returns boolean
@@ -469,7 +476,10 @@ begin
     perform kiln_internal.note_act(p_account_id, 'role', jsonb_build_object('role', p_role), p_reason);
 end
 $$;
-comment on function kiln.set_role(bigint, kiln.role, text) is 'Makes an account an administrator, or a user again: from its next call on, where its token names no role itself; who is a user again has its streams ended. KN001: to make oneself, or the last administrator, a user.';
+comment on function kiln.set_role(bigint, kiln.role, text) is
+'Makes an account an administrator, or a user again and closes its streams. It holds from the next request,
+unless the token names a role itself.
+KN001: one''s own role, or the last administrator''s, would become user.';
 
 create or replace function kiln.make_admin(p_subject text, p_issuer text default null)
 returns bigint
@@ -493,8 +503,9 @@ begin
 end
 $$;
 comment on function kiln.make_admin(text, text) is
-'Makes the account of a wallet (0x…) or of a token''s subject an administrator, and the account if it has never been seen; returns its id. How a production
-installation gets its first: select kiln.make_admin(''0x…''); or select kiln.make_admin(''auth0|…'', ''https://….auth0.com/'');';
+'Makes the account of a wallet (0x…) or of a token''s subject an administrator, creates the account if it is
+new, and returns account_id. The first administrator of an installation:
+select kiln.make_admin(''0x…''); or select kiln.make_admin(''auth0|…'', ''https://….auth0.com/'');';
 
 create or replace function kiln.suspend(p_account_id bigint, p_reason text default null)
 returns void
@@ -512,7 +523,9 @@ begin
     perform kiln_internal.note_act(p_account_id, 'suspend', '{}', p_reason);
 end
 $$;
-comment on function kiln.suspend(bigint, text) is 'Refuses an account at its next call and closes its streams now. Its jobs go on. KN001: oneself, or the last administrator.';
+comment on function kiln.suspend(bigint, text) is
+'Refuses all requests of an account and closes its streams. Its jobs continue. KN001: oneself, or the last
+administrator.';
 
 create or replace function kiln.unsuspend(p_account_id bigint, p_reason text default null)
 returns void
@@ -525,7 +538,7 @@ begin
     perform kiln_internal.note_act(p_account_id, 'unsuspend', '{}', p_reason);
 end
 $$;
-comment on function kiln.unsuspend(bigint, text) is 'Ends a suspension.';
+comment on function kiln.unsuspend(bigint, text) is 'Ends the suspension of an account.';
 
 create or replace function kiln.grant_to(p_account_id bigint, p_micros bigint, p_reason text)
 returns bigint
@@ -542,7 +555,9 @@ begin
     return v_ledger_id;
 end
 $$;
-comment on function kiln.grant_to(bigint, bigint, text) is 'kiln.grant_credit(), written down with who gave it and why. Returns the row of the ledger.';
+comment on function kiln.grant_to(bigint, bigint, text) is
+'kiln.grant_credit() with a record of the person and the reason (kiln.account_act) and an event for the
+account. Returns ledger_id.';
 
 create or replace function kiln_internal.find_accounts(p_search text, p_before bigint, p_limit int)
 returns bigint[]

@@ -57,5 +57,6 @@ begin
 end
 $$;
 comment on function kiln.cancel_job(bigint) is
-'Cancels a job: at once where it waits (returns cancelled); where a runner has it, the runner is told within a second and the job
-ends then (returns cancelling). KN001: it has ended; KN002: there is none.';
+'Cancels a job. A waiting job ends at once (returns cancelled). A running job ends when its runner has been
+told, within a second (returns cancelling).
+KN001: it has ended. KN002: there is no such job.';

@@ -232,7 +232,10 @@ begin
 end
 $$;
 comment on function kiln.after_restore(boolean, boolean) is
-'Makes a restored database fit to serve: its events become history that nobody is told of, positions of streams are reset, deliveries and mails go on from now.
-What may have happened since the backup is not done again: due deliveries end, open calls are looked up or held, unfinished work that comes to a paid stage is
-held, ids go on a hundred million further; kiln.restore_findings lists it. p_nothing_ran: programs were stopped before the backup and nothing ran since, so all
-of that goes on. p_by_hand: also where the database does not look restored, such as a copy of the disk. One transaction; a second call finds nothing to do.';
+'Prepares a restored database for service, in one transaction. Its events become history, positions of
+streams are reset, and deliveries continue from now.
+Work that may have been done since the backup is not repeated: due deliveries end, open calls are looked up
+or held, unfinished work at a paid stage is held, and ids jump by a hundred million. kiln.restore_findings
+lists it.
+p_nothing_ran: nothing ran since the backup was made, so all of that continues. p_by_hand: also for a
+database that does not look restored, such as a copy of the disk. A second call does nothing.';

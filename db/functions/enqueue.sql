@@ -77,8 +77,9 @@ begin
 end
 $$;
 comment on function kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint, int) is
-'Enqueues one job on a pipeline''s newest version (or p_version) and returns its id. p_account_id null: the operator''s own account.
-p_priority 0..3 (3 first); p_run_at null: as soon as may be. KN002 if there is no such pipeline.';
+'Makes a job on the newest version of a pipeline (or on p_version) and returns job_id. p_account_id null: the
+operator''s account.
+p_priority: 0 to 3, 3 is served first. p_run_at null: as soon as possible. KN002: there is no such pipeline.';
 
 create or replace function kiln.enqueue_many(
     p_pipeline   text,
@@ -127,7 +128,8 @@ begin
 end
 $$;
 comment on function kiln.enqueue_many(text, jsonb[], bigint, int, timestamptz) is
-'Enqueues one job for each input, in that order, set by set; returns their ids. All or none. About 100 a call is best.';
+'Makes one job for each input, in that order, all or none, and returns their ids. About 100 inputs a call are
+fastest.';
 
 -- The same as enqueue() writes out, for moves that are rare.
 create or replace function kiln_internal.next_turn(p_queue_id smallint, p_priority smallint, p_account_id bigint)

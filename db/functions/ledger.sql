@@ -64,4 +64,6 @@ begin
     return v_ledger_id;
 end
 $$;
-comment on function kiln.grant_credit(bigint, bigint, text) is 'Gives an account credit (or, negative, takes it back). Returns the row of the ledger. KN002: no such account.';
+comment on function kiln.grant_credit(bigint, bigint, text) is
+'Gives an account credit, or takes it back with a negative amount. Returns ledger_id. KN002: there is no such
+account.';

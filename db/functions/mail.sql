@@ -83,7 +83,9 @@ begin
     update kiln.mail_recipient r set suppressed_at = null where r.address_hash = kiln_internal.mail_key(p_email) and r.suppressed_at is not null;
 end
 $$;
-comment on function kiln.allow_mail(text) is 'Takes back that a reader of this address turned its mail off: for who asks for that, and proves to read it.';
+comment on function kiln.allow_mail(text) is
+'Allows mail to an address again whose reader turned it off. For a person who asks for it and proves to read
+the address.';
 
 -- Links --------------------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ create or replace view kiln.job_ends as
 select e.account_id, e.xid, e.event_id, e.at, e.type, e.job_id
   from kiln.event e
  where e.type in ('job.completed', 'job.failed', 'job.held');
-comment on view kiln.job_ends is 'What the log says of jobs that ended or wait for a person: notifications that nobody had to write.';
+comment on view kiln.job_ends is 'The ends and holds of jobs, read from the log of events as notifications.';
 comment on column kiln.job_ends.account_id is 'Who is told.';
 comment on column kiln.job_ends.xid is 'Its place in the log, with event_id.';
 comment on column kiln.job_ends.event_id is 'The event.';
@@ -56,7 +56,12 @@ end
 $$;
 comment on function kiln_internal.render_notification_event(jsonb) is 'What an event of a notification adds: the notification itself and the unread counts.';
 
-create or replace function kiln.announce(p_actor bigint, p_account_id bigint, p_kind text, p_text text, p_link text)
+create or replace function kiln.announce(
+    p_kind       text,
+    p_text       text,
+    p_link       text   default null,
+    p_account_id bigint default null,
+    p_actor      bigint default null)
 returns bigint
 language plpgsql security definer
 set search_path = ''
@@ -65,7 +70,8 @@ declare
     v_id    bigint;
     v_count bigint;
 begin
-    insert into kiln.announcement (made_by, account_id, kind, text, link) values (p_actor, p_account_id, p_kind, p_text, p_link)
+    insert into kiln.announcement (made_by, account_id, kind, text, link)
+    values (coalesce(p_actor, kiln_internal.operator_account()), p_account_id, p_kind, p_text, p_link)
     returning announcement_id into v_id;
     with told as (
         insert into kiln.notification (account_id, kind, text, link, announcement_id)
@@ -81,7 +87,8 @@ begin
     return v_id;
 end
 $$;
-comment on function kiln.announce(bigint, bigint, text, text, text) is 'Tells one account, or (null) all that there are and that were not deleted, in one transaction.';
+comment on function kiln.announce(text, text, text, bigint, bigint) is
+'Notifies one account, or every account (p_account_id null), in one transaction. Returns announcement_id.';
 
 create or replace function kiln_internal.job_ends_page(p_account_id bigint, p_xid xid8, p_event_id bigint, p_limit int)
 returns table (xid xid8, event_id bigint, at timestamptz, item jsonb)

@@ -145,8 +145,9 @@ begin
 end
 $$;
 comment on function kiln.webhook_url_error(text) is
-'Why no delivery can go to a URL, as the message of its field; null: one may. An address in digits, in whatever notation, is no domain name. What a name
-resolves to is looked at by the runner, each time that it connects.';
+'The reason why no delivery can go to a URL; null: one can. An address in digits is refused in every
+notation.
+The address that a name resolves to is checked by the runner at each connection.';
 
 create or replace function kiln_internal.webhook_request(p_delivery kiln.delivery)
 returns jsonb
@@ -530,7 +531,9 @@ begin
     return case when found then 'whsec_' || translate(encode(v_secret, 'base64'), E'\n', '') end;
 end
 $$;
-comment on function kiln.rotate_endpoint_secret(bigint, bigint) is 'A new secret; for a day deliveries are signed with the one before too. Null: no such endpoint of this account.';
+comment on function kiln.rotate_endpoint_secret(bigint, bigint) is
+'Gives a webhook endpoint a new secret. Deliveries carry signatures of both secrets for a day. Null: the
+account has no such endpoint.';
 
 create or replace function kiln_internal.delete_endpoint(p_account_id bigint, p_endpoint_id bigint)
 returns boolean
@@ -555,7 +558,9 @@ begin
     return found;
 end
 $$;
-comment on function kiln.enable_endpoint(bigint, bigint) is 'Sends to an endpoint again that was disabled; what happened meanwhile is not sent. False: not there, or another''s.';
+comment on function kiln.enable_endpoint(bigint, bigint) is
+'Enables a webhook endpoint that was disabled. Events from the meantime are not sent. False: the account has
+no such endpoint.';
 
 create or replace function kiln.resend(p_account_id bigint, p_delivery_id bigint)
 returns void
@@ -576,7 +581,9 @@ begin
     update kiln.delivery d set state = 'due', ended_at = null, tries = 0, due_at = kiln_internal.now() where d.delivery_id = p_delivery_id;
 end
 $$;
-comment on function kiln.resend(bigint, bigint) is 'Sends a delivery again, at once, under the same id. KN002: not there, or another''s. KN001: its endpoint is disabled.';
+comment on function kiln.resend(bigint, bigint) is
+'Sends a delivery (a webhook or a mail) again at once, under the same id. KN001: its endpoint is disabled.
+KN002: the account has no such delivery.';
 
 create or replace function kiln_internal.render_delivery(p_delivery kiln.delivery)
 returns jsonb

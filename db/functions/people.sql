@@ -75,8 +75,12 @@ begin
 end
 $$;
 comment on function kiln.retry_job(bigint, text, text, text) is
-'Makes a new job from one that has ended, on its pipeline''s newest version (a try-on''s: as its category says now; an image''s: as its model does), and returns its id; parent_id names the old one.
-p_seed: same, new or a number; null: same, but new where a completed job gets a reason and no other prompt. p_prompt: another prompt; p_reason goes into the new job''s input and to the end of the old one''s history (kiln.attempts). KN001: it has not ended.';
+'Makes a new job from one that has ended, and returns its job_id; parent_id is the old one. It takes the
+newest version of the pipeline, the current category of a try-on, the current model of an image.
+p_seed: same, new or a number. Null means same, or new for a completed job with a reason and no other
+prompt. p_prompt: another prompt.
+p_reason: kept in the new job''s input and in the old job''s history (kiln.attempts). KN001: the job has not
+ended.';
 
 create or replace function kiln_internal.job_stage(p_job_id bigint)
 returns smallint
@@ -101,7 +105,9 @@ begin
     return 'running';
 end
 $$;
-comment on function kiln.resume_job(bigint) is 'Lets a held job go on: its held task is ready again. KN001: it is not held, or a call of it may have been paid (kiln.resolve_job).';
+comment on function kiln.resume_job(bigint) is
+'Makes the held task of a job ready again. KN001: the job is not held, or one of its calls may have been
+paid: kiln.resolve_job() decides.';
 
 create or replace function kiln.delete_job(p_job_id bigint)
 returns void
@@ -115,7 +121,9 @@ begin
     end if;
 end
 $$;
-comment on function kiln.delete_job(bigint) is 'Deletes a job that has ended, with its tasks and media; a runner removes the files. KN001: it has not ended, or a call of it is not settled.';
+comment on function kiln.delete_job(bigint) is
+'Deletes a job that has ended, with its tasks and media. A runner removes the files. KN001: the job has not
+ended, or one of its calls is not settled.';
 
 create or replace function kiln_internal.drop_job(p_job_id bigint, p_state kiln.job_state)
 returns void
@@ -152,7 +160,8 @@ begin
     end if;
 end
 $$;
-comment on function kiln.pause_queue(text) is 'Nothing new is claimed from the queue; what runs goes on. KN002: no such queue.';
+comment on function kiln.pause_queue(text) is
+'Stops claims from a queue. Running tasks continue. KN002: there is no such queue.';
 
 create or replace function kiln.resume_queue(p_name text)
 returns void
@@ -166,4 +175,5 @@ begin
     end if;
 end
 $$;
-comment on function kiln.resume_queue(text) is 'Ends a pause and wakes the queue''s runners. KN002: no such queue.';
+comment on function kiln.resume_queue(text) is
+'Ends the pause of a queue and notifies its runners. KN002: there is no such queue.';

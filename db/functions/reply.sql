@@ -401,7 +401,8 @@ begin
     return least(v_sum, 1e15);
 end
 $$;
-comment on function kiln.estimate(int, jsonb) is 'What a wish costs by its model''s price, in millionths of the currency. p_input: as of kiln.job.';
+comment on function kiln.estimate(int, jsonb) is
+'The price of a job of this model with this input (kiln.job.input), in millionths of the currency.';
 
 create or replace function kiln_internal.model_reason(p_model kiln.model)
 returns text

@@ -105,9 +105,13 @@ begin
 end
 $$;
 comment on function kiln.resolve_job(bigint, text, text, jsonb, text) is
-'Decides about a held job, with a reason that is kept. fetch: ask for its paid result again, once what kept it is mended. resend: make the call again, though the last one may have been paid. fail: give the job up.
-adopt: go on with p_output, either {"request_id": "…"} (the provider has it under that id: it is followed) or the stage''s output itself.
-Returns the job''s state. KN014: the call may still be answered (resend and fail, before its time-out); KN001: not held; KN003: fields; KN002: no such job.';
+'Decides about a held job. The reason is kept in kiln.resolution. p_action is one of:
+fetch: ask for the paid result again. resend: make the call again, which may be paid twice. fail: give the
+job up.
+adopt: continue with p_output, either {"request_id": "…"} (the provider knows the call by that id) or the
+output of the stage.
+Returns the state of the job. KN001: it is not held. KN002: there is no such job. KN003: fields of p_output.
+KN014: the call may still be answered (resend and fail, before its time-out).';
 
 create or replace function kiln_api.resolve_job(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

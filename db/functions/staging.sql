@@ -355,7 +355,9 @@ begin
     perform kiln_internal.clear_project(p_project_id, 100);
 end
 $$;
-comment on function kiln.remove_project(bigint, bigint) is 'Deletes a project for good: it is gone for its owner at once, its rows and files when its last job has ended. KN002: there is none.';
+comment on function kiln.remove_project(bigint, bigint) is
+'Deletes a project for good. Its owner no longer sees it; its rows and files go when its last job has ended.
+KN002: the account has no such project.';
 
 create or replace function kiln_internal.clear_project(p_project_id bigint, p_limit int)
 returns boolean

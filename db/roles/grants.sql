@@ -114,7 +114,7 @@ grant execute on function
     kiln_internal.post_message(bigint, bigint, text, text, bigint[], bigint), kiln_internal.change_message(bigint, kiln.message, text),
     kiln_internal.advance(bigint, bigint, bigint, boolean), kiln_internal.advance_as_asked(bigint, jsonb, text, boolean), kiln_internal.set_block(bigint, bigint, boolean),
     kiln_internal.make_invite(bigint, bigint, text, timestamptz), kiln_internal.revoke_invite(bigint, bigint), kiln_internal.find_invite(bigint, text),
-    kiln_internal.count_unread(bigint), kiln_internal.tell_typing(bigint, bigint), kiln_internal.render_presence(bigint, bigint), kiln_internal.render_notification(kiln.notification), kiln.announce(bigint, bigint, text, text, text),
+    kiln_internal.count_unread(bigint), kiln_internal.tell_typing(bigint, bigint), kiln_internal.render_presence(bigint, bigint), kiln_internal.render_notification(kiln.notification), kiln.announce(text, text, text, bigint, bigint),
     kiln_internal.job_ends_page(bigint, xid8, bigint, int), kiln_internal.read_notifications(bigint, bigint[], xid8[], bigint[], boolean),
     kiln_internal.render_endpoint(kiln.webhook_endpoint), kiln_internal.is_webhook_host_listed(text), kiln.webhook_url_error(text),
     kiln_internal.make_endpoint(bigint, text, kiln.event_type[]), kiln.rotate_endpoint_secret(bigint, bigint),
@@ -136,7 +136,7 @@ grant select on all tables in schema kiln to kiln_reader;
 revoke select on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret from kiln_reader;
 grant execute on function kiln_internal.now(), kiln_internal.xid_base(), kiln_internal.log_xid(xid8), kiln_internal.is_restored(), kiln_internal.task_id(bigint, int, int), kiln_internal.queue_position(bigint), kiln_internal.job_stage(bigint), kiln_internal.render_job(kiln.job),
     kiln_internal.say_time(interval), kiln_internal.ago(timestamptz), kiln_internal.shorten(text, int), kiln_internal.queue_closed(kiln.queue), kiln_internal.say_wait(kiln.task, text, text),
-    kiln_internal.present_job_ids(int), kiln_internal.checked_job_ids(int), kiln_internal.newest_jobs(kiln.job_kind, int), kiln_internal.waste_since(timestamptz), kiln_internal.find_contradictions(bigint[]), kiln_internal.check_present(), kiln.check_all(),
+    kiln_internal.present_job_ids(int), kiln_internal.checked_job_ids(int), kiln_internal.newest_jobs(kiln.job_kind, int), kiln.waste_since(timestamptz), kiln_internal.find_contradictions(bigint[]), kiln_internal.check_present(), kiln.check_all(),
     kiln_internal.spent_today(smallint, bigint), kiln_internal.quantile_ms(int[], float8), kiln_internal.words_of(text[]),
     kiln_internal.sky(kiln.provider, kiln.gate), kiln_internal.sky_until(kiln.gate), kiln_internal.recent_counts(kiln.gate), kiln_internal.version() to kiln_reader;
 

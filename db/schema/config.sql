@@ -102,5 +102,6 @@ begin
 end
 $$;
 comment on function kiln.contract() is
-'The version of what programs may call: another major is refused by a program at start; a minor only adds. KN017: the database was restored from a
-backup, and kiln.after_restore() was not called.';
+'The version of the functions that programs call. A program refuses to start with another major version; a
+minor version only adds.
+KN017: the database was restored from a backup and kiln.after_restore() was not called.';

@@ -142,12 +142,12 @@ begin
             ('identity_gone',    'An identity comes back when its owner signs in anew.'),
             ('instance',         'The servers write it; one that is gone is marked within a minute.'),
             ('job_end',          'The last move of a job writes it, and it goes with the job.'),
-            ('job_ends_read',    'kiln_internal.read_notifications() marks as read.'),
+            ('job_ends_read',    'Clients write it: POST /notifications/read.'),
             ('job_move',         'The legal moves belong to the release.'),
             ('task_move',        'The legal moves belong to the release.'),
             ('call_move',        'The legal moves belong to the release.'),
             ('handler',          'The handlers belong to the release.'),
-            ('log_start',        'kiln_internal.keep_partitions() moves it; kiln.config.event_keep says how much is kept.'),
+            ('log_start',        'The tick moves it; kiln.config.event_keep says how much is kept.'),
             ('model_use',        'The tick measures it each minute.'),
             ('mutex',            'Its rows are only ever locked.'),
             ('nonce',            'A nonce is forgotten after kiln.config.nonce_ttl.'),
@@ -191,25 +191,25 @@ begin
             ('account', 'tokens_from', 'kiln.sign_out_everywhere() also ends its streams.'),
             ('announcement', 'announcement_id made_by account_id recipients created_at', 'kiln.announce() writes one to everybody.'),
             ('api_key', 'api_key_id account_id key_hash prefix last_used_at created_at', 'kiln.make_api_key() and kiln.revoke_api_key() give and take keys.'),
-            ('block', 'account_id blocked_id created_at', 'kiln_internal.set_block() blocks and unblocks.'),
+            ('block', 'account_id blocked_id created_at', 'Clients block and unblock: POST /blocks, DELETE /blocks/{id}.'),
             ('call', '*', 'kiln.resolve_job(job, ''resend'', ''fail'' or ''adopt'', ''why'') decides about a call: \df+ kiln.resolve_job'),
             ('category', 'category_id', 'Insert another, and switch this one off: is_enabled = false.'),
             ('chore', 'name', 'Each name is a function of the tick.'),
             ('config', 'only_row', 'There is one row.'),
-            ('conversation', 'conversation_id is_group made_by pair_low pair_high last_number activity created_at', 'kiln_internal.make_group() and kiln_internal.open_pair() make conversations.'),
+            ('conversation', 'conversation_id is_group made_by pair_low pair_high last_number activity created_at', 'Clients make them: POST /conversations. title is free.'),
             ('delivery', 'delivery_id account_id webhook_endpoint_id event_id type message_id body state tries attempts why created_at ended_at', 'kiln.resend() sends a delivery again.'),
             ('gate', 'provider_id tat window_at counts last_counts', 'kiln.provider has the limits; circuit, open_until and paused_until are free.'),
             ('identity', '*', 'kiln.link_identity() and kiln.unlink_identity() tie identities to accounts.'),
             ('image', '*', 'An image is made by a request; its job has its own moves.'),
-            ('invite', 'invite_id token_hash account_id conversation_id created_at', 'kiln_internal.make_invite() makes one; expires_at and revoked_at are free.'),
+            ('invite', 'invite_id token_hash account_id conversation_id created_at', 'Clients make them: POST /invites. expires_at and revoked_at are free.'),
             ('media', 'media_id account_id job_id role state media_type content_type bytes sha256 width height duration_ms storage_key thumbnail_key clean_key incoming_key is_direct md5 check_job_id reason created_at',
                       'kiln.remove_upload() removes a file; filename is free.'),
-            ('member', '*', 'kiln_internal.join_conversation(), kiln_internal.leave_conversation() and kiln_internal.advance() write it.'),
-            ('message', 'message_id conversation_id number account_id author_number client_id media reply_to created_at', 'kiln_internal.change_message() changes its text.'),
+            ('member', '*', 'Clients write it: POST and DELETE /conversations/{id}/members, POST /conversations/{id}/read.'),
+            ('message', 'message_id conversation_id number account_id author_number client_id media reply_to created_at', 'Clients write it: PATCH and DELETE /messages/{id}. text is free.'),
             ('migration', '*', 'It says what this database has seen.'),
             ('model', 'model_id created_at', 'Insert another, and switch this one off: is_enabled = false.'),
             ('notification', 'notification_id account_id kind conversation_id announcement_id created_at', 'Its text, its link and read_at are free.'),
-            ('picture', '*', 'kiln_internal.write_project() says which originals a project has.'),
+            ('picture', '*', 'Clients choose a project''s originals: PUT /projects/{id}.'),
             ('pipeline', 'pipeline_id name stages queue_id', 'begin; select kiln.new_pipeline_version(''name''); -- change its stages; commit'),
             ('project', 'project_id account_id created_at updated_at deleted_at', 'kiln.remove_project() removes one; name and description are free.'),
             ('provider', 'provider_id', 'Stages name it: insert another, and switch this one off: is_enabled = false.'),
@@ -217,7 +217,7 @@ begin
             ('restore', 'restore_id restored_at former_identifier system_identifier xid_base nothing_ran by_name findings', 'kiln.after_restore() writes it; keeps_files is free.'),
             ('room_type', 'name', 'A name that was given stays: images name it.'),
             ('secret', 'name', 'Each name is a purpose; value is free.'),
-            ('share', 'share_id account_id job_id token_hash originals created_at', 'kiln_internal.make_share() makes another; expires_at and revoked_at are free.'),
+            ('share', 'share_id account_id job_id token_hash originals created_at', 'Clients make them: POST /shares. expires_at and revoked_at are free.'),
             ('staging_model', 'name', 'A name that was given stays: images name it.'),
             ('style', 'name', 'A name that was given stays: make it an alias of another.'),
             ('webhook_endpoint', 'webhook_endpoint_id account_id created_at disabled_at disabled_why', 'kiln.enable_endpoint() switches one on again.')) as g (name, columns, hint)
@@ -255,9 +255,9 @@ create or replace trigger t10_guard_rows before delete on kiln.identity for each
 create or replace trigger t10_guard_rows before delete on kiln.api_key for each statement
     execute function kiln_internal.guard_by_hand('kiln.revoke_api_key() also ends its streams.');
 create or replace trigger t10_guard_rows before delete on kiln.member for each statement
-    execute function kiln_internal.guard_by_hand('kiln_internal.leave_conversation() ends a membership.');
+    execute function kiln_internal.guard_by_hand('Clients end a membership: DELETE /conversations/{id}/members.');
 create or replace trigger t10_guard_rows before delete on kiln.picture for each statement
-    execute function kiln_internal.guard_by_hand('kiln_internal.write_project() says which originals a project has.');
+    execute function kiln_internal.guard_by_hand('Clients choose a project''s originals: PUT /projects/{id}.');
 create or replace trigger t10_guard_rows before delete on kiln.image for each statement
     execute function kiln_internal.guard_by_hand('Delete its job.');
 

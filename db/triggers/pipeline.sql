@@ -307,5 +307,7 @@ begin
 end
 $$;
 comment on function kiln.new_pipeline_version(text) is
-'Begins the next version of a pipeline (or the first of a new one) as a copy of the newest; change its stages in the same
-transaction. Returns pipeline_version_id. At commit it is checked and becomes the one that new jobs take.';
+'Begins the next version of a pipeline as a copy of the newest, or the first version of a new pipeline.
+Returns pipeline_version_id.
+Change its rows of kiln.stage in the same transaction. At commit the version is checked, and new jobs use
+it.';

@@ -23,7 +23,8 @@ select 'webhook', w.stray_id, null, format('Provider %s told of a request %s tha
   join kiln.provider p using (provider_id)
  where w.at > (select max(r.restored_at) from kiln.restore r);
 comment on view kiln.restore_findings is
-'After a restore: what may have been done since the backup and was not done again here, and signs of what was told or paid and is gone.';
+'The findings of kiln.after_restore(): work that may have been done since the backup and was not repeated,
+and signs of what was told or paid and is lost.';
 comment on column kiln.restore_findings.what is 'job (held), call (open at the backup), delivery (not sent again), position (a client was told more than is here), webhook (a provider knows a request that is not here).';
 comment on column kiln.restore_findings.id is 'Its id; of a position the account''s.';
 comment on column kiln.restore_findings.account is 'Whose, where it is known.';

@@ -192,7 +192,8 @@ begin
 end
 $$;
 comment on function kiln.check_all() is
-'kiln.contradictions of everything there is, which reads whole tables: for maintenance, and after a restore. No row as long as all is well.';
+'The rows of kiln.contradictions over all data. It reads whole tables: for maintenance, and after a restore.
+No row means all is well.';
 
 create or replace function kiln_internal.checked_job_ids(p_most int)
 returns bigint[]
@@ -222,9 +223,11 @@ comment on function kiln_internal.check_present() is 'The rows of kiln.contradic
 
 create or replace view kiln.contradictions as
 select f.what, f.id, f.complaint from kiln_internal.check_present() f;
-comment on view kiln.contradictions is 'What must never be: no row as long as all is well. It looks at what is alive and at the newest 10,000 jobs, each found by an index,
-whatever the history: what runs; the newest 10,000 each of what is held, waits, is ready, is between two stages, or has an unsettled call; the newest
-50,000 events. Everything there is: select * from kiln.check_all()';
+comment on view kiln.contradictions is
+'States that must not exist. No row means all is well. It checks, by indexes, the newest 10,000 jobs, all
+that run, the newest 50,000 events, and the newest 10,000 each of what is held, waits, is ready, is between
+two stages or has an unsettled call.
+All data: select * from kiln.check_all()';
 comment on column kiln.contradictions.what is 'job, task, call, account, media, event, cluster, gate, runner or guard (a trigger).';
 comment on column kiln.contradictions.id is 'Its id; of a cluster none.';
 comment on column kiln.contradictions.complaint is 'What does not fit.';

@@ -7,7 +7,9 @@ select a.account_id as account, left(coalesce(a.handle, a.display_name), 20) as 
                     -sum(l.amount_micros) filter (where l.kind = 'charge')::bigint as charged, sum(l.amount_micros) filter (where l.kind = 'grant')::bigint as granted
                from kiln.ledger l group by l.account_id) l using (account_id)
  order by a.account_id;
-comment on view kiln.balances is 'What each account has, in micro-units: the sum of its rows in kiln.ledger. balance = granted - charged - held.';
+comment on view kiln.balances is
+'The money of each account in micro-units, the sum of its rows in kiln.ledger: balance = granted - charged -
+held.';
 comment on column kiln.balances.account is 'account_id.';
 comment on column kiln.balances.name is 'Its handle or name.';
 comment on column kiln.balances.balance is 'What it may still spend.';
@@ -26,8 +28,8 @@ select c.job_id as job, left(s.name, 7) as stage, c.number as no, left(p.name, 8
   left join kiln.stage s on s.pipeline_version_id = j.pipeline_version_id and s.position = c.task_id / 100 % 100
  order by c.call_id;
 comment on view kiln.calls is
-'Every paid request: select * from kiln.calls where job = 42, by an index. Without a condition it reads all of them. What was sent, the
-provider''s id of it, the estimate and whole sentences: kiln.call.';
+'All paid requests: select * from kiln.calls where job = 42 (by index; without a condition it reads all).
+The request as sent, the provider''s id, the estimate and whole sentences: kiln.call.';
 comment on column kiln.calls.job is 'job_id.';
 comment on column kiln.calls.stage is 'The stage.';
 comment on column kiln.calls.no is 'The first, second … call of that stage.';
@@ -38,7 +40,7 @@ comment on column kiln.calls.took is 'From its beginning to its end, or to now.'
 comment on column kiln.calls.why is 'The beginning of why it failed, or why its outcome is unknown; late: what the provider said after we had given it up.';
 
 -- A function, so that its plan goes by indexes whatever the statistics say: with none the view read all calls once for each.
-create or replace function kiln_internal.waste_since(p_since timestamptz)
+create or replace function kiln.waste_since(p_since timestamptz)
 returns table (job bigint, providers text, micros bigint, perhaps bigint, why text, last_at timestamptz)
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -73,15 +75,17 @@ begin
      where w.cost + coalesce(l.charge, 0) > 0 or w.perhaps > 0;
 end
 $$;
-comment on function kiln_internal.waste_since(timestamptz) is 'kiln.waste, of jobs that called a provider since then.';
+comment on function kiln.waste_since(timestamptz) is
+'The rows of kiln.waste for jobs that called a provider since then.';
 
 create or replace view kiln.waste as
 select w.job, kiln_internal.shorten(w.providers, 8) as providers, w.micros, w.perhaps, w.why, kiln_internal.ago(w.last_at) as at
-  from kiln_internal.waste_since(kiln_internal.now() - interval '31 days') w
+  from kiln.waste_since(kiln_internal.now() - interval '31 days') w
  order by w.last_at desc;
 comment on view kiln.waste is
-'What calls cost that no account pays: failures that were billed, late news, excess over the estimate. For jobs that have ended and
-called a provider within the last 31 days; it reads the calls of these days, by index. Earlier ones: kiln_internal.waste_since(time).';
+'The cost of calls that no account pays: billed failures, late outcomes, excess over the estimate. It covers
+jobs that have ended and called a provider in the last 31 days.
+Earlier ones: select * from kiln.waste_since(time)';
 comment on column kiln.waste.job is 'job_id.';
 comment on column kiln.waste.providers is 'Who was paid.';
 comment on column kiln.waste.micros is 'What the operator bears, in micro-units.';
@@ -104,7 +108,9 @@ select j.job_id as job, s.name as stage, t.error_class as reason, date_trunc('se
   left join kiln.provider p on p.provider_id = c.provider_id
   left join lateral (select max(a.finished_at) as at from kiln.attempt a where a.job_id = j.job_id) a on true
  order by j.job_id;
-comment on view kiln.held_jobs is 'Jobs that wait for a person''s word: since when, why, with which provider under which id, and the words to type.';
+comment on view kiln.held_jobs is
+'The jobs that wait for a person''s decision: since when, why, the provider with its id of the call, and the
+statements to type.';
 comment on column kiln.held_jobs.job is 'job_id.';
 comment on column kiln.held_jobs.stage is 'Where it stands.';
 comment on column kiln.held_jobs.reason is 'Why, in a word: unknown (perhaps paid), timeout (accepted, and does not end), lost (paid, and its result cannot be had), poison, operator.';
@@ -133,7 +139,9 @@ select p.name as provider,
  cross join lateral (select kiln_internal.recent_counts(g) as counts) n
  where not p.is_local
  order by p.name;
-comment on view kiln.provider_weather is 'How each provider is and was in the last five to ten minutes: may calls go, latencies, errors. Its calls and money: kiln.providers.';
+comment on view kiln.provider_weather is
+'The health of each provider in the last five to ten minutes: circuit breaker, latencies, errors. Its calls
+and money: kiln.providers.';
 comment on column kiln.provider_weather.provider is 'Its name.';
 comment on column kiln.provider_weather.sky is 'ok; paused (it asked for that); broken (it kept failing: no calls); trying (one call tries it); off (switched off).';
 comment on column kiln.provider_weather.until is 'When that ends.';
@@ -162,7 +170,7 @@ select p.name as provider,
  where not p.is_local
  order by p.name;
 comment on view kiln.providers is
-'Providers now: how many calls are in work, how many tasks wait for it, today''s money, and which runners lack its secret.';
+'The providers: calls in progress, waiting tasks, money spent today, and runners that lack the secret.';
 comment on column kiln.providers.provider is 'Its name.';
 comment on column kiln.providers.calls is 'Calls begun and not settled / the most there may be.';
 comment on column kiln.providers.parked is 'Tasks that wait for a place, a pause, the rate, a cap or a runner with its secret.';

@@ -12,7 +12,7 @@ select d.delivery_id as delivery, d.account_id as account, left(regexp_replace(c
   left join kiln.account a on a.account_id = d.account_id
  order by d.delivery_id desc;
 comment on view kiln.deliveries is
-'The newest 1,000 webhooks and mails: what is to be told to whom, and how it stands. Others, attempts and whole sentences: kiln.delivery,
+'The newest 1,000 webhooks and mails: the event, the target and the state of each. All: kiln.delivery,
 kiln.delivery_attempt.';
 comment on column kiln.deliveries.delivery is 'delivery_id.';
 comment on column kiln.deliveries.account is 'Whose event it tells of.';

@@ -17,8 +17,8 @@ select j.job_id as job,
   -- One row a queue, made once a query.
   left join (select u.queue_id, u.name, kiln_internal.queue_closed(u) as closed from kiln.queue u offset 0) q on q.queue_id = (o.t).queue_id;
 comment on view kiln.job_history is
-'Every job there is, each found by its key: select * from kiln.job_history where job = 42. Without a condition it reads all jobs, so
-give it an order by job desc and a limit. The columns are those of kiln.jobs.';
+'All jobs, with the columns of kiln.jobs: select * from kiln.job_history where job = 42 (by key).
+Without a condition it reads all jobs: add order by job desc and a limit.';
 comment on column kiln.job_history.job is 'job_id.';
 comment on column kiln.job_history.what is 'The model, or the pipeline.';
 comment on column kiln.job_history.state is 'kiln.job.state.';
@@ -32,9 +32,10 @@ select h.*
  where h.job = any (kiln_internal.present_job_ids(1000))
  order by h.job desc;
 comment on view kiln.jobs is
-'Jobs of the present, newest first: the newest 1,000; all that run; and of those that are held, that wait for a time or for something
-else, that are ready, and that are between two stages, the newest 1,000 of each. Each part is found by an index. An older one: kiln.job_history.
-Shown are what, state, stage, how long (ended: took), and what it waits for, its error or its prompt. Everything: \d+ kiln.job';
+'The current jobs, newest first: the newest 1,000; all that run; and the newest 1,000 each of those that are
+held, wait, are ready, or are between two stages. An older job: kiln.job_history.
+Columns: model, state, stage, age (or time taken), and what the job waits for, its error or its prompt. All
+columns: \d+ kiln.job';
 comment on column kiln.jobs.job is 'job_id.';
 comment on column kiln.jobs.what is 'The model, or the pipeline.';
 comment on column kiln.jobs.state is 'kiln.job.state.';
@@ -58,8 +59,8 @@ select q.name as queue,
  cross join lateral (select regexp_replace(kiln_internal.queue_closed(q), '^rate, |, \d+/\d+$', '') as closed offset 0) c
  order by q.queue_id;
 comment on view kiln.queues is
-'Queues: what is ready, waiting, running, held; the limits; how long its head has waited; and when the next may start. It counts the
-tasks that are open, and nothing that has ended.';
+'The queues: ready, waiting, running and held tasks, the limits, the age of the oldest ready task, and the
+next possible start.';
 comment on column kiln.queues.queue is 'Its name.';
 comment on column kiln.queues.ready is 'Tasks that could run now.';
 comment on column kiln.queues.waiting is 'Tasks that wait for a time or for something else.';
@@ -81,7 +82,9 @@ select r.runner_id as runner, left(r.name, 12) as name,
   left join kiln.heartbeat h using (runner_id)
  cross join kiln.config c
  order by r.runner_id desc;
-comment on view kiln.runners is 'The newest 1,000 runners: alive, silent (beats are late), left or dead; when it was last seen; slots in use. All: \d+ kiln.runner';
+comment on view kiln.runners is
+'The newest 1,000 runners: alive, silent (no heartbeat), left or dead; the last heartbeat; slots in use. All:
+\d+ kiln.runner';
 comment on column kiln.runners.runner is 'runner_id.';
 comment on column kiln.runners.name is 'The beginning of what the operator calls it.';
 comment on column kiln.runners.state is 'alive, silent, left or dead.';
@@ -101,7 +104,9 @@ select i.instance_id as id, i.role, left(i.host, 7) || ':' || i.port as at,
   from (select i.* from kiln.instance i order by i.instance_id desc limit 1000) i
  cross join kiln.config c
  order by i.instance_id desc;
-comment on view kiln.instances is 'The newest 1,000 server processes: who lives, how many streams each serves, and what its pings at the start found. Everything: \d+ kiln.instance';
+comment on view kiln.instances is
+'The newest 1,000 server processes: state, number of streams, and the result of the pings at their start. All
+columns: \d+ kiln.instance';
 comment on column kiln.instances.id is 'instance_id.';
 comment on column kiln.instances.role is 'api, realtime or both.';
 comment on column kiln.instances.at is 'Its machine and port.';
@@ -123,8 +128,9 @@ select x.job, left(s.name, 8) as stage, x.try, x.outcome, kiln_internal.say_time
   left join kiln.runner r using (runner_id)
  order by x.job, x.fence;
 comment on view kiln.attempts is
-'What was tried, in order: select * from kiln.attempts where job = 42 tells a job''s whole story, by an index. Without a condition it
-reads all of them. Whole messages and fencing numbers: kiln.attempt.';
+'All attempts of tasks, in order: select * from kiln.attempts where job = 42 (by index; without a condition
+it reads all).
+Whole messages and fencing numbers: kiln.attempt.';
 comment on column kiln.attempts.job is 'job_id.';
 comment on column kiln.attempts.stage is 'The stage.';
 comment on column kiln.attempts.try is 'Which attempt of it; a repeat after a runner''s death has the same number.';
@@ -141,7 +147,8 @@ select left(p.name, 16) as pipeline, v.version as v, s.position as stage, left(s
   join kiln.stage s using (pipeline_version_id)
   join kiln.queue q on q.queue_id = s.queue_id
  order by p.name, s.position;
-comment on view kiln.pipelines is 'The newest version of each pipeline, stage by stage. What each handler is told: kiln.stage.config.';
+comment on view kiln.pipelines is
+'The newest version of each pipeline, a row for each stage. The configuration of a stage: kiln.stage.config.';
 comment on column kiln.pipelines.pipeline is 'Its name.';
 comment on column kiln.pipelines.v is 'Its newest version.';
 comment on column kiln.pipelines.stage is 'Position.';
@@ -162,8 +169,9 @@ select a.account_id as account,
   from (select a.* from kiln.account a order by a.account_id desc limit 1000) a
  cross join lateral (select count(*)::int as ways, min(x.subject) as name from kiln.identity x where x.account_id = a.account_id) i
  order by a.account_id desc;
-comment on view kiln.users is 'The newest 1,000 accounts: who, what it may do, whether it may at all, its balance in micro-units (the sum of its rows in kiln.ledger).
-Everything: \d+ kiln.account, kiln.identity, kiln.account_act';
+comment on view kiln.users is
+'The newest 1,000 accounts: identity, role, suspension, and balance in micro-units (the sum of kiln.ledger).
+All columns: \d+ kiln.account, kiln.identity, kiln.account_act';
 comment on column kiln.users.account is 'account_id.';
 comment on column kiln.users.name is 'Its handle, or name, or the subject of an identity.';
 comment on column kiln.users.role is 'user or admin, where its token names no role.';
@@ -178,7 +186,9 @@ select j.job_id as id, left(a.handle, 12) as account, j.media_type as type, j.st
   join kiln.account a using (account_id)
   left join kiln.model m using (model_id)
  order by j.job_id desc;
-comment on view kiln.generations is 'The newest 1,000 of what people asked of models, found along the newest jobs. All: kiln.job. One job''s story: select * from kiln.attempts where job = 42';
+comment on view kiln.generations is
+'The newest 1,000 generations: account, model, state and prompt. All: kiln.job. The history of one: select *
+from kiln.attempts where job = 42';
 comment on column kiln.generations.id is 'job_id.';
 comment on column kiln.generations.account is 'Whose.';
 comment on column kiln.generations.type is 'What comes out.';
@@ -195,7 +205,9 @@ select j.job_id as id, j.state, left(j.input ->> 'category', 10) as category, le
  where j.kind = 'tryon'
  order by j.job_id desc
  limit 1000;
-comment on view kiln.tryons is 'The newest 1,000 try-ons: the category, the version of the pipeline each takes, and its error, the reason it was asked for again, or the prompt.';
+comment on view kiln.tryons is
+'The newest 1,000 try-ons: category, pipeline version, state, and the error, the reason of a retry or the
+prompt.';
 comment on column kiln.tryons.id is 'job_id.';
 comment on column kiln.tryons.state is 'kiln.job.state.';
 comment on column kiln.tryons.category is 'kiln.category.name.';
@@ -210,7 +222,9 @@ select i.job_id as id, i.project_id as project, j.state, i.mode, i.room_type as 
   join kiln.job j using (job_id)
  order by i.job_id desc
  limit 1000;
-comment on view kiln.images is 'The newest 1,000 images of virtual staging. Everything: select * from kiln.image join kiln.job using (job_id) where job_id = 42';
+comment on view kiln.images is
+'The newest 1,000 images of virtual staging. One with all columns: select * from kiln.image join kiln.job
+using (job_id) where job_id = 42';
 comment on column kiln.images.id is 'job_id.';
 comment on column kiln.images.project is 'project_id.';
 comment on column kiln.images.state is 'kiln.job.state.';

@@ -31,7 +31,7 @@ describe('outgoing mail', () => {
         await kiln.psql(`update kiln.account set email = '${user.email}', email_verified_at = kiln_internal.now(), notify_email = ${wants} where account_id = ${user.account_id}`);     // proven before
         return user;
     }
-    const tell = (user, text = 'hello', link = 'null') => kiln.psql(`select kiln.announce(${user.account_id}, ${user.account_id}, 'test', $t$${text}$t$, ${link})`);
+    const tell = (user, text = 'hello', link = 'null') => kiln.psql(`select kiln.announce('test', $t$${text}$t$, ${link}, ${user.account_id}, ${user.account_id})`);
     const delivery = async user => (await kiln.rows(`select d.*, d.delivery_id::text, (select json_agg(a order by a.attempt) from kiln.delivery_attempt a where a.delivery_id = d.delivery_id) as said
         from kiln.delivery d where d.account_id = ${user.account_id}`))[0];
     let last;

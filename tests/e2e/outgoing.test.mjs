@@ -51,7 +51,7 @@ describe('outgoing webhooks', () => {
 
     const endpoint = async (url, types = ['notification']) => (await ann.call('POST', '/webhook-endpoints', { url, types })).json;
     const remove = id => ann.call('DELETE', `/webhook-endpoints/${id}`);
-    const tell = text => kiln.psql(`select kiln.announce(${account}, ${account}, 'test', '${text}', null)`);
+    const tell = text => kiln.psql(`select kiln.announce('test', '${text}', null, ${account}, ${account})`);
     const at = path => posts.filter(post => post.path === path);
     const deliveries = async id => (await ann.get(`/webhook-endpoints/${id}/deliveries`)).items;
 

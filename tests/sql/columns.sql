@@ -191,7 +191,7 @@ select kiln_internal.post_message(fixture.account('ann'), :talk, 'x', 'hello', '
 select kiln_internal.make_invite(fixture.account('ann'), :talk, 'token', kiln_internal.now() + interval '1 day') \g /dev/null
 select kiln.make_api_key(fixture.account('ann'), 'k', '{read}', null) \g /dev/null
 select kiln_internal.make_endpoint(fixture.account('ann'), 'https://x.test/', '{job.completed}') \g /dev/null
-select kiln.announce(fixture.account('admin'), null, 'test', 'x', null) \g /dev/null
+select kiln.announce('test', 'x') \g /dev/null
 set constraints all immediate;
 
 -- Another value of a column's type.
