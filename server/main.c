@@ -15,7 +15,6 @@
 
 #include "server/auth/auth.h"
 #include "server/stream/bus.h"
-#include "server/http/call.h"
 #include "server/http/http.h"
 #include "server/http/limit.h"
 #include "server/stream/instance.h"
@@ -23,6 +22,7 @@
 #include "lib/log.h"
 #include "server/http/metrics.h"
 #include "server/http/origin.h"
+#include "server/http/statements.h"
 #include "server/pool/owner.h"
 #include "server/routes.h"
 #include "server/server.h"
@@ -47,11 +47,12 @@ struct options {
 };
 
 struct program {
-    struct server     server;
-    struct cfg        cfg;
-    struct loop_timer drain_timer;
-    uint64_t          drain_until_ms;
-    char              media[4200];
+    struct server      server;
+    struct cfg         cfg;
+    struct statements *statements;
+    struct loop_timer  drain_timer;
+    uint64_t           drain_until_ms;
+    char               media[4200];
 };
 
 static void print_help(void)
@@ -286,14 +287,15 @@ static bool open_parts(struct program *program, const struct options *opt, struc
 
     if (!open_auth(program, err))
         return false;
-    server->metrics  = metrics_open();
+    server->metrics  = metrics_open(server->routes);
     server->webhooks = webhooks_open();
     server->limits   = limits_open(&program->cfg, err);
     if (!server->limits)
         return false;
-    server->owners = owners_open();
-    server->calls  = calls_open(server, err);
-    if (!server->calls)
+    server->owners      = owners_open();
+    program->statements = statements_open(server->routes);
+    server->pools = pools_open(server, program->statements->list, program->statements->count, err);
+    if (!server->pools)
         return false;
     if (server->roles & ROLE_API && !(server->store = store_open(media_url(program), err)))
         return false;
@@ -303,18 +305,22 @@ static bool open_parts(struct program *program, const struct options *opt, struc
         if (!server->bus)
             return false;
     }
-    server->http     = http_open(server, opt->bind ? opt->bind : program->cfg.bind, port, err);
+    server->http =
+        http_open(server, opt->bind ? opt->bind : program->cfg.bind, port, auth_request, err);
     server->instance = server->http ? instance_open(server, port, err) : NULL;
     return server->instance && loop_on_signal(server->loop, SIGTERM, on_stop, program, err)
            && loop_on_signal(server->loop, SIGINT, on_stop, program, err);
 }
 
-static void close_parts(struct server *server)
+static void close_parts(struct program *program)
 {
+    struct server *server = &program->server;
+
     instance_close(server->instance);
     http_close(server->http);
     bus_close(server->bus);
-    calls_close(server->calls);
+    pools_close(server->pools);
+    statements_close(program->statements);
     owners_close(server->owners);
     streams_close(server->streams);
     store_close(server->store);
@@ -350,7 +356,7 @@ static int serve(struct program *program, const struct options *opt)
         log_fatal(PROGRAM, &err);
         code = exit_code(&err);
     }
-    close_parts(server);
+    close_parts(program);
     return code;
 }
 
@@ -371,10 +377,12 @@ static int zip(struct program *program)
 
 static int check(struct program *program)
 {
-    struct err err;
+    struct statements *statements = statements_open(program->server.routes);
+    struct err         err;
+    bool ok = pools_check(&program->server, statements->list, statements->count, &err);
 
-    if (!calls_check(&program->server, &err) || !bus_check(&program->server, &err)
-        || !instance_check(&program->server, &err)) {
+    statements_close(statements);
+    if (!ok || !bus_check(&program->server, &err) || !instance_check(&program->server, &err)) {
         log_fatal(PROGRAM, &err);
         return db_exit_code(&err);
     }
@@ -392,7 +400,7 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
     if (opt.is_routes) {
-        routes_print(opt.roles, stdout);
+        routes_print(&server_routes, opt.roles, stdout);
         return EXIT_OK;
     }
     if (!cfg_load(&program.cfg, &err) || !check_cfg(&program, &err)) {
@@ -405,9 +413,10 @@ int main(int argc, char **argv)
     base_hide_memory();
     log_setup(PROGRAM, (enum log_level)program.cfg.log_level,
               program.cfg.log_format == CFG_LOG_JSON);
-    program.server.cfg   = &program.cfg;
-    program.server.roles = opt.roles;
-    program.drain_timer  = (struct loop_timer) { .on_time = watch_drain, .ctx = &program };
+    program.server.cfg    = &program.cfg;
+    program.server.roles  = opt.roles;
+    program.server.routes = &server_routes;
+    program.drain_timer   = (struct loop_timer) { .on_time = watch_drain, .ctx = &program };
     if (opt.is_zip)
         return zip(&program);
     if (opt.is_check)

@@ -15,10 +15,10 @@
 #include <strings.h>
 
 #include "lib/arena.h"
-#include "server/http/http.h"
+#include "server/http/request.h"
 #include "server/pool/owner.h"
 #include "lib/jbuf.h"
-#include "server/routes.h"
+#include "server/http/route.h"
 #include "server/http/uri.h"
 
 #define CACHE_SIZE 1024 /* a power of two; one place a token, the newer one stays */
@@ -374,8 +374,9 @@ static bool act_as_someone(struct auth *auth, struct request *r, struct err *err
                                                 : act_as_user(auth, r, err);
 }
 
-bool auth_request(struct auth *auth, struct request *r, struct err *err)
+bool auth_request(struct request *r, struct err *err)
 {
+    struct auth   *auth = r->server->auth;
     enum auth_kind kind = r->route->auth;
     char           ticket[1024];
 

@@ -30,7 +30,7 @@ void auth_expect_jwks(struct auth *auth, auth_unknown_key_fn *on_unknown_key, vo
 void auth_set_jwks(struct auth *auth, struct jwks *jwks);
 
 /* Fills r->context (in its arena) and r->expires_at as the route's kind asks. */
-MUST_CHECK bool auth_request(struct auth *auth, struct request *r, struct err *err);
+MUST_CHECK bool auth_request(struct request *r, struct err *err);
 
 /* The operator's key, compared in a time that tells nothing of it. */
 bool auth_is_admin_key(const struct auth *auth, const char *key);

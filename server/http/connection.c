@@ -15,7 +15,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "server/http/http.h"
+#include "server/http/request.h"
+#include "server/http/mhd.h"
 #include "server/http/limit.h"
 #include "lib/log.h"
 #include "server/http/metrics.h"
@@ -195,7 +196,7 @@ void connection_cut(struct connection *c)
     take_out(c);
     put_in(c, CONNECTION_CUT);
     shutdown(c->fd, SHUT_RDWR);
-    http_run_again(c->all->server->http);
+    mhd_run_again(c->all->server->mhd);
 }
 
 /* Of those who were never answered and fill more than half, or else of the others, the oldest: a flood makes room for

@@ -13,7 +13,6 @@
  */
 #include "server/http/http.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +22,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/auth/auth.h"
 #include "server/http/connection.h"
 #include "server/http/cors.h"
 #include "lib/failpoint.h"
@@ -31,10 +29,10 @@
 #include "lib/jbuf.h"
 #include "lib/jscan.h"
 #include "server/http/limit.h"
+#include "server/http/mhd.h"
 #include "lib/log.h"
 #include "server/http/metrics.h"
 #include "server/http/problem.h"
-#include "server/routes/webhook.h"
 
 #define CONNECTION_BYTES 8192
 #define IDLE_SECONDS \
@@ -45,143 +43,13 @@
 
 struct http {
     struct server      *server;
-    struct MHD_Daemon  *daemon;
     struct connections *connections;
     size_t              requests, body_bytes;
-    struct loop_watch   watch;
-    struct loop_timer   timer;
-    struct loop_task    run;
+
+    http_authenticate_fn *authenticate;
 };
 
-/* ---- running MHD ---- */
-
-static void run_mhd(void *ctx)
-{
-    struct http           *http = ctx;
-    MHD_UNSIGNED_LONG_LONG ms;
-
-    MHD_run(http->daemon);
-    if (MHD_get_timeout(http->daemon, &ms) == MHD_YES)
-        loop_timer_set(http->server->loop, &http->timer, ms);
-    else
-        loop_timer_stop(http->server->loop, &http->timer);
-}
-
-static void run_later(void *ctx)
-{
-    struct http *http = ctx;
-
-    loop_defer(http->server->loop, &http->run);
-}
-
-void http_run_again(struct http *http)
-{
-    run_later(http);
-}
-
-static void on_mhd_socket(void *ctx, uint32_t events)
-{
-    (void)events;
-    run_later(ctx);
-}
-
 /* ---- answering ---- */
-
-const char *request_header(struct request *r, const char *name)
-{
-    return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
-}
-
-void request_suspend(struct request *r)
-{
-    r->is_suspended = true;
-    MHD_suspend_connection(r->conn);
-}
-
-void request_resume(struct request *r)
-{
-    if (!r->is_suspended)
-        return;
-    r->is_suspended = false;
-    MHD_resume_connection(r->conn);
-    run_later(r->server->http);
-}
-
-static void add_cors(struct request *r, struct MHD_Response *response)
-{
-    struct cors_header headers[CORS_HEADERS_MAX];
-    size_t n = cors_headers(r->server->cfg->allowed_origins, request_header(r, "Origin"),
-                            r->preflight, headers);
-
-    for (size_t i = 0; i < n; i++)
-        MHD_add_response_header(response, headers[i].name, headers[i].value);
-}
-
-void request_answer(struct request *r, unsigned status, struct MHD_Response *response)
-{
-    if (!response || r->answer)
-        abort(); /* out of memory, or two answers */
-    MHD_add_response_header(response, "X-Request-Id", r->id);
-    add_cors(r, response);
-    if (r->server->is_draining)
-        MHD_add_response_header(response, "Connection", "close");
-    r->answer       = response;
-    r->status       = status;
-    r->discard_from = r->received_bytes;
-    request_resume(r); /* where it is not suspended we are inside on_request, which queues it */
-}
-
-struct MHD_Response *http_text_response(char *text, size_t bytes, const char *content_type)
-{
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer_with_free_callback(bytes, text, free);
-
-    if (!response)
-        abort();
-    MHD_add_response_header(response, "Content-Type", content_type);
-    MHD_add_response_header(response, "Cache-Control", "no-store");
-    return response;
-}
-
-static void log_problem(const struct request *r, const struct problem *problem,
-                        const struct err *err)
-{
-    log_write(problem->status == 500 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "request failed",
-              "request_id", r->id, "route", r->route ? r->route->pattern : NULL, "sqlstate",
-              err->sqlstate, "error", err->message, "detail", err->detail[0] ? err->detail : NULL,
-              NULL);
-}
-
-void request_problem(struct request *r, const struct err *err)
-{
-    const struct problem *problem     = problem_find(err);
-    unsigned              retry_after = problem_retry_after(problem, err);
-    struct jbuf           j           = { 0 };
-    struct MHD_Response  *response;
-    char                  seconds[16];
-
-    if (!problem->is_ours)
-        log_problem(r, problem, err);
-    problem_json(&j, problem, err, r->id);
-    response = http_text_response(j.text, j.len, "application/problem+json");
-    snprintf(seconds, sizeof(seconds), "%u", retry_after);
-    if (retry_after)
-        MHD_add_response_header(response, "Retry-After", seconds);
-    if (problem->status == 401 && r->route->auth != AUTH_NONE)
-        /* RFC 6750: no error code where no token was sent */
-        MHD_add_response_header(response, "WWW-Authenticate",
-                                r->has_token ? "Bearer realm=\"kiln\", error=\"invalid_token\""
-                                             : "Bearer realm=\"kiln\"");
-    request_answer(r, problem->status, response);
-}
-
-static void refuse(struct request *r, const char *sqlstate, const char *sentence)
-{
-    struct err err;
-
-    err_set(&err, sqlstate, "%s", sentence);
-    request_problem(r, &err);
-}
 
 static enum MHD_Result queue_answer(struct request *r)
 {
@@ -241,19 +109,19 @@ static bool find_route(struct request *r)
 {
     struct route_match match = { 0 };
 
-    switch (routes_match(r->server->roles, r->method, r->path, &match)) {
+    switch (routes_match(r->server->routes, r->server->roles, r->method, r->path, &match)) {
     case ROUTE_FOUND:
         r->route         = match.route;
         r->path_id       = match.id;
         r->path_id_bytes = match.id_bytes;
         return true;
-    case ROUTE_NO_PATH: refuse(r, "H0404", "There is nothing at this path."); return false;
+    case ROUTE_NO_PATH: request_refuse(r, "H0404", "There is nothing at this path."); return false;
     default:
         if (is_preflight(r)) {
             answer_preflight(r, match.allow);
             return false;
         }
-        refuse(r, "H0405", "This path has other methods; see Allow.");
+        request_refuse(r, "H0405", "This path has other methods; see Allow.");
         MHD_add_response_header(r->answer, "Allow", match.allow);
         return false;
     }
@@ -278,35 +146,30 @@ static bool body_is_welcome(struct request *r)
 {
     const char *type = request_header(r, "Content-Type");
 
-    if (r->route->handler->take || !has_body(r))
+    if (r->route->handler->on_data || !has_body(r))
         return true;
     if (announced_bytes(r) > HTTP_JSON_BYTES_MAX) {
-        refuse(r, "H0413", "The body may have 1 MiB.");
+        request_refuse(r, "H0413", "The body may have 1 MiB.");
         return false;
     }
     if (r->route->handler->is_raw)
         return true;
     if (!type || strncasecmp(type, "application/json", 16) != 0 || !strchr("; \t", type[16])) {
-        refuse(r, "H0415", "The body must be application/json.");
+        request_refuse(r, "H0415", "The body must be application/json.");
         return false;
     }
     return true;
 }
 
-/* Who does not say who it is and yet has the database write is counted by its address. */
+/* A client that does not say who it is and yet has the database write is counted by its address. */
 static bool address_may(struct request *r, struct err *err)
 {
-    const union MHD_ConnectionInfo *info;
-    struct limit_address            client;
+    struct limit_address client;
 
-    if (r->route->auth != AUTH_NONE || r->route->pool != POOL_WRITE)
+    if (r->route->limit == LIMIT_NONE)
         return true;
-    info   = MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    client = limits_client(r->server->limits, info ? info->client_addr : NULL,
-                           request_header(r, "X-Forwarded-For"));
-    return limits_take(r->server->limits,
-                       r->route->handler == &webhook_receive ? LIMIT_WEBHOOKS : LIMIT_AUTH, &client,
-                       base_now_ms(), err);
+    client = request_client(r);
+    return limits_take(r->server->limits, r->route->limit, &client, base_now_ms(), err);
 }
 
 static bool may_enter(struct request *r)
@@ -315,7 +178,7 @@ static bool may_enter(struct request *r)
 
     if (!find_route(r) || !body_is_welcome(r))
         return false;
-    if (address_may(r, &err) && auth_request(r->server->auth, r, &err))
+    if (address_may(r, &err) && r->server->http->authenticate(r, &err))
         return true;
     request_problem(r, &err);
     return false;
@@ -352,7 +215,7 @@ static bool head_is_sound(struct request *r, const char *version)
     MHD_get_connection_values_n(r->conn, MHD_HEADER_KIND, on_header, &framing);
     wrong = framing_end(&framing, r->method + (info ? info->header_size : 0));
     if (wrong)
-        refuse(r, "KN006", wrong);
+        request_refuse(r, "KN006", wrong);
     return !wrong;
 }
 
@@ -402,7 +265,8 @@ static bool give_up_oldest_body(struct http *http, const struct request *but)
     if (!c)
         return false;
     free_body(c->request);
-    refuse(c->request, "53200", "the bodies of all requests take as much memory as they may");
+    request_refuse(c->request, "53200",
+                   "the bodies of all requests take as much memory as they may");
     return true;
 }
 
@@ -415,7 +279,7 @@ static bool grow_body(struct request *r, size_t need)
            && give_up_oldest_body(http, r))
         continue;
     if (http->body_bytes - r->body_size + size > BODIES_BYTES_MAX) {
-        refuse(r, "53200", "the bodies of all requests take as much memory as they may");
+        request_refuse(r, "53200", "the bodies of all requests take as much memory as they may");
         return false;
     }
     http->body_bytes += size - r->body_size;
@@ -431,7 +295,7 @@ static void collect(struct request *r, const char *data, size_t bytes)
     size_t need = r->body_bytes + bytes + 1;
 
     if (need > HTTP_JSON_BYTES_MAX + 1) {
-        refuse(r, "H0413", "The body may have 1 MiB.");
+        request_refuse(r, "H0413", "The body may have 1 MiB.");
         return;
     }
     if (need > r->body_size && !grow_body(r, need))
@@ -447,8 +311,8 @@ static enum MHD_Result take_body(struct request *r, const char *data, size_t byt
     connection_received(r->connection, bytes);
     if (r->answer) /* thrown away, but not for ever */
         return r->received_bytes > r->discard_from + DISCARD_BYTES_MAX ? MHD_NO : MHD_YES;
-    if (r->route->handler->take)
-        r->route->handler->take(r, data, bytes);
+    if (r->route->handler->on_data)
+        r->route->handler->on_data(r, data, bytes);
     else
         collect(r, data, bytes);
     return MHD_YES;
@@ -460,9 +324,9 @@ static void check_body(struct request *r)
     struct err err;
 
     if (memchr(r->body, '\0', r->body_bytes))
-        refuse(r, "KN006", "The body holds a NUL byte.");
+        request_refuse(r, "KN006", "The body holds a NUL byte.");
     else if (!jbuf_is_utf8(r->body, r->body_bytes))
-        refuse(r, "KN006", "The body is not UTF-8.");
+        request_refuse(r, "KN006", "The body is not UTF-8.");
     else if (!r->route->handler->is_raw && !jscan_check(r->body, r->body_bytes, &err))
         request_problem(r, &err);
 }
@@ -710,53 +574,6 @@ static void log_mhd(void *cls, const char *fmt, va_list args)
 
 /* ---- opening and closing ---- */
 
-static bool parse_address(const char *bind, int port, struct sockaddr_storage *address,
-                          socklen_t *bytes)
-{
-    struct sockaddr_in  *v4 = (struct sockaddr_in *)address;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
-
-    memset(address, 0, sizeof(*address));
-    if (inet_pton(AF_INET, bind, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port   = htons((uint16_t)port);
-        *bytes         = sizeof(*v4);
-        return true;
-    }
-    if (inet_pton(AF_INET6, bind, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port   = htons((uint16_t)port);
-        *bytes          = sizeof(*v6);
-        return true;
-    }
-    return false;
-}
-
-/* Our own socket, so that the reason of a failure can be told, and so that a restart finds the port
- * free. */
-static int listen_on(const char *bind_to, int port, struct err *err)
-{
-    struct sockaddr_storage address;
-    socklen_t               bytes;
-    char                    what[100];
-    int                     one = 1, fd;
-
-    if (!parse_address(bind_to, port, &address, &bytes)) {
-        err_set(err, "F0000", "KILN_BIND must be an IPv4 or IPv6 address");
-        return -1;
-    }
-    snprintf(what, sizeof(what), "on %s port %d", bind_to, port);
-    fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0
-        || bind(fd, (struct sockaddr *)&address, bytes) < 0 || listen(fd, 4096) < 0) {
-        err_errno(err, "listen", what);
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 /* TURBO: 9 % more requests, and a connection that is given up is closed without a shutdown, which
  * sse.c needs. */
 static struct MHD_Daemon *start_mhd(struct http *http, int fd, unsigned connections)
@@ -772,58 +589,52 @@ static struct MHD_Daemon *start_mhd(struct http *http, int fd, unsigned connecti
         on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
 }
 
-static bool watch_mhd(struct http *http, struct err *err)
-{
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-
-    return info && loop_add(http->server->loop, &http->watch, info->epoll_fd, EPOLLIN, err);
-}
-
 /* Long polls stay with MHD and count as streams. */
 static unsigned connections_most(const struct server *server)
 {
     return (unsigned)server->cfg->max_streams + (unsigned)server->cfg->max_connections;
 }
 
-struct http *http_open(struct server *server, const char *bind_to, int port, struct err *err)
+static bool open_daemon(struct http *http, const char *bind_to, int port, struct err *err)
+{
+    struct server     *server = http->server;
+    struct MHD_Daemon *daemon;
+    int                fd = mhd_listen(bind_to, port, err);
+
+    if (fd < 0)
+        return false;
+    http->connections = connections_open(server, on_late);
+    daemon            = start_mhd(http, fd, connections_most(server));
+    if (!daemon) {
+        err_set(err, "58030", "libmicrohttpd does not start");
+        close(fd);
+        return false;
+    }
+    server->mhd = mhd_open(server->loop, daemon, err);
+    if (!server->mhd)
+        MHD_stop_daemon(daemon);
+    return server->mhd;
+}
+
+struct http *http_open(struct server *server, const char *bind_to, int port,
+                       http_authenticate_fn *authenticate, struct err *err)
 {
     struct http *http = calloc(1, sizeof(*http));
-    int          fd   = listen_on(bind_to, port, err);
 
     if (!http)
         abort();
-    http->server = server;
-    http->watch  = (struct loop_watch) { .on_event = on_mhd_socket, .ctx = http, .fd = -1 };
-    http->timer  = (struct loop_timer) { .on_time = run_later, .ctx = http };
-    http->run    = (struct loop_task) { .on_turn_end = run_mhd, .ctx = http };
-    if (fd < 0) {
-        free(http);
-        return NULL;
-    }
-    http->connections = connections_open(server, on_late);
-    http->daemon      = start_mhd(http, fd, connections_most(server));
-    if (!http->daemon) {
-        err_set(err, "58030", "libmicrohttpd does not start");
-        close(fd);
-        connections_close(http->connections);
-        free(http);
-        return NULL;
-    }
-    if (!watch_mhd(http, err)) {
-        http_close(http);
-        return NULL;
-    }
-    return http;
+    http->server       = server;
+    http->authenticate = authenticate;
+    if (open_daemon(http, bind_to, port, err))
+        return http;
+    http_close(http);
+    return NULL;
 }
 
 void http_stop_accepting(struct http *http)
 {
-    int fd = MHD_quiesce_daemon(http->daemon);
-
-    if (fd >= 0)
-        close(fd);
+    mhd_stop_accepting(http->server->mhd);
     connections_drain(http->connections);
-    run_later(http);
 }
 
 void http_cut(struct http *http)
@@ -850,10 +661,8 @@ void http_close(struct http *http)
 {
     if (!http)
         return;
-    loop_del(http->server->loop, &http->watch);
-    loop_timer_stop(http->server->loop, &http->timer);
-    loop_defer_cancel(http->server->loop, &http->run);
-    MHD_stop_daemon(http->daemon);
+    mhd_close(http->server->mhd);
+    http->server->mhd = NULL;
     connections_close(http->connections);
     free(http);
 }

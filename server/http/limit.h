@@ -17,7 +17,7 @@
 #include "lib/cfg.h"
 #include "lib/err.h"
 
-enum limit_class { LIMIT_AUTH, LIMIT_WEBHOOKS, LIMIT_CLASSES };
+enum limit_class { LIMIT_NONE, LIMIT_AUTH, LIMIT_WEBHOOKS, LIMIT_CLASSES };
 
 struct limit_address {
     uint8_t bytes[16]; /* IPv4 mapped into IPv6 */

@@ -3,12 +3,8 @@
  */
 #include "server/pool/owner.h"
 
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "server/http/http.h"
-#include "server/http/limit.h"
 
 #define PLACES   8192                /* a power of two */
 #define STRANGER (UINT64_C(1) << 63) /* no account has it */
@@ -47,19 +43,6 @@ uint64_t owner_of(enum owner_kind kind, const unsigned char digest[32])
 uint64_t owner_of_account(int64_t account)
 {
     return (uint64_t)account & ~STRANGER;
-}
-
-uint64_t owner_of_address(struct request *r)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    struct limit_address client = limits_client(r->server->limits, info ? info->client_addr : NULL,
-                                                request_header(r, "X-Forwarded-For"));
-    unsigned char        digest[SHA256_DIGEST_LENGTH];
-
-    client = limits_network_of(client);
-    SHA256(client.bytes, sizeof(client.bytes), digest);
-    return owner_of(OWNER_ADDRESS, digest);
 }
 
 static size_t place_of(uint64_t owner)

@@ -13,7 +13,6 @@
 #include "lib/base.h"
 
 struct owners;
-struct request;
 
 struct owners *owners_open(void);
 void           owners_close(struct owners *owners);
@@ -23,7 +22,6 @@ enum owner_kind { OWNER_TOKEN, OWNER_KEY, OWNER_ADDRESS };
 /* digest: the SHA-256 of what says who is asking. Never the number of an account. */
 uint64_t owner_of(enum owner_kind kind, const unsigned char digest[32]);
 uint64_t owner_of_account(int64_t account);
-uint64_t owner_of_address(struct request *r); /* the client's; an IPv6 one counts as its /64 */
 
 void     owners_learn(struct owners *owners, uint64_t owner, int64_t account);
 uint64_t owners_known(const struct owners *owners, uint64_t owner); /* its account's, or itself */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "server/http/http.h"
+#include "server/http/request.h"
 
 extern const char _binary_openapi_json_start[], _binary_openapi_json_end[];
 extern const char _binary_openapi_json_gz_start[], _binary_openapi_json_gz_end[];

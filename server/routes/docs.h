@@ -4,7 +4,7 @@
 #ifndef KILN_DOCS_H
 #define KILN_DOCS_H
 
-#include "server/routes.h"
+#include "server/http/route.h"
 
 extern const struct handler docs_page, docs_script, docs_description;
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "server/http/http.h"
+#include "server/http/rpc.h"
 
 #define PAGE(text)                                                            \
     "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"             \
@@ -52,7 +52,7 @@ static void on_unsubscribed(void *ctx, PGresult *result, const struct err *err)
 
 static void unsubscribe(struct request *r)
 {
-    call_route_then(r, NULL, on_unsubscribed);
+    rpc_route_then(r, NULL, on_unsubscribed);
 }
 
 static void ask_to_confirm(struct request *r)
@@ -70,7 +70,7 @@ static void on_confirmed(void *ctx, PGresult *result, const struct err *err)
 
 static void confirm(struct request *r)
 {
-    call_route_then(r, NULL, on_confirmed);
+    rpc_route_then(r, NULL, on_confirmed);
 }
 
 const struct handler unsubscribe_ask   = { .finish = ask_to_unsubscribe };

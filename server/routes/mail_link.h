@@ -7,7 +7,7 @@
 #ifndef KILN_MAIL_LINK_H
 #define KILN_MAIL_LINK_H
 
-#include "server/routes.h"
+#include "server/http/route.h"
 
 extern const struct handler unsubscribe_ask, unsubscribe_do, confirm_email_ask, confirm_email_do;
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "lib/failpoint.h"
-#include "server/http/http.h"
+#include "server/http/rpc.h"
 #include "lib/jbuf.h"
 #include "lib/log.h"
 #include "server/http/range.h"
@@ -111,9 +111,8 @@ static void presign_finish(struct request *r)
     struct err err;
 
     if (!store_is_remote(r->server->store))
-        call_route(r, r->body);
-    else if (call_request(r, CALL_STATEMENT(CALL_DIRECT_UPLOAD), POOL_WRITE, r->body,
-                          on_direct_reply, &err))
+        rpc_route(r, r->body);
+    else if (rpc_send(r, STATEMENT_DIRECT_UPLOAD, POOL_WRITE, r->body, on_direct_reply, &err))
         request_suspend(r);
     else
         request_problem(r, &err);
@@ -226,8 +225,7 @@ static void put_begin(struct request *r)
 
     if (length && strtoull(length, NULL, 10) > (uint64_t)r->server->cfg->upload_max_bytes)
         fail(r, "H0413", "The file is larger than uploads may be.");
-    else if (call_request(r, CALL_STATEMENT(CALL_BEGIN_UPLOAD), POOL_WRITE, NULL, on_begin_reply,
-                          &err))
+    else if (rpc_send(r, STATEMENT_BEGIN_UPLOAD, POOL_WRITE, NULL, on_begin_reply, &err))
         request_suspend(r);
     else
         request_problem(r, &err);
@@ -288,7 +286,7 @@ static void on_finish_reply(void *ctx, PGresult *result, const struct err *err)
         receiving_done(upload->receiving);
     if (err && !err_is(err, "08") && !store_unlink(r->server->store, upload->stored.key, &ignored))
         log_warn("a refused upload stays", "request_id", r->id, "error", ignored.message, NULL);
-    call_answer(r, result, err);
+    rpc_answer(r, result, err);
 }
 
 static const char *finish_body(struct request *r, const struct upload *upload)
@@ -355,10 +353,10 @@ static void put_finish(struct request *r)
         return;
     }
     FAILPOINT("server.upload.stored");
-    call_route_then(r, finish_body(r, upload), on_finish_reply);
+    rpc_route_then(r, finish_body(r, upload), on_finish_reply);
 }
 
-const struct handler media_put = { .begin = put_begin, .take = put_take, .finish = put_finish };
+const struct handler media_put = { .begin = put_begin, .on_data = put_take, .finish = put_finish };
 
 /* ---- GET, HEAD ---- */
 
@@ -491,7 +489,7 @@ static void on_open_reply(void *ctx, PGresult *result, const struct err *err)
 
 static void get_finish(struct request *r)
 {
-    call_route_then(r, NULL, on_open_reply);
+    rpc_route_then(r, NULL, on_open_reply);
 }
 
 const struct handler media_get = { .finish = get_finish };

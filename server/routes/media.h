@@ -10,7 +10,7 @@
 #ifndef KILN_MEDIA_H
 #define KILN_MEDIA_H
 
-#include "server/routes.h"
+#include "server/http/route.h"
 
 extern const struct handler media_presign, media_put, media_get;
 

@@ -9,6 +9,7 @@
 
 #include "lib/failpoint.h"
 #include "lib/log.h"
+#include "server/http/statements.h"
 
 #define KEEP_MS 20000 /* or KILN_CLIENT_TIMEOUT_MS, where that is less */
 #define HELD_MS 50000 /* below the minute that SQL gives, as of when it was asked */
@@ -29,11 +30,11 @@ static bool ask(struct receiving *receiving, size_t statement, db_reply_fn *on_r
                 struct err *err)
 {
     receiving->call      = (struct call) { .pool      = POOL_WRITE,
-                                           .statement = CALL_STATEMENT(statement),
+                                           .statement = statement,
                                            .params    = { "{}", "{}", "{}", receiving->body },
                                            .on_reply  = on_reply,
                                            .ctx       = receiving };
-    receiving->is_asking = call_start(receiving->server->calls, &receiving->call, err);
+    receiving->is_asking = pools_send(receiving->server->pools, &receiving->call, err);
     return receiving->is_asking;
 }
 
@@ -52,7 +53,7 @@ static void end(struct receiving *receiving)
     struct err ignored;
 
     FAILPOINT("server.receiving.ending");
-    if (receiving->is_done || !ask(receiving, CALL_END_RECEIVING, on_ended, &ignored))
+    if (receiving->is_done || !ask(receiving, STATEMENT_END_RECEIVING, on_ended, &ignored))
         free(receiving);
 }
 
@@ -92,7 +93,7 @@ static void on_time(void *ctx)
     } else if (!receiving->is_asking) {
         FAILPOINT("server.receiving.keeping");
         receiving->asked_ms = now;
-        (void)ask(receiving, CALL_KEEP_RECEIVING, on_kept, &err); /* else at the next turn */
+        (void)ask(receiving, STATEMENT_KEEP_RECEIVING, on_kept, &err); /* else at the next turn */
     }
 }
 

@@ -13,7 +13,7 @@
 
 #include "lib/base.h"
 #include "lib/err.h"
-#include "server/http/http.h"
+#include "server/http/request.h"
 
 struct receiving;
 

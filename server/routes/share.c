@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/http/http.h"
+#include "server/http/rpc.h"
 #include "server/http/json_text.h"
 #include "lib/store.h"
 
@@ -297,7 +297,7 @@ static void add_page_headers(struct request *r, struct MHD_Response *response)
 
 static void send_page(struct request *r, unsigned status, char *text, size_t bytes)
 {
-    struct MHD_Response *response = http_text_response(text, bytes, "text/html; charset=utf-8");
+    struct MHD_Response *response = request_text_response(text, bytes, "text/html; charset=utf-8");
 
     add_page_headers(r, response);
     request_answer(r, status, response);
@@ -339,7 +339,7 @@ static void on_open_reply(void *ctx, PGresult *result, const struct err *err)
 
 static void open_finish(struct request *r)
 {
-    call_route_then(r, NULL, on_open_reply);
+    rpc_route_then(r, NULL, on_open_reply);
 }
 
 const struct handler share_open = { .finish = open_finish };

@@ -5,7 +5,7 @@
 #ifndef KILN_SHARE_H
 #define KILN_SHARE_H
 
-#include "server/routes.h"
+#include "server/http/route.h"
 
 extern const struct handler share_open;
 

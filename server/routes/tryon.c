@@ -11,7 +11,7 @@
 #include <strings.h>
 
 #include "lib/failpoint.h"
-#include "server/http/http.h"
+#include "server/http/rpc.h"
 #include "lib/jscan.h"
 #include "lib/log.h"
 #include "server/routes/receiving.h"
@@ -469,8 +469,8 @@ static void begin(struct request *r)
         err_set(&err, "H0415", "The body must be application/json or multipart/form-data.");
     else if (has_type(r, "application/json") && r->server->json_bodies >= JSON_AT_ONCE)
         err_set(&err, "53300", "too many bodies with files are being read");
-    else if (call_request(r, CALL_STATEMENT(CALL_BEGIN_TRYON), POOL_WRITE, announcement(r),
-                          on_begin_reply, &err)) {
+    else if (rpc_send(r, STATEMENT_BEGIN_TRYON, POOL_WRITE, announcement(r), on_begin_reply,
+                      &err)) {
         request_suspend(r);
         return;
     }
@@ -501,7 +501,7 @@ static void on_create_reply(void *ctx, PGresult *result, const struct err *err)
         receiving_done(((struct tryon *)r->data)->receiving);
     if (err && !err_is(err, "08"))
         forget_files(r->data);
-    call_answer(r, result, err);
+    rpc_answer(r, result, err);
 }
 
 static void finish(struct request *r)
@@ -520,8 +520,8 @@ static void finish(struct request *r)
     json_decref(whole);
     if (!text)
         abort();
-    call_route_then(r, arena_strdup(r->arena, text), on_create_reply);
+    rpc_route_then(r, arena_strdup(r->arena, text), on_create_reply);
     free(text);
 }
 
-const struct handler tryon_create = { .begin = begin, .take = take, .finish = finish };
+const struct handler tryon_create = { .begin = begin, .on_data = take, .finish = finish };

@@ -9,7 +9,7 @@
 #ifndef KILN_TRYON_H
 #define KILN_TRYON_H
 
-#include "server/routes.h"
+#include "server/http/route.h"
 
 extern const struct handler tryon_create;
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "server/auth/auth.h"
-#include "server/http/http.h"
+#include "server/http/rpc.h"
 #include "server/auth/siwe.h"
 
 #define MAX_AGE_SECONDS 3600 /* the nonce's life, which SQL holds, is never longer */
@@ -82,7 +82,7 @@ static const char *signed_facts(struct request *r, json_t *body, struct err *err
 static void send_facts(struct request *r, const char *facts, db_reply_fn *on_reply, struct err *err)
 {
     if (facts)
-        call_route_then(r, facts, on_reply);
+        rpc_route_then(r, facts, on_reply);
     else
         request_problem(r, err);
 }
@@ -116,13 +116,13 @@ static void on_signed_in(void *ctx, PGresult *result, const struct err *err)
     char           *answer;
 
     if (err || PQntuples(result) != 1 || PQgetisnull(result, 0, 0)) {
-        call_answer(r, result, err);
+        rpc_answer(r, result, err);
         return;
     }
     answer = answer_of(r->server->auth, PQgetvalue(result, 0, 0));
     PQclear(result);
     request_answer(r, r->route->status,
-                   http_text_response(answer, strlen(answer), "application/json"));
+                   request_text_response(answer, strlen(answer), "application/json"));
 }
 
 static void finish_sign_in(struct request *r)
@@ -159,7 +159,7 @@ static const char *token_facts(struct request *r, json_t *body, struct err *err)
 
 static void on_linked(void *ctx, PGresult *result, const struct err *err)
 {
-    call_answer(ctx, result, err);
+    rpc_answer(ctx, result, err);
 }
 
 static void finish_link(struct request *r)

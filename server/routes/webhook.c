@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/http/http.h"
+#include "server/http/rpc.h"
 #include "lib/jscan.h"
 #include "lib/log.h"
 #include "server/auth/signature.h"
@@ -122,12 +122,12 @@ struct webhook_rule *webhooks_find(struct webhooks *webhooks, const char *provid
 
 /* ---- one webhook ---- */
 
-static void call(struct request *r, size_t statement, enum pool pool, const char *body,
+static void call(struct request *r, size_t statement, enum pool_kind pool, const char *body,
                  db_reply_fn *on_reply)
 {
     struct err err;
 
-    if (!call_request(r, statement, pool, body, on_reply, &err))
+    if (!rpc_send(r, statement, pool, body, on_reply, &err))
         request_problem(r, &err);
     else if (!r->is_suspended)
         request_suspend(r);
@@ -164,7 +164,7 @@ static void refuse(struct request *r, enum signature_verdict verdict)
 
 static void on_answer(void *ctx, PGresult *result, const struct err *err)
 {
-    call_answer(ctx, result, err);
+    rpc_answer(ctx, result, err);
 }
 
 static void on_fetch_asked(void *ctx, PGresult *result, const struct err *err)
@@ -189,7 +189,7 @@ static void ask_for_keys(struct request *r, struct webhook_rule *rule, enum sign
     log_warn("no key fits a webhook", "request_id", r->id, "provider", rule->provider, "scheme",
              rule->scheme, "secret_env", rule->secret_env[0] ? rule->secret_env : NULL, "is_set",
              rule->secret_env[0] && getenv(rule->secret_env) ? "yes" : NULL, NULL);
-    call(r, CALL_STATEMENT(CALL_WEBHOOK_KEYS), POOL_WRITE, "{\"fetch\":true}", on_fetch_asked);
+    call(r, STATEMENT_WEBHOOK_KEYS, POOL_WRITE, "{\"fetch\":true}", on_fetch_asked);
 }
 
 static void on_keys(void *ctx, PGresult *result, const struct err *err);
@@ -203,9 +203,10 @@ static void receive(struct request *r, struct webhook_rule *rule)
     if (verdict == SIGNATURE_GOOD && r->body) /* told off, a provider would send it for hours */
         jscan_blank_numbers(r->body, r->body_bytes);
     if (verdict == SIGNATURE_GOOD)
-        call(r, (size_t)(r->route - routes), r->route->pool, r->body ? r->body : "", on_answer);
+        call(r, statement_of_route(r->server->routes, r->route), r->route->pool,
+             r->body ? r->body : "", on_answer);
     else if (lacks_key && now - rule->read_at_ms >= LOOK_AGAIN_MS)
-        call(r, CALL_STATEMENT(CALL_WEBHOOK_KEYS), POOL_READ, NULL, on_keys);
+        call(r, STATEMENT_WEBHOOK_KEYS, POOL_READ, NULL, on_keys);
     else if (lacks_key && (!asked || now - asked >= FETCH_AGAIN_MS))
         ask_for_keys(r, rule, verdict);
     else
@@ -255,7 +256,7 @@ static void finish(struct request *r)
     if (rule)
         receive(r, rule);
     else
-        call(r, CALL_STATEMENT(CALL_WEBHOOK_KEYS), POOL_READ, NULL, on_keys);
+        call(r, STATEMENT_WEBHOOK_KEYS, POOL_READ, NULL, on_keys);
 }
 
 const struct handler webhook_receive = { .finish = finish, .is_raw = true };

@@ -13,7 +13,7 @@
 #define KILN_WEBHOOK_H
 
 #include "lib/base.h"
-#include "server/routes.h"
+#include "server/http/route.h"
 
 #define WEBHOOK_PROVIDERS_MAX 32
 

@@ -18,7 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "server/http/http.h"
+#include "server/http/mhd.h"
+#include "server/http/rpc.h"
 #include "server/http/json_text.h"
 #include "server/routes/zipper.h"
 
@@ -198,7 +199,7 @@ static void wake(struct zip *zip)
         return;
     }
     MHD_resume_connection(zip->conn);
-    http_run_again(zip->server->http);
+    mhd_run_again(zip->server->mhd);
 }
 
 static void on_bytes(void *ctx, uint32_t events)
@@ -423,7 +424,7 @@ static void on_download_reply(void *ctx, PGresult *result, const struct err *err
 
 static void download_finish(struct request *r)
 {
-    call_route_then(r, NULL, on_download_reply);
+    rpc_route_then(r, NULL, on_download_reply);
 }
 
 const struct handler zip_project = { .finish = download_finish };

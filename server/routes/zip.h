@@ -13,7 +13,7 @@
 #ifndef KILN_ZIP_H
 #define KILN_ZIP_H
 
-#include "server/routes.h"
+#include "server/http/route.h"
 #include "server/server.h"
 
 #define ZIPS_MOST        16

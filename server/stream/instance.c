@@ -21,7 +21,6 @@
 #include "lib/log.h"
 #include "server/http/metrics.h"
 #include "server/pool/refusal.h"
-#include "server/stream/poll.h"
 #include "server/server.h"
 
 #define BEAT_MS     2000 /* kiln.config.lease, after which we are dead, is 5 s */
@@ -139,9 +138,9 @@ static void ask_beat(struct instance *instance)
 {
     struct server *server = instance->server;
     uint64_t       now = base_now_ms(), due = instance->beat_due_ms;
-    int64_t        values[6] = { (int64_t)metrics_streams(server->metrics, FRAME_SSE),
-                                 (int64_t)metrics_streams(server->metrics, FRAME_WS),
-                                 (int64_t)polls_count(server),
+    int64_t        values[6] = { (int64_t)metrics_streams(server->metrics, TRANSPORT_SSE),
+                                 (int64_t)metrics_streams(server->metrics, TRANSPORT_WEBSOCKET),
+                                 (int64_t)metrics_streams(server->metrics, TRANSPORT_POLL),
                                  memory_kib(),
                           now > due ? (int64_t)(now - due) : 0,
                                  instance->database_ms };

@@ -14,6 +14,8 @@
 #include <time.h>
 
 #include "lib/failpoint.h"
+#include "server/http/metrics.h"
+#include "server/http/statements.h"
 #include "server/stream/instance.h"
 #include "server/pool/owner.h"
 #include "server/stream/stream.h"
@@ -71,6 +73,7 @@ static void leave(struct poll *poll)
     if (poll->next)
         poll->next->at = poll->at;
     streams_release(server->streams);
+    metrics_stream_closed(server->metrics, TRANSPORT_POLL);
     instance_stream_closed(server->instance, poll->listener.account);
 }
 
@@ -86,7 +89,8 @@ static void send_json(struct poll *poll, struct jbuf *j, const char *position)
     jbuf_end(j);
     bytes = j->len;
     leave(poll);
-    request_answer(poll->request, 200, http_text_response(jbuf_take(j), bytes, "application/json"));
+    request_answer(poll->request, 200,
+                   request_text_response(jbuf_take(j), bytes, "application/json"));
 }
 
 static void begin_json(struct jbuf *j)
@@ -201,7 +205,7 @@ static void ask(struct poll *poll)
     }
     poll->phase          = ASKING;
     poll->call           = (struct call) { .pool      = POOL_STREAM,
-                                           .statement = CALL_STATEMENT(CALL_BUS_REPLAY),
+                                           .statement = STATEMENT_BUS_REPLAY,
                                            .owner     = owner_of_account(poll->listener.account),
                                            .on_reply  = on_reply,
                                            .ctx       = poll };
@@ -209,7 +213,7 @@ static void ask(struct poll *poll)
     poll->call.params[1] = poll->after;
     poll->call.params[2] = poll->upto;
     poll->call.params[3] = ROWS_TEXT;
-    if (!call_start(server_of(poll)->calls, &poll->call, &err)) {
+    if (!pools_send(server_of(poll)->pools, &poll->call, &err)) {
         leave(poll);
         request_problem(poll->request, &err);
     }
@@ -343,6 +347,7 @@ static void on_open(struct request *r, int64_t account)
     r->data       = poll;
     r->data_free  = poll_free;
     streams_hold(server->streams);
+    metrics_stream_opened(server->metrics, TRANSPORT_POLL);
     instance_stream_opened(server->instance, account);
     loop_timer_set(server->loop, &poll->timer, (uint64_t)seconds * 1000);
     /* Who stands at the head need not wait until a large batch, which led there, is out. */
@@ -366,15 +371,6 @@ static void open_poll(struct request *r)
 }
 
 const struct handler poll_events = { .finish = open_poll };
-
-size_t polls_count(const struct server *server)
-{
-    size_t count = 0;
-
-    for (const struct poll *poll = server->polls; poll; poll = poll->next)
-        count++;
-    return count;
-}
 
 void polls_drain(struct server *server)
 {

@@ -11,7 +11,7 @@
 #ifndef KILN_POLL_H
 #define KILN_POLL_H
 
-#include "server/routes.h"
+#include "server/http/route.h"
 
 struct server;
 

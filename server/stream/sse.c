@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "server/http/rpc.h"
 #include "server/stream/stream.h"
 
 #define GREETING "retry: 2000\n: kiln\n\n"
@@ -115,7 +116,7 @@ const struct handler sse_events = { .finish = open_events };
 /* A ticket lives as long as the token it was made with, which SQL never sees. */
 static void make_ticket(struct request *r)
 {
-    call_route(r, arena_printf(r->arena, "{\"token_expires_at\":%lld}", (long long)r->expires_at));
+    rpc_route(r, arena_printf(r->arena, "{\"token_expires_at\":%lld}", (long long)r->expires_at));
 }
 
 const struct handler sse_ticket = { .finish = make_ticket };

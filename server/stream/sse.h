@@ -4,7 +4,7 @@
 #ifndef KILN_SSE_H
 #define KILN_SSE_H
 
-#include "server/routes.h"
+#include "server/http/route.h"
 #include "server/stream/stream.h"
 
 /* Answers with a stream, which is zeroed, of a kind that has these three. */

@@ -25,7 +25,10 @@
 #include "lib/failpoint.h"
 #include "server/stream/instance.h"
 #include "lib/log.h"
+#include "server/http/http.h"
 #include "server/http/metrics.h"
+#include "server/http/mhd.h"
+#include "server/http/rpc.h"
 #include "server/pool/owner.h"
 #include "server/http/uri.h"
 
@@ -61,6 +64,11 @@ static struct server *server_of(const struct stream *stream)
     return stream->streams->server;
 }
 
+static enum transport transport_of(const struct stream *stream)
+{
+    return stream->kind->frame == FRAME_SSE ? TRANSPORT_SSE : TRANSPORT_WEBSOCKET;
+}
+
 /* ---- ends ---- */
 
 static void leave_live(struct stream *stream)
@@ -74,7 +82,7 @@ static void leave_live(struct stream *stream)
     streams->live[stream->slot - 1] = last;
     last->slot                      = stream->slot;
     stream->slot                    = 0;
-    metrics_stream_closed(streams->server->metrics, stream->kind->frame);
+    metrics_stream_closed(streams->server->metrics, transport_of(stream));
     if (!stream->listener.wants_all) /* who watches the others is not with them */
         instance_stream_closed(streams->server->instance, stream->listener.account);
 }
@@ -441,7 +449,7 @@ static void ask_replay(struct stream *stream)
     struct err   err;
 
     *call           = (struct call) { .pool      = POOL_STREAM,
-                                      .statement = CALL_STATEMENT(CALL_BUS_REPLAY),
+                                      .statement = STATEMENT_BUS_REPLAY,
                                       .owner     = owner_of_account(stream->listener.account),
                                       .on_reply  = on_replay,
                                       .ctx       = stream };
@@ -451,7 +459,7 @@ static void ask_replay(struct stream *stream)
     call->params[3] = REPLAY_ROWS_TEXT;
     if (stream->kind->page)
         stream->kind->page(stream, call);
-    stream->is_replay_asked = call_start(server_of(stream)->calls, call, &err);
+    stream->is_replay_asked = pools_send(server_of(stream)->pools, call, &err);
     if (!stream->is_replay_asked)
         stream_end(stream, END_AGAIN, 2000);
 }
@@ -499,7 +507,7 @@ static void enter_live(struct stream *stream)
     }
     streams->live[streams->nlive++] = stream;
     stream->slot                    = streams->nlive;
-    metrics_stream_opened(streams->server->metrics, stream->kind->frame);
+    metrics_stream_opened(streams->server->metrics, transport_of(stream));
     if (!stream->listener.wants_all)
         instance_stream_opened(streams->server->instance, stream->listener.account);
 }
@@ -509,7 +517,7 @@ void stream_start(struct stream *stream)
     struct server *server = server_of(stream);
     struct err     err;
 
-    http_run_again(server->http); /* it frees given-up connections in its next run only */
+    mhd_run_again(server->mhd); /* it frees given-up connections in its next run only */
     bound_socket(stream->fd);
     enter_live(stream);
     stream->phase = STREAM_JOINING;
@@ -617,14 +625,13 @@ void stream_request(struct request *r, void (*on_open)(struct request *r, int64_
     struct err err;
 
     r->on_open = on_open;
-    r->call =
-        (struct call) { .pool      = POOL_STREAM,
-                        .statement = CALL_STATEMENT(r->ticket ? CALL_USE_TICKET : CALL_OPEN_STREAM),
-                        .owner     = call_owner(r),
-                        .params    = { r->ticket ? r->ticket : r->context },
-                        .on_reply  = on_opened,
-                        .ctx       = r };
-    if (stream_has_room(r, &err) && call_start(r->server->calls, &r->call, &err))
+    r->call    = (struct call) { .pool      = POOL_STREAM,
+                                 .statement = r->ticket ? STATEMENT_USE_TICKET : STATEMENT_OPEN_STREAM,
+                                 .owner     = rpc_owner(r),
+                                 .params    = { r->ticket ? r->ticket : r->context },
+                                 .on_reply  = on_opened,
+                                 .ctx       = r };
+    if (stream_has_room(r, &err) && pools_send(r->server->pools, &r->call, &err))
         request_suspend(r);
     else
         request_problem(r, &err);

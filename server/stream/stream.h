@@ -15,10 +15,9 @@
 
 #include "lib/base.h"
 #include "server/stream/bus.h"
-#include "server/http/call.h"
 #include "lib/err.h"
 #include "server/stream/frame.h"
-#include "server/http/http.h"
+#include "server/http/request.h"
 
 struct streams;
 struct stream;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/failpoint.h"
+#include "server/http/rpc.h"
 #include "server/stream/sse.h"
 
 #define PAGE_TEXT "500" /* events looked at; what passes the filter is at most these */
@@ -62,7 +63,7 @@ static void page(struct stream *stream, struct call *call)
 {
     struct watch *watch = (struct watch *)stream;
 
-    call->statement = CALL_STATEMENT(CALL_WATCH_REPLAY);
+    call->statement = STATEMENT_WATCH_REPLAY;
     call->params[0] = watch->account ? watch->account_text : NULL;
     call->params[1] = watch->kinds;
     call->params[2] = watch->states;
@@ -128,7 +129,7 @@ static void open_watch(struct request *r)
     struct err err;
 
     if (stream_can_flow(r, &err) && stream_has_room(r, &err)
-        && call_request(r, CALL_STATEMENT(CALL_OPEN_WATCH), POOL_STREAM, NULL, on_opened, &err))
+        && rpc_send(r, STATEMENT_OPEN_WATCH, POOL_STREAM, NULL, on_opened, &err))
         request_suspend(r);
     else
         request_problem(r, &err);

@@ -4,7 +4,7 @@
 #ifndef KILN_WATCH_H
 #define KILN_WATCH_H
 
-#include "server/routes.h"
+#include "server/http/route.h"
 
 extern const struct handler watch_events;
 

@@ -21,6 +21,7 @@
 #include "server/http/origin.h"
 #include "server/pool/owner.h"
 #include "server/http/problem.h"
+#include "server/http/statements.h"
 #include "server/stream/stream.h"
 
 #define MESSAGE_BYTES 65536
@@ -249,12 +250,13 @@ static bool call_verb(struct websocket *ws, const struct verb *verb, json_t *mes
     said->ws     = ws;
     said->status = verb->status;
     said->call   = (struct call) { .pool      = POOL_WRITE,
-                                   .statement = routes_statement(verb->function),
-                                   .owner     = owner_of_account(ws->stream.listener.account),
-                                   .params    = { said->context, said->path, "{}", said->body },
-                                   .on_reply  = on_reply,
-                                   .ctx       = said };
-    if (!call_start(streams_server(ws->stream.streams)->calls, &said->call, err)) {
+                                   .statement = statement_of_function(
+                                       streams_server(ws->stream.streams)->routes, verb->function),
+                                   .owner    = owner_of_account(ws->stream.listener.account),
+                                   .params   = { said->context, said->path, "{}", said->body },
+                                   .on_reply = on_reply,
+                                   .ctx      = said };
+    if (!pools_send(streams_server(ws->stream.streams)->pools, &said->call, err)) {
         said_free(said);
         return false;
     }

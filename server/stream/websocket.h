@@ -19,7 +19,7 @@
 #ifndef KILN_WEBSOCKET_H
 #define KILN_WEBSOCKET_H
 
-#include "server/routes.h"
+#include "server/http/route.h"
 
 extern const struct handler websocket_events;
 

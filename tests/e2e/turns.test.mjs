@@ -12,10 +12,10 @@ describe('turns', () => {
     const someone = async () => { const user = kiln.user(`user-${++count}`); await user.account(); return user; };
     const hold = async (name, ...users) => kiln.psql(`insert into public.hold values ${(await Promise.all(users.map(user => user.account()))).map(id => `('${name}', ${id})`).join()}`);
     const let_go = () => kiln.psql('delete from public.hold');
-    /** Statements that a lane has running in the database just now. */
-    const running = async lane => Number(await kiln.value(`select count(*) from pg_stat_activity where application_name like 'kiln-server ${lane}%' and state = 'active'`));
+    /** Statements that a pool has running in the database just now. */
+    const running = async pool => Number(await kiln.value(`select count(*) from pg_stat_activity where application_name like 'kiln-server ${pool}%' and state = 'active'`));
     const metric = async (name, base = kiln.url) => Number(new RegExp(`^${name.replace(/[{}"]/g, '\\$&')} (\\d+)$`, 'm').exec((await request(base, 'GET', '/metrics')).text)[1]);
-    const waiting = (lane, base) => metric(`kiln_lane_waiting{lane="${lane}"}`, base);
+    const waiting = (pool, base) => metric(`kiln_pool_waiting{pool="${pool}"}`, base);
     /** Sends that many of the same; `answers` fills as they come. */
     function send(user, times, ...what) {
         const sent = { answers: [] };
@@ -46,7 +46,7 @@ describe('turns', () => {
         const exports = send(a, 17, 'GET', '/me/export');
         await until('sixteen to wait', async () => await waiting('long') === 16);
         await until('1 to run', async () => await running('long') === 1);
-        assert.equal(await metric('kiln_lane_in_flight{lane="long"}'), 1);
+        assert.equal(await metric('kiln_pool_in_flight{pool="long"}'), 1);
         assert.equal((await b.call('GET', '/me/export')).status, 200);
         assert.equal((await b.call('GET', '/me')).status, 200);
         assert.equal((await a.call('GET', '/me')).status, 200, 'its own short reads go by other links');
@@ -56,7 +56,7 @@ describe('turns', () => {
         assert.equal(refused.status, 429);
         assert.equal(refused.json.code, 'too_many_requests');
         assert.ok(Number(refused.headers['retry-after']) > 0);
-        assert.equal(await metric('kiln_lane_refused_total{lane="long",reason="account"}'), 1);
+        assert.equal(await metric('kiln_pool_refused_total{pool="long",reason="account"}'), 1);
         await let_go();
         assert.deepEqual(statuses(await exports.all), [200], 'those that waited are all carried out');
         assert.equal(await waiting('long'), 0);
@@ -193,9 +193,9 @@ describe('turns', () => {
         const socket = net.connect(new URL(kiln.url).port, '127.0.0.1');
         socket.on('error', () => {}).pause();
         socket.write(`GET /api/v1/generations?limit=100 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${a.token}\r\n\r\n`);
-        await until('it to be held', async () => await metric('kiln_lane_in_flight{lane="page"}') === 1 && await running('page') === 0);
+        await until('it to be held', async () => await metric('kiln_pool_in_flight{pool="page"}') === 1 && await running('page') === 0);
         socket.destroy();
-        await until('it to end with its reader', async () => await metric('kiln_lane_in_flight{lane="page"}') === 0);
+        await until('it to end with its reader', async () => await metric('kiln_pool_in_flight{pool="page"}') === 0);
     });
 
     test('a server that is stopped answers all that wait, and ends', async () => {

@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         && (len > count || strlen(out) != len || !jbuf_is_utf8(out, len)))
         __builtin_trap();
     check_query(text);
-    if (routes_match(ROLE_BOTH, "GET", text, &match) == ROUTE_FOUND && match.id
+    if (routes_match(&server_routes, ROLE_BOTH, "GET", text, &match) == ROUTE_FOUND && match.id
         && (match.id < text || match.id + match.id_bytes > text + count))
         __builtin_trap();
     free(text);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "server/http/call.h"
+#include "server/http/rpc.h"
 #include "server/routes.h"
 #include "server/stream/stream.h"
 
@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 static struct server server;
 
 static ssize_t       fuzz_recv(int fd, void *buffer, size_t bytes, int flags);
-static bool          fuzz_call_start(struct calls *calls, struct call *call, struct err *err);
+static bool          fuzz_send(struct pools *pools, struct call *call, struct err *err);
 static void          fuzz_put(struct stream *stream, const char *data, size_t bytes);
 static void          fuzz_end(struct stream *stream, enum stream_end why, unsigned retry_ms);
 static void          fuzz_finish(struct stream *stream);
@@ -30,19 +30,19 @@ static void          fuzz_call_ended(struct stream *stream);
 static void          fuzz_subscribe(struct stream *stream);
 static struct frame *fuzz_frame(struct stream *stream);
 
-#define recv(fd, buffer, bytes, flags)  fuzz_recv(fd, buffer, bytes, flags)
-#define call_start(calls, call, err)    fuzz_call_start(calls, call, err)
-#define stream_put(stream, data, bytes) fuzz_put(stream, data, bytes)
-#define stream_end(stream, why, ms)     fuzz_end(stream, why, ms)
-#define stream_finish(stream)           fuzz_finish(stream)
-#define stream_call_ended(stream)       fuzz_call_ended(stream)
-#define stream_subscribe(stream)        fuzz_subscribe(stream)
-#define stream_frame(stream)            fuzz_frame(stream)
-#define streams_server(streams)         (&server)
-#define bus_leave(bus, listener)        ((void)(listener))
-#define routes_statement(function)      0
-#define loop_defer(loop, task)          ((task)->is_queued = true)
-#define loop_defer_cancel(loop, task)   ((task)->is_queued = false)
+#define recv(fd, buffer, bytes, flags)          fuzz_recv(fd, buffer, bytes, flags)
+#define pools_send(pools, call, err)            fuzz_send(pools, call, err)
+#define stream_put(stream, data, bytes)         fuzz_put(stream, data, bytes)
+#define stream_end(stream, why, ms)             fuzz_end(stream, why, ms)
+#define stream_finish(stream)                   fuzz_finish(stream)
+#define stream_call_ended(stream)               fuzz_call_ended(stream)
+#define stream_subscribe(stream)                fuzz_subscribe(stream)
+#define stream_frame(stream)                    fuzz_frame(stream)
+#define streams_server(streams)                 (&server)
+#define bus_leave(bus, listener)                ((void)(listener))
+#define statement_of_function(routes, function) 0
+#define loop_defer(loop, task)                  ((task)->is_queued = true)
+#define loop_defer_cancel(loop, task)           ((task)->is_queued = false)
 #include "server/stream/websocket.c" /* NOLINT(bugprone-suspicious-include) */
 
 /* ---- what is around it ---- */
@@ -81,12 +81,12 @@ static json_t *object(const char *text)
     return value;
 }
 
-static bool fuzz_call_start(struct calls *calls, struct call *call, struct err *err)
+static bool fuzz_send(struct pools *pools, struct call *call, struct err *err)
 {
     json_t *context = object(call->params[0]), *path = object(call->params[1]);
     json_t *query = object(call->params[2]), *body = object(call->params[3]);
 
-    (void)calls;
+    (void)pools;
     if (nwaiting == CALLS_MAX || !json_object_get(context, "function")
         || !json_is_string(json_object_get(path, "id")) || json_object_get(body, "type")
         || json_object_get(body, "id") || json_object_get(body, "conversation_id"))

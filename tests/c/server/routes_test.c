@@ -17,8 +17,9 @@ static struct route_match match;
 static const char *found(const char *method, const char *path)
 {
     match = (struct route_match) { 0 };
-    return routes_match(ROLE_BOTH, method, path, &match) == ROUTE_FOUND ? match.route->pattern
-                                                                        : "-";
+    return routes_match(&server_routes, ROLE_BOTH, method, path, &match) == ROUTE_FOUND
+               ? match.route->pattern
+               : "-";
 }
 
 static void a_path_finds_its_row_and_its_parameter(void **state)
@@ -70,18 +71,22 @@ static void near_misses_are_no_paths(void **state)
 
     (void)state;
     for (size_t i = 0; i < countof(bad); i++)
-        assert_int_equal(routes_match(ROLE_BOTH, "GET", bad[i], &match), ROUTE_NO_PATH);
+        assert_int_equal(routes_match(&server_routes, ROLE_BOTH, "GET", bad[i], &match),
+                         ROUTE_NO_PATH);
 }
 
 static void another_method_is_told_what_there_is(void **state)
 {
     (void)state;
-    assert_int_equal(routes_match(ROLE_BOTH, "PATCH", "/api/v1/generations/7", &match),
-                     ROUTE_NO_METHOD);
+    assert_int_equal(
+        routes_match(&server_routes, ROLE_BOTH, "PATCH", "/api/v1/generations/7", &match),
+        ROUTE_NO_METHOD);
     assert_string_equal(match.allow, "GET, HEAD, DELETE");
-    assert_int_equal(routes_match(ROLE_BOTH, "POST", "/api/v1/events", &match), ROUTE_NO_METHOD);
+    assert_int_equal(routes_match(&server_routes, ROLE_BOTH, "POST", "/api/v1/events", &match),
+                     ROUTE_NO_METHOD);
     assert_string_equal(match.allow, "GET");
-    assert_int_equal(routes_match(ROLE_BOTH, "get", "/api/v1/models", &match), ROUTE_NO_METHOD);
+    assert_int_equal(routes_match(&server_routes, ROLE_BOTH, "get", "/api/v1/models", &match),
+                     ROUTE_NO_METHOD);
 }
 
 static void head_is_get_without_a_body_but_not_for_streams(void **state)
@@ -94,11 +99,15 @@ static void head_is_get_without_a_body_but_not_for_streams(void **state)
 static void a_role_has_its_own_routes_only(void **state)
 {
     (void)state;
-    assert_int_equal(routes_match(ROLE_API, "GET", "/api/v1/events", &match), ROUTE_NO_PATH);
-    assert_int_equal(routes_match(ROLE_REALTIME, "GET", "/api/v1/events", &match), ROUTE_FOUND);
-    assert_int_equal(routes_match(ROLE_REALTIME, "POST", "/api/v1/generate", &match),
+    assert_int_equal(routes_match(&server_routes, ROLE_API, "GET", "/api/v1/events", &match),
                      ROUTE_NO_PATH);
-    assert_int_equal(routes_match(ROLE_REALTIME, "GET", "/readyz", &match), ROUTE_FOUND);
+    assert_int_equal(routes_match(&server_routes, ROLE_REALTIME, "GET", "/api/v1/events", &match),
+                     ROUTE_FOUND);
+    assert_int_equal(
+        routes_match(&server_routes, ROLE_REALTIME, "POST", "/api/v1/generate", &match),
+        ROUTE_NO_PATH);
+    assert_int_equal(routes_match(&server_routes, ROLE_REALTIME, "GET", "/readyz", &match),
+                     ROUTE_FOUND);
 }
 
 static void no_two_rows_answer_the_same_request(void **state)
@@ -106,14 +115,30 @@ static void no_two_rows_answer_the_same_request(void **state)
     char path[200];
 
     (void)state;
-    for (size_t i = 0; i < nroutes; i++) {
-        const char *open = strchr(routes[i].pattern, '{');
+    for (size_t i = 0; i < server_routes.count; i++) {
+        const char *open = strchr(server_routes.rows[i].pattern, '{');
         const char *shut = open ? strchr(open, '}') + 1 : "";
 
-        snprintf(path, sizeof(path), "%.*s%s%s", open ? (int)(open - routes[i].pattern) : 200,
-                 routes[i].pattern, open ? "7" : "", shut);
-        assert_int_equal(routes_match(ROLE_BOTH, routes[i].method, path, &match), ROUTE_FOUND);
-        assert_ptr_equal(match.route, &routes[i]);
+        snprintf(path, sizeof(path), "%.*s%s%s",
+                 open ? (int)(open - server_routes.rows[i].pattern) : 200,
+                 server_routes.rows[i].pattern, open ? "7" : "", shut);
+        assert_int_equal(
+            routes_match(&server_routes, ROLE_BOTH, server_routes.rows[i].method, path, &match),
+            ROUTE_FOUND);
+        assert_ptr_equal(match.route, &server_routes.rows[i]);
+    }
+}
+
+/* A sign-in, a webhook or a link in a mail comes without a token, and each of them writes. */
+static void a_client_that_may_write_without_a_token_is_counted_by_its_address(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < server_routes.count; i++) {
+        const struct route *route = &server_routes.rows[i];
+        bool is_anonymous_write   = route->auth == AUTH_NONE && route->pool == POOL_WRITE;
+        assert_int_equal(is_anonymous_write, route->limit != LIMIT_NONE);
+        if (strcmp(route->pattern, "/api/v1/webhooks/{provider}") == 0)
+            assert_int_equal(route->limit, LIMIT_WEBHOOKS);
     }
 }
 
@@ -128,6 +153,7 @@ int main(void)
         cmocka_unit_test(head_is_get_without_a_body_but_not_for_streams),
         cmocka_unit_test(a_role_has_its_own_routes_only),
         cmocka_unit_test(no_two_rows_answer_the_same_request),
+        cmocka_unit_test(a_client_that_may_write_without_a_token_is_counted_by_its_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
