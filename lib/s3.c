@@ -677,7 +677,7 @@ static bool put_parts(struct s3 *s3, const char *key, int fd, uint64_t bytes, st
 
         (void)!end_parts(
             s3, key, upload_id, NULL,
-            &ignored); /* a rule of the bucket removes what this could not: docs/media.md */
+            &ignored); /* a rule of the bucket removes what this could not: docs/storage.md */
     }
     free(list);
     return ok;

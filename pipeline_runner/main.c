@@ -309,7 +309,7 @@ static int run(struct runner *runner)
     return runner->exit_code;
 }
 
-/* What runs on this machine without one reads whatever the runner may read; see docs/runner.md. */
+/* What runs on this machine without one reads whatever the runner may read; see docs/tools.md. */
 static void warn_of_weakness(const struct sandbox *sandbox)
 {
     if (sandbox->way == SANDBOX_NONE)
@@ -317,7 +317,7 @@ static void warn_of_weakness(const struct sandbox *sandbox)
             "tools and kiln-media run without a sandbox: what users send could read the runner's "
             "secrets and other users' media",
             "needs", "Landlock (Linux 5.13, 6.1 or newer is better), or the package bubblewrap",
-            "see", "docs/runner.md", NULL);
+            "see", "docs/tools.md", NULL);
     if (geteuid() == 0)
         log_warn(
             "kiln-runner runs as root: its tools own what root owns; give it a user of its own",

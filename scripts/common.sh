@@ -108,7 +108,7 @@ load_env() {
         key=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
         [[ $key =~ ^(KILN_[A-Z0-9_]+|DATABASE_URL|STRIPE_[A-Z0-9_]+|OTEL_[A-Z0-9_]+|POSTGRES_[A-Z0-9_]+|COMPOSE_[A-Z0-9_]+)$ \
             || $key =~ ^[A-Z][A-Z0-9_]*_(KEY|TOKEN|SECRET)$ ]] \
-            || die "$file, line $number: $key is not a variable of Kiln (docs/SETUP.md lists them)"
+            || die "$file, line $number: $key is not a variable of Kiln (docs/settings.md lists them)"
         if [[ $value =~ ^\"([^\"]*)\"[[:space:]]*(#.*)?$ || $value =~ ^\'([^\']*)\'[[:space:]]*(#.*)?$ ]]; then
             value=${BASH_REMATCH[1]}
         elif [[ $value == [\"\']* ]]; then

@@ -158,7 +158,7 @@ make_one() {
     step "job $id completed: $(field outputs.0.content_type <<<"$answer"), $(stat -c %s "$work/result") bytes"
 }
 make_one
-# Which sandbox the engine lets the tools have: none with one before 23 (docs/runner.md).
+# Which sandbox the engine lets the tools have: none with one before 23 (docs/tools.md).
 sandboxes=$(compose logs --no-color runner-1 runner-2 2>/dev/null | grep -o '"sandbox":"[^"]*"' | sort | uniq -c | tr -s ' \n' ' ' || true)
 [[ -n $sandboxes ]] || die "no runner says which sandbox its tools have"
 step "sandboxes of the runners:$sandboxes"

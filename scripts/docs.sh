@@ -3,7 +3,7 @@
 #
 #   scripts/docs.sh            writes docs/states.md from the tables of legal moves, docs/console.md from the comments of
 #                              the schema kiln
-#   scripts/docs.sh --check    changes nothing; says where these pages, docs/SETUP.md or .env.example disagree with the
+#   scripts/docs.sh --check    changes nothing; says where these pages, docs/settings.md or .env.example disagree with the
 #                              database or with the table of variables in lib/cfg.c
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -29,9 +29,9 @@ check_variables() {
     variables | sed 's/ $//' >"$work/code"
     [[ -s $work/code ]] || die "no variable found in lib/cfg.c: has the table another form now?"
     sed -n 's/^#\{0,1\}\([A-Z][A-Z_0-9]*\)=\(.*\)$/\1 \2/p' .env.example | sed 's/ $//' | LC_ALL=C sort >"$work/example"
-    perl -ne 'print "$1 $2\n" if /^\| `([A-Z][A-Z_0-9]*)` \|\s*`?([^`|]*?)`?\s*\|/' docs/SETUP.md | sed 's/ *$//' | LC_ALL=C sort >"$work/setup"
+    perl -ne 'print "$1 $2\n" if /^\| `([A-Z][A-Z_0-9]*)` \|\s*`?([^`|]*?)`?\s*\|/' docs/settings.md | sed 's/ *$//' | LC_ALL=C sort >"$work/setup"
     difference=$(diff --label lib/cfg.c --label .env.example -U0 "$work/code" "$work/example") || { say "$difference"; status=1; }
-    difference=$(diff --label lib/cfg.c --label docs/SETUP.md -U0 "$work/code" "$work/setup") || { say "$difference"; status=1; }
+    difference=$(diff --label lib/cfg.c --label docs/settings.md -U0 "$work/code" "$work/setup") || { say "$difference"; status=1; }
     return "$status"
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // types: what is made from docs/events.schema.json and docs/openapi.json.
 //
-//   scripts/types.mjs            writes clients/ts/events.ts, the list of types in docs/events.md, and the events among the schemas
+//   scripts/types.mjs            writes clients/ts/events.ts, the list of types in docs/event-types.md, and the events among the schemas
 //                                of docs/openapi.json, which is kept by hand otherwise and here only laid out anew; then from that
 //                                clients/ts/api.ts
 //   scripts/types.mjs --check    changes nothing; says which of them is stale
@@ -23,11 +23,21 @@ async function typescript() {
     return `${made}\n/** The event of each type. */\nexport interface KilnEvents {\n${map}\n}\nexport type KilnEventType = keyof KilnEvents;\n`;
 }
 
-/** docs/events.md with its list of types, between the marks, made anew. */
+/** A sentence in lines of at most 110 columns. */
+function folded(text) {
+    const lines = [''];
+    for (const word of text.split(' ')) {
+        if (lines.at(-1).length + word.length >= 110) lines.push(word);
+        else lines[lines.length - 1] += (lines.at(-1) ? ' ' : '') + word;
+    }
+    return lines.join('\n');
+}
+
+/** docs/event-types.md with its list of types, between the marks, made anew. */
 function page(text) {
     const list = types.map(type => {
         const { description, examples } = schema.$defs[type];
-        return `### ${type}\n\n${description}\n\n\`\`\`json\n${JSON.stringify(examples[0])}\n\`\`\`\n`;
+        return `## ${type}\n\n${folded(description)}\n\n\`\`\`json\n${JSON.stringify(examples[0])}\n\`\`\`\n`;
     }).join('\n');
     return text.replace(/(<!-- types -->\n)[\s\S]*(<!-- end of types -->)/, (_, from, to) => `${from}\n${list}\n${to}`);
 }
@@ -99,7 +109,7 @@ const made = [
     ['clients/ts/events.ts', await typescript()],
     ['docs/openapi.json', api],
     ['clients/ts/api.ts', await client(api)],
-    ['docs/events.md', page(fs.readFileSync(path.join(root, 'docs/events.md'), 'utf8'))],
+    ['docs/event-types.md', page(fs.readFileSync(path.join(root, 'docs/event-types.md'), 'utf8'))],
 ];
 const is_check = process.argv[2] === '--check';
 for (const [name, text] of made) {

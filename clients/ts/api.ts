@@ -52,7 +52,7 @@ export type MediaUrl = string;
  */
 export type Scope = 'read' | 'generate' | 'chat' | 'account' | 'admin';
 /**
- * An event that can be sent to a webhook endpoint; docs/events.md tells of each.
+ * An event that can be sent to a webhook endpoint; docs/event-types.md tells of each.
  */
 export type EventName =
     | 'job.queued'

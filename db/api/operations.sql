@@ -9,7 +9,7 @@ begin
         'database', 'ok',
         'contract', (select major || '.' || minor from kiln.contract()),
         'runners', (select count(*) from kiln.heartbeat h where h.beat_at > kiln_internal.now() - (select c.lease from kiln.config c)),
-        'sandbox', (select case when count(*) = 0 then 'ok' else 'warning: ' || count(*) || ' of the runners alive run tools without a sandbox; see kiln.runners and docs/runner.md' end
+        'sandbox', (select case when count(*) = 0 then 'ok' else 'warning: ' || count(*) || ' of the runners alive run tools without a sandbox; see kiln.runners and docs/tools.md' end
                       from kiln.runner r join kiln.heartbeat h using (runner_id)
                      where r.sandbox = 'none' and h.beat_at > kiln_internal.now() - (select c.lease from kiln.config c)),
         'synchronous_standby', case when not exists (select from pg_catalog.pg_stat_replication) then 'no standby'

@@ -195,7 +195,7 @@ end
 $$;
 comment on function kiln_internal.check_schema(jsonb, text, int) is
 'What is wrong with a schema: a JSON pointer into it and a sentence each; no row: it is of the part of JSON Schema that Kiln knows, and its bounds, choices,
-examples and default agree with one another. docs/providers.md lists the keywords. p_at: the pointer to the schema; p_depth: how deep it lies in others.';
+examples and default agree with one another. docs/provider-fields.md lists the keywords. p_at: the pointer to the schema; p_depth: how deep it lies in others.';
 
 create or replace function kiln_internal.refuse_written(p_what text, p_column text, p_errors jsonb, p_hint text)
 returns void

@@ -221,7 +221,7 @@ comment on column kiln.model.media_type is 'What comes out.';
 comment on column kiln.model.title is 'Its name for people.';
 comment on column kiln.model.description is 'What it makes, in a sentence or two.';
 comment on column kiln.model.tags is 'Words to filter by.';
-comment on column kiln.model.params_schema is 'JSON Schema of `params`, of the part that kiln_internal.check_schema knows (docs/providers.md); additionalProperties is false, and is added where it is missing.';
+comment on column kiln.model.params_schema is 'JSON Schema of `params`, of the part that kiln_internal.check_schema knows (docs/provider-fields.md); additionalProperties is false, and is added where it is missing.';
 comment on column kiln.model.example is 'A body for POST /generate that works.';
 comment on column kiln.model.price_micros is 'The estimated price of one generation, in millionths of the currency.';
 comment on column kiln.model.price is 'How the price grows with what is asked: {"per": "params.duration", "micros": 100000, "default": 5} costs 100000 for each unit; per may also be characters or megapixels. Added to price_micros; null: price_micros alone.';

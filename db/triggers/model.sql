@@ -23,7 +23,7 @@ begin
         raise exception '%: tags are to be words of 1 to 100 characters', v_what using errcode = 'KN003', column = 'tags';
     elsif jsonb_typeof(new.params_schema) is distinct from 'object' then
         perform kiln_internal.refuse_written(v_what, 'params_schema', kiln_internal.field_error('/params_schema', 'must be an object such as {"type": "object", "properties": {}}'),
-                                    'docs/providers.md lists the keywords that a schema may have.');
+                                    'docs/provider-fields.md lists the keywords that a schema may have.');
     elsif jsonb_typeof(new.example) is distinct from 'object' then
         perform kiln_internal.refuse_written(v_what, 'example', kiln_internal.field_error('/example', 'must be an object such as {"prompt": "a cat"}, or {} for none'),
                                     'An example is a body for POST /generate that works as it stands.');
@@ -45,7 +45,7 @@ begin
             select s.field, s.message from kiln_internal.check_schema(new.params_schema, '/params_schema') as s
              where new.params_schema ->> 'type' = 'object') as c;
     if v_errors <> '[]' then
-        perform kiln_internal.refuse_written(v_what, 'params_schema', v_errors, 'docs/providers.md lists the keywords that a schema may have.');
+        perform kiln_internal.refuse_written(v_what, 'params_schema', v_errors, 'docs/provider-fields.md lists the keywords that a schema may have.');
     end if;
 
     if new.example <> '{}' then

@@ -6,7 +6,7 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    raise exception 'provider %: %: %', p_name, p_field, p_what using errcode = 'KN003', column = p_column, hint = 'docs/providers.md describes every field.';
+    raise exception 'provider %: %: %', p_name, p_field, p_what using errcode = 'KN003', column = p_column, hint = 'docs/provider-fields.md describes every field.';
 end
 $$;
 comment on function kiln_internal.refuse_description(text, text, text, text) is 'Raises KN003 about one field of a description.';

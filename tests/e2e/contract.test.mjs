@@ -85,7 +85,7 @@ const texts = ['', 'a', 'ab', 'ü', '💡💡', 'red', '7', 'true', 'a/b'];
 const numbers = [0, 1, -1, 2, 3, 0.5, 1.5, 64, 100, -7, 1e3];
 const anything = d => d.one([() => d.one(texts), () => d.one(numbers), () => d.next() < 0.5, () => null, () => [], () => [d.one(numbers), d.one(texts)], () => ({ a: d.one(numbers) })])();
 
-/** A schema of the part that Kiln knows, as docs/providers.md has it. */
+/** A schema of the part that Kiln knows, as docs/provider-fields.md has it. */
 function make_schema(d, depth = 1) {
     const type = d.one(['string', 'integer', 'number', 'boolean', ...(depth < 4 ? ['array', 'object'] : []), undefined]);
     const bounds = (low, high, values) => { const [x, y] = [d.one(values), d.one(values)].sort((p, q) => p - q); return { [low]: d.maybe(0.5, () => x), [high]: d.maybe(0.5, () => y) }; };

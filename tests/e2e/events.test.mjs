@@ -8,7 +8,7 @@ import { begin, request, root, run, until } from './lib.mjs';
 const example = type => structuredClone(schema.$defs[type].examples[0]);
 
 describe('the schema of events', () => {
-    test('is what clients/ts/events.ts and docs/events.md were made from', async () => {
+    test('is what clients/ts/events.ts and docs/event-types.md were made from', async () => {
         const ended = await run(path.join(root, 'scripts/types.mjs'), ['--check']);
         assert.equal(ended.code, 0, ended.out + ended.err);
     });

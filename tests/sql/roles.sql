@@ -55,7 +55,7 @@ select throws_ok('select kiln.cancel_job(1)', '42501', null, 'nor cancel a job')
 select lives_ok('select kiln.contract()', 'but ask for the contract');
 reset role;
 
--- What a password is worth when it has leaked (docs/auth.md).
+-- What a password is worth when it has leaked (docs/rights.md).
 select is_empty(format($$ select nspname from pg_namespace where has_schema_privilege(%L, oid, 'create') $$, r), r || ' can make a table in no schema at all')
   from unnest('{kiln_server,kiln_worker,kiln_reader,kiln_admin,kiln_definer}'::text[]) r;
 select ok(not has_database_privilege(r, current_database(), 'temporary') and not has_database_privilege(r, current_database(), 'create'), r || ' can make no temporary table and no schema')
