@@ -29,8 +29,8 @@ function figure(group, name, value, { unit = '×', target, at_most = false, note
     say(`  ${name}: ${value.toFixed(unit === '×' || unit === 'ms' ? 2 : 1)} ${unit}${aim}${note ? `  ${note}` : ''}`);
 }
 
-// A wish as it comes in: what both a bare insert and an enqueue write.
-const wish = JSON.stringify({
+// A request as it comes in: what both a bare insert and an enqueue write.
+const job_input = JSON.stringify({
     prompt: 'a lighthouse above the sea at dusk, oil on canvas, wide angle, high detail, calm water, warm light', media: [],
     params: { width: 1024, height: 768, format: 'png', quality: 88, motif: 'auto', caption: true }, seed: '7333014404288395', media_type: 'image', model: 'local/sketch',
 }).replace(/":/g, '": ');       // pgbench takes :word for a variable
@@ -63,12 +63,12 @@ await kiln.psql(`
                        created_at timestamptz not null default now(), input jsonb not null);
     create index on bare (account_id, job_id);`);
 const account = await kiln.value('select kiln_internal.operator_account()');
-const bare_sql = file('bare.sql', `insert into bare (account_id, input) values (${account}, '${wish}');\n`);
-const enqueue_sql = file('enqueue.sql', `select kiln.enqueue('bench', '${wish}', ${account});\n`);
+const bare_sql = file('bare.sql', `insert into bare (account_id, input) values (${account}, '${job_input}');\n`);
+const enqueue_sql = file('enqueue.sql', `select kiln.enqueue('bench', '${job_input}', ${account});\n`);
 const cycle_sql = file('cycle.sql', `select coalesce(array_agg(task_id), '{}') as t, coalesce(array_agg(fence), '{}') as f, coalesce(array_agg('{"ok": true}'::text), '{}') as o
     from kiln_runner.cycle(:r, :t, :f, :o, :k, '{}', false) \\gset\n`);
 
-const rows_enqueue_sql = file('rows_enqueue.sql', `select enqueue(${account}, '${wish}');\n`);
+const rows_enqueue_sql = file('rows_enqueue.sql', `select enqueue(${account}, '${job_input}');\n`);
 const rows_cycle_sql = file('rows_cycle.sql', `select coalesce(task, 0) as t, coalesce(fence, 0) as f, input from cycle(1, :t, :f, '{"ok": true}') \\gset\n`);
 
 /** A database with what the same rows cost without Kiln's rules, and enough waiting for a run. */
@@ -76,13 +76,13 @@ async function bare_rows() {
     await admin('drop database if exists rows with (force)');
     await admin('create database rows');
     const made = await run('psql', ['-X', '-q', '-d', 'rows', '-v', 'ON_ERROR_STOP=1', '-f', path.join(root, 'bench/rows.sql'),
-        '-c', `insert into job (account_id, input) select ${account}, '${wish}' from generate_series(1, 150000)`,
+        '-c', `insert into job (account_id, input) select ${account}, '${job_input}' from generate_series(1, 150000)`,
         '-c', 'insert into ready select job_id, job_id * 10000 + 100, account_id from job', '-c', 'vacuum analyze'], { env: kiln.pg });
     if (made.code) throw new Error(made.err);
 }
 
 const fill = jobs => kiln.psql(`do $$ begin for i in 1..${Math.ceil(jobs / 1000)} loop
-    perform kiln.enqueue_many('bench', array(select '${wish}'::jsonb from generate_series(1, 1000)), ${account}); end loop; end $$`);
+    perform kiln.enqueue_many('bench', array(select '${job_input}'::jsonb from generate_series(1, 1000)), ${account}); end loop; end $$`);
 // The guards let nobody empty a table: a fresh copy of the database as it was before the first job.
 async function admin(sql) {
     kiln.end_links();        // who is connected would be in the way
@@ -146,7 +146,7 @@ const groups = {
         await pause(1500);
         const rows = await kiln.rows(`select funcname, round((self_time / c.cycles * 1000)::numeric) as self_us, round((total_time / c.cycles * 1000)::numeric) as total_us
             from pg_stat_user_functions, lateral (select max(calls) filter (where funcname = 'cycle')::float8 as cycles from pg_stat_user_functions) c
-           where funcname in ('cycle', 'claim', 'take', 'take_one', 'claimed', 'finish_task', 'on_job_moves', 'fill_job_move') order by self_time desc`);
+           where funcname in ('cycle', 'claim', 'take', 'claim_one', 'claimed', 'finish_task', 'on_job_moves', 'fill_job_move') order by self_time desc`);
         const enqueue = await kiln.rows(`select round((total_time / calls * 1000)::numeric) as us from pg_stat_user_functions where funcname = 'enqueue'`);
         tables.push(['Where the time of a cycle of one task goes', ['function', 'itself, µs a cycle', 'with what it calls'], rows.map(r => [`kiln_internal.${r.funcname}`.replace('kiln_internal.cycle', 'kiln_runner.cycle'), r.self_us, r.total_us])]);
         tables.push(['One enqueue', ['function', 'µs a call'], [['kiln.enqueue', enqueue[0].us]]]);
@@ -273,7 +273,7 @@ const groups = {
             provider: 'slow', endpoint: 'fal-ai/flux/dev', body: { prompt: '{prompt}' }, outputs: [{ pointer: '/images/*/url', as: 'url', media_type: 'image' }] } }]);
         const runner = await kiln.runner({ name: 'waiting', args: ['--queues', 'bench', '--slots', '50'], env: { KILN_LOG_LEVEL: 'warn' } });
         await pause(3000);
-        await kiln.psql(`do $$ begin for i in 1..${count} loop perform kiln.enqueue('slow', jsonb_build_object('prompt', 'wish ' || i, 'media', '[]'::jsonb), ${account}); end loop; end $$`);
+        await kiln.psql(`do $$ begin for i in 1..${count} loop perform kiln.enqueue('slow', jsonb_build_object('prompt', 'request ' || i, 'media', '[]'::jsonb), ${account}); end loop; end $$`);
         await until('every call to be accepted', async () => await kiln.value(`select count(*) from kiln.call where state = 'accepted'`) === String(count), 120000);
         await pause(every_s * 1000);                // the first polls are spread out by now
         const ticks = pid => { const f = fs.readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' '); return Number(f[11]) + Number(f[12]); };
@@ -740,7 +740,7 @@ ${figures.some(f => f.is_met === false) ? `Missed: ${figures.filter(f => f.is_me
 | --- | --- | --- | --- |
 ${figures.map(f => `| ${f.name} | ${value(f)} | ${aim(f)} | ${f.is_met === undefined ? '' : f.is_met ? 'met' : '**missed**'}${f.note ? ` ${f.note}` : ''} |`).join('\n')}
 ${tables.map(([title, header, rows]) => `\n## ${title}\n\n| ${header.join(' | ')} |\n|${header.map(() => ' --- ').join('|')}|\n${rows.map(row => `| ${row.join(' | ')} |`).join('\n')}\n`).join('')}
-Baselines: \`pgbench -N\` at scale 10, 8 clients; a bare one-row insert of the same wish (identity key, one index by account); the same
+Baselines: \`pgbench -N\` at scale 10, 8 clients; a bare one-row insert of the same job_input (identity key, one index by account); the same
 function called by \`pgbench -M prepared\`, the better of 4 and 16 clients. A task counts with its row, its attempt, its job's guard, its
 events and the hand-over to the second stage of two. "Without a rule" is bench/rows.sql: the same rows written by the least that
 functions in plpgsql can do, on the same machine in the same minutes, which bounds what the figure beside it can reach. Enqueues are measured with nobody marked asleep, as with busy runners. Pickup

@@ -169,7 +169,7 @@ static void answer_taken(void *ctx, PGresult *result, const struct err *err)
 {
     struct call *call = ctx;
 
-    FAILPOINT("runner.call.told");
+    FAILPOINT("runner.call.reported");
     call->is_asking = false;
     if (result)
         take_step(call, result);
@@ -191,7 +191,7 @@ static void ask_answer(void *ctx)
     snprintf(id, sizeof id, "%" PRId64, call->task->task_id);
     snprintf(fence, sizeof fence, "%" PRId64, call->task->fence);
     call->asked_ms = transfer_now_ms();
-    FAILPOINT("runner.call.telling");
+    FAILPOINT("runner.call.reporting");
     call->is_asking =
         db_send(call->task->runner->work, ST_CALL_ANSWER, params, answer_taken, call, NULL);
     if (!call->is_asking)

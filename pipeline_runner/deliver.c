@@ -1,5 +1,5 @@
 /*
- * deliver: take_deliveries → requests and mail → delivery_answers.
+ * deliver: claim_deliveries → requests and mail → delivery_answers.
  */
 #include "deliver.h"
 
@@ -48,7 +48,7 @@ struct deliver {
 static void told(void *ctx, PGresult *result, const struct err *err)
 {
     (void)ctx;
-    FAILPOINT("runner.deliver.told");
+    FAILPOINT("runner.deliver.reported");
     PQclear(result);
     if (err && !runner_is_passing(err))
         log_warn("outcomes of deliveries were refused", "sqlstate", err->sqlstate, "error",
@@ -61,7 +61,7 @@ static void tell(void *ctx)
     char           *text      = json_dumps(deliver->answers, JSON_COMPACT);
     const char     *params[1] = { text };
 
-    FAILPOINT("runner.deliver.telling");
+    FAILPOINT("runner.deliver.reporting");
     /* What is lost here is sent again, under the same id, when its time comes. */
     if (text)
         (void)!db_send(deliver->runner->work, ST_DELIVERY_ANSWERS, params, told, deliver, NULL);
@@ -246,7 +246,7 @@ static void taken(void *ctx, PGresult *result, const struct err *err)
     const json_t *wait = json_object_get(answer, "wait_ms"), *row;
     size_t        i;
 
-    FAILPOINT("runner.deliver.taken");
+    FAILPOINT("runner.deliver.claimed");
     deliver->is_asking = false;
     json_array_foreach(json_object_get(answer, "deliveries"), i, row)
     {
@@ -279,7 +279,7 @@ static void ask(void *ctx)
     }
     snprintf(id, sizeof id, "%" PRId64, dispatch->runner_id);
     snprintf(limit, sizeof limit, "%zu", AT_ONCE - deliver->in_flight);
-    FAILPOINT("runner.deliver.taking");
+    FAILPOINT("runner.deliver.claiming");
     deliver->is_asking =
         db_send(deliver->runner->work, ST_TAKE_DELIVERIES, params, taken, deliver, NULL);
 }

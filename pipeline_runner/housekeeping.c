@@ -190,7 +190,7 @@ static void stray_told(void *ctx, PGresult *result, const struct err *err)
     struct housekeeping *h   = ctx;
     struct err           own = { 0 };
 
-    FAILPOINT("runner.strays.told");
+    FAILPOINT("runner.orphans.listed");
     if (err && !runner_is_passing(err))
         log_warn("strays could not be asked for", "sqlstate", err->sqlstate, "error", err->message,
                  NULL);
@@ -238,7 +238,7 @@ static void ask_strays(struct housekeeping *h)
 {
     const char *params[] = { literal_end(&h->keys), literal_end(&h->ages) };
 
-    FAILPOINT("runner.strays.asking");
+    FAILPOINT("runner.orphans.asking");
     (void)!db_send(h->runner->work, ST_STRAYS, params, stray_told, h,
                    NULL); /* the next round does */
 }

@@ -1,5 +1,5 @@
 /*
- * keys: webhook_keys_wanted → GET → store_webhook_keys, one provider at a time.
+ * keys: required_webhook_keys → GET → store_webhook_keys, one provider at a time.
  */
 #include "keys.h"
 

@@ -5,7 +5,7 @@
  * someone sleeps, and a runner that has just had work asks each millisecond instead of sleeping.
  * After 50 ms without work it marks itself asleep and claims once more in the same statement. An
  * enqueuer that read "awake" and commits after that claim would ring nobody, and no trigger can
- * close this race; so a sleeper looks again after 3, 30 and 300 ms, and then each second.
+ * close this race; so a waiter looks again after 3, 30 and 300 ms, and then each second.
  */
 #include "pace.h"
 

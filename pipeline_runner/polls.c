@@ -1,5 +1,5 @@
 /*
- * polls: take_polls → requests → poll_answers.
+ * polls: claim_polls → requests → poll_answers.
  */
 #include "polls.h"
 
@@ -51,7 +51,7 @@ struct polls {
 static void told(void *ctx, PGresult *result, const struct err *err)
 {
     (void)ctx;
-    FAILPOINT("runner.polls.told");
+    FAILPOINT("runner.polls.reported");
     PQclear(result);
     if (err && !runner_is_passing(err))
         log_warn("answers to polls were refused", "sqlstate", err->sqlstate, "error", err->message,
@@ -68,7 +68,7 @@ static void tell(void *ctx)
         return;
     jbuf_end(&polls->answers);
     params[0] = jbuf_text(&polls->answers);
-    FAILPOINT("runner.polls.telling");
+    FAILPOINT("runner.polls.reporting");
     /* Else the same is asked again when its time comes. */
     (void)!db_send(polls->runner->work, ST_POLL_ANSWERS, params, told, polls, NULL);
     jbuf_reset(&polls->answers);
@@ -186,7 +186,7 @@ static void taken(void *ctx, PGresult *result, const struct err *err)
     struct polls *polls = ctx;
     int           count = result ? PQntuples(result) : 0;
 
-    FAILPOINT("runner.polls.taken");
+    FAILPOINT("runner.polls.claimed");
     polls->is_asking = false;
     for (int i = 0; i < count; i++) {
         json_t *row = json_loads(PQgetvalue(result, i, 0), 0, NULL);
@@ -217,7 +217,7 @@ static void ask(void *ctx)
         return;
     snprintf(id, sizeof id, "%" PRId64, dispatch->runner_id);
     snprintf(limit, sizeof limit, "%zu", AT_ONCE - polls->in_flight);
-    FAILPOINT("runner.polls.taking");
+    FAILPOINT("runner.polls.claiming");
     polls->is_asking = db_send(polls->runner->work, ST_TAKE_POLLS, params, taken, polls, NULL);
 }
 

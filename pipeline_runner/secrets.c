@@ -1,5 +1,5 @@
 /*
- * secrets: secrets_wanted → offer_secrets, after each registration and once a minute. Of a secret that tasks wait for and that
+ * secrets: required_secrets → offer_secrets, after each registration and once a minute. Of a secret that tasks wait for and that
  * this runner lacks it tells the operator, once.
  */
 #include "secrets.h"
@@ -87,7 +87,7 @@ static void wanted(void *ctx, PGresult *result, const struct err *err)
 {
     struct secrets *s = ctx;
 
-    FAILPOINT("runner.secrets.wanted");
+    FAILPOINT("runner.secrets.required");
     if (err && !runner_is_passing(err))
         log_warn("the secrets' names could not be asked for", "sqlstate", err->sqlstate, "error",
                  err->message, NULL);

@@ -162,7 +162,7 @@ static void progress_answered(void *ctx, PGresult *result, const struct err *err
 {
     struct task *task = ctx;
 
-    FAILPOINT("runner.progress.told");
+    FAILPOINT("runner.progress.reported");
     PQclear(result);
     task->asked--;
     if (task->is_leaving)

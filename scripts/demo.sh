@@ -58,8 +58,8 @@ generate() {
     printf '%s %s\n' "$id" "$type"
 }
 
-step "3  Three wishes, and what becomes of them (GET /api/v1/events)"
-# The stream first, then the wishes: nothing can be missed.
+step "3  Three requests, and what becomes of them (GET /api/v1/events)"
+# The stream first, then the requests: nothing can be missed.
 : >"$work/errors"
 curl -sSN --noproxy '*' -H "@$work/auth" "$api/events" 2>"$work/errors" > >(scripts/timeline.pl 120 "$work/jobs"; printf '%s' $? >"$work/end") &
 stream=$!

@@ -89,7 +89,7 @@ row reads the new value. `tests/sql/columns.sql` lists them all and tries each.
 | `update kiln.task set due_at = …` | a ready task waits until then, a waiting one is ready then; null: now |
 | `update kiln.task set attempts = 0`, `interruptions = 0` | while it waits: counts for the next try; with fewer than two interruptions it is claimed like any other |
 | `update kiln.job set state = …`, `kiln.task` | the moves above. Out of `held` to an end, and past a call that may have been paid, only by `kiln.resolve_job()` |
-| `update kiln.queue`, `kiln.provider`, `kiln.config`, `kiln.chore`, `kiln.gate` (circuit, pauses) | in force at the next claim, call or tick |
+| `update kiln.queue`, `kiln.provider`, `kiln.config`, `kiln.maintenance`, `kiln.provider_limiter` (circuit, pauses) | in force at the next claim, call or tick |
 | `delete from kiln.job …` | once it has ended and its calls are settled; its tasks, media and files follow |
 | `insert into kiln.job`, `kiln.task`, `kiln.call` | refused: `kiln.enqueue()` |
 | `update` or `delete` of events, attempts, the ledger, resolutions; `truncate` of anything | refused |

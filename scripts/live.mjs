@@ -56,8 +56,8 @@ await until(`a runner with ${provider.env}`, async () => await kiln.value(`selec
 const folder = values.to ?? path.join(root, '.kiln/live');
 fs.mkdirSync(folder, { recursive: true });
 let failed = 0;
-const wishes = await Promise.all(models.map(async model => ({ model, job: await ann.make({ ...model.example, model: model.name, type: model.media_type }) })));
-for (const { model, job } of wishes) {
+const requests = await Promise.all(models.map(async model => ({ model, job: await ann.make({ ...model.example, model: model.name, type: model.media_type }) })));
+for (const { model, job } of requests) {
     const done = await until(`${model.name} to end`, async () => { const now = await ann.get(`/generations/${job.id}`); return /completed|failed|cancelled|held/.test(now.state) && now; }, 15 * 60_000).catch(error => ({ state: 'late', error }));
     const [paid] = await kiln.rows(`select coalesce(sum(charged_micros), 0) as micros, string_agg(provider_request_id, ' ') as ids from kiln.call where job_id = ${job.id}`);
     if (done.state !== 'completed' || !done.outputs.length) {

@@ -186,7 +186,7 @@ static const struct route rows[] = {
       POOL_WRITE, ROLE_API },
     { "POST", V1 "/conversations/{id}/read", AUTH_USER, &rpc_handler, "mark_read", 200, POOL_WRITE,
       ROLE_API },
-    { "POST", V1 "/conversations/{id}/typing", AUTH_USER, &rpc_handler, "tell_typing", 204,
+    { "POST", V1 "/conversations/{id}/typing", AUTH_USER, &rpc_handler, "send_typing", 204,
       POOL_WRITE, ROLE_API },
     { "GET", V1 "/messages/{id}", AUTH_USER, &rpc_handler, "get_message", 200, POOL_READ,
       ROLE_API },

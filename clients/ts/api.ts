@@ -2188,7 +2188,7 @@ export interface Image {
     /**
      * The words of the request.
      */
-    wish: string;
+    user_prompt: string;
     /**
      * Why it was asked for again, or null.
      */
@@ -3351,7 +3351,7 @@ export interface GrantWish {
     reason: string;
 }
 /**
- * A provider and its weather.
+ * A provider and its health.
  */
 export interface Provider {
     /**
@@ -3373,7 +3373,7 @@ export interface Provider {
     /**
      * May calls go?
      */
-    sky: 'ok' | 'off' | 'broken' | 'trying' | 'paused';
+    health: 'ok' | 'off' | 'broken' | 'trying' | 'paused';
     /**
      * Until when not.
      */
@@ -3419,7 +3419,7 @@ export interface Provider {
     /**
      * Tasks that wait, by why.
      */
-    parked: {
+    deferred: {
         [k: string]: number;
     };
     /**
@@ -3567,9 +3567,9 @@ export interface Runner {
      */
     name: string;
     /**
-     * alive; silent: beats are late; left: by itself; dead: was given up.
+     * alive; silent: beats are late; left: by itself; expired: its lease ended.
      */
-    state: 'alive' | 'silent' | 'left' | 'dead';
+    state: 'alive' | 'silent' | 'left' | 'expired';
     /**
      * Since the last beat.
      */
@@ -3774,7 +3774,7 @@ export interface Category {
      */
     version: number | null;
     /**
-     * Goes before the wish.
+     * Goes before the prompt of the request.
      */
     prompt: string;
     /**
@@ -3832,7 +3832,7 @@ export interface CategoryWish {
      */
     version?: number | null;
     /**
-     * Goes before the wish; at most 4000 bytes.
+     * Goes before the prompt of the request; at most 4000 bytes.
      */
     prompt?: string;
     /**
@@ -4385,7 +4385,7 @@ export interface Operations {
      *
      * The streams of the other members get `typing`, at most every two seconds. The signal is ephemeral: it has no position and is not replayed. 403 means that the account has left. Scope: `chat`.
      */
-    tell_typing: { takes: { path: { id: Id } }; gives: undefined };
+    send_typing: { takes: { path: { id: Id } }; gives: undefined };
     /**
      * GET /api/v1/messages/{id}: Get a message.
      *
@@ -4557,7 +4557,7 @@ export interface Operations {
     /**
      * GET /api/v1/admin/runners: List runners.
      *
-     * Each is alive, silent, left or dead. The list is newest first. Scope: `admin`.
+     * Each is alive, silent, left or expired. The list is newest first. Scope: `admin`.
      */
     list_runners: { takes: { query?: { limit?: number; cursor?: string } }; gives: RunnerPage };
     /**
@@ -4716,7 +4716,7 @@ export const routes = {
     list_messages: ['GET', '/api/v1/conversations/{id}/messages'],
     mark_delivered: ['POST', '/api/v1/conversations/{id}/delivered'],
     mark_read: ['POST', '/api/v1/conversations/{id}/read'],
-    tell_typing: ['POST', '/api/v1/conversations/{id}/typing'],
+    send_typing: ['POST', '/api/v1/conversations/{id}/typing'],
     get_message: ['GET', '/api/v1/messages/{id}'],
     edit_message: ['PATCH', '/api/v1/messages/{id}'],
     delete_message: ['DELETE', '/api/v1/messages/{id}'],

@@ -22,7 +22,7 @@ type Arguments<K extends keyof Operations> = object extends Takes<K> ? [takes?: 
 interface Extra {
     signal?: AbortSignal;
 }
-interface Wish extends Extra {
+interface RequestOptions extends Extra {
     path?: Record<string, string>;
     query?: Record<string, unknown>;
     body?: unknown;
@@ -52,15 +52,15 @@ export class Kiln {
 
     /** Carries out an operation, by its name in the description. */
     async call<K extends keyof Operations>(name: K, ...[takes]: Arguments<K>): Promise<Operations[K]['gives']> {
-        const wish: Wish = takes ?? {};
+        const request: RequestOptions = takes ?? {};
         const [method, route] = routes[name];
-        const headers: Record<string, string> = wish.once === undefined ? {} : { 'Idempotency-Key': wish.once };
+        const headers: Record<string, string> = request.once === undefined ? {} : { 'Idempotency-Key': request.once };
         // A form or a file names its own type.
-        const isJson = wish.body !== undefined && (typeof wish.body !== 'object' || wish.body === null || Object.getPrototypeOf(wish.body) === Object.prototype);
+        const isJson = request.body !== undefined && (typeof request.body !== 'object' || request.body === null || Object.getPrototypeOf(request.body) === Object.prototype);
         if (isJson) headers['Content-Type'] = 'application/json';
-        const init = { method, headers, signal: wish.signal ?? null, body: isJson ? JSON.stringify(wish.body) : ((wish.body as BodyInit | undefined) ?? null) };
+        const init = { method, headers, signal: request.signal ?? null, body: isJson ? JSON.stringify(request.body) : ((request.body as BodyInit | undefined) ?? null) };
         // A body that is a stream has to be announced as one (Node).
-        const response = await this.#send(`${filled(route, wish.path ?? {})}${query_of(wish.query ?? {})}`, init.body instanceof ReadableStream ? Object.assign(init, { duplex: 'half' }) : init);
+        const response = await this.#send(`${filled(route, request.path ?? {})}${query_of(request.query ?? {})}`, init.body instanceof ReadableStream ? Object.assign(init, { duplex: 'half' }) : init);
         const type = response.headers.get('Content-Type') ?? '';
         const gives: unknown = response.status === 204 ? undefined : type.startsWith('application/json') ? await response.json() : response;
         return gives as Operations[K]['gives'];

@@ -123,7 +123,7 @@ declare
     v_identity kiln.identity;
 begin
     perform kiln_internal.require_actor(p_actor);
-    v_id := kiln_internal.begin_once(p_actor, 'create_identity', p_body);
+    v_id := kiln_internal.begin_idempotent(p_actor, 'create_identity', p_body);
     if v_id is not null then
         select i.* into v_identity from kiln.identity i where i.identity_id = v_id and i.account_id = p_actor;
         if not found then
@@ -132,7 +132,7 @@ begin
         return kiln_internal.render_identity(v_identity);
     end if;
     if v_body ? 'address' then
-        perform kiln_internal.take_nonce(v_body ->> 'nonce');
+        perform kiln_internal.consume_nonce(v_body ->> 'nonce');
         v_identity := kiln.link_identity(p_actor, 'urn:kiln:wallet', v_body ->> 'address');
     else
         if v_body ->> 'iss' = 'urn:kiln:wallet' and v_body ->> 'sub' !~ '^0x[0-9a-f]{40}$' then
@@ -140,7 +140,7 @@ begin
         end if;
         v_identity := kiln.link_identity(p_actor, coalesce(v_body ->> 'iss', ''), v_body ->> 'sub', coalesce((v_body ->> 'iat')::numeric, 0));
     end if;
-    perform kiln_internal.end_once(p_actor, 'create_identity', v_identity.identity_id);
+    perform kiln_internal.end_idempotent(p_actor, 'create_identity', v_identity.identity_id);
     return kiln_internal.render_identity(v_identity);
 end
 $$;
@@ -403,8 +403,8 @@ begin
     perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{amount,reason}') || kiln_internal.check_reason(v_body, true)
         || case when jsonb_typeof(v_amount) = 'number' and v_amount::text ~ '^-?[0-9]{1,15}$' and v_amount <> '0' then '[]'
                 else kiln_internal.field_error('/amount', 'must be a whole number of micro-units, not 0') end);
-    if kiln_internal.begin_once(p_actor, 'grant_account', (p_path ->> 'id') || ' ' || p_body) is null then
-        perform kiln_internal.end_once(p_actor, 'grant_account', kiln.grant_to(v_id, (v_amount #>> '{}')::bigint, v_body ->> 'reason'));
+    if kiln_internal.begin_idempotent(p_actor, 'grant_account', (p_path ->> 'id') || ' ' || p_body) is null then
+        perform kiln_internal.end_idempotent(p_actor, 'grant_account', kiln.grant_to(v_id, (v_amount #>> '{}')::bigint, v_body ->> 'reason'));
     end if;
     return kiln_internal.show_account(v_id);
 end

@@ -43,7 +43,7 @@ begin
         return false;
     end if;
     insert into kiln.event (account_id, type) values (p_account_id, 'session.ended');
-    perform kiln_internal.ring(null);
+    perform kiln_internal.notify_waiters(null);
     return true;
 end
 $$;
@@ -66,7 +66,7 @@ declare
     v_id      bigint;
 begin
     perform kiln_internal.require_actor(p_actor);
-    v_id := kiln_internal.begin_once(p_actor, 'create_api_key', p_body);
+    v_id := kiln_internal.begin_idempotent(p_actor, 'create_api_key', p_body);
     if v_id is not null then
         raise exception 'the API key % was made under this Idempotency-Key; it is shown once', v_id
             using errcode = 'KN015', detail = json_build_object('id', v_id::text)::text;
@@ -91,7 +91,7 @@ begin
     end if;
     perform kiln_internal.refuse_fields(v_errors);
     v_key := kiln.make_api_key(p_actor, v_body ->> 'name', array(select distinct s::kiln.scope from unnest(v_scopes) s order by 1), v_expires);
-    perform kiln_internal.end_once(p_actor, 'create_api_key', v_key.api_key_id);
+    perform kiln_internal.end_idempotent(p_actor, 'create_api_key', v_key.api_key_id);
     return (select (kiln_internal.render_api_key(k) || jsonb_build_object('key', v_key.key))::json from kiln.api_key k where k.api_key_id = v_key.api_key_id);
 end
 $$;

@@ -85,7 +85,7 @@ declare
     v_expires timestamptz;
 begin
     perform kiln_internal.require_actor(p_actor);
-    v_id := kiln_internal.begin_once(p_actor, 'create_invite', p_body);
+    v_id := kiln_internal.begin_idempotent(p_actor, 'create_invite', p_body);
     if v_id is not null then
         raise exception 'invitation % was made under this key; its token is shown once', v_id using errcode = 'KN015', detail = json_build_object('id', v_id::text)::text;
     end if;
@@ -101,7 +101,7 @@ begin
     end if;
     v_expires := kiln_internal.now() + v_life::int * interval '1 second';
     v_id := kiln_internal.make_invite(p_actor, v_conversation.conversation_id, v_token, v_expires);
-    perform kiln_internal.end_once(p_actor, 'create_invite', v_id);
+    perform kiln_internal.end_idempotent(p_actor, 'create_invite', v_id);
     return json_build_object('id', v_id::text, 'token', v_token, 'link', '/invite#' || v_token, 'conversation_id', v_conversation.conversation_id::text,
                              'expires_at', kiln_internal.render_time(v_expires));
 end
@@ -212,7 +212,7 @@ declare
     v_id     bigint;
 begin
     perform kiln_internal.require_actor(p_actor);
-    v_id := kiln_internal.begin_once(p_actor, 'create_conversation', p_body);
+    v_id := kiln_internal.begin_idempotent(p_actor, 'create_conversation', p_body);
     if v_id is null then
         if v_body ? 'account_id' then
             v_other := kiln_internal.account_of(v_body, p_actor);
@@ -226,9 +226,9 @@ begin
         elsif v_ids is null then
             v_errors := v_errors || kiln_internal.field_error('/members', 'must be an array of at most 255 accounts');
         else
-            select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/members/' || (u.turn - 1), 'message', 'must be somebody whom one can find')), '[]')
+            select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/members/' || (u.ord - 1), 'message', 'must be somebody whom one can find')), '[]')
               into v_errors
-              from unnest(v_ids) with ordinality as u (id, turn)
+              from unnest(v_ids) with ordinality as u (id, ord)
              where coalesce(not kiln_internal.may_meet(p_actor, case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end), true);
         end if;
         if v_body ? 'title' and v_body -> 'title' <> 'null'
@@ -238,7 +238,7 @@ begin
         perform kiln_internal.refuse_fields(v_errors);
         v_id := case when v_body ? 'account_id' then kiln_internal.open_pair(p_actor, v_with)
                      else kiln_internal.make_group(p_actor, v_body ->> 'title', v_ids::bigint[]) end;
-        perform kiln_internal.end_once(p_actor, 'create_conversation', v_id);
+        perform kiln_internal.end_idempotent(p_actor, 'create_conversation', v_id);
     end if;
     return kiln_api.get_conversation(p_actor, jsonb_build_object('id', v_id::text), '{}', null);
 end
@@ -398,7 +398,7 @@ begin
     perform kiln_internal.require_actor(p_actor);
     v_conversation := kiln_internal.see_conversation(p_path);
     v_route := 'create_message/' || v_conversation.conversation_id;
-    v_id := kiln_internal.begin_once(p_actor, v_route, p_body);
+    v_id := kiln_internal.begin_idempotent(p_actor, v_route, p_body);
     if v_id is null then
         if v_body ? 'client_id' and (jsonb_typeof(v_body -> 'client_id') <> 'string' or length(v_body ->> 'client_id') not between 1 and 100) then
             v_errors := v_errors || kiln_internal.field_error('/client_id', 'must be a string of 1 to 100 characters');
@@ -411,9 +411,9 @@ begin
         if v_media is null then
             v_errors := v_errors || kiln_internal.field_error('/media', 'must be an array of at most 10 media ids');
         else
-            select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/media/' || (u.turn - 1), 'message', 'is no media of yours that is ready')), '[]')
+            select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/media/' || (u.ord - 1), 'message', 'is no media of yours that is ready')), '[]')
               into v_errors
-              from unnest(v_media) with ordinality as u (id, turn)
+              from unnest(v_media) with ordinality as u (id, ord)
              where not exists (select from kiln.media m
                                 where m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end
                                   and m.account_id = p_actor and m.state = 'ready');
@@ -425,7 +425,7 @@ begin
         v_id := kiln_internal.post_message(p_actor, v_conversation.conversation_id, v_body ->> 'client_id', v_text,
                                   v_media::bigint[],
                                   kiln_internal.answered_number(v_body -> 'reply_to', v_conversation.conversation_id));
-        perform kiln_internal.end_once(p_actor, v_route, v_id);
+        perform kiln_internal.end_idempotent(p_actor, v_route, v_id);
     end if;
     return kiln_api.get_message(p_actor, jsonb_build_object('id', v_id::text), '{}', null);
 end
@@ -511,7 +511,7 @@ end
 $$;
 comment on function kiln_api.delete_message(bigint, jsonb, jsonb, text) is 'DELETE /messages/{id}: by its author; a tombstone stays. KN004: another''s; KN001: deleted.';
 
-create or replace function kiln_internal.advance_as_asked(p_actor bigint, p_path jsonb, p_body text, p_is_read boolean)
+create or replace function kiln_internal.mark_as_asked(p_actor bigint, p_path jsonb, p_body text, p_is_read boolean)
 returns json
 language plpgsql
 set search_path = ''
@@ -527,38 +527,38 @@ begin
         v_errors := v_errors || kiln_internal.field_error('/number', 'must be the number of a message');
     end if;
     perform kiln_internal.refuse_fields(v_errors);
-    perform kiln_internal.advance(p_actor, v_conversation.conversation_id, (v_body ->> 'number')::bigint, p_is_read);
+    perform kiln_internal.mark_conversation(p_actor, v_conversation.conversation_id, (v_body ->> 'number')::bigint, p_is_read);
     return kiln_api.get_conversation(p_actor, p_path, '{}', null);
 end
 $$;
-comment on function kiln_internal.advance_as_asked(bigint, jsonb, text, boolean) is 'Moves the actor''s mark in the conversation of a path to {number}; returns the conversation.';
+comment on function kiln_internal.mark_as_asked(bigint, jsonb, text, boolean) is 'Moves the actor''s mark in the conversation of a path to {number}; returns the conversation.';
 
 create or replace function kiln_api.mark_delivered(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
 set search_path = ''
-as $$ begin return kiln_internal.advance_as_asked(p_actor, p_path, p_body, false); end $$;
+as $$ begin return kiln_internal.mark_as_asked(p_actor, p_path, p_body, false); end $$;
 comment on function kiln_api.mark_delivered(bigint, jsonb, jsonb, text) is 'POST /conversations/{id}/delivered: {number}: a device has all messages up to this one. Never goes back.';
 
 create or replace function kiln_api.mark_read(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
 set search_path = ''
-as $$ begin return kiln_internal.advance_as_asked(p_actor, p_path, p_body, true); end $$;
+as $$ begin return kiln_internal.mark_as_asked(p_actor, p_path, p_body, true); end $$;
 comment on function kiln_api.mark_read(bigint, jsonb, jsonb, text) is 'POST /conversations/{id}/read: {number}: all messages up to this one were read, and so delivered. Never goes back.';
 
-create or replace function kiln_api.tell_typing(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+create or replace function kiln_api.send_typing(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
     perform kiln_internal.require_actor(p_actor);
-    perform kiln_internal.tell_typing(p_actor, (kiln_internal.see_conversation(p_path)).conversation_id);
+    perform kiln_internal.emit_typing(p_actor, (kiln_internal.see_conversation(p_path)).conversation_id);
     return null;
 end
 $$;
-comment on function kiln_api.tell_typing(bigint, jsonb, jsonb, text) is
+comment on function kiln_api.send_typing(bigint, jsonb, jsonb, text) is
 'POST /conversations/{id}/typing: the other members'' streams hear `typing`, at most every two seconds. KN004: left.';
 
 -- Blocks.
@@ -576,11 +576,11 @@ begin
         perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{account_id}') || kiln_internal.field_error('/account_id', 'must be somebody else''s account'));
     end if;
     perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{account_id}'));
-    v_id := kiln_internal.begin_once(p_actor, 'create_block', p_body);
+    v_id := kiln_internal.begin_idempotent(p_actor, 'create_block', p_body);
     if v_id is null then
         v_id := (v_body ->> 'account_id')::bigint;
         perform kiln_internal.set_block(p_actor, v_id, true);
-        perform kiln_internal.end_once(p_actor, 'create_block', v_id);
+        perform kiln_internal.end_idempotent(p_actor, 'create_block', v_id);
     end if;
     return json_build_object('account_id', v_id::text);
 end

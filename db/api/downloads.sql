@@ -29,7 +29,7 @@ begin
     ), result as (
         select o.name as of_original, r.storage_key, r.bytes, r.sha256, r.content_type, j.finished_at, j.output, i.disclosure, kiln_internal.is_local_sample(j) as is_local_sample,
                format('%s-%s-%s', kiln_internal.file_word(nullif(i.room_type, 'auto'), 'room'), o.number, kiln_internal.file_word(i.style, i.mode::text)) as stem,
-               row_number() over (partition by o.number, i.room_type, i.style, case when i.style is null then i.mode end order by j.job_id, r.media_id) as turn
+               row_number() over (partition by o.number, i.room_type, i.style, case when i.style is null then i.mode end order by j.job_id, r.media_id) as ord
           from kiln.image i
           join original o on o.media_id = i.media_id
          cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j
@@ -38,7 +38,7 @@ begin
          order by i.job_id desc, r.media_id desc
          limit 5000
     )
-    select r.stem || case when r.turn > 1 then '-' || r.turn else '' end || '.' || kiln_internal.file_ending(r.content_type), r.storage_key, r.bytes, r.sha256, r.finished_at,
+    select r.stem || case when r.ord > 1 then '-' || r.ord else '' end || '.' || kiln_internal.file_ending(r.content_type), r.storage_key, r.bytes, r.sha256, r.finished_at,
            format('altered on %s from %s; label: %s%s', to_char(r.finished_at at time zone 'UTC', 'YYYY-MM-DD'), r.of_original,
                   coalesce(r.output #>> '{disclose,text}', r.disclosure, 'Virtually staged'),
                   case when r.is_local_sample then ' (a local sample made by Kiln, for trying and testing)' else '' end)

@@ -14,7 +14,7 @@ declare
     v_first_id bigint;
 begin
     perform kiln_internal.require_actor(p_actor);
-    v_first_id := kiln_internal.begin_once(p_actor, 'create_generation', p_body);
+    v_first_id := kiln_internal.begin_idempotent(p_actor, 'create_generation', p_body);
     if v_first_id is null then
         v_found := kiln_internal.find_model(v_body);
         v_variants := kiln_internal.read_variants(v_body);
@@ -29,7 +29,7 @@ begin
                 p_estimated_micros => kiln.estimate((v_found.model).model_id, v_input));
             v_first_id := coalesce(v_first_id, v_job_id);
         end loop;
-        perform kiln_internal.end_once(p_actor, 'create_generation', v_first_id);
+        perform kiln_internal.end_idempotent(p_actor, 'create_generation', v_first_id);
     end if;
     return kiln_api.get_generation(p_actor, jsonb_build_object('id', v_first_id::text), '{}', null);
 end
@@ -50,7 +50,7 @@ language plpgsql volatile
 set search_path = ''
 as $$
 begin
-    return kiln_internal.read_wish(p_actor, p_body,
+    return kiln_internal.read_job_input(p_actor, p_body,
         kiln_internal.unknown_fields(p_body, '{type,prompt,model,params,seed,variants,media}') || p_errors
             || case when p_variants is null then kiln_internal.field_error('/variants', 'must be a whole number from 1 to 8') else '[]' end,
         p_model, kiln_internal.text_field(p_body, 'type')) || jsonb_build_object('model', p_model.name);
@@ -239,7 +239,7 @@ declare
     v_prompt text  := kiln_internal.text_field(v_body, 'prompt');
     v_job_id bigint;
 begin
-    v_job_id := kiln_internal.begin_once(p_actor, p_route || '/' || p_job_id, p_body);
+    v_job_id := kiln_internal.begin_idempotent(p_actor, p_route || '/' || p_job_id, p_body);
     if v_job_id is not null then
         return v_job_id;
     end if;
@@ -254,7 +254,7 @@ begin
     end if;
     perform kiln_internal.refuse_fields(v_errors);
     v_job_id := kiln.retry_job(p_job_id, v_seed, v_prompt, v_body ->> 'reason');
-    perform kiln_internal.end_once(p_actor, p_route || '/' || p_job_id, v_job_id);
+    perform kiln_internal.end_idempotent(p_actor, p_route || '/' || p_job_id, v_job_id);
     return v_job_id;
 end
 $$;

@@ -28,8 +28,8 @@ begin
     if v_ids is null then
         v_errors := v_errors || kiln_internal.field_error('/media', 'must be an array of at most 100 media ids');
     else
-        select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/media/' || (u.turn - 1), 'message', 'is no picture that you sent in and that is ready')), '[]') into v_errors
-          from unnest(v_ids) with ordinality as u (id, turn)
+        select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/media/' || (u.ord - 1), 'message', 'is no picture that you sent in and that is ready')), '[]') into v_errors
+          from unnest(v_ids) with ordinality as u (id, ord)
          where not kiln_internal.is_original(p_actor, u.id);
     end if;
     perform kiln_internal.refuse_fields(v_errors);
@@ -60,10 +60,10 @@ declare
     v_id   bigint;
 begin
     perform kiln_internal.require_actor(p_actor);
-    v_id := kiln_internal.begin_once(p_actor, 'create_project', p_body);
+    v_id := kiln_internal.begin_idempotent(p_actor, 'create_project', p_body);
     if v_id is null then
         v_id := kiln_internal.write_project(p_actor, null, kiln_internal.text_field(v_body, 'name'), kiln_internal.text_field(v_body, 'description'), kiln_internal.read_project(p_actor, v_body, true));
-        perform kiln_internal.end_once(p_actor, 'create_project', v_id);
+        perform kiln_internal.end_idempotent(p_actor, 'create_project', v_id);
     end if;
     return kiln_api.get_project(p_actor, jsonb_build_object('id', v_id::text), '{}', null);
 end
@@ -166,12 +166,12 @@ declare
     v_batch   bigint;
 begin
     perform kiln_internal.see_project(p_actor, p_path);
-    v_batch := kiln_internal.begin_once(p_actor, v_route, p_body);
+    v_batch := kiln_internal.begin_idempotent(p_actor, v_route, p_body);
     if v_batch is null then
         v_wanted := kiln_internal.read_staging(p_actor, '{"room_type": "auto"}' || v_body, kiln_internal.unknown_fields(v_body, '{mode,room_type,style,prompt,seed,variations,disclosure,model}'));
-        v_project := kiln_internal.take_project(p_actor, v_id);
+        v_project := kiln_internal.lock_project(p_actor, v_id);
         v_batch := kiln_internal.stage_pictures(v_project, v_wanted);
-        perform kiln_internal.end_once(p_actor, v_route, v_batch);
+        perform kiln_internal.end_idempotent(p_actor, v_route, v_batch);
     end if;
     return json_build_object(
         'items', coalesce((select json_agg(kiln_internal.render_image(j) order by j.job_id) from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j where i.batch_id = v_batch and i.project_id = v_id), '[]'),
@@ -223,7 +223,7 @@ declare
     v_job_id  bigint;
 begin
     perform kiln_internal.require_actor(p_actor);
-    v_job_id := kiln_internal.begin_once(p_actor, 'create_image', p_body);
+    v_job_id := kiln_internal.begin_idempotent(p_actor, 'create_image', p_body);
     if v_job_id is null then
         if not exists (select from kiln.project p where p.project_id = case when kiln_internal.plain_field(v_body, 'project_id') ~ '^[0-9]{1,18}$' then kiln_internal.plain_field(v_body, 'project_id')::bigint end
                           and p.account_id = p_actor and p.deleted_at is null) then
@@ -233,8 +233,8 @@ begin
             v_errors := v_errors || kiln_internal.field_error('/media_id', 'is no picture that you sent in and that is ready');
         end if;
         v_wanted := kiln_internal.read_staging(p_actor, v_body, v_errors);
-        v_job_id := kiln_internal.make_image(kiln_internal.take_project(p_actor, (v_body ->> 'project_id')::bigint), (v_body ->> 'media_id')::bigint, v_wanted);
-        perform kiln_internal.end_once(p_actor, 'create_image', v_job_id);
+        v_job_id := kiln_internal.make_image(kiln_internal.lock_project(p_actor, (v_body ->> 'project_id')::bigint), (v_body ->> 'media_id')::bigint, v_wanted);
+        perform kiln_internal.end_idempotent(p_actor, 'create_image', v_job_id);
     end if;
     return kiln_api.get_image(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
 end

@@ -36,16 +36,16 @@ begin
            memory_kib = p_memory_kib, lag_ms = p_lag_ms, database_ms = p_database_ms
      where i.instance_id = p_instance_id;
     if v_before > kiln_internal.now() - 0.7 * (select c.lease from kiln.config c) then
-        perform kiln_internal.bury_silent_instances(p_instance_id);
+        perform kiln_internal.expire_silent_instances(p_instance_id);
     end if;
     return case when v_was_dead then 'risen' when exists (select from kiln.presence p where p.due_at <= kiln_internal.now()) then 'due' else 'alive' end;
 end
 $$;
 comment on function kiln_api.beat_instance(bigint, int, int, int, int, int, int) is
 'A sign of life, each other second, with how the process does. Silent others are marked dead on the way. Answers alive; due: somebody''s presence is to be
-settled, call kiln_api.tell_audience(); risen: it was taken for dead, so tell all of its audience anew; unknown: register again.';
+settled, call kiln_api.report_audience(); risen: it was taken for dead, so tell all of its audience anew; unknown: register again.';
 
-create or replace function kiln_api.tell_audience(p_instance_id bigint, p_came bigint[], p_went bigint[], p_is_anew boolean)
+create or replace function kiln_api.report_audience(p_instance_id bigint, p_came bigint[], p_went bigint[], p_is_anew boolean)
 returns boolean
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -60,7 +60,7 @@ begin
         return false;                                           -- another process settles what is due
     end if;
     if p_is_anew then
-        perform kiln_internal.lose_audience(p_instance_id, kiln_internal.now());
+        perform kiln_internal.end_audience(p_instance_id, kiln_internal.now());
     end if;
     insert into kiln.audience (instance_id, account_id)
     select p_instance_id, a.account_id from kiln.account a where a.account_id = any (p_came)
@@ -75,7 +75,7 @@ begin
     return kiln_internal.settle_presence(100);
 end
 $$;
-comment on function kiln_api.tell_audience(bigint, bigint[], bigint[], boolean) is
+comment on function kiln_api.report_audience(bigint, bigint[], bigint[], boolean) is
 'Whose first stream was opened in this process and whose last was closed, since it told last; p_is_anew: it has told nothing before that counts. Then tells of
 those whose presence changed, up to 100 a call. True: there are more, call again. Null: it is not known to live; its next beat says what to do.';
 
@@ -88,7 +88,7 @@ begin
     update kiln.instance i set ended_at = kiln_internal.now(), ended_why = 'left', sse = 0, websocket = 0, poll = 0
      where i.instance_id = p_instance_id and i.ended_at is null;
     if found then
-        perform kiln_internal.lose_audience(p_instance_id, kiln_internal.now());
+        perform kiln_internal.end_audience(p_instance_id, kiln_internal.now());
     end if;
 end
 $$;
@@ -117,7 +117,7 @@ begin
     select p.* into v_last from kiln.ping p where p.instance_id = p_instance_id order by p.number desc limit 1 for update;
     if v_last.answered_by is null and v_last.sent_at > kiln_internal.now() - c_patience then
         if v_last.sent_at <= kiln_internal.now() - interval '200 milliseconds' then
-            perform kiln_internal.ring_instances(v_wanted::text);        -- a bell was lost, or who should have answered has died
+            perform kiln_internal.notify_instances(v_wanted::text);        -- a wakeup was lost, or who should have answered has died
         end if;
         return;
     elsif v_last.number is null and v_me.started_at > kiln_internal.now() - c_patience and kiln_internal.others_there(p_instance_id, v_wanted) = '{}' then
@@ -133,9 +133,9 @@ begin
             select i.host || ':' || i.port into answered_at from kiln.instance i where i.instance_id = v_last.answered_by;
         end if;
     end if;
-    perform kiln_internal.ring_instances(v_wanted::text);        -- for the next, and so that who answered hears how long it took
+    perform kiln_internal.notify_instances(v_wanted::text);        -- for the next, and so that who answered hears how long it took
     if coalesce(v_last.number, 0) < 10 and (v_last.answered_by is not null or kiln_internal.others_there(p_instance_id, v_wanted) <> '{}') then
-        insert into kiln.ping (instance_id, number, wants) values (p_instance_id, coalesce(v_last.number, 0) + 1, v_wanted);
+        insert into kiln.ping (instance_id, number, role) values (p_instance_id, coalesce(v_last.number, 0) + 1, v_wanted);
         return;
     end if;
 
@@ -170,26 +170,26 @@ begin
     select p.* into v_ping
       from kiln.ping p
      where p.answered_by is null and p.ended_at is null and p.sent_at > kiln_internal.now() - interval '10 seconds'
-       and p.instance_id <> p_instance_id and kiln_internal.serves(v_role, p.wants)
+       and p.instance_id <> p_instance_id and kiln_internal.serves(v_role, p.role)
        and (p.sent_at <= kiln_internal.now() - interval '200 milliseconds'
             or (select count(*) from kiln.ping m where m.instance_id = p.instance_id and m.answered_by = p_instance_id)
                <= coalesce((select min((select count(*) from kiln.ping o where o.instance_id = p.instance_id and o.answered_by = other))
-                     from unnest(kiln_internal.others_there(p.instance_id, p.wants)) as other where other <> p_instance_id), 10))
+                     from unnest(kiln_internal.others_there(p.instance_id, p.role)) as other where other <> p_instance_id), 10))
      order by p.sent_at
      limit 1
        for update skip locked;
     if found then
         update kiln.ping p set answered_by = p_instance_id, answered_at = kiln_internal.now()
          where p.instance_id = v_ping.instance_id and p.number = v_ping.number;
-        perform kiln_internal.ring_instances(v_ping.instance_id::text);
+        perform kiln_internal.notify_instances(v_ping.instance_id::text);
         is_new := true;
         asker := v_ping.instance_id;
         number := v_ping.number;
         return next;
     end if;
     return query
-    update kiln.ping p set is_told = true
-     where p.answered_by = p_instance_id and p.ended_at is not null and not p.is_told
+    update kiln.ping p set is_reported = true
+     where p.answered_by = p_instance_id and p.ended_at is not null and not p.is_reported
     returning false, p.instance_id, p.number::int, round(extract(epoch from p.ended_at - p.sent_at) * 1000, 1);
 end
 $$;

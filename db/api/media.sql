@@ -29,7 +29,7 @@ declare
     v_media_id bigint;
 begin
     perform kiln_internal.require_actor(p_actor);
-    v_media_id := kiln_internal.begin_once(p_actor, 'create_upload', p_body);
+    v_media_id := kiln_internal.begin_idempotent(p_actor, 'create_upload', p_body);
     if v_media_id is null then
         select c.upload_max_bytes into v_most from kiln.config c;
         if jsonb_typeof(v_body -> 'filename') is distinct from 'string' or not kiln_internal.is_visible(v_name) or length(v_name) > 255 then
@@ -51,7 +51,7 @@ begin
         values (p_actor, 'input', 'uploading', split_part(v_type, '/', 1)::kiln.media_type, v_type, v_bytes::bigint, v_name, decode(v_md5, 'base64'),
                 p_is_direct, case when p_is_direct then kiln_internal.random_key() end)
         returning media_id into v_media_id;
-        perform kiln_internal.end_once(p_actor, 'create_upload', v_media_id);
+        perform kiln_internal.end_idempotent(p_actor, 'create_upload', v_media_id);
     end if;
     select m.* into v_media from kiln.media m where m.media_id = v_media_id;
     if not found then
@@ -132,7 +132,7 @@ begin
     perform from kiln.account a where a.account_id = p_account_id for no key update;
     select coalesce(a.media_quota_bytes, c.media_quota_bytes) into v_quota from kiln.account a cross join kiln.config c where a.account_id = p_account_id;
     select coalesce(sum(m.bytes), 0) into v_used from kiln.media m where m.account_id = p_account_id and m.state <> 'rejected';
-    return v_quota - v_used - (select coalesce(sum(r.bytes), 0) from kiln.receiving r
+    return v_quota - v_used - (select coalesce(sum(r.bytes), 0) from kiln.upload_session r
                                 where r.account_id = p_account_id and r.until > kiln_internal.now()
                                   and not exists (select from kiln.media m where m.media_id = r.media_id and m.state <> 'rejected'));
 end
@@ -158,7 +158,7 @@ $$;
 comment on function kiln_internal.require_room(bigint, bigint) is
 'Refuses (KN016) what would take an account beyond its quota of media; exact, however many ask at once. What is promised counts.';
 
-create or replace function kiln_internal.begin_receiving(p_account_id bigint, p_media_id bigint, p_bytes bigint)
+create or replace function kiln_internal.begin_upload_session(p_account_id bigint, p_media_id bigint, p_bytes bigint)
 returns jsonb
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -170,25 +170,25 @@ begin
     if p_media_id is null then
         v_bytes := greatest(0, least(p_bytes, kiln_internal.media_room(p_account_id)));
     end if;
-    delete from kiln.receiving r where r.account_id = p_account_id and r.until <= kiln_internal.now();
-    insert into kiln.receiving (token, account_id, media_id, bytes, until)
+    delete from kiln.upload_session r where r.account_id = p_account_id and r.until <= kiln_internal.now();
+    insert into kiln.upload_session (token, account_id, media_id, bytes, until)
     values (v_token, p_account_id, p_media_id, v_bytes, kiln_internal.now() + interval '1 minute');
-    return jsonb_build_object('receiving', v_token, 'reserved', v_bytes);
+    return jsonb_build_object('upload_session', v_token, 'reserved', v_bytes);
 exception when unique_violation then
     raise exception 'another request is sending the bytes of this upload' using errcode = 'KN001', hint = 'Wait for its end; one that broke off is forgotten within a minute.';
 end
 $$;
-comment on function kiln_internal.begin_receiving(bigint, bigint, bigint) is
-'Lets one request write so many bytes to the store: {receiving, its token, and reserved, how many}. Of an upload one at a time (KN001), with the bytes
-that were promised; without one (p_media_id null) as many as there is room for, at most p_bytes. Its server calls keep_receiving() each 20 seconds.';
+comment on function kiln_internal.begin_upload_session(bigint, bigint, bigint) is
+'Lets one request write so many bytes to the store: {upload_session, its token, and reserved, how many}. Of an upload one at a time (KN001), with the bytes
+that were promised; without one (p_media_id null) as many as there is room for, at most p_bytes. Its server calls extend_upload_session() each 20 seconds.';
 
-create or replace function kiln_internal.keep_receiving(p_token text)
+create or replace function kiln_internal.extend_upload_session(p_token text)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    update kiln.receiving r set until = kiln_internal.now() + interval '1 minute'
+    update kiln.upload_session r set until = kiln_internal.now() + interval '1 minute'
      where r.token = p_token
        and (r.media_id is null or exists (select from kiln.media m where m.media_id = r.media_id and m.state = 'uploading' and m.incoming_key is null));
     if not found then
@@ -196,43 +196,43 @@ begin
     end if;
 end
 $$;
-comment on function kiln_internal.keep_receiving(text) is 'A request goes on receiving for another minute. KN001: its upload was deleted, or its time was over and another has its place.';
+comment on function kiln_internal.extend_upload_session(text) is 'A request goes on receiving for another minute. KN001: its upload was deleted, or its time was over and another has its place.';
 
-create or replace function kiln_internal.end_receiving(p_token text, p_media_id bigint default null)
+create or replace function kiln_internal.end_upload_session(p_token text, p_media_id bigint default null)
 returns boolean
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    delete from kiln.receiving r where r.token = p_token and (p_media_id is null or r.media_id = p_media_id);
+    delete from kiln.upload_session r where r.token = p_token and (p_media_id is null or r.media_id = p_media_id);
     return found;
 end
 $$;
-comment on function kiln_internal.end_receiving(text, bigint) is 'A request has ended: what it held is free. False: it held nothing (of this upload).';
+comment on function kiln_internal.end_upload_session(text, bigint) is 'A request has ended: what it held is free. False: it held nothing (of this upload).';
 
-create or replace function kiln_api.keep_receiving(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+create or replace function kiln_api.extend_upload_session(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln_internal.keep_receiving(kiln_internal.parse_body(p_body) ->> 'receiving');
+    perform kiln_internal.extend_upload_session(kiln_internal.parse_body(p_body) ->> 'upload_session');
     return '{}';
 end
 $$;
-comment on function kiln_api.keep_receiving(bigint, jsonb, jsonb, text) is 'A server in the middle of a body with files: {receiving}, as begin_upload or begin_tryon gave it. KN001: end it.';
+comment on function kiln_api.extend_upload_session(bigint, jsonb, jsonb, text) is 'A server in the middle of a body with files: {upload_session}, as begin_upload or begin_tryon gave it. KN001: end it.';
 
-create or replace function kiln_api.end_receiving(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+create or replace function kiln_api.end_upload_session(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    perform kiln_internal.end_receiving(kiln_internal.parse_body(p_body) ->> 'receiving');
+    perform kiln_internal.end_upload_session(kiln_internal.parse_body(p_body) ->> 'upload_session');
     return '{}';
 end
 $$;
-comment on function kiln_api.end_receiving(bigint, jsonb, jsonb, text) is 'A body with files came to nothing: {receiving}. Its bytes are off the disk.';
+comment on function kiln_api.end_upload_session(bigint, jsonb, jsonb, text) is 'A body with files came to nothing: {upload_session}. Its bytes are off the disk.';
 
 create or replace function kiln_internal.find_upload(p_path jsonb, p_query jsonb)
 returns kiln.media
@@ -264,7 +264,7 @@ declare
     v_media kiln.media := kiln_internal.find_upload(p_path, p_query);
 begin
     return jsonb_build_object('content_type', v_media.content_type, 'bytes', v_media.bytes, 'md5', encode(v_media.md5, 'base64'))
-        || kiln_internal.begin_receiving(v_media.account_id, v_media.media_id, v_media.bytes);
+        || kiln_internal.begin_upload_session(v_media.account_id, v_media.media_id, v_media.bytes);
 end
 $$;
 comment on function kiln_api.begin_upload(bigint, jsonb, jsonb, text) is
@@ -279,14 +279,14 @@ declare
     v_media kiln.media := kiln_internal.find_upload(p_path, p_query);
     v_found jsonb      := kiln_internal.parse_body(p_body);
 begin
-    if not kiln_internal.end_receiving(v_found ->> 'receiving', v_media.media_id) then
+    if not kiln_internal.end_upload_session(v_found ->> 'upload_session', v_media.media_id) then
         raise exception 'this request lost the upload to another' using errcode = 'KN001', hint = 'It was silent for a minute.';
     end if;
     return kiln_internal.store_upload(v_media.media_id, v_found);
 end
 $$;
 comment on function kiln_api.finish_upload(bigint, jsonb, jsonb, text) is
-'PUT /media/{id}, after the bytes: {receiving, storage_key, bytes, sha256, content_type}: the token of begin_upload, and what the server found. Returns the
+'PUT /media/{id}, after the bytes: {upload_session, storage_key, bytes, sha256, content_type}: the token of begin_upload, and what the server found. Returns the
 media, still uploading: complete says go. KN001: the token is not the one that may.';
 
 create or replace function kiln_internal.store_upload(p_media_id bigint, p_found jsonb)
@@ -381,18 +381,18 @@ begin
     values (v_operator, v_pipeline.pipeline_version_id, v_pipeline.stages, 2, 'upload',
             jsonb_build_object('upload', p_media_id::text, 'content_type', v_media.content_type, 'bytes', v_media.bytes))
     returning job_id into v_job_id;
-    insert into kiln.task_ready (task_id, job_id, account_id, vt, pipeline_version_id, queue_id, priority, stage)
+    insert into kiln.task_ready (task_id, job_id, account_id, virtual_time, pipeline_version_id, queue_id, priority, stage)
     select kiln_internal.task_id(v_job_id, 1), v_job_id, v_media.account_id,
-           coalesce((select r.vt from kiln.task_ready r
-                      where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = v_media.account_id and r.vt > f.next_vt
-                      order by r.vt desc limit 1), f.next_vt) + 1,
+           coalesce((select r.virtual_time from kiln.task_ready r
+                      where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = v_media.account_id and r.virtual_time > f.next_virtual_time
+                      order by r.virtual_time desc limit 1), f.next_virtual_time) + 1,
            v_pipeline.pipeline_version_id, v_pipeline.queue_id, 2, 1
-      from kiln.floor f
+      from kiln.low_watermark f
      where f.queue_id = v_pipeline.queue_id and f.priority = 2;
     insert into kiln.event (account_id, job_id, version, type) values (v_operator, v_job_id, 1, 'job.queued');
     update kiln.media m set state = 'checking', check_job_id = v_job_id where m.media_id = p_media_id returning m.* into v_media;
-    if exists (select from kiln.sleeper) then
-        perform kiln_internal.ring(array[v_pipeline.queue_id]);
+    if exists (select from kiln.waiter) then
+        perform kiln_internal.notify_waiters(array[v_pipeline.queue_id]);
     end if;
     return kiln_internal.render_media(v_media);
 end

@@ -94,7 +94,7 @@ declare
     v_id      bigint;
 begin
     perform kiln_internal.require_admin(p_actor);
-    v_id := kiln_internal.begin_once(p_actor, 'announce', p_body);
+    v_id := kiln_internal.begin_idempotent(p_actor, 'announce', p_body);
     if v_id is null then
         if v_body -> 'all' = 'true' and not v_body ? 'account_id' then
             v_account := null;
@@ -116,7 +116,7 @@ begin
         end if;
         perform kiln_internal.refuse_fields(v_errors);
         v_id := kiln.announce(coalesce(v_body ->> 'kind', 'announcement'), v_body ->> 'text', v_body ->> 'link', v_account, p_actor);
-        perform kiln_internal.end_once(p_actor, 'announce', v_id);
+        perform kiln_internal.end_idempotent(p_actor, 'announce', v_id);
     end if;
     return (select json_build_object('id', a.announcement_id::text, 'account_id', a.account_id::text, 'kind', a.kind, 'text', a.text, 'link', a.link,
                                      'recipients', a.recipients, 'created_at', kiln_internal.render_time(a.created_at))

@@ -14,7 +14,7 @@ declare
     v_id     bigint;
 begin
     perform kiln_internal.require_actor(p_actor);
-    v_id := kiln_internal.begin_once(p_actor, 'create_webhook_endpoint', p_body);
+    v_id := kiln_internal.begin_idempotent(p_actor, 'create_webhook_endpoint', p_body);
     if v_id is not null then
         raise exception 'the webhook endpoint % was made under this Idempotency-Key; its secret is shown once', v_id
             using errcode = 'KN015', detail = json_build_object('id', v_id::text)::text;
@@ -27,7 +27,7 @@ begin
     end if;
     perform kiln_internal.refuse_fields(v_errors);
     v_made := kiln_internal.make_endpoint(p_actor, v_body ->> 'url', array(select distinct t::kiln.event_type from unnest(v_types) t order by 1));
-    perform kiln_internal.end_once(p_actor, 'create_webhook_endpoint', v_made.endpoint_id);
+    perform kiln_internal.end_idempotent(p_actor, 'create_webhook_endpoint', v_made.endpoint_id);
     return (select (kiln_internal.render_endpoint(e) || jsonb_build_object('secret', v_made.secret))::json from kiln.webhook_endpoint e where e.webhook_endpoint_id = v_made.endpoint_id);
 end
 $$;

@@ -13,7 +13,7 @@ begin
                        'held', (select count(*) from kiln.task_held t where t.queue_id = q.queue_id),
                        'runners', (select count(*) from kiln.runner r where r.ended_at is null and q.queue_id = any (r.queue_ids)),
                        'oldest_s', (select kiln_internal.seconds(date_trunc('milliseconds', kiln_internal.now() - t.created_at))
-                                      from kiln.task_ready t where t.queue_id = q.queue_id order by t.vt limit 1),
+                                      from kiln.task_ready t where t.queue_id = q.queue_id order by t.virtual_time limit 1),
                        'max_running', q.max_running, 'rate_per_minute', q.rate_per_minute)
               from kiln.queue q
              where q.name = p_name);
@@ -69,7 +69,7 @@ begin
                              'next_cursor', case when cardinality(v_items) > v_page.page_limit then kiln_internal.render_cursor((v_items[v_page.page_limit] ->> 'id')::bigint) end);
 end
 $$;
-comment on function kiln_api.list_runners(bigint, jsonb, jsonb, text) is 'GET /admin/runners?limit=&cursor=: newest first, alive, silent, left or dead.';
+comment on function kiln_api.list_runners(bigint, jsonb, jsonb, text) is 'GET /admin/runners?limit=&cursor=: newest first, alive, silent, left or expired.';
 
 create or replace function kiln_api.pause_queue(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

@@ -30,8 +30,8 @@ begin
     end if;
     insert into kiln.share (account_id, job_id, token_hash, originals, disclosure, expires_at)
     select p_account_id, p_job_id, sha256(convert_to(v_token, 'UTF8')),
-           coalesce((select jsonb_agg(jsonb_build_object('media_id', m.media_id::text, 'sha256', encode(m.sha256, 'hex')) order by u.turn)
-                       from jsonb_array_elements_text(case when v_job.kind = 'staging' then v_job.input -> 'media' end) with ordinality as u (id, turn)
+           coalesce((select jsonb_agg(jsonb_build_object('media_id', m.media_id::text, 'sha256', encode(m.sha256, 'hex')) order by u.ord)
+                       from jsonb_array_elements_text(case when v_job.kind = 'staging' then v_job.input -> 'media' end) with ordinality as u (id, ord)
                        join kiln.media m on m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end and m.account_id = p_account_id), '[]'),
            v_job.output #>> '{disclose,text}', p_expires_at
     returning * into v_share;
@@ -49,10 +49,10 @@ as $$
 begin
     return query
     select m.*
-      from jsonb_array_elements_text(case jsonb_typeof(p_job.output -> 'media') when 'array' then p_job.output -> 'media' else '[]' end) with ordinality as u (id, turn)
+      from jsonb_array_elements_text(case jsonb_typeof(p_job.output -> 'media') when 'array' then p_job.output -> 'media' else '[]' end) with ordinality as u (id, ord)
       join kiln.media m on m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end
      where m.account_id = p_job.account_id and m.job_id = p_job.job_id and m.state = 'ready'
-     order by u.turn;
+     order by u.ord;
 end
 $$;
 comment on function kiln_internal.job_results(kiln.job) is 'The files that a job made and that are there, in their order.';
@@ -127,8 +127,8 @@ begin
         'is_local_sample', kiln_internal.is_local_sample(v_job),
         'originals', (select coalesce(jsonb_agg(case when m.media_id is null then jsonb_build_object('sha256', o.item ->> 'sha256', 'url', null)
                                                      else jsonb_build_object('sha256', o.item ->> 'sha256', 'url', kiln_internal.share_link(m.media_id, v_share.expires_at),
-                                                                             'width', m.width, 'height', m.height) end order by o.turn), '[]')
-                        from jsonb_array_elements(v_share.originals) with ordinality as o (item, turn)
+                                                                             'width', m.width, 'height', m.height) end order by o.ord), '[]')
+                        from jsonb_array_elements(v_share.originals) with ordinality as o (item, ord)
                         left join kiln.media m on m.media_id = (o.item ->> 'media_id')::bigint and m.account_id = v_share.account_id and m.state = 'ready'
                                               and encode(m.sha256, 'hex') = o.item ->> 'sha256'),
         'results', v_results);
@@ -150,7 +150,7 @@ declare
     v_id      bigint;
 begin
     perform kiln_internal.require_actor(p_actor);
-    v_id := kiln_internal.begin_once(p_actor, 'create_share', p_body);
+    v_id := kiln_internal.begin_idempotent(p_actor, 'create_share', p_body);
     if v_id is not null then
         raise exception 'the share % was made under this Idempotency-Key; its address is shown once', v_id
             using errcode = 'KN015', detail = json_build_object('id', v_id::text)::text;
@@ -167,7 +167,7 @@ begin
     end if;
     perform kiln_internal.refuse_fields(v_errors);
     v_made := kiln_internal.make_share(p_actor, (v_body ->> 'job_id')::bigint, v_expires);
-    perform kiln_internal.end_once(p_actor, 'create_share', (v_made ->> 'id')::bigint);
+    perform kiln_internal.end_idempotent(p_actor, 'create_share', (v_made ->> 'id')::bigint);
     return v_made;
 end
 $$;

@@ -22,7 +22,7 @@ $$;
 comment on function kiln_internal.epoch() is 'Names this cluster, its timeline and, after a restore, the history: positions of another are unknown here.';
 
 -- After a crash PostgreSQL gives out again the transaction numbers of which nothing reached the disk: those of aborted transactions and of
--- those that wrote unlogged tables only (the sleepers do). A position that counts one of them as seen would hide the event that is written
+-- those that wrote unlogged tables only (the waiters do). A position that counts one of them as seen would hide the event that is written
 -- under it then; an immediate restart under load lost one in two runs. So a position leaves only when the WAL is on disk up to the
 -- moment of its snapshot. Under load others' commits share that flush; when all is quiet there is nothing to flush.
 create or replace function kiln_internal.make_position_durable()
@@ -48,8 +48,8 @@ declare
     v_now pg_snapshot := pg_current_snapshot();
 begin
     if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
-    if exists (select from kiln.sleeper) then
-        perform kiln_internal.wake('bus:' || pg_backend_pid());
+    if exists (select from kiln.waiter) then
+        perform kiln_internal.remove_waiter('bus:' || pg_backend_pid());
     end if;
     perform kiln_internal.make_position_durable();
     return kiln_internal.epoch() || '.' || replace(v_now::text, ':', '_');
@@ -195,9 +195,9 @@ declare
 begin
     if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     if p_is_idle then
-        perform kiln_internal.sleep(v_name, '{}', true);
-    elsif exists (select from kiln.sleeper) then
-        perform kiln_internal.wake(v_name);
+        perform kiln_internal.add_waiter(v_name, '{}', true);
+    elsif exists (select from kiln.waiter) then
+        perform kiln_internal.remove_waiter(v_name);
     end if;
     v_from := kiln_internal.parse_position(p_from);
     v_now := coalesce(v_from.until, pg_current_snapshot());
@@ -221,17 +221,17 @@ begin
                 then v_epoch || '.' || replace(v_from.snapshot || '~' || v_now || '~' || e.event_id, ':', '_') end
       from kiln_internal.events_between(null, v_from.snapshot, v_now, coalesce(v_from.after_id, 0), p_limit, false) e
      order by e.event_id;
-    if v_from.until is null then        -- the first of a batch: what is whispered does not wait for all of it
+    if v_from.until is null then        -- the first of a batch: what is emitted does not wait for all of it
         return query
         select w.account_id, null::text, w.type, (jsonb_build_object('type', w.type, 'at', kiln_internal.render_time(w.at)) || w.data)::text, null::text, null::text, null::text, null::text, null::text
-          from kiln_internal.whispers_between(v_from.snapshot, v_now) w;
+          from kiln_internal.ephemeral_events_between(v_from.snapshot, v_now) w;
     end if;
 end
 $$;
 comment on function kiln_api.bus_read(text, boolean, boolean, int) is
 'The events since a position, of all accounts, in order, at most p_limit; first a row with only `head`, the position that the batch leads to; if there is
 more of the batch, the last event''s row has `rest`, from where to read on before anything else is read;
-last what is only whispered, without a position. p_is_idle: marks
+last what is only emitted, without a position. p_is_idle: marks
 this backend asleep, so that the next event rings kiln_event. p_is_watched: with what a reader of all accounts needs too, its position (place)
 and the job''s state. latest: of events with the same word here only the latest matters, as long as none of them has left. KN013: unknown or trimmed position.';
 
@@ -253,7 +253,7 @@ declare
     v_upto  pg_snapshot := (kiln_internal.parse_position(p_upto)).snapshot;
     v_sent  int := 0;
 begin
-    if split_part(p_from, '.', 1) <> v_epoch and kiln_internal.note_old_timeline(p_account_id, p_from) then
+    if split_part(p_from, '.', 1) <> v_epoch and kiln_internal.record_old_timeline(p_account_id, p_from) then
         "position" := p_upto; type := 'reset'; data := kiln_internal.render_reset();
         return next;
         return;
@@ -298,7 +298,7 @@ declare
     v_seen    int := 0;
     v_is_told boolean := true;
 begin
-    if split_part(p_from, '.', 1) <> v_epoch and kiln_internal.note_old_timeline(p_account_id, p_from) then
+    if split_part(p_from, '.', 1) <> v_epoch and kiln_internal.record_old_timeline(p_account_id, p_from) then
         "position" := p_upto; type := 'reset'; data := kiln_internal.render_reset();
         return next;
         return;

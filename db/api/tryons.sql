@@ -6,7 +6,7 @@ set search_path = ''
 as $$
 begin
     perform kiln_internal.require_admin(p_actor);
-    return kiln_internal.begin_receiving(p_actor, null, (kiln_internal.parse_body(p_body) ->> 'bytes')::bigint);
+    return kiln_internal.begin_upload_session(p_actor, null, (kiln_internal.parse_body(p_body) ->> 'bytes')::bigint);
 end
 $$;
 comment on function kiln_api.begin_tryon(bigint, jsonb, jsonb, text) is
@@ -31,10 +31,10 @@ begin
     perform kiln_internal.require_admin(p_actor);
     -- The same request has the same bytes, under other keys of the store. The body is the text as it came: jsonb would write out its numbers.
     v_once := (p_body::json ->> 'body') || coalesce((select jsonb_agg(f - 'storage_key') from jsonb_array_elements(v_files) as f)::text, '');
-    v_job_id := kiln_internal.begin_once(p_actor, 'create_tryon', v_once);
+    v_job_id := kiln_internal.begin_idempotent(p_actor, 'create_tryon', v_once);
     if v_job_id is not null then
-        perform kiln_internal.end_receiving(v_all ->> 'receiving');
-        perform kiln_internal.forget_files(v_files);
+        perform kiln_internal.end_upload_session(v_all ->> 'upload_session');
+        perform kiln_internal.trash_files(v_files);
         return kiln_api.get_tryon(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
     end if;
     select c.* into v_category from kiln.category c where c.name = kiln_internal.plain_field(v_body, 'category') and c.is_enabled;
@@ -46,13 +46,13 @@ begin
     if v_files = '[]' and coalesce(v_body -> 'media', '[]') = '[]' then
         v_errors := v_errors || kiln_internal.field_error('/media', 'or medias must hold at least one picture or film');
     end if;
-    v_input := kiln_internal.read_wish(p_actor, v_body, v_errors, null, v_category.media_type::text, jsonb_array_length(v_files));
-    perform kiln_internal.end_receiving(v_all ->> 'receiving');
+    v_input := kiln_internal.read_job_input(p_actor, v_body, v_errors, null, v_category.media_type::text, jsonb_array_length(v_files));
+    perform kiln_internal.end_upload_session(v_all ->> 'upload_session');
     if v_files <> '[]' then
         perform kiln_internal.require_room(p_actor, (select sum((f ->> 'bytes')::bigint)::bigint from jsonb_array_elements(v_files) as f));
     end if;
     v_input := v_input || jsonb_build_object(
-        'category', v_category.name, 'params', v_category.params, 'wish', v_input -> 'prompt',
+        'category', v_category.name, 'params', v_category.params, 'user_prompt', v_input -> 'prompt',
         'prompt', btrim(v_category.prompt || ' ' || (v_input ->> 'prompt')),
         'media', (v_input -> 'media') || kiln_internal.add_inputs(p_actor, v_files));
     select p.name into v_name from kiln.pipeline p where p.pipeline_id = v_category.pipeline_id;
@@ -62,15 +62,15 @@ begin
     if v_files <> '[]' then
         perform kiln_internal.await_media(v_job_id);
     end if;
-    perform kiln_internal.end_once(p_actor, 'create_tryon', v_job_id);
+    perform kiln_internal.end_idempotent(p_actor, 'create_tryon', v_job_id);
     return kiln_api.get_tryon(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
 end
 $$;
 comment on function kiln_api.create_tryon(bigint, jsonb, jsonb, text) is
-'POST /tryons: {"receiving": "…", "body": {category, prompt?, seed?, media?: [id]}, "files": [{storage_key, bytes, sha256, content_type, filename}]}, put together by the server, which has
+'POST /tryons: {"upload_session": "…", "body": {category, prompt?, seed?, media?: [id]}, "files": [{storage_key, bytes, sha256, content_type, filename}]}, put together by the server, which has
 written the bytes of the request to the store. Makes a job on the category''s pipeline, which starts when its files are checked. KN003: fields that are wrong; KN016: no room.';
 
-create or replace function kiln_internal.forget_files(p_files jsonb)
+create or replace function kiln_internal.trash_files(p_files jsonb)
 returns void
 language plpgsql volatile security definer
 set search_path = ''
@@ -79,7 +79,7 @@ begin
     insert into kiln.trash (storage_key) select f ->> 'storage_key' from jsonb_array_elements(p_files) as f on conflict do nothing;
 end
 $$;
-comment on function kiln_internal.forget_files(jsonb) is 'Files of the store that a repeated request brought again: a runner removes them.';
+comment on function kiln_internal.trash_files(jsonb) is 'Files of the store that a repeated request brought again: a runner removes them.';
 
 create or replace function kiln_api.get_tryon(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

@@ -106,7 +106,7 @@ begin
     if lower(v_after.email) is distinct from lower(v_before.email) then
         perform kiln_internal.make_confirmation(p_account_id);       -- where it cannot be sent now, POST /me/email/confirmation asks again, and says why not
     elsif v_after.notify_email and not v_before.notify_email and v_after.email_verified_at is not null then
-        perform kiln.allow_mail(v_after.email);             -- who turned it off has proved to read it, and wants it again
+        perform kiln.unsuppress_mail(v_after.email);             -- who turned it off has proved to read it, and wants it again
     end if;
 exception
     when check_violation then
@@ -136,7 +136,7 @@ as $$
 begin
     delete from kiln.stream_ticket t where t.account_id = p_account_id;
     insert into kiln.event (account_id, type, data) values (p_account_id, 'session.ended', jsonb_build_object('reason', p_reason));
-    perform kiln_internal.ring(null);
+    perform kiln_internal.notify_waiters(null);
 end
 $$;
 comment on function kiln_internal.end_sessions(bigint, text) is 'Has every server close the account''s streams, and forgets its tickets; who still may comes back at once.';
@@ -186,7 +186,7 @@ end
 $$;
 comment on function kiln_internal.make_nonce() is 'A random nonce to be signed in a wallet; only its hash is kept, until it is used or expires.';
 
-create or replace function kiln_internal.take_nonce(p_nonce text)
+create or replace function kiln_internal.consume_nonce(p_nonce text)
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -198,7 +198,7 @@ begin
     end if;
 end
 $$;
-comment on function kiln_internal.take_nonce(text) is 'Uses a nonce up. KN003: unknown, used or expired, which are not told apart.';
+comment on function kiln_internal.consume_nonce(text) is 'Uses a nonce up. KN003: unknown, used or expired, which are not told apart.';
 
 create or replace function kiln_internal.sign_in(p_address text, p_nonce text)
 returns json
@@ -210,7 +210,7 @@ declare
     v_issued_at timestamptz;
     v_ttl       interval := (select c.session_ttl from kiln.config c);
 begin
-    perform kiln_internal.take_nonce(p_nonce);
+    perform kiln_internal.consume_nonce(p_nonce);
     -- The identity's row is held from here on: whoever ends the account at the same moment does it before this token, and then
     -- there is no row, or after it, and then sees when it was issued.
     perform from kiln.identity i where i.issuer = 'urn:kiln:wallet' and i.subject = p_address for no key update;
@@ -254,7 +254,7 @@ declare
     v_identity kiln.identity;
 begin
     perform kiln_internal.guard_own(p_account_id);
-    if kiln_internal.is_of_past(p_issuer, p_subject, p_issued_at) then
+    if kiln_internal.is_revoked(p_issuer, p_subject, p_issued_at) then
         raise exception 'this token is older than the moment its identity was unlinked: get a new one' using errcode = 'KN009';
     end if;
     insert into kiln.identity (issuer, subject, account_id) values (p_issuer, p_subject, p_account_id)
@@ -290,7 +290,7 @@ begin
     if not exists (select from kiln.identity i where i.account_id = p_account_id and i.identity_id <> p_identity_id) then
         raise exception 'this is the last way into the account: link another one first' using errcode = 'KN001';
     end if;
-    perform kiln_internal.forget_identity(v_identity);
+    perform kiln_internal.revoke_identity(v_identity);
     perform kiln_internal.end_sessions(p_account_id, 'an identity was unlinked');
 end
 $$;
@@ -298,19 +298,19 @@ comment on function kiln.unlink_identity(bigint, bigint) is
 'Unlinks an identity from an account and refuses its tokens. KN001: it is the last identity. KN002: it is not
 the account''s.';
 
-create or replace function kiln_internal.forget_identity(p_identity kiln.identity)
+create or replace function kiln_internal.revoke_identity(p_identity kiln.identity)
 returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-    insert into kiln.identity_gone (identity_hash, gone_at)
+    insert into kiln.revoked_identity (identity_hash, revoked_at)
     values (kiln_internal.identity_hash(p_identity.issuer, p_identity.subject), kiln_internal.after_tokens_of(p_identity.account_id))
-    on conflict (identity_hash) do update set gone_at = greatest(identity_gone.gone_at, excluded.gone_at);
+    on conflict (identity_hash) do update set revoked_at = greatest(revoked_identity.revoked_at, excluded.revoked_at);
     delete from kiln.identity i where i.identity_id = p_identity.identity_id;
 end
 $$;
-comment on function kiln_internal.forget_identity(kiln.identity) is 'Removes an identity, and remembers by a hash that its tokens of today must not make an account.';
+comment on function kiln_internal.revoke_identity(kiln.identity) is 'Removes an identity, and remembers by a hash that its tokens of today must not make an account.';
 
 -- The end ----------------------------------------------------------------------------------------------------------------
 
@@ -333,19 +333,19 @@ begin
     end if;
     for v_identity in select * from kiln.identity i where i.account_id = p_account_id order by i.identity_id for update
     loop
-        perform kiln_internal.forget_identity(v_identity);
+        perform kiln_internal.revoke_identity(v_identity);
     end loop;
     delete from kiln.webhook_endpoint e where e.account_id = p_account_id;
     delete from kiln.delivery d where d.account_id = p_account_id;
     perform kiln_internal.end_sessions(p_account_id, 'the account was deleted');
-    perform kiln_internal.clear_account(p_account_id, 100);
+    perform kiln_internal.purge_account(p_account_id, 100);
 end
 $$;
 comment on function kiln.delete_account(bigint) is
 'Deletes an account for good. Its jobs, files and memberships go, at the latest when its last paid call is
 settled. An empty row and the ledger stay.';
 
-create or replace function kiln_internal.clear_account(p_account_id bigint, p_limit int)
+create or replace function kiln_internal.purge_account(p_account_id bigint, p_limit int)
 returns boolean
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -391,16 +391,16 @@ begin
        or exists (select from kiln.member m where m.account_id = p_account_id and m.until_number is null) then
         return false;
     end if;
-    update kiln.account a set cleared_at = kiln_internal.now() where a.account_id = p_account_id;
+    update kiln.account a set purged_at = kiln_internal.now() where a.account_id = p_account_id;
     return true;
 end
 $$;
-comment on function kiln_internal.clear_account(bigint, int) is
+comment on function kiln_internal.purge_account(bigint, int) is
 'Removes a batch of what a deleted account still has; true when nothing is left. Jobs that run are cancelled and wait for their runner, those with a paid call
 that is not settled for its end. KN001: it was not deleted.';
 
--- In no order, as kiln_internal.clear_projects(): the first so many may all be waiting for a provider, and the others would wait for them.
-create or replace function kiln_internal.clear_accounts(p_limit int)
+-- In no order, as kiln_internal.purge_projects(): the first so many may all be waiting for a provider, and the others would wait for them.
+create or replace function kiln_internal.purge_accounts(p_limit int)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -409,17 +409,17 @@ declare
     v_account_id bigint;
 begin
     for v_account_id in
-        select a.account_id from kiln.account a where a.deleted_at is not null and a.cleared_at is null order by random() limit p_limit
+        select a.account_id from kiln.account a where a.deleted_at is not null and a.purged_at is null order by random() limit p_limit
     loop
-        perform kiln_internal.clear_account(v_account_id, 100);
+        perform kiln_internal.purge_account(v_account_id, 100);
     end loop;
 end
 $$;
-comment on function kiln_internal.clear_accounts(int) is 'The tick''s part of deleting accounts.';
+comment on function kiln_internal.purge_accounts(int) is 'The tick''s part of deleting accounts.';
 
 -- Operators --------------------------------------------------------------------------------------------------------------
 
-create or replace function kiln_internal.note_act(p_account_id bigint, p_kind kiln.account_act_kind, p_details jsonb, p_reason text)
+create or replace function kiln_internal.record_account_act(p_account_id bigint, p_kind kiln.account_act_kind, p_details jsonb, p_reason text)
 returns void
 language plpgsql
 set search_path = ''
@@ -428,7 +428,7 @@ begin
     insert into kiln.account_act (account_id, kind, details, reason, made_by) values (p_account_id, p_kind, p_details, p_reason, kiln_internal.acting_account());
 end
 $$;
-comment on function kiln_internal.note_act(bigint, kiln.account_act_kind, jsonb, text) is 'Writes down what an operator did to an account.';
+comment on function kiln_internal.record_account_act(bigint, kiln.account_act_kind, jsonb, text) is 'Writes down what an operator did to an account.';
 
 -- In psql the next administrator is made as the first; through the API nobody could. A token may name the role itself: who has it so, and no account
 -- with it, can appoint one. Two at the same moment come one after the other, and the second counts anew.
@@ -473,7 +473,7 @@ begin
     if v_was = 'admin' and p_role <> 'admin' then       -- else a stream of everybody's events stays open till the token ends
         perform kiln_internal.end_sessions(p_account_id, 'is no administrator any more');
     end if;
-    perform kiln_internal.note_act(p_account_id, 'role', jsonb_build_object('role', p_role), p_reason);
+    perform kiln_internal.record_account_act(p_account_id, 'role', jsonb_build_object('role', p_role), p_reason);
 end
 $$;
 comment on function kiln.set_role(bigint, kiln.role, text) is
@@ -520,7 +520,7 @@ begin
     perform kiln_internal.guard_last_admin(p_account_id);
     update kiln.account a set is_suspended = true where a.account_id = p_account_id;
     perform kiln_internal.end_sessions(p_account_id, 'the account was suspended');
-    perform kiln_internal.note_act(p_account_id, 'suspend', '{}', p_reason);
+    perform kiln_internal.record_account_act(p_account_id, 'suspend', '{}', p_reason);
 end
 $$;
 comment on function kiln.suspend(bigint, text) is
@@ -535,7 +535,7 @@ as $$
 begin
     perform kiln_internal.guard_operator(p_account_id);
     update kiln.account a set is_suspended = false where a.account_id = p_account_id;
-    perform kiln_internal.note_act(p_account_id, 'unsuspend', '{}', p_reason);
+    perform kiln_internal.record_account_act(p_account_id, 'unsuspend', '{}', p_reason);
 end
 $$;
 comment on function kiln.unsuspend(bigint, text) is 'Ends the suspension of an account.';
@@ -550,7 +550,7 @@ declare
 begin
     perform kiln_internal.guard_operator(p_account_id);
     v_ledger_id := kiln.grant_credit(p_account_id, p_micros, p_reason);
-    perform kiln_internal.note_act(p_account_id, 'grant', jsonb_build_object('ledger_id', v_ledger_id::text, 'amount', p_micros), p_reason);
+    perform kiln_internal.record_account_act(p_account_id, 'grant', jsonb_build_object('ledger_id', v_ledger_id::text, 'amount', p_micros), p_reason);
     insert into kiln.event (account_id, type, data) values (p_account_id, 'billing.changed', jsonb_build_object('reason', 'grant'));
     return v_ledger_id;
 end

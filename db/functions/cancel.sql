@@ -13,10 +13,10 @@ begin
            for update skip locked);
     if v_task_ids <> '{}' then
         update kiln.task t set state = 'cancelled' where t.state in ('ready', 'waiting', 'held') and t.task_id = any (v_task_ids);
-        delete from kiln.parked p where p.task_id = any (v_task_ids);
+        delete from kiln.deferred_task p where p.task_id = any (v_task_ids);
     end if;
     -- What a provider has already is told to be cancelled, and followed to its end for the bill.
-    update kiln.call c set cancel_wanted_at = kiln_internal.now() where c.call_id = any (kiln_internal.unsettled_calls(p_job_id)) and c.cancel_wanted_at is null;
+    update kiln.call c set cancel_requested_at = kiln_internal.now() where c.call_id = any (kiln_internal.unsettled_calls(p_job_id)) and c.cancel_requested_at is null;
     if found then
         update kiln.poll p set poll_at = kiln_internal.now()
          where p.call_id = any (array(select c.call_id from kiln.call c where c.call_id = any (kiln_internal.unsettled_calls(p_job_id)) and c.state = 'accepted'));

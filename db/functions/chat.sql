@@ -110,8 +110,8 @@ declare
     v_ticks record;
 begin
     if p_message.media <> '{}' then
-        select coalesce(jsonb_agg(kiln_internal.render_media(m) - 'clean_url' order by u.turn), '[]') into v_media
-          from unnest(p_message.media) with ordinality as u (media_id, turn)
+        select coalesce(jsonb_agg(kiln_internal.render_media(m) - 'clean_url' order by u.ord), '[]') into v_media
+          from unnest(p_message.media) with ordinality as u (media_id, ord)
           join kiln.media m on m.media_id = u.media_id and m.account_id = p_message.account_id;
     end if;
     if p_message.reply_to is not null then
@@ -197,7 +197,7 @@ comment on function kiln_internal.render_chat_event(jsonb) is 'What an event of 
 
 -- Events are written by whoever holds what they are about, so within a conversation (and of one member's ticks) their ids are in
 -- the order of commits. One row an account: each one's stream is its own.
-create or replace function kiln_internal.tell_members(p_conversation_id bigint, p_type kiln.event_type, p_data jsonb, p_also bigint default null)
+create or replace function kiln_internal.emit_to_members(p_conversation_id bigint, p_type kiln.event_type, p_data jsonb, p_also bigint default null)
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -207,10 +207,10 @@ begin
     select m.account_id, p_type, p_data || jsonb_build_object('conversation_id', p_conversation_id::text, 'to', m.account_id::text)
       from kiln.member m
      where m.conversation_id = p_conversation_id and (m.until_number is null or m.account_id = p_also);
-    perform kiln_internal.ring(null);
+    perform kiln_internal.notify_waiters(null);
 end
 $$;
-comment on function kiln_internal.tell_members(bigint, kiln.event_type, jsonb, bigint) is 'Writes an event for each member (and for p_also, who has just left) and rings.';
+comment on function kiln_internal.emit_to_members(bigint, kiln.event_type, jsonb, bigint) is 'Writes an event for each member (and for p_also, who has just left) and rings.';
 
 create or replace function kiln_internal.enter_conversation(p_actor bigint, p_conversation_id bigint)
 returns kiln.conversation
@@ -255,7 +255,7 @@ begin
         return (select c.conversation_id from kiln.conversation c where c.pair_low = least(p_actor, p_other) and c.pair_high = greatest(p_actor, p_other));
     end if;
     insert into kiln.member (conversation_id, account_id) values (v_id, p_actor), (v_id, p_other);
-    perform kiln_internal.tell_members(v_id, 'conversation.changed', jsonb_build_object('change', 'begun', 'by', p_actor::text));
+    perform kiln_internal.emit_to_members(v_id, 'conversation.changed', jsonb_build_object('change', 'begun', 'by', p_actor::text));
     return v_id;
 end
 $$;
@@ -280,7 +280,7 @@ begin
     values (p_conversation_id, p_account_id, v_last, v_last, v_last)
     on conflict (conversation_id, account_id) do update
        set until_number = null, joined_number = v_last, delivered_number = v_last, read_number = v_last, joined_at = kiln_internal.now();
-    perform kiln_internal.tell_members(p_conversation_id, 'conversation.changed',
+    perform kiln_internal.emit_to_members(p_conversation_id, 'conversation.changed',
                               jsonb_build_object('change', 'joined', 'by', p_by::text, 'account', kiln_internal.render_person(p_account_id)));
 end
 $$;
@@ -297,7 +297,7 @@ declare
 begin
     insert into kiln.conversation (is_group, title, made_by) values (true, p_title, p_actor) returning conversation_id into v_id;
     insert into kiln.member (conversation_id, account_id) select distinct v_id, a from unnest(p_others || p_actor) as a;
-    perform kiln_internal.tell_members(v_id, 'conversation.changed', jsonb_build_object('change', 'begun', 'by', p_actor::text));
+    perform kiln_internal.emit_to_members(v_id, 'conversation.changed', jsonb_build_object('change', 'begun', 'by', p_actor::text));
     return v_id;
 end
 $$;
@@ -323,7 +323,7 @@ begin
                  order by x.joined_at, x.account_id limit 1) m
          where c.conversation_id = p_conversation.conversation_id;
     end if;
-    perform kiln_internal.tell_members(p_conversation.conversation_id, 'conversation.changed',
+    perform kiln_internal.emit_to_members(p_conversation.conversation_id, 'conversation.changed',
                               jsonb_build_object('change', 'left', 'by', p_by::text, 'account', kiln_internal.render_person(p_account_id)), p_account_id);
 end
 $$;
@@ -361,7 +361,7 @@ begin
     values (p_conversation_id, v_number, p_actor, v_posted, p_client_id, p_text, p_media, p_reply_to)
     returning message_id into v_id;
     perform kiln_internal.notify_absent(v_conversation, p_actor);
-    perform kiln_internal.tell_members(p_conversation_id, 'message.created', jsonb_build_object('message_id', v_id::text, 'number', v_number));
+    perform kiln_internal.emit_to_members(p_conversation_id, 'message.created', jsonb_build_object('message_id', v_id::text, 'number', v_number));
     return v_id;
 end
 $$;
@@ -393,7 +393,7 @@ $$;
 comment on function kiln_internal.notify_absent(kiln.conversation, bigint) is
 'A notification for each member who gave no sign in this conversation for a minute and has none unread of it.';
 
-create or replace function kiln_internal.advance(p_actor bigint, p_conversation_id bigint, p_number bigint, p_is_read boolean)
+create or replace function kiln_internal.mark_conversation(p_actor bigint, p_conversation_id bigint, p_number bigint, p_is_read boolean)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -418,13 +418,13 @@ begin
     if p_is_read and v_number > v_member.read_number then
         update kiln.notification n set read_at = kiln_internal.now()
          where n.account_id = p_actor and n.conversation_id = p_conversation_id and n.read_at is null;
-        perform kiln_internal.tell_members(p_conversation_id, 'message.read', jsonb_build_object('by', p_actor::text, 'number', v_number));
+        perform kiln_internal.emit_to_members(p_conversation_id, 'message.read', jsonb_build_object('by', p_actor::text, 'number', v_number));
     elsif not p_is_read and v_number > v_member.delivered_number then
-        perform kiln_internal.tell_members(p_conversation_id, 'message.delivered', jsonb_build_object('by', p_actor::text, 'number', v_number));
+        perform kiln_internal.emit_to_members(p_conversation_id, 'message.delivered', jsonb_build_object('by', p_actor::text, 'number', v_number));
     end if;
 end
 $$;
-comment on function kiln_internal.advance(bigint, bigint, bigint, boolean) is
+comment on function kiln_internal.mark_conversation(bigint, bigint, bigint, boolean) is
 'Moves a member''s mark of what was delivered (or read, which is delivered too) forwards, never back, never beyond the last message, and tells the members. KN002: not the actor''s.';
 
 create or replace function kiln_internal.change_message(p_actor bigint, p_message kiln.message, p_text text)
@@ -449,7 +449,7 @@ begin
     else
         update kiln.message m set text = p_text, edited_at = kiln_internal.now() where m.message_id = v_message.message_id;
     end if;
-    perform kiln_internal.tell_members(v_message.conversation_id, case when p_text is null then 'message.deleted' else 'message.edited' end::kiln.event_type,
+    perform kiln_internal.emit_to_members(v_message.conversation_id, case when p_text is null then 'message.deleted' else 'message.edited' end::kiln.event_type,
                               jsonb_build_object('message_id', v_message.message_id::text, 'number', v_message.number));
 end
 $$;
@@ -471,7 +471,7 @@ begin
         perform kiln_internal.lock_presence(true);
         if exists (select from kiln.account a where a.account_id = p_actor and a.show_presence)
            and exists (select from kiln_internal.contacts(p_actor) c where c = p_account_id) then        -- neither sees the other go
-            perform kiln_internal.tell_absence(p_actor, array[p_account_id]), kiln_internal.tell_absence(p_account_id, array[p_actor]);
+            perform kiln_internal.emit_absence(p_actor, array[p_account_id]), kiln_internal.emit_absence(p_account_id, array[p_actor]);
         end if;
         insert into kiln.block (account_id, blocked_id) values (p_actor, p_account_id) on conflict do nothing;
     else

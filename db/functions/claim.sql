@@ -1,8 +1,8 @@
 -- The claim. A runner asks for up to p_limit tasks; it is given the most urgent of the queues it serves, oldest turn first.
 --
 -- Rows are located by ctid under forced generic plans (an innocent `update … from cte` fell from 4,500 to 13 a second), and
--- only above the floor, past the rows that a long transaction keeps dead. Fair share is in the `vt` given at enqueue and costs
--- nothing here; exact limits are kiln_internal.take_within_limits, and cost those queues only that have one.
+-- only above the low watermark, past the rows that a long transaction keeps dead. Fair share is in the `virtual_time` given at enqueue and costs
+-- nothing here; exact limits are kiln_internal.claim_within_limits, and cost those queues only that have one.
 
 create type kiln_runner.claimed as (
     task_id    bigint,
@@ -89,7 +89,7 @@ comment on function kiln_internal.claimed(bigint, bigint, int, int, int, jsonb) 
 
 -- From ready to running, for all queues of a runner in one look: range by range (queue and priority, most urgent first), and the
 -- scan stops with the last row wanted. FOR UPDATE SKIP LOCKED: claimers never wait for one another.
-create or replace function kiln_internal.take(p_runner_id bigint, p_queue_ids smallint[], p_slots int, p_limit int, p_busy int[])
+create or replace function kiln_internal.claim_tasks(p_runner_id bigint, p_queue_ids smallint[], p_slots int, p_limit int, p_busy int[])
 returns kiln_runner.claimed[]
 language plpgsql
 as $$
@@ -100,15 +100,15 @@ declare
 begin
     v_ctids := array(
         select q.ctid
-          from (select f.queue_id, f.priority, f.vt,
+          from (select f.queue_id, f.priority, f.virtual_time,
                        kiln_internal.allowance(p_slots, cardinality(p_queue_ids), p_limit, cardinality(array_positions(p_busy, f.queue_id::int))) as allowed
-                  from kiln.floor f
+                  from kiln.low_watermark f
                  where f.queue_id = any (p_queue_ids) and not f.is_paused
                  order by f.priority desc, (f.queue_id + p_runner_id + extract(second from kiln_internal.now())::int) % cardinality(p_queue_ids)) f
          cross join lateral (
                select r.ctid from kiln.task_ready r
-                where r.queue_id = f.queue_id and r.priority = f.priority and r.vt > f.vt and r.interruptions < 2
-                order by r.vt, r.task_id
+                where r.queue_id = f.queue_id and r.priority = f.priority and r.virtual_time > f.virtual_time and r.interruptions < 2
+                order by r.virtual_time, r.task_id
                 limit f.allowed for update skip locked) q
          limit p_limit);
 
@@ -117,7 +117,7 @@ begin
     if cardinality(p_queue_ids) > 1 and cardinality(v_ctids) + cardinality(p_busy) > greatest(1, p_slots - cardinality(p_queue_ids) + 1) then
         v_ctids := array(
             select u.ctid
-              from (select t.ctid, t.queue_id, row_number() over (partition by t.queue_id order by t.priority desc, t.vt, t.task_id) as nth
+              from (select t.ctid, t.queue_id, row_number() over (partition by t.queue_id order by t.priority desc, t.virtual_time, t.task_id) as nth
                       from kiln.task_ready t
                      where t.ctid = any (v_ctids)) u
              where u.nth <= kiln_internal.allowance(p_slots, cardinality(p_queue_ids), p_limit, cardinality(array_positions(p_busy, u.queue_id::int))));
@@ -125,12 +125,12 @@ begin
     if v_ctids = '{}' then
         return '{}';
     elsif cardinality(v_ctids) = 1 then
-        return array[kiln_internal.take_one(p_runner_id, v_ctids[1])];
+        return array[kiln_internal.claim_one(p_runner_id, v_ctids[1])];
     end if;
 
-    insert into kiln.task_running (task_id, job_id, account_id, vt, fence, runner_id, started_at, created_at, pipeline_version_id, state,
+    insert into kiln.task_running (task_id, job_id, account_id, virtual_time, fence, runner_id, started_at, created_at, pipeline_version_id, state,
                                    queue_id, priority, stage, slot, attempts, interruptions)
-    select t.task_id, t.job_id, t.account_id, t.vt, nextval('kiln.fence'), p_runner_id, kiln_internal.now(), t.created_at, t.pipeline_version_id, 'running',
+    select t.task_id, t.job_id, t.account_id, t.virtual_time, nextval('kiln.fence'), p_runner_id, kiln_internal.now(), t.created_at, t.pipeline_version_id, 'running',
            t.queue_id, t.priority, t.stage, t.slot, t.attempts, t.interruptions
       from kiln.task_ready t
      where t.ctid = any (v_ctids);
@@ -146,11 +146,11 @@ begin
     return array(select c from kiln_internal.claimed(v_task_ids) c);
 end
 $$;
-comment on function kiln_internal.take(bigint, smallint[], int, int, int[]) is
-'Gives up to p_limit ready tasks of these queues, most urgent and then oldest turn first, from the floors on, to a runner.
+comment on function kiln_internal.claim_tasks(bigint, smallint[], int, int, int[]) is
+'Gives up to p_limit ready tasks of these queues, most urgent and then oldest turn first, from the low watermarks on, to a runner.
 Each gets a new fence; a later write with an older one is refused (KN010).';
 
-create or replace function kiln_internal.take_one(p_runner_id bigint, p_ctid tid)
+create or replace function kiln_internal.claim_one(p_runner_id bigint, p_ctid tid)
 returns kiln_runner.claimed
 language plpgsql
 as $$
@@ -161,11 +161,11 @@ declare
 begin
     delete from kiln.task_ready t
      where t.ctid = p_ctid
-    returning t.task_id, t.job_id, t.account_id, t.vt, t.created_at, t.pipeline_version_id, t.queue_id, t.priority, t.stage, t.slot, t.attempts, t.interruptions
+    returning t.task_id, t.job_id, t.account_id, t.virtual_time, t.created_at, t.pipeline_version_id, t.queue_id, t.priority, t.stage, t.slot, t.attempts, t.interruptions
          into v_task;
-    insert into kiln.task_running (task_id, job_id, account_id, vt, fence, runner_id, started_at, created_at, pipeline_version_id, state,
+    insert into kiln.task_running (task_id, job_id, account_id, virtual_time, fence, runner_id, started_at, created_at, pipeline_version_id, state,
                                    queue_id, priority, stage, slot, attempts, interruptions)
-    values (v_task.task_id, v_task.job_id, v_task.account_id, v_task.vt, v_fence, p_runner_id, kiln_internal.now(), v_task.created_at, v_task.pipeline_version_id, 'running',
+    values (v_task.task_id, v_task.job_id, v_task.account_id, v_task.virtual_time, v_fence, p_runner_id, kiln_internal.now(), v_task.created_at, v_task.pipeline_version_id, 'running',
             v_task.queue_id, v_task.priority, v_task.stage, v_task.slot, v_task.attempts, v_task.interruptions);
     if v_task.stage = 1 then
         update kiln.job j
@@ -176,26 +176,26 @@ begin
     return kiln_internal.claimed(v_task.task_id, v_fence, v_task.queue_id, v_task.pipeline_version_id, v_task.attempts, v_input);
 end
 $$;
-comment on function kiln_internal.take_one(bigint, tid) is 'The same for one task, whose row is locked, in a form that starts faster: see kiln_internal.finish_task.';
+comment on function kiln_internal.claim_one(bigint, tid) is 'The same for one task, whose row is locked, in a form that starts faster: see kiln_internal.finish_task.';
 
 -- A task that two runners died with is given to a runner that runs nothing else: if that one dies too, the task is the cause. The
--- tick reserves it for a runner (kiln.runner.alone_task_id), which is then given nothing new until it is idle. Its queue's limits
+-- tick reserves it for a runner (kiln.runner.quarantined_task_id), which is then given nothing new until it is idle. Its queue's limits
 -- and pause hold for it as for any other task.
-create or replace function kiln_internal.take_suspect(p_runner_id bigint, p_task_id bigint)
+create or replace function kiln_internal.claim_quarantined(p_runner_id bigint, p_task_id bigint)
 returns kiln_runner.claimed[]
 language plpgsql
 as $$
 declare
     v_queue   kiln.queue;
-    v_free_at timestamptz;
+    v_theoretical_arrival_at timestamptz;
 begin
     select q.* into v_queue from kiln.task_ready t join kiln.queue q using (queue_id) where t.task_id = p_task_id;
     if not found or v_queue.is_paused then
         return '{}';
     end if;
     if v_queue.max_running is not null or v_queue.rate_per_minute is not null then
-        select g.free_at into v_free_at from kiln.queue_gate g where g.queue_id = v_queue.queue_id for update;
-        if not found or kiln_internal.queue_places(v_queue, v_free_at) <= 0 then
+        select g.theoretical_arrival_at into v_theoretical_arrival_at from kiln.queue_limiter g where g.queue_id = v_queue.queue_id for update;
+        if not found or kiln_internal.queue_places(v_queue, v_theoretical_arrival_at) <= 0 then
             return '{}';
         end if;
     end if;
@@ -205,16 +205,16 @@ begin
     if not found then
         return '{}';
     end if;
-    update kiln.runner r set alone_at = null where r.runner_id = p_runner_id;
+    update kiln.runner r set quarantined_at = null where r.runner_id = p_runner_id;
     if v_queue.rate_per_minute is not null then
-        update kiln.queue_gate g
-           set free_at = greatest(v_free_at, kiln_internal.now()) + kiln_internal.spacing(v_queue.rate_per_minute, v_queue.rate_burst)
+        update kiln.queue_limiter g
+           set theoretical_arrival_at = greatest(v_theoretical_arrival_at, kiln_internal.now()) + kiln_internal.queue_rate_step(v_queue.rate_per_minute, v_queue.rate_burst)
          where g.queue_id = v_queue.queue_id;
     end if;
     return array(select c from kiln_internal.claimed(array[p_task_id]) c);
 end
 $$;
-comment on function kiln_internal.take_suspect(bigint, bigint) is 'Gives a reserved suspect to its runner.';
+comment on function kiln_internal.claim_quarantined(bigint, bigint) is 'Gives a reserved quarantined to its runner.';
 
 -- One slot of a runner stays free for each other queue it serves, so that a full video queue never delays an image.
 create or replace function kiln_internal.allowance(p_slots int, p_queues int, p_limit int, p_busy int)
@@ -224,7 +224,7 @@ return case when p_queues = 1 then p_limit else greatest(0, least(p_limit, great
 comment on function kiln_internal.allowance(int, int, int, int) is
 'How many of p_limit tasks of one queue a runner may take that has p_slots slots, serves p_queues queues and runs p_busy of this one.';
 
--- Limits are exact: claimers of a limited queue pass its gate one by one, and what runs is counted in a later statement than the
+-- Limits are exact: claimers of a limited queue pass its limiter one by one, and what runs is counted in a later statement than the
 -- one that waited (counting beside each other reached 15 at a limit of 5). Nothing is kept that could leak.
 create or replace function kiln_internal.limited_queues(p_queue_ids smallint[])
 returns smallint[]
@@ -236,31 +236,31 @@ begin
                   where q.queue_id = any (p_queue_ids) and (q.max_running is not null or q.rate_per_minute is not null) order by q.queue_id);
 end
 $$;
-comment on function kiln_internal.limited_queues(smallint[]) is 'Those of the queues that have a limit, in the order in which their gates are locked.';
+comment on function kiln_internal.limited_queues(smallint[]) is 'Those of the queues that have a limit, in the order in which their limiters are locked.';
 
 -- GCRA grants in any window of 60 s at most the burst and one for each spacing that fits into it: with this spacing rate - burst of
 -- them fit, whether or not the ends of the window count.
-create or replace function kiln_internal.spacing(p_rate_per_minute int, p_burst int)
+create or replace function kiln_internal.queue_rate_step(p_rate_per_minute int, p_burst int)
 returns interval
 language sql immutable
 return interval '60 seconds' / (p_rate_per_minute - p_burst + 1) + interval '1 millisecond';
-comment on function kiln_internal.spacing(int, int) is 'The time between two starts at which no 60 seconds ever see more than p_rate_per_minute, a burst of p_burst included.';
+comment on function kiln_internal.queue_rate_step(int, int) is 'The time between two starts at which no 60 seconds ever see more than p_rate_per_minute, a burst of p_burst included.';
 
-create or replace function kiln_internal.queue_places(p_queue kiln.queue, p_free_at timestamptz)
+create or replace function kiln_internal.queue_places(p_queue kiln.queue, p_theoretical_arrival_at timestamptz)
 returns int
 language plpgsql
 as $$
 begin
     return least(p_queue.max_running - (select count(*) from kiln.task_running t where t.queue_id = p_queue.queue_id),
                  case when p_queue.rate_per_minute is not null then
-                     p_queue.rate_burst - ceil(extract(epoch from greatest(p_free_at, kiln_internal.now()) - kiln_internal.now())
-                                               / extract(epoch from kiln_internal.spacing(p_queue.rate_per_minute, p_queue.rate_burst))) end);
+                     p_queue.rate_burst - ceil(extract(epoch from greatest(p_theoretical_arrival_at, kiln_internal.now()) - kiln_internal.now())
+                                               / extract(epoch from kiln_internal.queue_rate_step(p_queue.rate_per_minute, p_queue.rate_burst))) end);
 end
 $$;
 comment on function kiln_internal.queue_places(kiln.queue, timestamptz) is
-'How many tasks of a limited queue, whose gate the caller holds, may start now; p_free_at: kiln.queue_gate.free_at. Volatile: it counts anew.';
+'How many tasks of a limited queue, whose limiter the caller holds, may start now; p_theoretical_arrival_at: kiln.queue_limiter.theoretical_arrival_at. Volatile: it counts anew.';
 
-create or replace function kiln_internal.take_within_limits(
+create or replace function kiln_internal.claim_within_limits(
     p_runner_id bigint, p_queue_ids smallint[], p_limited_ids smallint[], p_slots int, p_limit int, p_busy int[])
 returns kiln_runner.claimed[]
 language plpgsql
@@ -270,43 +270,43 @@ declare
     v_all     kiln_runner.claimed[] := '{}';
     v_taken   kiln_runner.claimed[];
     v_queue   kiln.queue;
-    v_free_at timestamptz;
+    v_theoretical_arrival_at timestamptz;
     v_left    int;
 begin
     if v_free <> '{}' then
-        v_all := kiln_internal.take(p_runner_id, v_free, p_slots, p_limit, p_busy);
+        v_all := kiln_internal.claim_tasks(p_runner_id, v_free, p_slots, p_limit, p_busy);
     end if;
     for v_queue in
         select q.* from kiln.queue q where q.queue_id = any (p_limited_ids) and not q.is_paused order by q.queue_id
     loop
         v_left := kiln_internal.allowance(p_slots, cardinality(p_queue_ids), p_limit - cardinality(v_all), cardinality(array_positions(p_busy, v_queue.queue_id::int)));
         continue when v_left <= 0 or not exists (
-            select from kiln.floor f
+            select from kiln.low_watermark f
              cross join lateral (select from kiln.task_ready r
-                                  where r.queue_id = f.queue_id and r.priority = f.priority and r.vt > f.vt and r.interruptions < 2
-                                  order by r.vt limit 1) r
+                                  where r.queue_id = f.queue_id and r.priority = f.priority and r.virtual_time > f.virtual_time and r.interruptions < 2
+                                  order by r.virtual_time limit 1) r
              where f.queue_id = v_queue.queue_id);
-        select g.free_at into v_free_at from kiln.queue_gate g where g.queue_id = v_queue.queue_id for update;
-        continue when not found;        -- without its gate nothing can be counted: the tick makes it anew
-        select q.* into v_queue from kiln.queue q where q.queue_id = v_queue.queue_id;     -- as it is now that the gate is ours
-        -- A suspect that is reserved, and waits for its runner to be idle, keeps its place: else others would always be quicker.
-        v_left := least(v_left, kiln_internal.queue_places(v_queue, v_free_at)
-                                - (select count(*) from kiln.runner r join kiln.task_ready t on t.task_id = r.alone_task_id
+        select g.theoretical_arrival_at into v_theoretical_arrival_at from kiln.queue_limiter g where g.queue_id = v_queue.queue_id for update;
+        continue when not found;        -- without its limiter nothing can be counted: the tick makes it anew
+        select q.* into v_queue from kiln.queue q where q.queue_id = v_queue.queue_id;     -- as it is now that the limiter is ours
+        -- A quarantined task that is reserved, and waits for its runner to be idle, keeps its place: else others would always be quicker.
+        v_left := least(v_left, kiln_internal.queue_places(v_queue, v_theoretical_arrival_at)
+                                - (select count(*) from kiln.runner r join kiln.task_ready t on t.task_id = r.quarantined_task_id
                                     where r.ended_at is null and t.queue_id = v_queue.queue_id));
         continue when v_left <= 0;
-        v_taken := kiln_internal.take(p_runner_id, array[v_queue.queue_id], p_slots, v_left, '{}');
+        v_taken := kiln_internal.claim_tasks(p_runner_id, array[v_queue.queue_id], p_slots, v_left, '{}');
         v_all := v_all || v_taken;
         if v_queue.rate_per_minute is not null and v_taken <> '{}' then
-            update kiln.queue_gate g
-               set free_at = greatest(v_free_at, kiln_internal.now()) + cardinality(v_taken) * kiln_internal.spacing(v_queue.rate_per_minute, v_queue.rate_burst)
+            update kiln.queue_limiter g
+               set theoretical_arrival_at = greatest(v_theoretical_arrival_at, kiln_internal.now()) + cardinality(v_taken) * kiln_internal.queue_rate_step(v_queue.rate_per_minute, v_queue.rate_burst)
              where g.queue_id = v_queue.queue_id;
         end if;
     end loop;
     return v_all;
 end
 $$;
-comment on function kiln_internal.take_within_limits(bigint, smallint[], smallint[], int, int, int[]) is
-'kiln_internal.take() for a runner that serves limited queues: first the others, then these, each within kiln.queue.max_running and its rate.';
+comment on function kiln_internal.claim_within_limits(bigint, smallint[], smallint[], int, int, int[]) is
+'kiln_internal.claim_tasks() for a runner that serves limited queues: first the others, then these, each within kiln.queue.max_running and its rate.';
 
 create or replace function kiln_internal.claim(p_runner_id bigint, p_limit int, p_busy int[])
 returns kiln_runner.claimed[]
@@ -316,21 +316,21 @@ declare
     v_queue_ids smallint[];
     v_limited   smallint[];
     v_slots     int;
-    v_alone     bigint;
+    v_quarantined_task     bigint;
 begin
-    select r.queue_ids, r.limited_ids, r.slots, r.alone_task_id into v_queue_ids, v_limited, v_slots, v_alone
+    select r.queue_ids, r.limited_ids, r.slots, r.quarantined_task_id into v_queue_ids, v_limited, v_slots, v_quarantined_task
       from kiln.runner r where r.runner_id = p_runner_id and r.ended_at is null;
     if v_queue_ids is null then
         raise exception 'runner % is not registered, or was declared dead', p_runner_id
             using errcode = 'KN011', hint = 'Call kiln_runner.register() again; what it ran is no longer its own.';
     end if;
-    if v_alone is null then
+    if v_quarantined_task is null then
         if v_limited = '{}' then
-            return kiln_internal.take(p_runner_id, v_queue_ids, v_slots, p_limit, p_busy);
+            return kiln_internal.claim_tasks(p_runner_id, v_queue_ids, v_slots, p_limit, p_busy);
         end if;
-        return kiln_internal.take_within_limits(p_runner_id, v_queue_ids, v_limited, v_slots, p_limit, p_busy);
+        return kiln_internal.claim_within_limits(p_runner_id, v_queue_ids, v_limited, v_slots, p_limit, p_busy);
     elsif p_limit >= v_slots then
-        return kiln_internal.take_suspect(p_runner_id, v_alone);
+        return kiln_internal.claim_quarantined(p_runner_id, v_quarantined_task);
     end if;
     return '{}';
 end

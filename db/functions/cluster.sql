@@ -1,5 +1,5 @@
 -- Restores: what a new timeline means, and what has to be done after a dump and restore (docs/backup.md).
-create or replace function kiln_internal.note_timeline()
+create or replace function kiln_internal.record_timeline()
 returns int
 language plpgsql
 set search_path = ''
@@ -13,9 +13,9 @@ begin
     return v_timeline;
 end
 $$;
-comment on function kiln_internal.note_timeline() is 'The timeline that is written now. The first call in a new one keeps where it began.';
+comment on function kiln_internal.record_timeline() is 'The timeline that is written now. The first call in a new one keeps where it began.';
 
-create or replace function kiln_internal.note_old_timeline(p_account_id bigint, p_position text)
+create or replace function kiln_internal.record_old_timeline(p_account_id bigint, p_position text)
 returns boolean
 language plpgsql
 set search_path = ''
@@ -30,7 +30,7 @@ begin
     if v_epoch is null or (v_epoch[1], v_epoch[3]) <> (v_here[1], v_here[3]) or v_epoch[2]::int >= v_here[2]::int then
         return false;
     end if;
-    perform kiln_internal.note_timeline();
+    perform kiln_internal.record_timeline();
     v_xid := greatest(v_epoch[5]::bigint, v_epoch[7]::bigint);
     select min(t.xid) into v_began from kiln.timeline t where t.timeline > v_epoch[2]::int;
     if v_xid > v_began then
@@ -41,12 +41,12 @@ begin
     return true;
 end
 $$;
-comment on function kiln_internal.note_old_timeline(bigint, text) is
+comment on function kiln_internal.record_old_timeline(bigint, text) is
 'Whether a position is of an older timeline of this cluster. One that lies beyond the fork is kept in kiln.lost_position: its client was told of what is gone.';
 
 -- Calls that were open when the backup was made: sent, perhaps, and their answers went elsewhere. They are looked up where that can be
 -- done, and else held; never sent again, whatever powers the provider has.
-create or replace function kiln_internal.lose_open_calls(p_why text)
+create or replace function kiln_internal.mark_open_calls_unknown(p_why text)
 returns int
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -73,8 +73,8 @@ begin
          where c.call_id = v_open.call_id
         returning c.* into v_call;
         v_lost := v_lost + 1;
-        delete from kiln.parked p where p.task_id = v_task.task_id;
-        perform kiln_internal.poll_later(v_call, v_task, v_job, v_stage, v_provider, greatest(v_call.timeout_at - kiln_internal.now(), '0'));
+        delete from kiln.deferred_task p where p.task_id = v_task.task_id;
+        perform kiln_internal.schedule_poll(v_call, v_task, v_job, v_stage, v_provider, greatest(v_call.timeout_at - kiln_internal.now(), '0'));
         if v_provider.lookup is not null then
             update kiln.task t set state = 'waiting', due_at = 'infinity', error_class = 'lookup', error_message = p_why || format(' Provider %s is asked about it.', v_provider.name)
              where t.task_id = v_task.task_id and t.state in ('ready', 'waiting', 'running');
@@ -86,9 +86,9 @@ begin
     return v_lost;
 end
 $$;
-comment on function kiln_internal.lose_open_calls(text) is 'Marks each open call of a paid provider as unknown; its task waits for the look-up, or is held. Returns how many.';
+comment on function kiln_internal.mark_open_calls_unknown(text) is 'Marks each open call of a paid provider as unknown; its task waits for the look-up, or is held. Returns how many.';
 
-create or replace function kiln_internal.hold_what_may_be_paid(p_why text)
+create or replace function kiln_internal.hold_possibly_paid_tasks(p_why text)
 returns int
 language plpgsql
 set search_path = ''
@@ -106,11 +106,11 @@ begin
            and not exists (select from kiln.call c where c.task_id = t.task_id and (c.settled_at is null or c.outcome = 'succeeded'))
         returning t.task_id)
     select array_agg(h.task_id) into v_held from held h;
-    delete from kiln.parked p where p.task_id = any (v_held);
+    delete from kiln.deferred_task p where p.task_id = any (v_held);
     return coalesce(cardinality(v_held), 0);
 end
 $$;
-comment on function kiln_internal.hold_what_may_be_paid(text) is
+comment on function kiln_internal.hold_possibly_paid_tasks(text) is
 'Holds unfinished work that comes to a paid stage and of which no call is known: after the backup it may have been paid. Returns how many tasks.';
 
 -- Ids that were given away after the backup are never given again: a stale runner''s fence, a signed link, a client''s cache would take the
@@ -126,7 +126,7 @@ begin
     perform setval(format('%I.%I', s.schemaname, s.sequencename)::regclass, coalesce(s.last_value, 0) + c_skipped)
        from pg_catalog.pg_sequences s
       where s.schemaname = 'kiln' and s.data_type = 'bigint'::regtype;
-    update kiln.floor f set seen_job = f.seen_job + c_skipped;       -- to kiln_internal.move_floors() ids are turns
+    update kiln.low_watermark f set seen_job = f.seen_job + c_skipped;       -- to kiln_internal.advance_low_watermarks() ids are turns
 end
 $$;
 comment on function kiln_internal.skip_ids() is 'Moves every sequence of ids, and the fence, ahead by a hundred million.';
@@ -183,10 +183,10 @@ begin
     on conflict (only_row) do update set system_identifier = excluded.system_identifier, relation = excluded.relation, history = excluded.history;
     delete from kiln.timeline;
     delete from kiln.lost_position;
-    perform kiln_internal.note_timeline();
+    perform kiln_internal.record_timeline();
     update kiln.outgoing set from_snapshot = v_now, until_snapshot = null, after_id = 0 where from_snapshot is not null;
     perform kiln_internal.check_cluster();
-    perform kiln_internal.keep_partitions();     -- before the first event: what lies in the default part is in the way of another
+    perform kiln_internal.maintain_partitions();     -- before the first event: what lies in the default part is in the way of another
 
     -- What is not logged means nothing here; pg_dump brings it along.
     for v_table in
@@ -196,23 +196,23 @@ begin
     end loop;
 
     -- Nobody who is in the backup is here.
-    update kiln.runner set ended_at = kiln_internal.now(), ended_why = 'dead' where ended_at is null;
+    update kiln.runner set ended_at = kiln_internal.now(), ended_why = 'expired' where ended_at is null;
     get diagnostics v_runners = row_count;
     delete from kiln.heartbeat;
-    perform kiln_internal.bury_instances(array(select i.instance_id from kiln.instance i where i.ended_at is null));
+    perform kiln_internal.expire_instances(array(select i.instance_id from kiln.instance i where i.ended_at is null));
     delete from kiln.ping p where p.ended_at is null;
 
-    v_calls := kiln_internal.lose_open_calls(c_why || ' The answer to the request went elsewhere.');
+    v_calls := kiln_internal.mark_open_calls_unknown(c_why || ' The answer to the request went elsewhere.');
     if not p_nothing_ran then
-        v_held := kiln_internal.hold_what_may_be_paid(c_why || ' Whether this was paid since the backup cannot be known here.');
-        update kiln.delivery d set state = 'failed', ended_at = kiln_internal.now(), taken_until = null, why = c_why || ' Whether this was sent since the backup cannot be known here.'
+        v_held := kiln_internal.hold_possibly_paid_tasks(c_why || ' Whether this was paid since the backup cannot be known here.');
+        update kiln.delivery d set state = 'failed', ended_at = kiln_internal.now(), claimed_until = null, why = c_why || ' Whether this was sent since the backup cannot be known here.'
          where d.state = 'due';
         get diagnostics v_due = row_count;
         delete from kiln.stream_ticket;
         delete from kiln.nonce;
         perform kiln_internal.skip_ids();
     else
-        update kiln.delivery d set taken_until = null where d.taken_until is not null;
+        update kiln.delivery d set claimed_until = null where d.claimed_until is not null;
     end if;
     update kiln.task t set state = 'ready', error_class = 'released', error_message = c_why where t.state = 'running';
     get diagnostics v_released = row_count;

@@ -4,7 +4,7 @@
 -- Written out twice: over arrays for a batch, and over scalars for one task, which is what a runner with long tasks sends. What
 -- a statement costs here is its start, not its rows: on scalars, with one row found by its key, one task costs three quarters
 -- of what it does on arrays, and each of a hundred nearly twice as much. Only the usual course is written twice, the rest stands
--- in kiln_internal.hand_over alone. (One statement with all of it in CTEs took twice as long for one task, and a join with
+-- in kiln_internal.advance_jobs alone. (One statement with all of it in CTEs took twice as long for one task, and a join with
 -- unnest() may be planned as a scan of everything that runs.)
 create or replace function kiln_internal.finish_tasks(p_task_ids bigint[], p_fences bigint[], p_outputs text[])
 returns int
@@ -13,9 +13,9 @@ as $$
 declare
     v_done int;
 begin
-    insert into kiln.task_ended (task_id, job_id, account_id, vt, fence, runner_id, started_at, created_at, finished_at, pipeline_version_id, state,
+    insert into kiln.task_ended (task_id, job_id, account_id, virtual_time, fence, runner_id, started_at, created_at, finished_at, pipeline_version_id, state,
                                  queue_id, priority, stage, slot, attempts, interruptions, output)
-    select t.task_id, t.job_id, t.account_id, t.vt, t.fence, t.runner_id, t.started_at, t.created_at, kiln_internal.now(), t.pipeline_version_id, 'done',
+    select t.task_id, t.job_id, t.account_id, t.virtual_time, t.fence, t.runner_id, t.started_at, t.created_at, kiln_internal.now(), t.pipeline_version_id, 'done',
            t.queue_id, t.priority, t.stage, t.slot, t.attempts + 1, t.interruptions,
            p_outputs[array_position(p_task_ids, t.task_id)]::kiln.json_object
       from kiln.task_running t
@@ -31,7 +31,7 @@ begin
     select t.fence, t.task_id, t.job_id, t.runner_id, t.started_at, t.stage, t.attempts, 'done'
       from kiln.task_ended t
      where t.task_id = any (p_task_ids);
-    perform kiln_internal.hand_over(p_task_ids);
+    perform kiln_internal.advance_jobs(p_task_ids);
     return v_done;
 end
 $$;
@@ -45,7 +45,7 @@ comment on function kiln_internal.finish_tasks(bigint[], bigint[], text[]) is
 -- Jobs are found by their own keys, and what is wanted of a task by a look at its key (LIMIT keeps that from becoming a join): a
 -- join of the two that was planned while the tables were all but empty, or never analyzed, read all jobs by their index, and
 -- stayed in force as they grew.
-create or replace function kiln_internal.hand_over(p_task_ids bigint[])
+create or replace function kiln_internal.advance_jobs(p_task_ids bigint[])
 returns void
 language plpgsql
 as $$
@@ -66,10 +66,10 @@ begin
          cross join lateral (select s.position, s.queue_id from kiln.stage s
                               where s.pipeline_version_id = l.pipeline_version_id and s.position = u.task_id / 100 % 100 + 1 limit 1) s
     ), readied as (
-        insert into kiln.task_ready (task_id, job_id, account_id, vt, pipeline_version_id, queue_id, priority, stage)
-        select kiln_internal.task_id(n.job_id, n.stage), n.job_id, n.account_id, f.next_vt + 1, n.pipeline_version_id, n.queue_id, n.priority, n.stage
+        insert into kiln.task_ready (task_id, job_id, account_id, virtual_time, pipeline_version_id, queue_id, priority, stage)
+        select kiln_internal.task_id(n.job_id, n.stage), n.job_id, n.account_id, f.next_virtual_time + 1, n.pipeline_version_id, n.queue_id, n.priority, n.stage
           from next_task n
-         cross join lateral (select f.next_vt from kiln.floor f where f.queue_id = n.queue_id and f.priority = n.priority limit 1) f
+         cross join lateral (select f.next_virtual_time from kiln.low_watermark f where f.queue_id = n.queue_id and f.priority = n.priority limit 1) f
     )
     insert into kiln.event (account_id, job_id, version, type, data)
     select n.account_id, n.job_id, n.version, 'job.progress', jsonb_build_object('stage', n.stage)
@@ -96,17 +96,17 @@ begin
                 returning j.job_id
             )
             select array_agg(u.task_id) into v_resumed from unnest(p_task_ids) as u (task_id) join resumed r on r.job_id = u.task_id / 10000;
-            perform kiln_internal.hand_over(v_resumed);
+            perform kiln_internal.advance_jobs(v_resumed);
         end if;
     end if;
-    if v_next > 0 and exists (select from kiln.sleeper) then
-        perform kiln_internal.ring(array(
+    if v_next > 0 and exists (select from kiln.waiter) then
+        perform kiln_internal.notify_waiters(array(
             select distinct t.queue_id from kiln.task_ready t
              where t.task_id = any (array(select u + 100 from unnest(p_task_ids) as u))));
     end if;
 end
 $$;
-comment on function kiln_internal.hand_over(bigint[]) is
+comment on function kiln_internal.advance_jobs(bigint[]) is
 'For tasks that are done: gives their jobs the next stage''s task, or completes (or, where it was being cancelled, cancels) them.';
 
 -- One task. NOT FOUND tells that the job is not on its usual course, or has ended.
@@ -122,15 +122,15 @@ declare
 begin
     delete from kiln.task_running t
      where t.task_id = p_task_id and t.fence = p_fence
-    returning t.job_id, t.account_id, t.vt, t.runner_id, t.started_at, t.created_at, t.pipeline_version_id, t.queue_id, t.priority, t.stage, t.slot,
+    returning t.job_id, t.account_id, t.virtual_time, t.runner_id, t.started_at, t.created_at, t.pipeline_version_id, t.queue_id, t.priority, t.stage, t.slot,
               t.attempts, t.interruptions
          into v_task;
     if not found then
         return false;
     end if;
-    insert into kiln.task_ended (task_id, job_id, account_id, vt, fence, runner_id, started_at, created_at, finished_at, pipeline_version_id, state,
+    insert into kiln.task_ended (task_id, job_id, account_id, virtual_time, fence, runner_id, started_at, created_at, finished_at, pipeline_version_id, state,
                                  queue_id, priority, stage, slot, attempts, interruptions, output)
-    values (p_task_id, v_task.job_id, v_task.account_id, v_task.vt, p_fence, v_task.runner_id, v_task.started_at, v_task.created_at, kiln_internal.now(),
+    values (p_task_id, v_task.job_id, v_task.account_id, v_task.virtual_time, p_fence, v_task.runner_id, v_task.started_at, v_task.created_at, kiln_internal.now(),
             v_task.pipeline_version_id, 'done', v_task.queue_id, v_task.priority, v_task.stage, v_task.slot, v_task.attempts + 1,
             v_task.interruptions, v_output);
     insert into kiln.attempt (fence, task_id, job_id, runner_id, started_at, stage, attempt, outcome)
@@ -145,14 +145,14 @@ begin
          where j.job_id = v_task.job_id and j.state = 'running'
            for no key update;
         if found then
-            insert into kiln.task_ready (task_id, job_id, account_id, vt, pipeline_version_id, queue_id, priority, stage)
-            select p_task_id + 100, v_task.job_id, v_task.account_id, f.next_vt + 1, v_task.pipeline_version_id, v_queue_id, v_job.priority, v_task.stage + 1
-              from kiln.floor f
+            insert into kiln.task_ready (task_id, job_id, account_id, virtual_time, pipeline_version_id, queue_id, priority, stage)
+            select p_task_id + 100, v_task.job_id, v_task.account_id, f.next_virtual_time + 1, v_task.pipeline_version_id, v_queue_id, v_job.priority, v_task.stage + 1
+              from kiln.low_watermark f
              where f.queue_id = v_queue_id and f.priority = v_job.priority;
             insert into kiln.event (account_id, job_id, version, type, data)
             values (v_task.account_id, v_task.job_id, v_job.version, 'job.progress', jsonb_build_object('stage', v_task.stage + 1));
-            if exists (select from kiln.sleeper) then
-                perform kiln_internal.ring(array[v_queue_id]);
+            if exists (select from kiln.waiter) then
+                perform kiln_internal.notify_waiters(array[v_queue_id]);
             end if;
             return true;
         end if;
@@ -164,7 +164,7 @@ begin
             return true;
         end if;
     end if;
-    perform kiln_internal.hand_over(array[p_task_id]);
+    perform kiln_internal.advance_jobs(array[p_task_id]);
     return true;
 end
 $$;
@@ -229,11 +229,11 @@ begin
         end if;
     end if;
     if not p_is_idle then
-        if exists (select from kiln.sleeper) then
-            perform kiln_internal.wake('runner:' || p_runner_id);
+        if exists (select from kiln.waiter) then
+            perform kiln_internal.remove_waiter('runner:' || p_runner_id);
         end if;
     else
-        perform kiln_internal.sleep('runner:' || p_runner_id, (select r.queue_ids from kiln.runner r where r.runner_id = p_runner_id), false);
+        perform kiln_internal.add_waiter('runner:' || p_runner_id, (select r.queue_ids from kiln.runner r where r.runner_id = p_runner_id), false);
         perform kiln_runner.tick(p_runner_id);
     end if;
     if p_limit > 0 then

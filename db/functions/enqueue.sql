@@ -1,5 +1,5 @@
--- Enqueue: the job, its first task and the event, in one transaction; then the bell. The one way in, for people and for the
--- server. Fair share is its turn (vt), given here and nowhere else: behind the last one of its account that still waits in this
+-- Enqueue: the job, its first task and the event, in one transaction; then the wakeup. The one way in, for people and for the
+-- server. Fair share is its turn (virtual_time), given here and nowhere else: behind the last one of its account that still waits in this
 -- queue, else right behind what is served now. So an account with one job comes soon, whoever queued a hundred thousand before.
 --
 -- Three plain inserts, since one statement with three of them in CTEs costs more to start than they do.
@@ -49,16 +49,16 @@ begin
     returning job_id into v_job_id;
 
     if p_run_at > kiln_internal.now() then
-        insert into kiln.task_waiting (task_id, job_id, account_id, vt, due_at, pipeline_version_id, state, queue_id, priority, stage)
+        insert into kiln.task_waiting (task_id, job_id, account_id, virtual_time, due_at, pipeline_version_id, state, queue_id, priority, stage)
         values (kiln_internal.task_id(v_job_id, 1), v_job_id, v_account_id, 0, p_run_at, v_version_id, 'waiting', v_queue_id, p_priority, 1);
     else
-        insert into kiln.task_ready (task_id, job_id, account_id, vt, pipeline_version_id, queue_id, priority, stage)
+        insert into kiln.task_ready (task_id, job_id, account_id, virtual_time, pipeline_version_id, queue_id, priority, stage)
         select kiln_internal.task_id(v_job_id, 1), v_job_id, v_account_id,
-               coalesce((select r.vt from kiln.task_ready r
-                          where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = v_account_id and r.vt > f.next_vt
-                          order by r.vt desc limit 1), f.next_vt) + 1,
+               coalesce((select r.virtual_time from kiln.task_ready r
+                          where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = v_account_id and r.virtual_time > f.next_virtual_time
+                          order by r.virtual_time desc limit 1), f.next_virtual_time) + 1,
                v_version_id, v_queue_id, p_priority, 1
-          from kiln.floor f
+          from kiln.low_watermark f
          where f.queue_id = v_queue_id and f.priority = p_priority;
     end if;
 
@@ -70,8 +70,8 @@ begin
         perform kiln_internal.hold_for_job(v_job_id, v_account_id, p_estimated_micros);
     end if;
 
-    if exists (select from kiln.sleeper) then
-        perform kiln_internal.ring(array[v_queue_id]);
+    if exists (select from kiln.waiter) then
+        perform kiln_internal.notify_waiters(array[v_queue_id]);
     end if;
     return v_job_id;
 end
@@ -95,7 +95,7 @@ declare
     v_account_id bigint := coalesce(p_account_id, kiln_internal.operator_account());
     v_pipeline   kiln.pipeline;
     v_job_ids    bigint[];
-    v_turn       bigint;
+    v_virtual_time       bigint;
 begin
     select p.* into v_pipeline from kiln.pipeline p where p.name = p_pipeline and p.pipeline_version_id is not null;
     if not found then
@@ -105,25 +105,25 @@ begin
     with job as (
         insert into kiln.job (account_id, pipeline_version_id, stages, priority, run_at, input)
         select v_account_id, v_pipeline.pipeline_version_id, v_pipeline.stages, p_priority, p_run_at, u.input
-          from unnest(p_inputs) with ordinality as u (input, turn)
-         order by u.turn
+          from unnest(p_inputs) with ordinality as u (input, ord)
+         order by u.ord
         returning job_id
     )
     select array_agg(j.job_id) into v_job_ids from job j;
 
-    select coalesce((select r.vt from kiln.task_ready r
-                      where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = v_account_id and r.vt > f.next_vt
-                      order by r.vt desc limit 1), f.next_vt) into v_turn
-      from kiln.floor f
+    select coalesce((select r.virtual_time from kiln.task_ready r
+                      where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = v_account_id and r.virtual_time > f.next_virtual_time
+                      order by r.virtual_time desc limit 1), f.next_virtual_time) into v_virtual_time
+      from kiln.low_watermark f
      where f.queue_id = v_pipeline.queue_id and f.priority = p_priority;
-    insert into kiln.task (task_id, job_id, account_id, vt, due_at, pipeline_version_id, state, queue_id, priority, stage)
-    select kiln_internal.task_id(u.job_id, 1), u.job_id, v_account_id, v_turn + u.turn, case when p_run_at > kiln_internal.now() then p_run_at end,
+    insert into kiln.task (task_id, job_id, account_id, virtual_time, due_at, pipeline_version_id, state, queue_id, priority, stage)
+    select kiln_internal.task_id(u.job_id, 1), u.job_id, v_account_id, v_virtual_time + u.ord, case when p_run_at > kiln_internal.now() then p_run_at end,
            v_pipeline.pipeline_version_id, case when p_run_at > kiln_internal.now() then 'waiting' else 'ready' end::kiln.task_state,
            v_pipeline.queue_id, p_priority, 1
-      from unnest(v_job_ids) with ordinality as u (job_id, turn);
+      from unnest(v_job_ids) with ordinality as u (job_id, ord);
     insert into kiln.event (account_id, job_id, version, type)
     select v_account_id, u.job_id, 1, 'job.queued' from unnest(v_job_ids) as u (job_id);
-    perform kiln_internal.ring(array[v_pipeline.queue_id]);
+    perform kiln_internal.notify_waiters(array[v_pipeline.queue_id]);
     return query select unnest(v_job_ids);
 end
 $$;
@@ -132,19 +132,19 @@ comment on function kiln.enqueue_many(text, jsonb[], bigint, int, timestamptz) i
 fastest.';
 
 -- The same as enqueue() writes out, for moves that are rare.
-create or replace function kiln_internal.next_turn(p_queue_id smallint, p_priority smallint, p_account_id bigint)
+create or replace function kiln_internal.next_virtual_time_of(p_queue_id smallint, p_priority smallint, p_account_id bigint)
 returns bigint
 language plpgsql
 as $$
 begin
-    return (select coalesce((select r.vt from kiln.task_ready r
-                              where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = p_account_id and r.vt > f.next_vt
-                              order by r.vt desc limit 1), f.next_vt) + 1
-              from kiln.floor f
+    return (select coalesce((select r.virtual_time from kiln.task_ready r
+                              where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = p_account_id and r.virtual_time > f.next_virtual_time
+                              order by r.virtual_time desc limit 1), f.next_virtual_time) + 1
+              from kiln.low_watermark f
              where f.queue_id = p_queue_id and f.priority = p_priority);
 end
 $$;
-comment on function kiln_internal.next_turn(smallint, smallint, bigint) is
+comment on function kiln_internal.next_virtual_time_of(smallint, smallint, bigint) is
 'The turn of a newcomer: behind the last one of its account that waits in this queue at this priority, else right behind what is served now.';
 
 create or replace function kiln_internal.operator_account()

@@ -155,7 +155,7 @@ begin
                                  create_upload,create_direct_upload,complete_upload,delete_upload,delete_share}') then '{generate}'
         when p_function = 'create_share' then '{read,generate}'
         when p_function = any ('{find_people,create_invite,list_invites,delete_invite,find_invite,accept_invite,create_conversation,add_member,
-                                 remove_member,create_message,mark_delivered,mark_read,tell_typing,edit_message,delete_message,create_block,
+                                 remove_member,create_message,mark_delivered,mark_read,send_typing,edit_message,delete_message,create_block,
                                  list_blocks,delete_block,read_notifications}') then '{chat}'
         when p_function = any ('{create_ticket,list_webhook_endpoints,delete_webhook_endpoint,rotate_webhook_secret,enable_webhook_endpoint,
                                  list_deliveries,resend_delivery,list_api_keys,create_api_key,delete_api_key,update_me,
@@ -182,7 +182,7 @@ create or replace function kiln_internal.identity_hash(p_issuer text, p_subject 
 returns bytea
 language sql immutable
 return sha256(convert_to(p_issuer || E'\n' || p_subject, 'UTF8'));
-comment on function kiln_internal.identity_hash(text, text) is 'An identity in kiln.identity_gone.';
+comment on function kiln_internal.identity_hash(text, text) is 'An identity in kiln.revoked_identity.';
 
 -- One row a class and account; whoever spends holds it until its transaction ends, so the count is exact over all servers. A call that
 -- is refused takes its spending back with it.
@@ -195,7 +195,7 @@ declare
     v_now     timestamptz := kiln_internal.now();
     v_step    interval;
     v_reach   interval;
-    v_free_at timestamptz;
+    v_theoretical_arrival_at timestamptz;
 begin
     select interval '1 minute' / r.per_minute, (interval '1 minute' / r.per_minute) * r.burst into v_step, v_reach
       from kiln.config c
@@ -204,26 +204,26 @@ begin
     if v_step is null then
         return;
     end if;
-    insert into kiln.account_rate as r (account_id, class, free_at) values (p_account_id, p_class, v_now + v_step)
-    on conflict (account_id, class) do update set free_at = greatest(r.free_at, v_now) + v_step
-     where greatest(r.free_at, v_now) + v_step <= v_now + v_reach;
+    insert into kiln.account_rate as r (account_id, class, theoretical_arrival_at) values (p_account_id, p_class, v_now + v_step)
+    on conflict (account_id, class) do update set theoretical_arrival_at = greatest(r.theoretical_arrival_at, v_now) + v_step
+     where greatest(r.theoretical_arrival_at, v_now) + v_step <= v_now + v_reach;
     if not found then
-        select r.free_at into v_free_at from kiln.account_rate r where r.account_id = p_account_id and r.class = p_class;
+        select r.theoretical_arrival_at into v_theoretical_arrival_at from kiln.account_rate r where r.account_id = p_account_id and r.class = p_class;
         raise exception 'this account has made too many %', case p_class when 'write' then 'changes' else 'sign-ins' end || ' in a short time'
             using errcode = 'KN007',
-                  detail = json_build_object('retry_after', ceil(extract(epoch from v_free_at + v_step - v_reach - v_now)))::text;
+                  detail = json_build_object('retry_after', ceil(extract(epoch from v_theoretical_arrival_at + v_step - v_reach - v_now)))::text;
     end if;
 end
 $$;
 comment on function kiln_internal.spend_rate(bigint, kiln.rate_class) is
 'Takes one from an account''s rate (GCRA: bursts of kiln.config''s size, then one each step), exactly, over all servers. KN007: none is left; DETAIL says until when.';
 
-create or replace function kiln_internal.is_of_past(p_issuer text, p_subject text, p_issued_at numeric)
+create or replace function kiln_internal.is_revoked(p_issuer text, p_subject text, p_issued_at numeric)
 returns boolean
 language sql stable
-return exists (select from kiln.identity_gone g
-                where g.identity_hash = kiln_internal.identity_hash(p_issuer, p_subject) and p_issued_at <= extract(epoch from g.gone_at));
-comment on function kiln_internal.is_of_past(text, text, numeric) is
+return exists (select from kiln.revoked_identity g
+                where g.identity_hash = kiln_internal.identity_hash(p_issuer, p_subject) and p_issued_at <= extract(epoch from g.revoked_at));
+comment on function kiln_internal.is_revoked(text, text, numeric) is
 'True if an identity was unlinked, or its account deleted, after one of its tokens was issued (seconds since 1970, perhaps with a fraction).';
 
 create or replace function kiln_internal.make_account(p_issuer text, p_subject text, p_issued_at numeric default null)
@@ -234,7 +234,7 @@ as $$
 declare
     v_account_id bigint;
 begin
-    if kiln_internal.is_of_past(p_issuer, p_subject, p_issued_at) then
+    if kiln_internal.is_revoked(p_issuer, p_subject, p_issued_at) then
         raise exception 'this token is older than the end of its account: sign in again' using errcode = 'KN009';
     end if;
     insert into kiln.account default values returning account_id into v_account_id;
@@ -296,7 +296,7 @@ $$;
 comment on function kiln_internal.require_admin(bigint) is 'Refuses a call without an account (KN009), and one whose role is not admin (KN004).';
 
 -- Idempotency: the key's row is written first, so that of fifty at the same moment one goes on and the others wait for it.
-create or replace function kiln_internal.begin_once(p_actor bigint, p_route text, p_body text)
+create or replace function kiln_internal.begin_idempotent(p_actor bigint, p_route text, p_body text)
 returns bigint
 language plpgsql security definer
 set search_path = ''
@@ -327,11 +327,11 @@ begin
     return v_row.thing_id;
 end
 $$;
-comment on function kiln_internal.begin_once(bigint, text, text) is
-'Takes the request''s Idempotency-Key. Null: go on and call kiln_internal.end_once(); else the id of what an earlier request made.
+comment on function kiln_internal.begin_idempotent(bigint, text, text) is
+'Takes the request''s Idempotency-Key. Null: go on and call kiln_internal.end_idempotent(); else the id of what an earlier request made.
 KN005: the key was used with another body.';
 
-create or replace function kiln_internal.end_once(p_actor bigint, p_route text, p_thing_id bigint)
+create or replace function kiln_internal.end_idempotent(p_actor bigint, p_route text, p_thing_id bigint)
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -343,4 +343,4 @@ begin
     end if;
 end
 $$;
-comment on function kiln_internal.end_once(bigint, text, bigint) is 'Remembers what a request with an Idempotency-Key made.';
+comment on function kiln_internal.end_idempotent(bigint, text, bigint) is 'Remembers what a request with an Idempotency-Key made.';

@@ -168,9 +168,9 @@ begin
     -- What does not go together.
     return query
         select p_at || '/required/' || (r.ordinality - 1), case when not coalesce(p_schema -> 'properties', '{}') ? r.value then 'is none of the properties' else 'is there twice' end
-          from (select e.value, e.ordinality, row_number() over (partition by e.value order by e.ordinality) as turn
+          from (select e.value, e.ordinality, row_number() over (partition by e.value order by e.ordinality) as ord
                   from jsonb_array_elements_text(coalesce(p_schema -> 'required', '[]')) with ordinality as e) r
-         where r.turn > 1 or not coalesce(p_schema -> 'properties', '{}') ? r.value;
+         where r.ord > 1 or not coalesce(p_schema -> 'properties', '{}') ? r.value;
     v_is_bad := v_is_bad or found;
     return query
         select p_at || '/' || b.high, format('must be %s %s', case when b.is_strict then 'more than' else 'at least' end, b.low)

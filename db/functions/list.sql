@@ -56,7 +56,7 @@ begin
         -- Their index is in the order of turns.
         v_ids := v_ids || array(
             select t.job_id
-              from kiln.floor f
+              from kiln.low_watermark f
              cross join lateral (select r.job_id from kiln.task_ready r
                                   where r.queue_id = f.queue_id and r.priority = f.priority and r.account_id = p_account_id and r.stage = 1 and r.started_at is null limit p_most) t
              limit p_most);

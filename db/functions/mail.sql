@@ -74,7 +74,7 @@ end
 $$;
 comment on function kiln_internal.suppress_mail(bytea) is 'No mail goes to this address any more, whichever account names it.';
 
-create or replace function kiln.allow_mail(p_email text)
+create or replace function kiln.unsuppress_mail(p_email text)
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -83,7 +83,7 @@ begin
     update kiln.mail_recipient r set suppressed_at = null where r.address_hash = kiln_internal.mail_key(p_email) and r.suppressed_at is not null;
 end
 $$;
-comment on function kiln.allow_mail(text) is
+comment on function kiln.unsuppress_mail(text) is
 'Allows mail to an address again whose reader turned it off. For a person who asks for it and proves to read
 the address.';
 
@@ -166,7 +166,7 @@ begin
         raise exception 'this link confirms no address, or not any more' using errcode = 'KN008', hint = 'The profile can ask for another: POST /me/email/confirmation.';
     end if;
     update kiln.account a set email_verified_at = kiln_internal.now() where a.account_id = v_account.account_id and a.email_verified_at is null;
-    perform kiln.allow_mail(v_account.email);
+    perform kiln.unsuppress_mail(v_account.email);
 end
 $$;
 comment on function kiln_internal.confirm_email(text) is

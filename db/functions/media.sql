@@ -7,8 +7,8 @@ as $$
 begin
     return (select coalesce(jsonb_agg(jsonb_build_object(
                        'media_id', m.media_id::text, 'storage_key', m.storage_key, 'content_type', m.content_type, 'media_type', m.media_type,
-                       'bytes', m.bytes, 'width', m.width, 'height', m.height, 'duration_ms', m.duration_ms) order by u.turn), '[]')
-              from jsonb_array_elements_text(case jsonb_typeof(p_media) when 'array' then p_media else '[]' end) with ordinality as u (id, turn)
+                       'bytes', m.bytes, 'width', m.width, 'height', m.height, 'duration_ms', m.duration_ms) order by u.ord), '[]')
+              from jsonb_array_elements_text(case jsonb_typeof(p_media) when 'array' then p_media else '[]' end) with ordinality as u (id, ord)
               join kiln.media m on m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end
              where m.account_id = p_account_id and m.state = 'ready');
 end
@@ -84,7 +84,7 @@ begin
      where m.media_id = p_media_id;
     insert into kiln.event (account_id, type, data) values (v_media.account_id, 'media.ready', jsonb_build_object('media_id', p_media_id::text));
     perform kiln_internal.end_wait(p_media_id);
-    perform kiln_internal.ring(null);
+    perform kiln_internal.notify_waiters(null);
     return p_media_id;
 end
 $$;
@@ -126,7 +126,7 @@ declare
     v_waits boolean;
 begin
     -- Locked, so that a check that ends at this moment is seen as ended, or finds that it is waited for.
-    insert into kiln.awaited (job_id, media_id)
+    insert into kiln.media_wait (job_id, media_id)
     select p_job_id, m.media_id
       from kiln.job j
      cross join lateral jsonb_array_elements_text(j.input -> 'media') as i
@@ -156,7 +156,7 @@ begin
     return array(
         select distinct u.id::bigint
           from (select r.job_id
-                  from kiln.floor f
+                  from kiln.low_watermark f
                  cross join lateral (select t.job_id from kiln.task_ready t where t.queue_id = f.queue_id and t.priority = f.priority and t.account_id = p_account_id offset 0) r
                 union all select t.job_id from kiln.task_running t where t.account_id = p_account_id
                 union all select t.job_id from kiln.task_waiting t where t.account_id = p_account_id
@@ -188,15 +188,15 @@ as $$
 declare
     v_job_id bigint;
 begin
-    for v_job_id in select a.job_id from kiln.awaited a where a.media_id = p_media_id order by a.job_id
+    for v_job_id in select a.job_id from kiln.media_wait a where a.media_id = p_media_id order by a.job_id
     loop
         -- Two checks that end at once meet at these rows, and the second sees that it is the last.
-        perform from kiln.awaited a where a.job_id = v_job_id order by a.media_id for update;
-        delete from kiln.awaited a where a.job_id = v_job_id and (a.media_id = p_media_id or p_reason is not null);
+        perform from kiln.media_wait a where a.job_id = v_job_id order by a.media_id for update;
+        delete from kiln.media_wait a where a.job_id = v_job_id and (a.media_id = p_media_id or p_reason is not null);
         if p_reason is not null then
             update kiln.job j set state = 'cancelled', error_code = 'invalid', error_message = 'A file of it was rejected: ' || p_reason
              where j.job_id = v_job_id and j.state = 'queued';
-        elsif not exists (select from kiln.awaited a where a.job_id = v_job_id) then
+        elsif not exists (select from kiln.media_wait a where a.job_id = v_job_id) then
             perform kiln_internal.start_waiting(v_job_id);
         end if;
     end loop;
@@ -244,13 +244,13 @@ end
 $$;
 comment on function kiln_runner.trash_done(text[]) is 'These files are gone from the store.';
 
-create or replace function kiln_runner.strays(p_storage_keys text[], p_ages_s bigint[])
+create or replace function kiln_runner.orphans(p_storage_keys text[], p_ages_s bigint[])
 returns table (storage_key text)
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-    v_keep interval := (select c.stray_keep from kiln.config c);
+    v_keep interval := (select c.orphan_keep from kiln.config c);
     v_kept timestamptz := (select coalesce(max(r.restored_at), '-infinity') from kiln.restore r where r.keeps_files);
 begin
     if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
@@ -270,6 +270,6 @@ begin
        and not exists (select from kiln.trash t where t.storage_key = f.storage_key);
 end
 $$;
-comment on function kiln_runner.strays(text[], bigint[]) is
+comment on function kiln_runner.orphans(text[], bigint[]) is
 'Which of these files of the store, with their ages in seconds, nothing names and nobody will: whoever stored them died before the
-row was written (kiln.config.stray_keep). Remove them. Those from before a restore stay (kiln.restore.keeps_files).';
+row was written (kiln.config.orphan_keep). Remove them. Those from before a restore stay (kiln.restore.keeps_files).';

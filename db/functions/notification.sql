@@ -83,7 +83,7 @@ begin
         returning 1)
     select count(*) into v_count from said;
     update kiln.announcement a set recipients = v_count where a.announcement_id = v_id;
-    perform kiln_internal.ring(null);
+    perform kiln_internal.notify_waiters(null);
     return v_id;
 end
 $$;
@@ -142,7 +142,7 @@ begin
     end if;
     if v_changed > 0 then
         insert into kiln.event (account_id, type, data) values (p_account_id, 'notification.read', jsonb_build_object('to', p_account_id::text));
-        perform kiln_internal.ring(null);
+        perform kiln_internal.notify_waiters(null);
     end if;
 end
 $$;

@@ -169,7 +169,7 @@ comment on function kiln_internal.webhook_request(kiln.delivery) is
 
 -- One slow or dead target delays no other: of each at most four are under way, of one that fails only one, and all of these
 -- together take at most half of what a runner has room for.
-create or replace function kiln_runner.take_deliveries(p_runner_id bigint, p_limit int default 32, p_mail_from text default null)
+create or replace function kiln_runner.claim_deliveries(p_runner_id bigint, p_limit int default 32, p_mail_from text default null)
 returns json
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
@@ -212,7 +212,7 @@ begin
                                       where v.state = 'due' and v.target = a.target and v.due_at <= kiln_internal.now()
                                       order by v.due_at
                                       limit greatest(0, case when a.is_failing then 1 else 4 end
-                                                        - (select count(*) from kiln.delivery u where u.target = a.target and u.taken_until > kiln_internal.now()))
+                                                        - (select count(*) from kiln.delivery u where u.target = a.target and u.claimed_until > kiln_internal.now()))
                                         for update skip locked) q) d)
     select array_agg(d.delivery_id) into v_ids
       from (select d.delivery_id from due d where not d.is_failing or d.rank <= p_limit / 2 order by d.is_failing, d.rank limit p_limit) d;
@@ -222,7 +222,7 @@ begin
 
     -- The next time is set now, should this runner die: 10 s, 30 s, 90 s … 6 h, a fifth more or less.
     update kiln.delivery d
-       set tries = d.tries + 1, attempts = d.attempts + 1, taken_until = kiln_internal.now() + interval '40 seconds',
+       set tries = d.tries + 1, attempts = d.attempts + 1, claimed_until = kiln_internal.now() + interval '40 seconds',
            due_at = kiln_internal.now() + greatest(40, least(10 * power(3, least(d.tries, 10)), 21600) * (0.8 + 0.4 * random())) * interval '1 second'
      where d.delivery_id = any (v_ids);
     insert into kiln.delivery_attempt (delivery_id, attempt, runner_id)
@@ -241,7 +241,7 @@ begin
         'deliveries', coalesce((select json_agg(r) from unnest(v_requests) r where not r ? 'refusal'), '[]'));
 end
 $$;
-comment on function kiln_runner.take_deliveries(bigint, int, text) is
+comment on function kiln_runner.claim_deliveries(bigint, int, text) is
 'Makes deliveries of new events and takes up to p_limit that are due: {"wait_ms": when to ask again, "deliveries": [{"delivery_id", "attempt", and for
 webhooks "url", "hosts", "is_listed", "headers", "body"; for mail "from", "to", "message"}]}. p_mail_from: the sender, from runners that can send mail; null from others.';
 
@@ -251,7 +251,7 @@ language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    update kiln.delivery d set state = 'failed', ended_at = kiln_internal.now(), taken_until = null, why = p_why where d.delivery_id = p_delivery_id;
+    update kiln.delivery d set state = 'failed', ended_at = kiln_internal.now(), claimed_until = null, why = p_why where d.delivery_id = p_delivery_id;
     update kiln.delivery_attempt a set elapsed_ms = 0, error = p_why
      where a.delivery_id = p_delivery_id and a.attempt = (select d.attempts from kiln.delivery d where d.delivery_id = p_delivery_id);
 end
@@ -269,7 +269,7 @@ begin
     if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     for v_answer in select a.value from jsonb_array_elements(p_answers::jsonb) a order by (a.value ->> 'delivery_id')::bigint
     loop
-        perform kiln_internal.note_delivery((v_answer ->> 'delivery_id')::bigint, (v_answer ->> 'attempt')::int, (v_answer ->> 'status')::int,
+        perform kiln_internal.record_delivery((v_answer ->> 'delivery_id')::bigint, (v_answer ->> 'attempt')::int, (v_answer ->> 'status')::int,
                                    (v_answer ->> 'elapsed_ms')::int, v_answer ->> 'error', (v_answer ->> 'reply_bytes')::int, v_answer ->> 'stage');
     end loop;
 end
@@ -278,7 +278,7 @@ comment on function kiln_runner.delivery_answers(json) is
 'What came of deliveries: [{"delivery_id", "attempt", "status" (0: none), "elapsed_ms", "error" or null, "reply_bytes" of webhooks, and for mail "stage":
 "session" before the server knew for whom it is, "message" from then on; its "error" is the server''s answer where that was no 2xx}].';
 
-create or replace function kiln_internal.note_delivery(p_delivery_id bigint, p_attempt int, p_status int, p_elapsed_ms int, p_error text, p_reply_bytes int default null,
+create or replace function kiln_internal.record_delivery(p_delivery_id bigint, p_attempt int, p_status int, p_elapsed_ms int, p_error text, p_reply_bytes int default null,
                                               p_stage text default null)
 returns void
 language plpgsql
@@ -307,21 +307,21 @@ begin
        set state = case when v_is_sent then 'sent' when v_is_final then 'failed' else 'due' end::kiln.delivery_state,
            ended_at = case when v_is_sent or v_is_final then kiln_internal.now() end,
            why = case when not v_is_sent then v_error end,
-           taken_until = case when d.attempts = p_attempt then null else d.taken_until end,
+           claimed_until = case when d.attempts = p_attempt then null else d.claimed_until end,
            due_at = case when d.attempts = p_attempt and not v_is_sent
                          then least(d.due_at, kiln_internal.now() + least(10 * power(3, least(d.tries - 1, 10)), 21600) * (0.8 + 0.4 * random()) * interval '1 second')
                          else d.due_at end
      where d.delivery_id = p_delivery_id;
     if v_delivery.webhook_endpoint_id is not null then
-        perform kiln_internal.note_endpoint(v_delivery.webhook_endpoint_id, v_is_sent, p_status, v_error);
+        perform kiln_internal.record_endpoint_outcome(v_delivery.webhook_endpoint_id, v_is_sent, p_status, v_error);
     end if;
 end
 $$;
-comment on function kiln_internal.note_delivery(bigint, int, int, int, text, int, text) is
+comment on function kiln_internal.record_delivery(bigint, int, int, int, text, int, text) is
 'One attempt''s outcome: sent, to be tried again, or given up (11 tries, about a day; at once 410 of HTTP, and 5xx of SMTP where it is about the message or
 for whom it is: what a mail server has against us, such as a wrong password, the operator will mend).';
 
-create or replace function kiln_internal.note_endpoint(p_endpoint_id bigint, p_is_sent boolean, p_status int, p_error text)
+create or replace function kiln_internal.record_endpoint_outcome(p_endpoint_id bigint, p_is_sent boolean, p_status int, p_error text)
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -348,16 +348,16 @@ begin
         return;
     end if;
     update kiln.webhook_endpoint e set disabled_at = kiln_internal.now(), disabled_why = v_why where e.webhook_endpoint_id = p_endpoint_id;
-    update kiln.delivery d set state = 'failed', ended_at = kiln_internal.now(), taken_until = null, why = 'The endpoint was disabled.' where d.target = p_endpoint_id and d.state = 'due';
+    update kiln.delivery d set state = 'failed', ended_at = kiln_internal.now(), claimed_until = null, why = 'The endpoint was disabled.' where d.target = p_endpoint_id and d.state = 'due';
     insert into kiln.notification as n (account_id, kind, text)
     values (v_endpoint.account_id, 'webhook.disabled', kiln_internal.shorten(format('Nothing more is sent to %s. %s', kiln_internal.shorten(v_endpoint.url, 300), v_why), 1000))
     returning n.notification_id into v_id;
     insert into kiln.event (account_id, type, data)
     values (v_endpoint.account_id, 'notification', jsonb_build_object('notification_id', v_id::text, 'to', v_endpoint.account_id::text));
-    perform kiln_internal.ring(null);
+    perform kiln_internal.notify_waiters(null);
 end
 $$;
-comment on function kiln_internal.note_endpoint(bigint, boolean, int, text) is
+comment on function kiln_internal.record_endpoint_outcome(bigint, boolean, int, text) is
 'Counts failures in a row; after 20 and more than a day, or at 410, the endpoint is disabled and its account notified.';
 
 -- Mail ---------------------------------------------------------------------------------------------------------------------
@@ -575,7 +575,7 @@ begin
         raise exception 'there is no such delivery' using errcode = 'KN002';
     elsif exists (select from kiln.webhook_endpoint e where e.webhook_endpoint_id = v_delivery.webhook_endpoint_id and e.disabled_at is not null) then
         raise exception 'the endpoint of delivery % is disabled', p_delivery_id using errcode = 'KN001';
-    elsif v_delivery.taken_until > kiln_internal.now() then
+    elsif v_delivery.claimed_until > kiln_internal.now() then
         return;         -- it is being sent
     end if;
     update kiln.delivery d set state = 'due', ended_at = null, tries = 0, due_at = kiln_internal.now() where d.delivery_id = p_delivery_id;

@@ -26,7 +26,7 @@ begin
     -- A result that was found bad would come out the same of the same words and seed.
     v_seed := coalesce(p_seed, case when v_job.state = 'completed' and btrim(p_reason) <> '' and p_prompt is null then 'new' else 'same' end);
     if v_seed <> 'same' then
-        v_input := v_input || jsonb_build_object('seed', case v_seed when 'new' then kiln_internal.draw_seed() else v_seed end);
+        v_input := v_input || jsonb_build_object('seed', case v_seed when 'new' then kiln_internal.random_seed() else v_seed end);
     end if;
     if p_prompt is not null then
         v_input := v_input || jsonb_build_object('prompt', p_prompt);
@@ -37,11 +37,11 @@ begin
     if v_job.kind = 'tryon' then
         select c.* into v_category from kiln.category c where c.name = v_input ->> 'category';
         if p_prompt is not null then
-            v_input := v_input || jsonb_build_object('wish', p_prompt, 'prompt', btrim(v_category.prompt || ' ' || p_prompt));
+            v_input := v_input || jsonb_build_object('user_prompt', p_prompt, 'prompt', btrim(v_category.prompt || ' ' || p_prompt));
         end if;
     end if;
     if v_job.kind = 'staging' then
-        v_new := kiln_internal.remake_image(v_job, v_input, p_prompt is not null);
+        v_new := kiln_internal.retry_image_job(v_job, v_input, p_prompt is not null);
     else
         -- Files that came with it: refused, or not checked yet.
         if v_job.kind = 'tryon' then

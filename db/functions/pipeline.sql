@@ -137,12 +137,12 @@ begin
     v_version := kiln.new_pipeline_version(v_name);
     delete from kiln.stage s where s.pipeline_version_id = v_version;
     select coalesce(jsonb_agg(x), '[]') into v_errors
-      from jsonb_array_elements(v_stages) with ordinality as e (stage, turn)
-     cross join lateral jsonb_array_elements(kiln_internal.write_stage(v_version, e.turn::int, e.stage)) as x;
-    select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/stages/' || (d.turn - 1) || '/name', 'message', 'is the name of another stage too')), '[]')
+      from jsonb_array_elements(v_stages) with ordinality as e (stage, ord)
+     cross join lateral jsonb_array_elements(kiln_internal.write_stage(v_version, e.ord::int, e.stage)) as x;
+    select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/stages/' || (d.ord - 1) || '/name', 'message', 'is the name of another stage too')), '[]')
       into v_errors
-      from (select e.turn, row_number() over (partition by kiln_internal.plain_field(e.stage, 'name') order by e.turn) as nth
-              from jsonb_array_elements(v_stages) with ordinality as e (stage, turn) where e.stage ? 'name') d
+      from (select e.ord, row_number() over (partition by kiln_internal.plain_field(e.stage, 'name') order by e.ord) as nth
+              from jsonb_array_elements(v_stages) with ordinality as e (stage, ord) where e.stage ? 'name') d
      where d.nth > 1;
     perform kiln_internal.refuse_fields(v_errors);
     if p_body ? 'description' then

@@ -1,7 +1,7 @@
 -- Asking how accepted calls stand. No task is claimed for it, no slot held, no permit taken: any runner takes what is due and brings
 -- the answers back in batches. Taking sets the next time, in a narrow row; an answer that says what the last one said is not even
 -- read; so a thousand waiting tasks cost next to nothing, and a runner that dies in between changes nothing.
-create or replace function kiln_runner.take_polls(p_runner_id bigint, p_limit int default 100)
+create or replace function kiln_runner.claim_polls(p_runner_id bigint, p_limit int default 100)
 returns setof json
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
@@ -32,14 +32,14 @@ begin
       from unnest(v_call_ids) as u (call_id)
      cross join lateral (select c.* from kiln.call c where c.call_id = u.call_id limit 1) c
      cross join lateral (select case when c.state = 'unknown' then 'lookup'
-                                     when c.cancel_wanted_at is not null and c.cancel_told_at is null and r.cancel is not null then 'cancel'
+                                     when c.cancel_requested_at is not null and c.cancel_sent_at is null and r.cancel is not null then 'cancel'
                                      else 'poll' end as kind
                            from kiln.provider r where r.provider_id = c.provider_id) k
      cross join lateral (select case k.kind when 'poll' then c.poll_request else kiln_internal.poll_request(c, k.kind) end as request offset 0) q
      where (c.state = 'accepted' or c.state = 'unknown' and c.timeout_at <= kiln_internal.now()) and q.request is not null;
 end
 $$;
-comment on function kiln_runner.take_polls(bigint, int) is
+comment on function kiln_runner.claim_polls(bigint, int) is
 'What is to be asked now, up to p_limit: {"call_id", "kind": poll|cancel|lookup, "request"}. Send each and give the answers to poll_answers().
 Taking sets the next time, so nothing is lost with a runner, and nothing need be said where there was no answer.';
 
@@ -69,7 +69,7 @@ set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan
 as $$
 declare
     v_answer jsonb;
-    v_gate   record;
+    v_limiter   record;
 begin
     if kiln_internal.is_unchecked() then perform kiln_internal.check_cluster(); end if;
     -- In the order of tasks, so that two batches do not wait for each other in a circle. What was said before, word for word, is left out.
@@ -82,11 +82,11 @@ begin
            and (a.answer ->> 'kind' <> 'poll' or p.answer_hash is distinct from kiln_internal.answer_hash(a.answer))
          order by c.task_id
     loop
-        perform kiln_internal.take_poll_answer(v_answer);
+        perform kiln_internal.record_poll_answer(v_answer);
     end loop;
 
-    -- The weather last: only what went wrong is worth a row's write.
-    for v_gate in
+    -- The health last: only what went wrong is worth a row's write.
+    for v_limiter in
         select c.provider_id,  count(*) filter (where a.answer ->> 'status' is null)::int as lost,
                count(*) filter (where a.answer ->> 'status' = '429')::int as limited,
                count(*) filter (where (a.answer ->> 'status')::int >= 500)::int as broken,
@@ -97,13 +97,13 @@ begin
          group by c.provider_id
          order by c.provider_id
     loop
-        perform kiln_internal.note_answer(v_gate.provider_id, array_fill(0, '{16}') || array[v_gate.limited + v_gate.broken, v_gate.limited, v_gate.broken, v_gate.lost],
-                                 false, false, v_gate.retry_after::int * interval '1 second', 'It answered 429 to a poll.');
+        perform kiln_internal.record_provider_answer(v_limiter.provider_id, array_fill(0, '{16}') || array[v_limiter.limited + v_limiter.broken, v_limiter.limited, v_limiter.broken, v_limiter.lost],
+                                 false, false, v_limiter.retry_after::int * interval '1 second', 'It answered 429 to a poll.');
     end loop;
 end
 $$;
 comment on function kiln_runner.poll_answers(json) is
-'The answers to what take_polls() gave, as an array: {"call_id", "kind", "status", "headers", "body", "media"} or {…, "error": {…}}. What ended settles its
+'The answers to what claim_polls() gave, as an array: {"call_id", "kind", "status", "headers", "body", "media"} or {…, "error": {…}}. What ended settles its
 call and readies its task; what said nothing new writes nothing.';
 
 create or replace function kiln_internal.answer_hash(p_answer jsonb)
@@ -112,7 +112,7 @@ language sql immutable
 return sha256(convert_to((p_answer ->> 'status') || ' ' || coalesce(p_answer ->> 'body', ''), 'UTF8'));
 comment on function kiln_internal.answer_hash(jsonb) is 'By which the same answer to a poll is known again.';
 
-create or replace function kiln_internal.take_poll_answer(p_answer jsonb)
+create or replace function kiln_internal.record_poll_answer(p_answer jsonb)
 returns void
 language plpgsql
 as $$
@@ -158,29 +158,29 @@ begin
         elsif v_outcome = 'failed' and kiln_internal.now() >= v_call.timeout_at then
             perform kiln_internal.settle_call(v_call, v_provider, 'not_sent', 'transient', 'not_found', format('Provider %s does not know the request: it never came there.', v_provider.name), true);
         end if;
-        perform kiln_internal.follow_call(v_task, v_call.call_id);
+        perform kiln_internal.ready_call_task(v_task, v_call.call_id);
         return;
     end if;
 
     if v_kind = 'cancel' then
         if v_call.state = 'accepted' then
-            update kiln.call c set cancel_told_at = kiln_internal.now() where c.call_id = v_call.call_id and v_outcome is distinct from 'unclear';
+            update kiln.call c set cancel_sent_at = kiln_internal.now() where c.call_id = v_call.call_id and v_outcome is distinct from 'unclear';
             if v_outcome = 'cancelled' then
                 perform kiln_internal.settle_call(v_call, v_provider, 'cancelled', v_reply.error_class, v_reply.error_code,
                                          coalesce(v_reply.error_message, format('Cancelled at provider %s.', v_provider.name)), v_reply.is_unbilled, v_reply.cost_micros);
-                perform kiln_internal.follow_call(v_task, v_call.call_id);
+                perform kiln_internal.ready_call_task(v_task, v_call.call_id);
             end if;
         end if;
         return;
     end if;
 
     if v_call.state = 'settled' then
-        perform kiln_internal.note_late(v_call, v_provider, v_outcome, v_reply.result, v_reply.cost_micros, v_reply.is_unbilled);
+        perform kiln_internal.record_late_outcome(v_call, v_provider, v_outcome, v_reply.result, v_reply.cost_micros, v_reply.is_unbilled);
         return;
     elsif v_outcome in ('succeeded', 'failed', 'cancelled') then
         perform kiln_internal.end_polled(v_call, v_provider, v_reply.outcome, v_reply.error_class, v_reply.error_code, v_reply.error_message, v_reply.is_unbilled,
                                 v_reply.cost_micros, v_reply.result, v_reply.request_id, v_media);
-        perform kiln_internal.follow_call(v_task, v_call.call_id);
+        perform kiln_internal.ready_call_task(v_task, v_call.call_id);
     elsif v_outcome in ('accepted', 'queued', 'running') then
         update kiln.poll p set answer_hash = kiln_internal.answer_hash(p_answer) where p.call_id = v_call.call_id;
         if v_outcome <> 'queued' then
@@ -189,14 +189,14 @@ begin
         if (v_reply.queue_position, v_reply.fraction) is distinct from (v_call.queue_position, v_call.fraction) then
             update kiln.call c set queue_position = v_reply.queue_position, fraction = v_reply.fraction where c.call_id = v_call.call_id;
             if v_task.state = 'waiting' then
-                perform kiln_internal.tell_progress(v_task, case when v_reply.queue_position is not null then format('With %s, %s before it', v_provider.name, v_reply.queue_position)
+                perform kiln_internal.emit_progress(v_task, case when v_reply.queue_position is not null then format('With %s, %s before it', v_provider.name, v_reply.queue_position)
                                                         else format('With %s', v_provider.name) end, true, v_reply.fraction);
             end if;
         end if;
     end if;
 end
 $$;
-comment on function kiln_internal.take_poll_answer(jsonb) is 'One answer to a poll, a look-up or a cancel: what it says of the call, and what follows for its task.';
+comment on function kiln_internal.record_poll_answer(jsonb) is 'One answer to a poll, a look-up or a cancel: what it says of the call, and what follows for its task.';
 
 -- Success whose result has to be asked for apart leaves the call accepted, with result_at: the next claimer asks.
 create or replace function kiln_internal.end_polled(p_call kiln.call, p_provider kiln.provider, p_outcome text, p_class text, p_code text, p_message text, p_is_unbilled boolean,

@@ -57,17 +57,17 @@ create or replace function kiln_internal.render_state(p_is_online boolean, p_see
 returns jsonb
 language sql stable
 return jsonb_build_object('state', case when p_is_online then 'online' else 'offline' end, 'last_seen_at', case when not p_is_online then kiln_internal.render_time(p_seen_at) end);
-comment on function kiln_internal.render_state(boolean, timestamptz) is 'Whether somebody is online, as others see it: {state, last_seen_at}; the whisper `presence` adds who.';
+comment on function kiln_internal.render_state(boolean, timestamptz) is 'Whether somebody is online, as others see it: {state, last_seen_at}; the ephemeral event `presence` adds who.';
 
 -- Who opened a stream a moment ago is not known to listen yet, for its process tells once a second: it has asked for everybody's state by
 -- then and hears no change. So who is new here is told what changed around it in the last half minute.
-create or replace function kiln_internal.tell_presence(p_account_ids bigint[])
+create or replace function kiln_internal.emit_presence(p_account_ids bigint[])
 returns void
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
-    insert into kiln.whisper (account_id, type, data)
+    insert into kiln.ephemeral_event (account_id, type, data)
     with pair as materialized (
         select t.account_id, c.contact_id
           from unnest(p_account_ids) as t (account_id)
@@ -84,26 +84,26 @@ begin
              where o.changed_at > kiln_internal.now() - interval '30 seconds') told
       join kiln.presence p on p.account_id = told.about;
     if found then
-        perform kiln_internal.ring(null);
+        perform kiln_internal.notify_waiters(null);
     end if;
 end
 $$;
-comment on function kiln_internal.tell_presence(bigint[]) is
-'Whispers the state of these accounts to those of their contacts who listen, and to each of them that is online what changed around it in the last 30 seconds.';
+comment on function kiln_internal.emit_presence(bigint[]) is
+'Ephemeral events the state of these accounts to those of their contacts who listen, and to each of them that is online what changed around it in the last 30 seconds.';
 
-create or replace function kiln_internal.tell_absence(p_account_id bigint, p_to bigint[])
+create or replace function kiln_internal.emit_absence(p_account_id bigint, p_to bigint[])
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    insert into kiln.whisper (account_id, type, data)
+    insert into kiln.ephemeral_event (account_id, type, data)
     select p.account_id, 'presence', kiln_internal.render_state(false, null) || jsonb_build_object('account', kiln_internal.render_person(p_account_id))
       from kiln.presence p where p.account_id = any (p_to) and (p.is_online or p.due_at is not null);
-    perform kiln_internal.ring(null);
+    perform kiln_internal.notify_waiters(null);
 end
 $$;
-comment on function kiln_internal.tell_absence(bigint, bigint[]) is 'Whispers to those of these accounts who listen that one is offline, without since when: it does not show itself to them any more.';
+comment on function kiln_internal.emit_absence(bigint, bigint[]) is 'Ephemeral events to those of these accounts who listen that one is offline, without since when: it does not show itself to them any more.';
 
 create or replace function kiln_internal.settle_presence(p_limit int)
 returns boolean
@@ -121,14 +121,14 @@ begin
     update kiln.presence p set due_at = null where p.account_id = any (v_due) and p.account_id <> all (v_changed);
     v_changed := v_changed[:p_limit];
     update kiln.presence p set is_online = not p.is_online, changed_at = kiln_internal.now(), due_at = null where p.account_id = any (v_changed);
-    perform kiln_internal.tell_presence(v_changed);
+    perform kiln_internal.emit_presence(v_changed);
     return exists (select from kiln.presence p where p.due_at <= kiln_internal.now());
 end
 $$;
 comment on function kiln_internal.settle_presence(int) is
 'Decides of those whose time has come whether they are online, and tells of at most p_limit that changed; true: there are more. The caller holds the lock.';
 
-create or replace function kiln_internal.lose_audience(p_instance_id bigint, p_at timestamptz)
+create or replace function kiln_internal.end_audience(p_instance_id bigint, p_at timestamptz)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -144,7 +144,7 @@ begin
      where p.account_id = any (v_lost);
 end
 $$;
-comment on function kiln_internal.lose_audience(bigint, timestamptz) is 'All streams of a process are gone since p_at. Whose clients are not back within the grace, with whichever process, goes offline.';
+comment on function kiln_internal.end_audience(bigint, timestamptz) is 'All streams of a process are gone since p_at. Whose clients are not back within the grace, with whichever process, goes offline.';
 
 create or replace function kiln_internal.render_presence(p_account_id bigint, p_viewer bigint)
 returns jsonb
@@ -176,9 +176,9 @@ begin
     if not found then
         return;
     elsif p_is_shown then
-        perform kiln_internal.tell_presence(array[p_account_id]);
+        perform kiln_internal.emit_presence(array[p_account_id]);
     else
-        perform kiln_internal.tell_absence(p_account_id, array(select kiln_internal.contacts(p_account_id)));
+        perform kiln_internal.emit_absence(p_account_id, array(select kiln_internal.contacts(p_account_id)));
     end if;
 end
 $$;

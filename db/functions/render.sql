@@ -103,7 +103,7 @@ begin
     select count(*) into v_ahead
       from (select from kiln.task_ready t
              where t.queue_id = v_task.queue_id and t.interruptions < 2
-               and (t.priority > v_task.priority or t.priority = v_task.priority and (t.vt, t.task_id) < (v_task.vt, v_task.task_id))
+               and (t.priority > v_task.priority or t.priority = v_task.priority and (t.virtual_time, t.task_id) < (v_task.virtual_time, v_task.task_id))
              limit 1000) as ahead;
     return case when v_ahead < 1000 then v_ahead + 1 end;
 end

@@ -17,7 +17,7 @@ comment on function kiln_internal.strict_json(text) is 'The JSON of a reply that
 
 -- What encoders are known to get wrong: a byte order mark, half a surrogate pair (a prompt that was cut in the middle), control characters in strings,
 -- NaN and Infinity for numbers. Strings and what lies between them are told apart, so that a prompt that says NaN keeps its word.
-create or replace function kiln_internal.mend_json(p_body text)
+create or replace function kiln_internal.repair_json(p_body text)
 returns text
 language sql immutable
 return (select string_agg(case when left(m.part[1], 1) = '"'
@@ -26,7 +26,7 @@ return (select string_agg(case when left(m.part[1], 1) = '"'
                                         '(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}', '\\ufffd', 'g')
                                else regexp_replace(m.part[1], '[+-]?\m(NaN|Infinity)\M', 'null', 'g') end, '' order by m.n)
           from regexp_matches(ltrim(p_body, U&'\FEFF'), '"(?:[^"\\]|\\.)*"|[^"]+|"', 'g') with ordinality as m (part, n));
-comment on function kiln_internal.mend_json(text) is 'A reply without what encoders are known to get wrong; what is wrong otherwise stays so.';
+comment on function kiln_internal.repair_json(text) is 'A reply without what encoders are known to get wrong; what is wrong otherwise stays so.';
 
 create or replace function kiln_internal.parse_reply(p_body text)
 returns jsonb
@@ -34,7 +34,7 @@ language plpgsql immutable
 set search_path = ''
 as $$
 begin
-    return coalesce(kiln_internal.strict_json(p_body), case when length(p_body) <= 4194304 then kiln_internal.strict_json(kiln_internal.mend_json(p_body)) end);
+    return coalesce(kiln_internal.strict_json(p_body), case when length(p_body) <= 4194304 then kiln_internal.strict_json(kiln_internal.repair_json(p_body)) end);
 end
 $$;
 comment on function kiln_internal.parse_reply(text) is 'The JSON of a reply, mended where it is none as it stands (up to 4 MiB); null where it is none at all.';

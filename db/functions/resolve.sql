@@ -84,7 +84,7 @@ begin
         if v_call.state <> 'settled' then
             v_call := kiln_internal.settle_call(v_call, v_provider, 'succeeded', p_result => p_output);
         end if;
-        update kiln.call c set judged_at = kiln_internal.now() where c.call_id = v_call.call_id and c.judged_at is null;
+        update kiln.call c set classified_at = kiln_internal.now() where c.call_id = v_call.call_id and c.classified_at is null;
         update kiln.task t set state = 'done', output = p_output where t.task_id = v_task.task_id and t.state = 'held';
     else
         if v_call.state <> 'settled' then
@@ -93,7 +93,7 @@ begin
             -- Paid, and what it made cannot be had: with the person's word it is made once more.
             update kiln.call c set late_at = kiln_internal.now(), late_outcome = 'abandoned' where c.call_id = v_call.call_id;
         end if;
-        update kiln.call c set judged_at = kiln_internal.now() where c.call_id = v_call.call_id and c.judged_at is null;
+        update kiln.call c set classified_at = kiln_internal.now() where c.call_id = v_call.call_id and c.classified_at is null;
         if p_action = 'resend' then
             update kiln.task t set state = 'ready' where t.task_id = v_task.task_id and t.state = 'held';
         else

@@ -44,7 +44,7 @@ begin
         raise exception 'runner % registered from another address: it leaves from there', p_runner_id
             using errcode = '42501', hint = 'One that is gone is dead after kiln.config.lease, and its tasks go to others.';
     end if;
-    perform kiln_internal.wake('runner:' || p_runner_id);
+    perform kiln_internal.remove_waiter('runner:' || p_runner_id);
     delete from kiln.heartbeat h where h.runner_id = p_runner_id;
     update kiln.runner set ended_at = kiln_internal.now(), ended_why = 'left' where runner_id = p_runner_id and ended_at is null;
     update kiln.task set state = 'ready', error_class = 'released', error_message = 'Its runner left.'
@@ -103,7 +103,7 @@ begin
     select l.account_id, l.job_id, l.version, 'job.progress',
            jsonb_build_object('stage', v_stage, 'fraction', least(greatest(p_fraction, 0), 1), 'label', kiln_internal.shorten(p_label, 200))
       from locked l;
-    perform kiln_internal.ring(null);
+    perform kiln_internal.notify_waiters(null);
 end
 $$;
 comment on function kiln_runner.progress(bigint, bigint, float8, text) is

@@ -1,7 +1,7 @@
 -- Virtual staging: what a request means, the prompt it becomes, and the life of projects. Whoever writes takes the project's row first, so
 -- that two requests to stage a whole project, or one and its end, come one after the other. Jobs are looked up by their keys, one after
 -- another (LIMIT keeps the planner from making a join of it): a plan for empty tables read all jobs by their index, and would have stayed.
-create or replace function kiln_internal.staging_words(p_mode kiln.staging_mode, p_room_type text, p_style text, p_wish text, out prompt text, out prompt_version int, out style_version int)
+create or replace function kiln_internal.staging_prompt_of(p_mode kiln.staging_mode, p_room_type text, p_style text, p_user_prompt text, out prompt text, out prompt_version int, out style_version int)
 language plpgsql stable security definer
 set search_path = ''
 as $$
@@ -14,11 +14,11 @@ begin
     prompt_version := v_parts.version;
     prompt := kiln_internal.fill_text(case p_mode when 'stage' then v_parts.stage when 'declutter' then v_parts.declutter else v_parts.restyle end,
                              jsonb_build_object('room', (select r.words from kiln.room_type r where r.name = p_room_type), 'words', coalesce(v_words, '')))
-        || case when p_wish ~ '\S' then ' ' || kiln_internal.fill_text(v_parts.wish, jsonb_build_object('wish', btrim(p_wish))) else '' end
+        || case when p_user_prompt ~ '\S' then ' ' || kiln_internal.fill_text(v_parts.user_prompt, jsonb_build_object('user_prompt', btrim(p_user_prompt))) else '' end
         || ' ' || v_parts.preserve;
 end
 $$;
-comment on function kiln_internal.staging_words(kiln.staging_mode, text, text, text) is
+comment on function kiln_internal.staging_prompt_of(kiln.staging_mode, text, text, text) is
 'The prompt of a staging, and the versions of what it is made of: the task, the style, the words of the request, and last what must not change.';
 
 create or replace function kiln_internal.staging_reason(p_model kiln.staging_model)
@@ -69,7 +69,7 @@ declare
     v_disclosure text  := kiln_internal.plain_field(p_body, 'disclosure');
     v_style      kiln.style;
     v_model      kiln.staging_model;
-    v_wish       jsonb;
+    v_input       jsonb;
 begin
     v_errors := v_errors || coalesce((select jsonb_agg(kiln_internal.field_error('/' || n, 'must not be null: leave it out') -> 0) from unnest('{mode,prompt,variations}'::text[]) n where p_body -> n = 'null'), '[]');
     if v_mode <> all (enum_range(null::kiln.staging_mode)::text[]) then
@@ -102,15 +102,15 @@ begin
     if octet_length(kiln_internal.text_field(p_body, 'prompt')) > 2000 then
         v_errors := v_errors || kiln_internal.field_error('/prompt', 'must have at most 2000 bytes');
     end if;
-    v_wish := kiln_internal.read_wish(p_actor, jsonb_strip_nulls(jsonb_build_object('prompt', p_body -> 'prompt', 'seed', p_body -> 'seed')), v_errors, null, 'image', 1);
-    return jsonb_build_object('mode', v_mode, 'room_type', v_room, 'style', coalesce(v_style.alias_of, v_style.name), 'style_asked', v_asked, 'wish', v_wish ->> 'prompt',
-                              'seed', v_wish -> 'seed', 'variations', v_variations::int, 'disclosure', v_disclosure, 'model', v_model.name);
+    v_input := kiln_internal.read_job_input(p_actor, jsonb_strip_nulls(jsonb_build_object('prompt', p_body -> 'prompt', 'seed', p_body -> 'seed')), v_errors, null, 'image', 1);
+    return jsonb_build_object('mode', v_mode, 'room_type', v_room, 'style', coalesce(v_style.alias_of, v_style.name), 'style_asked', v_asked, 'user_prompt', v_input ->> 'prompt',
+                              'seed', v_input -> 'seed', 'variations', v_variations::int, 'disclosure', v_disclosure, 'model', v_model.name);
 end
 $$;
 comment on function kiln_internal.read_staging(bigint, jsonb, jsonb) is
 'What a body {mode?, room_type, style, prompt?, seed?, variations?, disclosure?, model?} asks for, aliases of styles resolved. p_errors: what is wrong already. KN003: every field that is wrong.';
 
-create or replace function kiln_internal.take_project(p_account_id bigint, p_project_id bigint)
+create or replace function kiln_internal.lock_project(p_account_id bigint, p_project_id bigint)
 returns kiln.project
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -125,7 +125,7 @@ begin
     return v_project;
 end
 $$;
-comment on function kiln_internal.take_project(bigint, bigint) is 'A project of this account, locked until the transaction ends. KN002: there is none.';
+comment on function kiln_internal.lock_project(bigint, bigint) is 'A project of this account, locked until the transaction ends. KN002: there is none.';
 
 create or replace function kiln_internal.put_pictures(p_project kiln.project, p_media bigint[], p_is_all boolean)
 returns void
@@ -141,9 +141,9 @@ begin
     end if;
     insert into kiln.picture (project_id, media_id, account_id)
     select p_project.project_id, m.media_id, p_project.account_id
-      from unnest(p_media) with ordinality as u (id, turn)
+      from unnest(p_media) with ordinality as u (id, ord)
       join kiln.media m on m.media_id = u.id and m.account_id = p_project.account_id and m.state = 'ready' and m.media_type = 'image' and m.job_id is null
-     order by u.turn
+     order by u.ord
     on conflict do nothing;
     if (select count(*) from kiln.picture c where c.project_id = p_project.project_id) > 100 then
         raise exception 'a project may have 100 pictures' using errcode = 'KN001', hint = 'Make another project.';
@@ -164,7 +164,7 @@ begin
     if p_project_id is null then
         insert into kiln.project (account_id, name, description) values (p_account_id, p_name, coalesce(p_description, '')) returning * into v_project;
     else
-        v_project := kiln_internal.take_project(p_account_id, p_project_id);
+        v_project := kiln_internal.lock_project(p_account_id, p_project_id);
         update kiln.project p
            set name = coalesce(p_name, p.name), description = coalesce(p_description, p.description), updated_at = kiln_internal.now()
          where p.project_id = p_project_id;
@@ -188,7 +188,7 @@ declare
     v_model  kiln.staging_model;
     v_job_id bigint;
 begin
-    v_words := kiln_internal.staging_words((p_wanted ->> 'mode')::kiln.staging_mode, p_wanted ->> 'room_type', p_wanted ->> 'style', p_wanted ->> 'wish');
+    v_words := kiln_internal.staging_prompt_of((p_wanted ->> 'mode')::kiln.staging_mode, p_wanted ->> 'room_type', p_wanted ->> 'style', p_wanted ->> 'user_prompt');
     select m.* into v_model from kiln.staging_model m where m.name = p_wanted ->> 'model';
     perform kiln_internal.put_pictures(p_project, array[p_media_id], false);
     v_job_id := kiln.enqueue(
@@ -206,7 +206,7 @@ $$;
 comment on function kiln_internal.make_image(kiln.project, bigint, jsonb, bigint) is
 'Enqueues the staging of one picture as kiln_internal.read_staging() told it; the picture joins the project. p_batch_id: the first job of several that are made together; 0: it is the first.';
 
-create or replace function kiln_internal.remake_image(p_old kiln.job, p_input jsonb, p_has_new_words boolean)
+create or replace function kiln_internal.retry_image_job(p_old kiln.job, p_input jsonb, p_has_new_words boolean)
 returns bigint
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -219,14 +219,14 @@ declare
     v_job_id bigint;
 begin
     select i.* into v_image from kiln.image i where i.job_id = p_old.job_id;
-    perform kiln_internal.take_project(p_old.account_id, v_image.project_id);
+    perform kiln_internal.lock_project(p_old.account_id, v_image.project_id);
     select m.* into v_model from kiln.staging_model m where m.name = v_image.model;
     if kiln_internal.staging_reason(v_model) is not null then
         raise exception 'model % is not available now: %', v_model.name, kiln_internal.staging_reason(v_model) using errcode = 'KN001';
     end if;
     if p_has_new_words then
-        v_words := kiln_internal.staging_words(v_image.mode, v_image.room_type, v_image.style, p_input ->> 'prompt');
-        v_input := v_input || jsonb_build_object('wish', p_input ->> 'prompt', 'prompt', v_words.prompt);
+        v_words := kiln_internal.staging_prompt_of(v_image.mode, v_image.room_type, v_image.style, p_input ->> 'prompt');
+        v_input := v_input || jsonb_build_object('user_prompt', p_input ->> 'prompt', 'prompt', v_words.prompt);
         v_image.style_version := v_words.style_version;
         v_image.prompt_version := v_words.prompt_version;
     end if;
@@ -238,7 +238,7 @@ begin
     return v_job_id;
 end
 $$;
-comment on function kiln_internal.remake_image(kiln.job, jsonb, boolean) is
+comment on function kiln_internal.retry_image_job(kiln.job, jsonb, boolean) is
 'The part of kiln.retry_job() that is staging''s: the same on the same picture, with the same words unless there are new ones, as its model works now. KN002: its project is gone; KN001: its model cannot be used now.';
 
 create or replace function kiln_internal.render_image(p_job kiln.job)
@@ -254,13 +254,13 @@ begin
         'project_id', v_image.project_id::text, 'media_id', v_image.media_id::text, 'mode', v_image.mode, 'room_type', v_image.room_type,
         'style', v_image.style, 'style_asked', v_image.style_asked,
         'style_is_deprecated', coalesce((select s.is_deprecated from kiln.style s where s.name = v_image.style_asked), false),
-        'variations', v_image.variations, 'disclosure', v_image.disclosure, 'wish', p_job.input ->> 'wish', 'reason', p_job.input ->> 'reason', 'model', v_image.model,
+        'variations', v_image.variations, 'disclosure', v_image.disclosure, 'user_prompt', p_job.input ->> 'user_prompt', 'reason', p_job.input ->> 'reason', 'model', v_image.model,
         'versions', jsonb_build_object('pipeline', (select v.version from kiln.pipeline_version v where v.pipeline_version_id = p_job.pipeline_version_id),
                                        'prompt', v_image.prompt_version, 'style', v_image.style_version));
 end
 $$;
 comment on function kiln_internal.render_image(kiln.job) is
-'An image, as its owner sees it: a Job with its project, its original (media, media_id), what was asked for, and the versions of what made it. prompt is the whole prompt, wish what the client said.';
+'An image, as its owner sees it: a Job with its project, its original (media, media_id), what was asked for, and the versions of what made it. prompt is the whole prompt, user_prompt what the client said.';
 
 create or replace function kiln_internal.render_project(p_project kiln.project)
 returns json
@@ -350,16 +350,16 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    perform kiln_internal.take_project(p_account_id, p_project_id);
+    perform kiln_internal.lock_project(p_account_id, p_project_id);
     update kiln.project p set deleted_at = kiln_internal.now() where p.project_id = p_project_id;
-    perform kiln_internal.clear_project(p_project_id, 100);
+    perform kiln_internal.purge_project(p_project_id, 100);
 end
 $$;
 comment on function kiln.remove_project(bigint, bigint) is
 'Deletes a project for good. Its owner no longer sees it; its rows and files go when its last job has ended.
 KN002: the account has no such project.';
 
-create or replace function kiln_internal.clear_project(p_project_id bigint, p_limit int)
+create or replace function kiln_internal.purge_project(p_project_id bigint, p_limit int)
 returns boolean
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -375,7 +375,7 @@ begin
     if not found then
         return true;
     end if;
-    -- As in kiln_internal.clear_account().
+    -- As in kiln_internal.purge_account().
     for v_id, v_state in
         select j.job_id, j.state from kiln.image i cross join lateral (select x.* from kiln.job x where x.job_id = i.job_id limit 1) j
          where i.project_id = p_project_id and case when j.finished_at is null then j.state <> 'cancelling' else kiln_internal.unsettled_calls(j.job_id) = '{}' end
@@ -397,10 +397,10 @@ begin
     return true;
 end
 $$;
-comment on function kiln_internal.clear_project(bigint, int) is
+comment on function kiln_internal.purge_project(bigint, int) is
 'Removes a batch of what a deleted project still has; true when nothing is left. Its originals go with it, but for those that another project, a message or a job that has not ended has too.';
 
-create or replace function kiln_internal.clear_projects(p_limit int)
+create or replace function kiln_internal.purge_projects(p_limit int)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -411,8 +411,8 @@ begin
     for v_project_id in
         select p.project_id from kiln.project p where p.deleted_at is not null order by random() limit p_limit
     loop
-        perform kiln_internal.clear_project(v_project_id, 100);
+        perform kiln_internal.purge_project(v_project_id, 100);
     end loop;
 end
 $$;
-comment on function kiln_internal.clear_projects(int) is 'The tick''s part of deleting projects.';
+comment on function kiln_internal.purge_projects(int) is 'The tick''s part of deleting projects.';

@@ -172,9 +172,9 @@ begin
     with added as (
         insert into kiln.media (account_id, role, state, media_type, content_type, bytes, sha256, incoming_key, filename)
         select p_account_id, 'input', 'uploading', split_part(f.content_type, '/', 1)::kiln.media_type, f.content_type, f.bytes, decode(f.sha256, 'hex'), f.storage_key, left(f.filename, 255)
-          from jsonb_array_elements(p_files) with ordinality as e (file, turn)
+          from jsonb_array_elements(p_files) with ordinality as e (file, ord)
          cross join lateral jsonb_to_record(e.file) as f (content_type text, bytes bigint, sha256 text, storage_key text, filename text)
-         order by e.turn
+         order by e.ord
         returning media_id
     )
     select coalesce(array_agg(a.media_id order by a.media_id), '{}') into v_ids from added a;

@@ -2,10 +2,10 @@
 create or replace function kiln_internal.queue_next_at(p_queue kiln.queue)
 returns timestamptz
 language sql stable
-return (select g.free_at - (p_queue.rate_burst - 1) * kiln_internal.spacing(p_queue.rate_per_minute, p_queue.rate_burst)
-          from kiln.queue_gate g where g.queue_id = p_queue.queue_id);
+return (select g.theoretical_arrival_at - (p_queue.rate_burst - 1) * kiln_internal.queue_rate_step(p_queue.rate_per_minute, p_queue.rate_burst)
+          from kiln.queue_limiter g where g.queue_id = p_queue.queue_id);
 comment on function kiln_internal.queue_next_at(kiln.queue) is
-'When the rate of a queue lets its next task start, as kiln_internal.take_within_limits() counts; null: it has no rate.';
+'When the rate of a queue lets its next task start, as kiln_internal.claim_within_limits() counts; null: it has no rate.';
 
 create or replace function kiln_internal.queue_closed(p_queue kiln.queue)
 returns text
@@ -51,7 +51,7 @@ comment on function kiln_internal.queue_closed(kiln.queue) is
 'Why no task of a queue can start now: paused; no runner; silent (its runners'' beats are late); full, 4/4 (max_running); rate, in 20 s;
 busy (its runners'' slots are taken). Null: one can.';
 
-create or replace function kiln_internal.say_wait(p_task kiln.task, p_queue text, p_closed text)
+create or replace function kiln_internal.explain_wait(p_task kiln.task, p_queue text, p_closed text)
 returns text
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -63,7 +63,7 @@ declare
 begin
     case p_task.state
         when 'ready' then
-            return left(p_queue, 10) || ': ' || case when p_task.interruptions >= 2 then 'suspect, alone' else coalesce(p_closed, 'has a turn') end;
+            return left(p_queue, 10) || ': ' || case when p_task.interruptions >= 2 then 'quarantined' else coalesce(p_closed, 'has a turn') end;
         when 'running' then
             select left(r.name, 8) into v_runner
               from kiln.runner r
@@ -76,8 +76,8 @@ begin
                                                        when 'poison' then 'killed 3 runners' when 'operator' then 'by hand' else p_task.error_class end;
         when 'waiting' then
             select k.reason, left(r.name, 8) into v_reason, v_provider
-              from kiln.parked k join kiln.provider r using (provider_id)
-             where k.task_id = p_task.task_id and k.woken_at is null;
+              from kiln.deferred_task k join kiln.provider r using (provider_id)
+             where k.task_id = p_task.task_id and k.admitted_at is null;
             if v_reason is not null then
                 return case v_reason
                     when 'account_cap' then 'account: cap, ' || coalesce(kiln_internal.ago(nullif(p_task.due_at, 'infinity')), 'tomorrow')
@@ -87,13 +87,13 @@ begin
                                    when 'circuit'      then 'circuit, ' || coalesce(kiln_internal.ago(g.open_until), 'soon')
                                    when 'paused'       then 'paused, ' || coalesce(kiln_internal.ago(g.paused_until), 'soon')
                                    when 'calls'        then 'full, ' || r.max_calls || ' calls'
-                                   when 'rate'         then 'rate, ' || kiln_internal.ago(g.tat - (coalesce(r.rate_burst, 1) - 1) * kiln_internal.rate_step(r.rate_per_minute, r.rate_burst))
+                                   when 'rate'         then 'rate, ' || kiln_internal.ago(g.theoretical_arrival_at - (coalesce(r.rate_burst, 1) - 1) * kiln_internal.rate_step(r.rate_per_minute, r.rate_burst))
                                    when 'provider_cap' then 'day cap'
                                    when 'secret'       then 'no ' || (r.auth ->> 'env')
                                    else v_reason end
-                          from kiln.parked k
+                          from kiln.deferred_task k
                           join kiln.provider r using (provider_id)
-                          left join kiln.gate g using (provider_id)
+                          left join kiln.provider_limiter g using (provider_id)
                          where k.task_id = p_task.task_id) end;
             end if;
             if p_task.due_at < 'infinity' then
@@ -102,7 +102,7 @@ begin
                        || ', ' || kiln_internal.ago(p_task.due_at);
             end if;
             if p_task.error_class is null then
-                return (select 'waits for upload ' || min(a.media_id) from kiln.awaited a where a.job_id = p_task.job_id);
+                return (select 'waits for upload ' || min(a.media_id) from kiln.media_wait a where a.job_id = p_task.job_id);
             end if;
             return coalesce(p_task.label, p_task.error_message);
         else
@@ -110,7 +110,7 @@ begin
     end case;
 end
 $$;
-comment on function kiln_internal.say_wait(kiln.task, text, text) is
+comment on function kiln_internal.explain_wait(kiln.task, text, text) is
 'What an open task waits for, or does, in few words. p_queue is its queue''s name, p_closed what kiln_internal.queue_closed() says of it. Null: it
 has ended, or its runner has said nothing yet.';
 

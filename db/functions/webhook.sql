@@ -1,7 +1,7 @@
 -- Webhooks of providers. The server has verified the signature; the call is found by the token in its URL, or else by the provider's
 -- request id. It may come before our own reply, twice, out of order, or when we have long given up; each is recorded, none is refused:
 -- a provider that is told off sends it again for hours.
-create or replace function kiln_internal.take_webhook(p_provider text, p_token text, p_body text)
+create or replace function kiln_internal.record_webhook(p_provider text, p_token text, p_body text)
 returns json
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -28,7 +28,7 @@ begin
          order by c.call_id desc limit 1;
     end if;
     if v_call.call_id is null then
-        insert into kiln.stray_webhook (provider_id, request_id, token) values (v_provider.provider_id, left(v_reply.request_id, 200), left(p_token, 100));
+        insert into kiln.unmatched_webhook (provider_id, request_id, token) values (v_provider.provider_id, left(v_reply.request_id, 200), left(p_token, 100));
         raise log 'kiln: a webhook of provider % about a call that is not known here (request id %)', v_provider.name, coalesce(left(v_reply.request_id, 100), 'none');
         return json_build_object('received', true, 'known', false);
     end if;
@@ -42,11 +42,11 @@ begin
     select s.* into v_stage from kiln.stage s where s.pipeline_version_id = v_task.pipeline_version_id and s.position = v_task.stage;
     v_reply := kiln_internal.read_reply(v_provider, v_stage.config, 'webhook', 200, '{}', p_body);
 
-    perform kiln_internal.keep_odd_reply(v_call.call_id, p_body);
+    perform kiln_internal.keep_malformed_reply(v_call.call_id, p_body);
     if v_call.state = 'settled' then
-        perform kiln_internal.note_late(v_call, v_provider, v_reply.outcome, v_reply.result, v_reply.cost_micros, v_reply.is_unbilled);
+        perform kiln_internal.record_late_outcome(v_call, v_provider, v_reply.outcome, v_reply.result, v_reply.cost_micros, v_reply.is_unbilled);
     elsif v_reply.request_id is not null and v_call.provider_request_id is not null and v_reply.request_id <> v_call.provider_request_id then
-        insert into kiln.stray_webhook (provider_id, request_id, token) values (v_provider.provider_id, left(v_reply.request_id, 200), left(p_token, 100));
+        insert into kiln.unmatched_webhook (provider_id, request_id, token) values (v_provider.provider_id, left(v_reply.request_id, 200), left(p_token, 100));
         return json_build_object('received', true, 'known', false);
     elsif v_reply.outcome in ('succeeded', 'failed', 'cancelled') then
         perform kiln_internal.end_polled(v_call, v_provider, v_reply.outcome, v_reply.error_class, v_reply.error_code, v_reply.error_message, v_reply.is_unbilled,
@@ -57,11 +57,11 @@ begin
           and (v_reply.fraction is distinct from v_call.fraction and v_reply.fraction is not null) then
         update kiln.call c set fraction = v_reply.fraction where c.call_id = v_call.call_id;
     end if;
-    perform kiln_internal.follow_call(v_task, v_call.call_id);
+    perform kiln_internal.ready_call_task(v_task, v_call.call_id);
     return json_build_object('received', true, 'known', true);
 end
 $$;
-comment on function kiln_internal.take_webhook(text, text, text) is 'A webhook whose signature was verified: what it says of its call. Safe to repeat. KN002: no such provider.';
+comment on function kiln_internal.record_webhook(text, text, text) is 'A webhook whose signature was verified: what it says of its call. Safe to repeat. KN002: no such provider.';
 
 create or replace function kiln_api.receive_webhook(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -69,7 +69,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    return kiln_internal.take_webhook(coalesce(p_path ->> 'provider', p_path ->> 'id'), p_query ->> 'call', p_body);
+    return kiln_internal.record_webhook(coalesce(p_path ->> 'provider', p_path ->> 'id'), p_query ->> 'call', p_body);
 end
 $$;
 comment on function kiln_api.receive_webhook(bigint, jsonb, jsonb, text) is
@@ -114,7 +114,7 @@ comment on function kiln_api.webhook_keys(bigint, jsonb, jsonb, text) is
 'For the server itself: {scheme, keys (a JSON Web Key Set or null), secret_env, tolerance_s} of a provider''s webhooks. A body of {"fetch": true} has the keys
 fetched again by a runner. KN002: no such provider.';
 
-create or replace function kiln_internal.wants_webhook_keys(p_provider kiln.provider)
+create or replace function kiln_internal.needs_webhook_keys(p_provider kiln.provider)
 returns boolean
 language plpgsql stable
 set search_path = ''
@@ -126,9 +126,9 @@ begin
                           and not coalesce(k.wanted_at > k.fetched_at and k.fetched_at < kiln_internal.now() - interval '1 minute', false));
 end
 $$;
-comment on function kiln_internal.wants_webhook_keys(kiln.provider) is 'Whether a provider''s public keys are to be fetched: there are none, they are a day old, or none of them fits any more.';
+comment on function kiln_internal.needs_webhook_keys(kiln.provider) is 'Whether a provider''s public keys are to be fetched: there are none, they are a day old, or none of them fits any more.';
 
-create or replace function kiln_runner.webhook_keys_wanted()
+create or replace function kiln_runner.required_webhook_keys()
 returns setof json
 language plpgsql stable security definer
 set search_path = ''
@@ -140,10 +140,10 @@ begin
                              'hosts', to_jsonb(array(select h from unnest(p.reply_hosts || kiln_internal.url_host(p.base_url)
                                                                           || kiln_internal.url_host(p.webhook ->> 'jwks_url')) as h where h is not null)))
       from kiln.provider p
-     where kiln_internal.wants_webhook_keys(p);
+     where kiln_internal.needs_webhook_keys(p);
 end
 $$;
-comment on function kiln_runner.webhook_keys_wanted() is
+comment on function kiln_runner.required_webhook_keys() is
 'Whose public keys are to be fetched: {"provider", "jwks_url", "hosts"}; give them to store_webhook_keys(). A day old, or none of them fits any more.';
 
 create or replace function kiln_runner.store_webhook_keys(p_provider text, p_jwks json)
@@ -161,11 +161,11 @@ begin
     select p.* into v_provider from kiln.provider p where p.name = p_provider;
     if not found then
         raise exception 'there is no provider %', quote_literal(p_provider) using errcode = 'KN002';
-    elsif not kiln_internal.wants_webhook_keys(v_provider) then
+    elsif not kiln_internal.needs_webhook_keys(v_provider) then
         return;         -- another runner was quicker; or nobody asked, and what is trusted stays
     end if;
     insert into kiln.webhook_key (provider_id, jwks, fetched_at) values (v_provider.provider_id, p_jwks::jsonb, kiln_internal.now())
     on conflict (provider_id) do update set jwks = excluded.jwks, fetched_at = excluded.fetched_at;
 end
 $$;
-comment on function kiln_runner.store_webhook_keys(text, json) is 'Keeps the public keys with which a provider signs its webhooks, where they are wanted (webhook_keys_wanted); else the ones that are there stay. {"keys": […]}. KN002: no such provider; KN006: no key set.';
+comment on function kiln_runner.store_webhook_keys(text, json) is 'Keeps the public keys with which a provider signs its webhooks, where they are wanted (required_webhook_keys); else the ones that are there stay. {"keys": […]}. KN002: no such provider; KN006: no key set.';

@@ -15,7 +15,7 @@ begin
     for v_object in
         select format('alter %s %s owner to %s', case p.prokind when 'p' then 'procedure' else 'function' end, p.oid::regprocedure,
                       case when n.nspname = 'kiln_api' and p.proname not in ('act_as', 'bus_head', 'bus_read', 'bus_replay', 'use_ticket', 'ready', 'metrics',
-                                                                           'watch_replay', 'register_instance', 'beat_instance', 'end_instance', 'tell_audience', 'prove_bus', 'answer_ping')
+                                                                           'watch_replay', 'register_instance', 'beat_instance', 'end_instance', 'report_audience', 'prove_bus', 'answer_ping')
                            then 'kiln_definer' else 'kiln_owner' end) as statement
           from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
          where n.nspname in ('kiln', 'kiln_internal', 'kiln_api', 'kiln_runner')
@@ -88,23 +88,23 @@ grant select (invite_id, account_id, conversation_id, expires_at, revoked_at, cr
 grant select (share_id, account_id, job_id, originals, disclosure, expires_at, revoked_at, created_at) on kiln.share to kiln_definer;
 grant execute on all functions in schema kiln_api to kiln_definer;
 grant execute on function
-    kiln_internal.now(), kiln_internal.acting_account(), kiln_internal.acts_as_admin(), kiln_internal.require_actor(bigint), kiln_internal.require_admin(bigint), kiln_internal.begin_once(bigint, text, text),
-    kiln_internal.end_once(bigint, text, bigint), kiln_internal.parse_body(text), kiln_internal.parse_id(text), kiln_internal.parse_later(jsonb), kiln_internal.parse_page(jsonb), kiln_internal.render_cursor(bigint), kiln_internal.cut_page(json[], jsonb),
+    kiln_internal.now(), kiln_internal.acting_account(), kiln_internal.acts_as_admin(), kiln_internal.require_actor(bigint), kiln_internal.require_admin(bigint), kiln_internal.begin_idempotent(bigint, text, text),
+    kiln_internal.end_idempotent(bigint, text, bigint), kiln_internal.parse_body(text), kiln_internal.parse_id(text), kiln_internal.parse_later(jsonb), kiln_internal.parse_page(jsonb), kiln_internal.render_cursor(bigint), kiln_internal.cut_page(json[], jsonb),
     kiln_internal.field_error(text, text), kiln_internal.refuse_fields(jsonb), kiln_internal.unknown_fields(jsonb, text[]), kiln_internal.pointer(text), kiln_internal.shorten(text, int), kiln_internal.text_field(jsonb, text), kiln_internal.plain_field(jsonb, text), kiln_internal.texts(jsonb, int),
     kiln_internal.check_value(jsonb, jsonb, text), kiln_internal.check_params(jsonb, jsonb),
-    kiln_internal.find_model(jsonb), kiln_internal.draw_seed(), kiln_internal.is_seed(text), kiln_internal.read_wish(bigint, jsonb, jsonb, kiln.model, text, int), kiln_internal.read_variants(jsonb),
-    kiln_internal.read_generation(bigint, jsonb, kiln.model, jsonb, int), kiln_internal.render_tryon(kiln.job), kiln_internal.tryon_page(text[], text, bigint, int), kiln_internal.add_inputs(bigint, jsonb), kiln_internal.await_media(bigint), kiln_internal.forget_files(jsonb),
+    kiln_internal.find_model(jsonb), kiln_internal.random_seed(), kiln_internal.is_seed(text), kiln_internal.read_job_input(bigint, jsonb, jsonb, kiln.model, text, int), kiln_internal.read_variants(jsonb),
+    kiln_internal.read_generation(bigint, jsonb, kiln.model, jsonb, int), kiln_internal.render_tryon(kiln.job), kiln_internal.tryon_page(text[], text, bigint, int), kiln_internal.add_inputs(bigint, jsonb), kiln_internal.await_media(bigint), kiln_internal.trash_files(jsonb),
     kiln_internal.pipeline_reason(smallint), kiln_internal.render_category(text), kiln_internal.write_category(text, jsonb), kiln_internal.render_pipeline(text, int), kiln_internal.write_pipeline(jsonb),
     kiln_internal.staging_options(), kiln_internal.staging_reason(kiln.staging_model), kiln_internal.read_staging(bigint, jsonb, jsonb), kiln_internal.read_project(bigint, jsonb, boolean), kiln_internal.is_original(bigint, text),
-    kiln_internal.see_project(bigint, jsonb), kiln_internal.take_project(bigint, bigint), kiln_internal.write_project(bigint, bigint, text, text, bigint[]), kiln.remove_project(bigint, bigint), kiln_internal.stage_pictures(kiln.project, jsonb),
+    kiln_internal.see_project(bigint, jsonb), kiln_internal.lock_project(bigint, bigint), kiln_internal.write_project(bigint, bigint, text, text, bigint[]), kiln.remove_project(bigint, bigint), kiln_internal.stage_pictures(kiln.project, jsonb),
     kiln_internal.make_image(kiln.project, bigint, jsonb, bigint), kiln_internal.render_project(kiln.project), kiln_internal.render_image(kiln.job), kiln_internal.image_page(bigint, bigint, text, bigint, int),
     kiln_internal.render_queue(text), kiln_internal.render_runners(bigint, int), kiln.pause_queue(text), kiln.resume_queue(text),
     kiln_internal.render_job(kiln.job), kiln_internal.render_model(kiln.model), kiln_internal.model_reason(kiln.model), kiln.estimate(int, jsonb), kiln_internal.reply_number(jsonb), kiln_internal.render_time(timestamptz), kiln_internal.sign_link(bigint, text, bigint),
     kiln.enqueue(text, kiln.json_object, bigint, int, timestamptz, kiln.job_kind, kiln.media_type, int, bigint, bigint, int),
     kiln.cancel_job(bigint), kiln.retry_job(bigint, text, text, text), kiln.delete_job(bigint),
-    kiln_internal.retry_as_asked(bigint, text, bigint, text), kiln_internal.render_job_for_admin(kiln.job), kiln_internal.job_page(kiln.job_state, bigint, int), kiln_internal.generation_page(bigint, kiln.job_state, kiln.media_type, bigint, int), kiln_internal.render_weather(smallint),
+    kiln_internal.retry_as_asked(bigint, text, bigint, text), kiln_internal.render_job_for_admin(kiln.job), kiln_internal.job_page(kiln.job_state, bigint, int), kiln_internal.generation_page(bigint, kiln.job_state, kiln.media_type, bigint, int), kiln_internal.render_provider(smallint),
     kiln_internal.find_upload(jsonb, jsonb), kiln_internal.store_upload(bigint, jsonb), kiln_internal.promise_upload(bigint, text, boolean), kiln_internal.upload_headers(kiln.media), kiln_internal.random_key(), kiln_internal.media_room(bigint), kiln_internal.require_room(bigint, bigint),
-    kiln_internal.begin_receiving(bigint, bigint, bigint), kiln_internal.keep_receiving(text), kiln_internal.end_receiving(text, bigint),
+    kiln_internal.begin_upload_session(bigint, bigint, bigint), kiln_internal.extend_upload_session(text), kiln_internal.end_upload_session(text, bigint),
     kiln_internal.check_upload(bigint), kiln_internal.render_upload(bigint), kiln.remove_upload(bigint, bigint), kiln_internal.media_in_use(bigint, bigint[]), kiln_internal.find_media(bigint, text, jsonb),
     kiln_internal.make_ticket(bigint, timestamptz), kiln_internal.make_share(bigint, bigint, timestamptz), kiln_internal.revoke_share(bigint, bigint), kiln_internal.render_share(kiln.share), kiln_internal.find_share(text), kiln_internal.render_download(kiln.project),
     kiln_internal.render_person(bigint), kiln_internal.visible_until(bigint), kiln_internal.find_people(bigint, text, int), kiln_internal.may_meet(bigint, bigint), kiln_internal.account_of(jsonb, bigint),
@@ -112,21 +112,21 @@ grant execute on function
     kiln_internal.member_place(kiln.member), kiln_internal.render_members(kiln.conversation, kiln.member[], bigint), kiln_internal.enter_conversation(bigint, bigint), kiln_internal.open_pair(bigint, bigint), kiln_internal.make_group(bigint, text, bigint[]),
     kiln_internal.join_conversation(bigint, bigint, bigint), kiln_internal.leave_conversation(kiln.conversation, bigint, bigint), kiln_internal.answered_number(jsonb, bigint),
     kiln_internal.post_message(bigint, bigint, text, text, bigint[], bigint), kiln_internal.change_message(bigint, kiln.message, text),
-    kiln_internal.advance(bigint, bigint, bigint, boolean), kiln_internal.advance_as_asked(bigint, jsonb, text, boolean), kiln_internal.set_block(bigint, bigint, boolean),
+    kiln_internal.mark_conversation(bigint, bigint, bigint, boolean), kiln_internal.mark_as_asked(bigint, jsonb, text, boolean), kiln_internal.set_block(bigint, bigint, boolean),
     kiln_internal.make_invite(bigint, bigint, text, timestamptz), kiln_internal.revoke_invite(bigint, bigint), kiln_internal.find_invite(bigint, text),
-    kiln_internal.count_unread(bigint), kiln_internal.tell_typing(bigint, bigint), kiln_internal.render_presence(bigint, bigint), kiln_internal.render_notification(kiln.notification), kiln.announce(text, text, text, bigint, bigint),
+    kiln_internal.count_unread(bigint), kiln_internal.emit_typing(bigint, bigint), kiln_internal.render_presence(bigint, bigint), kiln_internal.render_notification(kiln.notification), kiln.announce(text, text, text, bigint, bigint),
     kiln_internal.job_ends_page(bigint, xid8, bigint, int), kiln_internal.read_notifications(bigint, bigint[], xid8[], bigint[], boolean),
     kiln_internal.render_endpoint(kiln.webhook_endpoint), kiln_internal.is_webhook_host_listed(text), kiln.webhook_url_error(text),
     kiln_internal.make_endpoint(bigint, text, kiln.event_type[]), kiln.rotate_endpoint_secret(bigint, bigint),
     kiln_internal.delete_endpoint(bigint, bigint), kiln.enable_endpoint(bigint, bigint), kiln.resend(bigint, bigint), kiln_internal.render_delivery(kiln.delivery), kiln_internal.unsubscribe(text),
     kiln_internal.confirm_email(text), kiln_internal.ask_confirmation(bigint),
-    kiln_internal.make_nonce(), kiln_internal.take_nonce(text), kiln_internal.sign_in(text, text), kiln_internal.render_account(kiln.account), kiln_internal.render_account_for_admin(kiln.account),
+    kiln_internal.make_nonce(), kiln_internal.consume_nonce(text), kiln_internal.sign_in(text, text), kiln_internal.render_account(kiln.account), kiln_internal.render_account_for_admin(kiln.account),
     kiln_internal.render_identity(kiln.identity), kiln.update_account(bigint, jsonb), kiln.delete_account(bigint), kiln.sign_out_everywhere(bigint),
     kiln.link_identity(bigint, text, text, numeric), kiln_internal.is_visible(text), kiln_internal.is_name(text, int), kiln_internal.is_link(text), kiln_internal.canonical_type(text), kiln.unlink_identity(bigint, bigint),
     kiln_internal.export_section(bigint, text, bigint, int), kiln_internal.find_accounts(text, bigint, int), kiln_internal.check_reason(jsonb, boolean), kiln_internal.show_account(bigint),
     kiln.set_role(bigint, kiln.role, text), kiln.suspend(bigint, text), kiln.unsuspend(bigint, text), kiln.grant_to(bigint, bigint, text),
     kiln_internal.acting_scopes(), kiln_internal.render_api_key(kiln.api_key), kiln.make_api_key(bigint, text, kiln.scope[], timestamptz), kiln.revoke_api_key(bigint, bigint),
-    kiln_internal.take_webhook(text, text, text), kiln_internal.find_webhook_keys(text, boolean), kiln.resolve_job(bigint, text, text, jsonb, text)
+    kiln_internal.record_webhook(text, text, text), kiln_internal.find_webhook_keys(text, boolean), kiln.resolve_job(bigint, text, text, jsonb, text)
     to kiln_definer;
 
 -- People.
@@ -135,10 +135,10 @@ grant usage on schema kiln, kiln_internal to kiln_reader;
 grant select on all tables in schema kiln to kiln_reader;
 revoke select on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret from kiln_reader;
 grant execute on function kiln_internal.now(), kiln_internal.xid_base(), kiln_internal.log_xid(xid8), kiln_internal.is_restored(), kiln_internal.task_id(bigint, int, int), kiln_internal.queue_position(bigint), kiln_internal.job_stage(bigint), kiln_internal.render_job(kiln.job),
-    kiln_internal.say_time(interval), kiln_internal.ago(timestamptz), kiln_internal.shorten(text, int), kiln_internal.queue_closed(kiln.queue), kiln_internal.say_wait(kiln.task, text, text),
+    kiln_internal.format_time(interval), kiln_internal.ago(timestamptz), kiln_internal.shorten(text, int), kiln_internal.queue_closed(kiln.queue), kiln_internal.explain_wait(kiln.task, text, text),
     kiln_internal.present_job_ids(int), kiln_internal.checked_job_ids(int), kiln_internal.newest_jobs(kiln.job_kind, int), kiln.waste_since(timestamptz), kiln_internal.find_contradictions(bigint[]), kiln_internal.check_present(), kiln.check_all(),
     kiln_internal.spent_today(smallint, bigint), kiln_internal.quantile_ms(int[], float8), kiln_internal.words_of(text[]),
-    kiln_internal.sky(kiln.provider, kiln.gate), kiln_internal.sky_until(kiln.gate), kiln_internal.recent_counts(kiln.gate), kiln_internal.version() to kiln_reader;
+    kiln_internal.provider_health_state(kiln.provider, kiln.provider_limiter), kiln_internal.health_until(kiln.provider_limiter), kiln_internal.recent_counts(kiln.provider_limiter), kiln_internal.version() to kiln_reader;
 
 grant insert, update, delete on all tables in schema kiln to kiln_admin;
 revoke all on kiln.secret, kiln.stream_ticket, kiln.nonce, kiln.endpoint_secret from kiln_admin;

@@ -14,7 +14,7 @@ create table kiln.account (
     is_suspended boolean     not null default false,
     tokens_from  timestamptz,
     deleted_at   timestamptz,
-    cleared_at   timestamptz,
+    purged_at   timestamptz,
     day_cap_micros bigint,
     media_quota_bytes bigint,
     created_at   timestamptz not null default kiln_internal.now(),
@@ -27,7 +27,7 @@ create table kiln.account (
     constraint account_proof_needs_email_check check (email_verified_at is null or email is not null),
     constraint account_notify_needs_email_check check (not notify_email or email is not null),
     constraint account_deleted_is_empty_check check (deleted_at is null or (is_suspended and coalesce(handle, display_name, email) is null)),
-    constraint account_cleared_was_deleted_check check (cleared_at is null or deleted_at is not null)
+    constraint account_purged_was_deleted_check check (purged_at is null or deleted_at is not null)
 );
 comment on table kiln.account is 'Who owns things: a wallet, a token''s subject, an API key all lead to one.';
 comment on column kiln.account.account_id is 'The key; sent to clients as a decimal string.';
@@ -40,7 +40,7 @@ comment on column kiln.account.notify_email is 'Whether it wants to be told by m
 comment on column kiln.account.show_presence is 'Whether others see when it is online; who hides it sees nobody''s.';
 comment on column kiln.account.tokens_from is 'Tokens that were issued before this moment are refused (sign out everywhere); null: none.';
 comment on column kiln.account.deleted_at is 'When its owner deleted it. The row stays, empty, for the ledger; it is suspended for ever.';
-comment on column kiln.account.cleared_at is 'When the last of what it owned was gone: a running paid call is waited for.';
+comment on column kiln.account.purged_at is 'When the last of what it owned was gone: a running paid call is waited for.';
 comment on column kiln.account.is_suspended is 'A suspended account is refused at every call.';
 comment on column kiln.account.day_cap_micros is 'The most that calls for it may cost in a day (UTC), by estimate until they are settled; null: no cap.';
 comment on column kiln.account.media_quota_bytes is 'How many bytes of media it may have; null: kiln.config.media_quota_bytes.';
@@ -52,7 +52,7 @@ create unique index account_handle_key on kiln.account (handle) where handle is 
 create index account_handle_prefix_idx on kiln.account (handle text_pattern_ops);
 create index account_email_idx on kiln.account (lower(email) text_pattern_ops) where email is not null;
 create index account_admin_idx on kiln.account (account_id) where role = 'admin';
-create index account_leaving_idx on kiln.account (account_id) where deleted_at is not null and cleared_at is null;
+create index account_deleting_idx on kiln.account (account_id) where deleted_at is not null and purged_at is null;
 
 -- Names that people would take for those who run the site. Rows may be added and removed at any time; handles that exist are not asked.
 create table kiln.reserved_handle (
@@ -128,13 +128,13 @@ comment on column kiln.api_key.last_used_at is 'When it was used, to the minute;
 comment on column kiln.api_key.created_at is 'When it was made.';
 
 -- An identity that was unlinked, or whose account was deleted: tokens that were issued before must not make a new account.
-create table kiln.identity_gone (
+create table kiln.revoked_identity (
     identity_hash bytea       primary key,
-    gone_at       timestamptz not null
+    revoked_at       timestamptz not null
 );
-comment on table kiln.identity_gone is 'Identities that led to an account once: a token of theirs from before that moment is refused, a newer one begins anew.';
-comment on column kiln.identity_gone.identity_hash is 'SHA-256 of issuer, a line feed and subject: nobody is named here.';
-comment on column kiln.identity_gone.gone_at is 'When it was unlinked or its account deleted, the last time.';
+comment on table kiln.revoked_identity is 'Identities that led to an account once: a token of theirs from before that moment is refused, a newer one begins anew.';
+comment on column kiln.revoked_identity.identity_hash is 'SHA-256 of issuer, a line feed and subject: nobody is named here.';
+comment on column kiln.revoked_identity.revoked_at is 'When it was unlinked or its account deleted, the last time.';
 
 -- What was said to be signed in a wallet: given once, taken once.
 create table kiln.nonce (
@@ -152,13 +152,13 @@ comment on type kiln.rate_class is 'What is counted: calls of the API that chang
 create unlogged table kiln.account_rate (
     account_id bigint          not null references kiln.account on delete cascade,
     class      kiln.rate_class not null,
-    free_at    timestamptz     not null,
+    theoretical_arrival_at    timestamptz     not null,
     primary key (account_id, class)
 ) with (fillfactor = 50);
 comment on table kiln.account_rate is 'Rates of accounts (GCRA): see kiln_internal.spend_rate() and the rates in kiln.config.';
 comment on column kiln.account_rate.account_id is 'Whose.';
 comment on column kiln.account_rate.class is 'Of what.';
-comment on column kiln.account_rate.free_at is 'When it would be as if nothing had been done; the further ahead, the less is left of the burst.';
+comment on column kiln.account_rate.theoretical_arrival_at is 'When it would be as if nothing had been done; the further ahead, the less is left of the burst.';
 
 -- What operators did to accounts, and why: append-only.
 create type kiln.account_act_kind as enum ('role', 'suspend', 'unsuspend', 'grant');

@@ -48,8 +48,8 @@ create table kiln.call (
     fraction            real,
     result_at           timestamptz,
     fetches             smallint        not null default 0,
-    cancel_wanted_at    timestamptz,
-    cancel_told_at      timestamptz,
+    cancel_requested_at    timestamptz,
+    cancel_sent_at      timestamptz,
     expires_at          timestamptz,
     why                 text,
     outcome             text,
@@ -57,12 +57,12 @@ create table kiln.call (
     error_code          text,
     error_message       text,
     result              jsonb,
-    odd_reply           text,
+    malformed_reply           text,
     media               bigint[]        not null default '{}',
     estimated_micros    bigint          not null default 0,
     charged_micros      bigint,
     is_unbilled         boolean,
-    judged_at           timestamptz,
+    classified_at           timestamptz,
     created_at          timestamptz     not null default kiln_internal.now(),
     accepted_at         timestamptz,
     settled_at          timestamptz,
@@ -110,8 +110,8 @@ comment on column kiln.call.queue_position is 'How many the provider has before 
 comment on column kiln.call.fraction is 'How far it is, 0 to 1, as the provider last said.';
 comment on column kiln.call.result_at is 'Since when the provider has a result that is still to be asked for.';
 comment on column kiln.call.fetches is 'How often its result or files could not be had.';
-comment on column kiln.call.cancel_wanted_at is 'Since when nobody wants it any more: the provider is told, and it is followed to its end for the bill.';
-comment on column kiln.call.cancel_told_at is 'When the provider was told.';
+comment on column kiln.call.cancel_requested_at is 'Since when nobody wants it any more: the provider is told, and it is followed to its end for the bill.';
+comment on column kiln.call.cancel_sent_at is 'When the provider was told.';
 comment on column kiln.call.expires_at is 'When it has taken too long (the stage''s time limit, counted from acceptance): then it is cancelled, and after that held.';
 comment on column kiln.call.why is 'Why its outcome is unknown, as a sentence.';
 comment on column kiln.call.outcome is 'How it ended: succeeded, failed, cancelled, not_sent.';
@@ -119,12 +119,12 @@ comment on column kiln.call.error_class is 'Of a failure: transient, rate_limite
 comment on column kiln.call.error_code is 'Of a failure, in the provider''s or the runner''s word.';
 comment on column kiln.call.error_message is 'Of a failure, as a sentence.';
 comment on column kiln.call.result is 'What the provider answered: where its files are, and what is worth keeping.';
-comment on column kiln.call.odd_reply is 'The beginning of the last reply that was not JSON as it stood, at most 16,384 characters: evidence for whoever decides about it. Null: none was.';
+comment on column kiln.call.malformed_reply is 'The beginning of the last reply that was not JSON as it stood, at most 16,384 characters: evidence for whoever decides about it. Null: none was.';
 comment on column kiln.call.media is 'Media that came inside a reply; stored before it was reported.';
 comment on column kiln.call.estimated_micros is 'What it was thought to cost.';
 comment on column kiln.call.charged_micros is 'What it cost; null where that cannot be known, and before its end.';
 comment on column kiln.call.is_unbilled is 'Whether the provider''s description says that such an end costs nothing.';
-comment on column kiln.call.judged_at is 'When its task drew the consequence of its end: an attempt, a retry, a failure.';
+comment on column kiln.call.classified_at is 'When its task drew the consequence of its end: an attempt, a retry, a failure.';
 comment on column kiln.call.created_at is 'When it was begun; counts for rates and for the day''s caps.';
 comment on column kiln.call.accepted_at is 'When it was known that the provider has it.';
 comment on column kiln.call.settled_at is 'When its end was known, or said by a person.';
@@ -177,17 +177,17 @@ comment on column kiln.resolution.output is 'What was adopted.';
 comment on column kiln.resolution.actor is 'Who said it.';
 comment on column kiln.resolution.at is 'When.';
 
-create table kiln.stray_webhook (
-    stray_id    bigint generated always as identity primary key,
+create table kiln.unmatched_webhook (
+    unmatched_webhook_id    bigint generated always as identity primary key,
     provider_id smallint    not null,
     request_id  text,
     token       text,
     at          timestamptz not null default kiln_internal.now()
 );
-create index stray_webhook_at_idx on kiln.stray_webhook (at);
-comment on table kiln.stray_webhook is 'Webhooks, rightly signed, about calls that are not known here: accepted and ignored, kept for a week.';
-comment on column kiln.stray_webhook.stray_id is 'The key.';
-comment on column kiln.stray_webhook.provider_id is 'Whose.';
-comment on column kiln.stray_webhook.request_id is 'The provider''s id of what it was about.';
-comment on column kiln.stray_webhook.token is 'The ?call= of its URL.';
-comment on column kiln.stray_webhook.at is 'When it came.';
+create index unmatched_webhook_at_idx on kiln.unmatched_webhook (at);
+comment on table kiln.unmatched_webhook is 'Webhooks, rightly signed, about calls that are not known here: accepted and ignored, kept for a week.';
+comment on column kiln.unmatched_webhook.unmatched_webhook_id is 'The key.';
+comment on column kiln.unmatched_webhook.provider_id is 'Whose.';
+comment on column kiln.unmatched_webhook.request_id is 'The provider''s id of what it was about.';
+comment on column kiln.unmatched_webhook.token is 'The ?call= of its URL.';
+comment on column kiln.unmatched_webhook.at is 'When it came.';

@@ -11,7 +11,7 @@ create table kiln.config (
     media_quota_bytes bigint   not null default 10737418240,
     currency          text     not null default 'USD',
     stream_ticket_ttl interval not null default '1 day',
-    stray_keep        interval not null default '1 hour',
+    orphan_keep        interval not null default '1 hour',
     public_url        text,
     webhook_hosts     text     not null default '',
     mails_per_day     int      not null default 50,
@@ -31,7 +31,7 @@ create table kiln.config (
     constraint config_links_end_check check (link_ttl between '1 minute' and '7 days' and upload_ttl between '1 minute' and '7 days'
         and stream_ticket_ttl between '1 minute' and '30 days'),
     constraint config_positive_check check (task_grace between '1 second' and '1 day'
-        and upload_max_bytes between 1 and 1099511627776 and media_quota_bytes >= 0 and stray_keep > '0' and stray_keep <= '30 days'
+        and upload_max_bytes between 1 and 1099511627776 and media_quota_bytes >= 0 and orphan_keep > '0' and orphan_keep <= '30 days'
         and nonce_ttl between '1 minute' and '1 hour' and session_ttl between '1 minute' and '1 year'
         and writes_per_minute > 0 and writes_burst > 0 and logins_per_minute > 0 and logins_burst > 0),
     constraint config_public_url_check check (public_url ~ '^https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$'),
@@ -51,7 +51,7 @@ comment on column kiln.config.link_ttl is 'How long a signed media link lives at
 comment on column kiln.config.upload_ttl is 'How long an upload link lives.';
 comment on column kiln.config.upload_max_bytes is 'The largest file one may upload, in bytes.';
 comment on column kiln.config.media_quota_bytes is 'How many bytes of media an account may have, promised uploads included; results of paid work are never refused, but count. kiln.account.media_quota_bytes goes before it.';
-comment on column kiln.config.stray_keep is 'A file in the store that no row names is removed when it is older than this: who made it has died before its row was written.';
+comment on column kiln.config.orphan_keep is 'A file in the store that no row names is removed when it is older than this: who made it has died before its row was written.';
 comment on column kiln.config.currency is 'ISO 4217 code of the one currency in which prices are kept.';
 comment on column kiln.config.public_url is 'Where the world reaches this installation, without a slash at the end; null: providers are not asked for webhooks.';
 comment on column kiln.config.webhook_hosts is

@@ -46,29 +46,29 @@ comment on column kiln.instance.proof_pongs is 'How many of ten were answered; n
 comment on column kiln.instance.proof_ms is 'The median of their round trips, by the database''s clock.';
 comment on column kiln.instance.proof_by is 'Which instances answered.';
 comment on column kiln.instance.ended_at is 'When it left, or was found silent for a lease; a beat takes that back.';
-comment on column kiln.instance.ended_why is 'left, or dead.';
+comment on column kiln.instance.ended_why is 'left, or expired.';
 
 create table kiln.ping (
     instance_id bigint           not null references kiln.instance on delete cascade,
     number      smallint         not null,
-    wants       kiln.server_role not null,
+    role        kiln.server_role not null,
     sent_at     timestamptz      not null default kiln_internal.now(),
     answered_by bigint,
     answered_at timestamptz,
     ended_at    timestamptz,
-    is_told     boolean          not null default false,
+    is_reported     boolean          not null default false,
     primary key (instance_id, number),
     constraint ping_number_check check (number between 1 and 10),
     constraint ping_answer_check check ((answered_by is null) = (answered_at is null) and answered_by <> instance_id)
 );
 create index ping_open_idx on kiln.ping (sent_at) where answered_by is null and ended_at is null;
-create index ping_told_idx on kiln.ping (answered_by) where ended_at is not null and not is_told;
+create index ping_reported_idx on kiln.ping (answered_by) where ended_at is not null and not is_reported;
 comment on table kiln.ping is 'The ten pings of each instance: what it asked, who answered, how long it took. They go with the instance''s row.';
 comment on column kiln.ping.instance_id is 'Who asks.';
 comment on column kiln.ping.number is '1 to 10; the next is sent when the one before has come back or was given up.';
-comment on column kiln.ping.wants is 'Which role shall answer; both: any process but the asker.';
+comment on column kiln.ping.role is 'Which role shall answer; both: any process but the asker.';
 comment on column kiln.ping.sent_at is 'When the asker sent it.';
 comment on column kiln.ping.answered_by is 'The instance that claimed and answered it.';
 comment on column kiln.ping.answered_at is 'When.';
 comment on column kiln.ping.ended_at is 'When the asker had the answer, or gave up waiting for one.';
-comment on column kiln.ping.is_told is 'Whether who answered has been told how long the whole way took.';
+comment on column kiln.ping.is_reported is 'Whether who answered has been told how long the whole way took.';

@@ -1,4 +1,4 @@
--- A job is one wish of one account: cold and wide, written when it is made, when it starts and at its end; which stage has its
+-- A job is one request of one account: cold and wide, written when it is made, when it starts and at its end; which stage has its
 -- turn is what its tasks say. No index on a column that changes, so that each of these writes is a HOT update.
 --
 -- No foreign keys from here to model and pipeline_version: each would lock a row that every enqueue shares
@@ -35,7 +35,7 @@ create index job_account_id_idx on kiln.job (account_id, job_id);
 create index job_kind_idx on kiln.job (kind, job_id) where kind in ('tryon', 'upload');
 
 comment on table kiln.job is
-'One wish of one account, made by kiln.enqueue(). An UPDATE of `state` is the transition (kiln.job_move), by whomever.
+'One request of one account, made by kiln.enqueue(). An UPDATE of `state` is the transition (kiln.job_move), by whomever.
 Read kiln.jobs instead; change with kiln.cancel_job, kiln.retry_job, kiln.resume_job.';
 comment on column kiln.job.job_id is 'The key; sent to clients as a decimal string.';
 comment on column kiln.job.account_id is 'Whose it is (kiln.account).';

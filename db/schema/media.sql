@@ -104,32 +104,32 @@ comment on column kiln.trash.storage_key is 'Where the store keeps it.';
 comment on column kiln.trash.since is 'Since when it is to go.';
 
 -- Bytes that come at this moment, before a row or beside one: what they may take of the disk is counted from before the first of them.
-create table kiln.receiving (
+create table kiln.upload_session (
     token      text        primary key,
     account_id bigint      not null references kiln.account on delete cascade,
     media_id   bigint      unique,
     bytes      bigint      not null,
     until      timestamptz not null,
-    constraint receiving_bytes_check check (bytes >= 0)
+    constraint upload_session_bytes_check check (bytes >= 0)
 );
-create index receiving_account_id_idx on kiln.receiving (account_id);
-comment on table kiln.receiving is 'Requests whose bodies are being written to the store: one for an upload, and each counts towards the quota until it ends. Its server keeps it alive; one that died frees it within a minute.';
-comment on column kiln.receiving.token is 'Whose it is: only the request that has it may finish.';
-comment on column kiln.receiving.account_id is 'Whose quota it takes.';
-comment on column kiln.receiving.media_id is 'The upload that it fills, which may be deleted meanwhile; null: a try-on that brings its files.';
-comment on column kiln.receiving.bytes is 'How many bytes it may write.';
-comment on column kiln.receiving.until is 'When it ends, unless its server says that it goes on.';
+create index upload_session_account_id_idx on kiln.upload_session (account_id);
+comment on table kiln.upload_session is 'Requests whose bodies are being written to the store: one for an upload, and each counts towards the quota until it ends. Its server keeps it alive; one that died frees it within a minute.';
+comment on column kiln.upload_session.token is 'Whose it is: only the request that has it may finish.';
+comment on column kiln.upload_session.account_id is 'Whose quota it takes.';
+comment on column kiln.upload_session.media_id is 'The upload that it fills, which may be deleted meanwhile; null: a try-on that brings its files.';
+comment on column kiln.upload_session.bytes is 'How many bytes it may write.';
+comment on column kiln.upload_session.until is 'When it ends, unless its server says that it goes on.';
 
 -- Jobs that wait for files to be checked: those of which the bytes came in the body of a request.
-create table kiln.awaited (
+create table kiln.media_wait (
     job_id   bigint not null,
     media_id bigint not null references kiln.media on delete cascade,
     primary key (job_id, media_id)
 );
-create index awaited_media_id_idx on kiln.awaited (media_id);
-comment on table kiln.awaited is 'Which jobs wait for which files to be checked: a job starts when none is left, and ends when one is rejected.';
-comment on column kiln.awaited.job_id is 'The job, queued, with a first task that is due at infinity.';
-comment on column kiln.awaited.media_id is 'One of its inputs, being checked.';
+create index media_wait_media_id_idx on kiln.media_wait (media_id);
+comment on table kiln.media_wait is 'Which jobs wait for which files to be checked: a job starts when none is left, and ends when one is rejected.';
+comment on column kiln.media_wait.job_id is 'The job, queued, with a first task that is due at infinity.';
+comment on column kiln.media_wait.media_id is 'One of its inputs, being checked.';
 
 create table kiln.stream_ticket (
     ticket_hash bytea       primary key,

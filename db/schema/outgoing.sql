@@ -36,7 +36,7 @@ create table kiln.endpoint_secret (
     constraint endpoint_secret_length_check check (length(secret) = 32 and length(previous) = 32),
     constraint endpoint_secret_previous_check check ((previous is null) = (previous_until is null))
 );
-comment on table kiln.endpoint_secret is 'With what deliveries are signed. No service role can read it; kiln_runner.take_deliveries() signs.';
+comment on table kiln.endpoint_secret is 'With what deliveries are signed. No service role can read it; kiln_runner.claim_deliveries() signs.';
 comment on column kiln.endpoint_secret.webhook_endpoint_id is 'Whose.';
 comment on column kiln.endpoint_secret.secret is '32 random bytes; shown once, as whsec_ and base64.';
 comment on column kiln.endpoint_secret.previous is 'The one before, or null.';
@@ -58,7 +58,7 @@ create table kiln.delivery (
     tries        int                 not null default 0,
     attempts     int                 not null default 0,
     due_at       timestamptz         not null default kiln_internal.now(),
-    taken_until  timestamptz,
+    claimed_until  timestamptz,
     why          text,
     created_at   timestamptz         not null default kiln_internal.now(),
     ended_at     timestamptz,
@@ -67,7 +67,7 @@ create table kiln.delivery (
     constraint delivery_ended_check check ((state = 'due') = (ended_at is null))
 ) with (fillfactor = 80);
 create index delivery_due_idx on kiln.delivery (target, due_at, delivery_id) where state = 'due';
-create index delivery_taken_idx on kiln.delivery (target, taken_until) where taken_until is not null;
+create index delivery_claimed_idx on kiln.delivery (target, claimed_until) where claimed_until is not null;
 create index delivery_endpoint_idx on kiln.delivery (webhook_endpoint_id, delivery_id);
 create index delivery_ended_idx on kiln.delivery (ended_at) where ended_at is not null;
 comment on table kiln.delivery is 'What is to be told to whom, once for each event and target: made in the transaction that moves the reader''s position.';
@@ -83,7 +83,7 @@ comment on column kiln.delivery.state is 'How it stands.';
 comment on column kiln.delivery.tries is 'Attempts since it was made or asked for again.';
 comment on column kiln.delivery.attempts is 'Attempts in all.';
 comment on column kiln.delivery.due_at is 'When it is tried next; set when a runner takes it, so that nothing is lost with a runner.';
-comment on column kiln.delivery.taken_until is 'Until when a runner may be at it; null: none is.';
+comment on column kiln.delivery.claimed_until is 'Until when a runner may be at it; null: none is.';
 comment on column kiln.delivery.why is 'Why the last attempt failed, or null.';
 comment on column kiln.delivery.created_at is 'When it was made.';
 comment on column kiln.delivery.ended_at is 'When it was sent or given up.';
@@ -143,7 +143,7 @@ comment on column kiln.mail_recipient.address_hash is 'kiln_internal.mail_key() 
 comment on column kiln.mail_recipient.day is 'Which day (UTC) the counts are of.';
 comment on column kiln.mail_recipient.mails is 'How many mails it was sent that day, each counted once however often it was tried.';
 comment on column kiln.mail_recipient.confirmations is 'How many confirmations.';
-comment on column kiln.mail_recipient.suppressed_at is 'Since when its reader wants no mail, or null. kiln.allow_mail() takes it back.';
+comment on column kiln.mail_recipient.suppressed_at is 'Since when its reader wants no mail, or null. kiln.unsuppress_mail() takes it back.';
 
 create table kiln.mail_template (
     type    text primary key,

@@ -25,37 +25,37 @@ comment on column kiln.queue.rate_burst is 'How many of these may start at once 
 comment on column kiln.queue.description is 'What it is for.';
 
 -- One row a queue, locked by who claims from a limited one.
-create table kiln.queue_gate (
+create table kiln.queue_limiter (
     queue_id smallint    primary key references kiln.queue on delete cascade,
-    free_at  timestamptz not null default '-infinity'
+    theoretical_arrival_at  timestamptz not null default '-infinity'
 ) with (fillfactor = 20);
-comment on table kiln.queue_gate is 'The gate of a limited queue: claimers pass it one by one, count what runs, and take what is left.';
-comment on column kiln.queue_gate.queue_id is 'The queue.';
-comment on column kiln.queue_gate.free_at is 'When its rate is wholly free again (the theoretical arrival time of GCRA).';
+comment on table kiln.queue_limiter is 'The limiter of a limited queue: claimers pass it one by one, count what runs, and take what is left.';
+comment on column kiln.queue_limiter.queue_id is 'The queue.';
+comment on column kiln.queue_limiter.theoretical_arrival_at is 'When its rate is wholly free again (the theoretical arrival time of GCRA).';
 
--- The floor of a queue and priority: claimers look only above it, past the rows that a long transaction keeps dead.
-create table kiln.floor (
+-- The low watermark of a queue and priority: claimers look only above it, past the rows that a long transaction keeps dead.
+create table kiln.low_watermark (
     queue_id smallint not null references kiln.queue on delete cascade,
     priority smallint not null,
-    vt       bigint   not null default 0,
-    next_vt  bigint   not null default 0,
-    max_vt   bigint   not null default 0,
+    virtual_time       bigint   not null default 0,
+    next_virtual_time  bigint   not null default 0,
+    max_virtual_time   bigint   not null default 0,
     seen_job bigint   not null default 0,
     moved_at timestamptz not null default kiln_internal.now(),
     is_paused boolean not null default false,
     primary key (queue_id, priority),
-    constraint floor_priority_check check (priority between 0 and 3),
-    constraint floor_order_check check (vt <= next_vt)
+    constraint low_watermark_priority_check check (priority between 0 and 3),
+    constraint low_watermark_order_check check (virtual_time <= next_virtual_time)
 ) with (fillfactor = 20);
-comment on table kiln.floor is 'Where claims of a queue and priority begin. Only the tick moves it, and only upwards.';
-comment on column kiln.floor.queue_id is 'The queue.';
-comment on column kiln.floor.priority is '3 is served first, 0 last.';
-comment on column kiln.floor.vt is 'Claims scan turns above this one. The tick rescues what is committed below it.';
-comment on column kiln.floor.is_paused is 'As its queue''s: claims read it here.';
-comment on column kiln.floor.next_vt is 'The lowest waiting turn one tick ago: it becomes vt, and new turns begin above it, so that an enqueue in flight is not overtaken by the floor.';
-comment on column kiln.floor.max_vt is 'No turn above this was given by the time that seen_job was the newest job; each job since may have added one. An empty queue''s floor goes there.';
-comment on column kiln.floor.seen_job is 'See max_vt.';
-comment on column kiln.floor.moved_at is 'When it was last written: small steps wait for ten seconds, so that a long transaction does not make a chain of its versions.';
+comment on table kiln.low_watermark is 'Where claims of a queue and priority begin. Only the tick moves it, and only upwards.';
+comment on column kiln.low_watermark.queue_id is 'The queue.';
+comment on column kiln.low_watermark.priority is '3 is served first, 0 last.';
+comment on column kiln.low_watermark.virtual_time is 'Claims scan turns above this one. The tick rescues what is committed below it.';
+comment on column kiln.low_watermark.is_paused is 'As its queue''s: claims read it here.';
+comment on column kiln.low_watermark.next_virtual_time is 'The lowest waiting turn one tick ago: it becomes virtual_time, and new turns begin above it, so that an enqueue in flight is not overtaken by the low watermark.';
+comment on column kiln.low_watermark.max_virtual_time is 'No turn above this was given by the time that seen_job was the newest job; each job since may have added one. An empty queue''s low watermark goes there.';
+comment on column kiln.low_watermark.seen_job is 'See max_virtual_time.';
+comment on column kiln.low_watermark.moved_at is 'When it was last written: small steps wait for ten seconds, so that a long transaction does not make a chain of its versions.';
 
 -- What a stage may name; a runner knows exactly these.
 create table kiln.handler (

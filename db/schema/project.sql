@@ -60,19 +60,19 @@ create table kiln.staging_prompt (
     stage      text        not null,
     declutter  text        not null,
     restyle    text        not null,
-    wish       text        not null,
+    user_prompt       text        not null,
     preserve   text        not null,
     created_at timestamptz not null default kiln_internal.now(),
     constraint staging_prompt_version_check check (version >= 1),
-    constraint staging_prompt_bytes_check check (octet_length(stage || declutter || restyle || wish || preserve) <= 3000),
-    constraint staging_prompt_wish_check check (position('{wish}' in wish) > 0)
+    constraint staging_prompt_bytes_check check (octet_length(stage || declutter || restyle || user_prompt || preserve) <= 3000),
+    constraint staging_prompt_user_prompt_check check (position('{user_prompt}' in user_prompt) > 0)
 );
 comment on table kiln.staging_prompt is 'What a prompt is made of: the task by its mode, what the client said, and what must not change. The newest version counts; to change it, add one.';
 comment on column kiln.staging_prompt.version is '1, 2, 3 …; kept with every image.';
 comment on column kiln.staging_prompt.stage is 'The task of mode stage, with {room} and {words}.';
 comment on column kiln.staging_prompt.declutter is 'The task of mode declutter, with {room}.';
 comment on column kiln.staging_prompt.restyle is 'The task of mode restyle, with {room} and {words}.';
-comment on column kiln.staging_prompt.wish is 'How the words of a request are told, with {wish}.';
+comment on column kiln.staging_prompt.user_prompt is 'How the words of a request are told, with {user_prompt}.';
 comment on column kiln.staging_prompt.preserve is 'What must stay as it is; comes last.';
 comment on column kiln.staging_prompt.created_at is 'When it was written.';
 
@@ -121,7 +121,7 @@ comment on column kiln.project.name is 'Its name for people.';
 comment on column kiln.project.description is 'What its owner says of it.';
 comment on column kiln.project.created_at is 'When it was made.';
 comment on column kiln.project.updated_at is 'When its name, description or pictures last changed.';
-comment on column kiln.project.deleted_at is 'Since when it is gone for its owner; the row goes when its last image has ended (kiln_internal.clear_project).';
+comment on column kiln.project.deleted_at is 'Since when it is gone for its owner; the row goes when its last image has ended (kiln_internal.purge_project).';
 
 -- An original is kept as long as a project has it: the foreign key refuses to delete the upload.
 create table kiln.picture (

@@ -9,8 +9,8 @@ create table kiln.runner (
     limited_ids   smallint[]  not null default '{}',
     slots         int         not null,
     sandbox       text,
-    alone_task_id bigint,
-    alone_at      timestamptz,
+    quarantined_task_id bigint,
+    quarantined_at      timestamptz,
     address       inet        default pg_catalog.inet_client_addr(),
     started_at    timestamptz not null default kiln_internal.now(),
     ended_at      timestamptz,
@@ -30,12 +30,12 @@ comment on column kiln.runner.queue_ids is 'The queues it serves.';
 comment on column kiln.runner.limited_ids is 'Those of them that have a limit; kept by a trigger of kiln.queue, so that a claim need not ask.';
 comment on column kiln.runner.slots is 'How many tasks it runs at once.';
 comment on column kiln.runner.sandbox is 'What keeps its tools from the machine: landlock, bubblewrap or none. Null: it did not say, as a runner that starts no program.';
-comment on column kiln.runner.alone_task_id is 'A suspect task that it is to run alone: it is given nothing else until that one is over.';
-comment on column kiln.runner.alone_at is 'When a suspect was reserved for it that it has not taken.';
+comment on column kiln.runner.quarantined_task_id is 'A quarantined task that it is to run alone: it is given nothing else until that one is over.';
+comment on column kiln.runner.quarantined_at is 'When a quarantined task was reserved for it that it has not taken.';
 comment on column kiln.runner.address is 'From where it registered: it is told to leave from there only. Null: over a unix socket.';
 comment on column kiln.runner.started_at is 'When it registered.';
 comment on column kiln.runner.ended_at is 'When it left or was declared dead.';
-comment on column kiln.runner.ended_why is 'left, or dead.';
+comment on column kiln.runner.ended_why is 'left, or expired.';
 
 create table kiln.heartbeat (
     runner_id bigint      primary key references kiln.runner on delete cascade,
@@ -47,13 +47,13 @@ comment on column kiln.heartbeat.runner_id is 'The runner.';
 comment on column kiln.heartbeat.beat_at is 'Its last beat.';
 comment on column kiln.heartbeat.since is 'Since when its beats have come without a gap of 0.7 of a lease: only then may it bury others.';
 
--- Unlogged: after a crash of PostgreSQL nobody is marked, and each sleeper looks again within a second anyway.
-create unlogged table kiln.sleeper (
+-- Unlogged: after a crash of PostgreSQL nobody is marked, and each waiter looks again within a second anyway.
+create unlogged table kiln.waiter (
     name      text       primary key,
     queue_ids smallint[] not null default '{}',
-    wants_bus boolean    not null default false
+    is_bus boolean    not null default false
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 0);
-comment on table kiln.sleeper is 'Who sleeps and wants the bell: a NOTIFY costs every commit of the cluster, so it is rung only for these.';
-comment on column kiln.sleeper.name is 'runner:ID, or bus:PID of a realtime process''s backend.';
-comment on column kiln.sleeper.queue_ids is 'A runner sleeps until something is ready in one of these.';
-comment on column kiln.sleeper.wants_bus is 'A realtime process sleeps until there is an event.';
+comment on table kiln.waiter is 'Who sleeps and wants the wakeup: a NOTIFY costs every commit of the cluster, so it is rung only for these.';
+comment on column kiln.waiter.name is 'runner:ID, or bus:PID of a realtime process''s backend.';
+comment on column kiln.waiter.queue_ids is 'A runner sleeps until something is ready in one of these.';
+comment on column kiln.waiter.is_bus is 'A realtime process sleeps until there is an event.';

@@ -17,7 +17,7 @@ create table kiln.task (
     task_id             bigint          not null,
     job_id              bigint          not null,
     account_id          bigint          not null,
-    vt                  bigint          not null,
+    virtual_time                  bigint          not null,
     fence               bigint          not null default 0,
     runner_id           bigint,
     due_at              timestamptz,
@@ -43,9 +43,9 @@ create table kiln.task_ready partition of kiln.task for values in ('ready')
     with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
           autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 50000);
 create unique index task_ready_pkey on kiln.task_ready (task_id);
-create unique index task_ready_claim_idx on kiln.task_ready (queue_id, priority, vt, task_id) where interruptions < 2;
-create index task_ready_account_idx on kiln.task_ready (queue_id, priority, account_id, vt);
-create index task_ready_suspect_idx on kiln.task_ready (queue_id) where interruptions >= 2;
+create unique index task_ready_claim_idx on kiln.task_ready (queue_id, priority, virtual_time, task_id) where interruptions < 2;
+create index task_ready_account_idx on kiln.task_ready (queue_id, priority, account_id, virtual_time);
+create index task_ready_quarantined_idx on kiln.task_ready (queue_id) where interruptions >= 2;
 -- Jobs that have begun and wait for their next turn: a list of what runs finds them among any number that has not begun.
 create index task_ready_begun_idx on kiln.task_ready (task_id) where stage > 1 or started_at is not null;
 create index task_ready_begun_account_idx on kiln.task_ready (account_id, task_id) where stage > 1 or started_at is not null;
@@ -76,7 +76,7 @@ comment on table kiln.task is
 'A stage''s turn in a job: what a runner claims. An UPDATE of `state` is the transition (kiln.task_move), by whomever: the row
 moves to the partition of its state, and the triggers keep the attempts, the job, the next stage and the events in step.
 select * from kiln.task where task_id = kiln_internal.task_id(42, 3): job 42, stage 3.';
-comment on table kiln.task_ready is 'What may run now; task_ready_claim_idx is the order of claims. Two deaths (interruptions) make a suspect, which is claimed apart.';
+comment on table kiln.task_ready is 'What may run now; task_ready_claim_idx is the order of claims. Two deaths (interruptions) make a quarantined task, which is claimed apart.';
 comment on table kiln.task_running is 'What runs now, with whom. A living runner''s heartbeat is the lease of all its rows; there is no lease to renew here.';
 comment on table kiln.task_waiting is 'What is due later: a schedule or a backoff. The tick makes it ready.';
 comment on table kiln.task_held is 'What waits for a person''s word.';
@@ -84,7 +84,7 @@ comment on table kiln.task_ended is 'What is done, failed or cancelled.';
 comment on column kiln.task.task_id is 'job_id * 10000 + stage * 100 + slot.';
 comment on column kiln.task.job_id is 'The job.';
 comment on column kiln.task.account_id is 'As its job''s: whose turn it is.';
-comment on column kiln.task.vt is 'Its turn in the queue, a virtual time: the lowest is served first, and an account''s tasks follow one another, so that accounts take turns (kiln.enqueue).';
+comment on column kiln.task.virtual_time is 'Its turn in the queue, a virtual time: the lowest is served first, and an account''s tasks follow one another, so that accounts take turns (kiln.enqueue).';
 comment on column kiln.task.fence is 'The fencing number of its last claim; a write with another is refused (KN010).';
 comment on column kiln.task.runner_id is 'Who has it, or had it last.';
 comment on column kiln.task.due_at is 'When a waiting task becomes ready.';
@@ -102,6 +102,6 @@ comment on column kiln.task.attempts is 'How often it was tried and judged; deat
 comment on column kiln.task.interruptions is 'How often a runner died with it.';
 comment on column kiln.task.label is 'What the running attempt is doing, in a word or two.';
 comment on column kiln.task.error_class is 'Of the last failed attempt: transient, rate_limited, invalid, refused, timeout, unknown, interrupted, released, poison, operator;
-of one with a call also: submitted (the provider has it), parked (its provider''s gate), resend, lookup, fetch, lost (docs/money.md).';
+of one with a call also: submitted (the provider has it), deferred (its provider''s limiter), resend, lookup, fetch, lost (docs/money.md).';
 comment on column kiln.task.error_message is 'Of the last failed attempt, as a sentence.';
 comment on column kiln.task.output is 'What it made: the next stage''s input.';

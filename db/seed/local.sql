@@ -77,7 +77,7 @@ select m.name, v.provider_id, p.pipeline_id, m.media_type::kiln.media_type, m.ti
         "caption": {"type": "boolean", "default": true, "title": "Caption"}}}'),
     ('local/speech', 'local/audio', 'audio', 'Speech',
      'Speaks the prompt aloud with espeak-ng. The seed moves the voice''s pitch a little.',
-     '{local,audio,free}', '{"type": "audio", "prompt": "Kiln keeps a queue of wishes, and makes them one after another."}',
+     '{local,audio,free}', '{"type": "audio", "prompt": "Kiln keeps a queue of requests, and makes them one after another."}',
      '{"type": "object", "additionalProperties": false, "properties": {
         "voice": {"type": "string", "enum": ["en-gb", "en-us", "en-gb-scotland", "de", "fr-fr", "es", "it", "nl", "pl", "pt", "sv"], "default": "en-gb", "title": "Voice"},
         "speed": {"type": "integer", "minimum": 80, "maximum": 320, "default": 160, "title": "Speed", "description": "Words a minute."},

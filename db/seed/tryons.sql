@@ -8,8 +8,8 @@ declare
     v_version int := kiln.new_pipeline_version(p_name);
 begin
     insert into kiln.stage (pipeline_version_id, position, name, handler, config, queue_id, time_limit)
-    select v_version, e.turn, e.stage ->> 'name', e.stage ->> 'handler', e.stage -> 'config', q.queue_id, (e.stage ->> 'limit')::interval
-      from jsonb_array_elements(p_stages) with ordinality as e (stage, turn)
+    select v_version, e.ord, e.stage ->> 'name', e.stage ->> 'handler', e.stage -> 'config', q.queue_id, (e.stage ->> 'limit')::interval
+      from jsonb_array_elements(p_stages) with ordinality as e (stage, ord)
       join kiln.queue q on q.name = e.stage ->> 'queue';
     update kiln.pipeline set description = p_description where name = p_name;
 end

@@ -84,7 +84,7 @@ comment on function kiln_internal.guard_job_calls() is 'Refuses to delete a job 
 create or replace trigger t11_guard_calls before delete on kiln.job for each row execute function kiln_internal.guard_job_calls();
 alter table kiln.job enable always trigger t11_guard_calls;
 
-create or replace function kiln_internal.forget_calls()
+create or replace function kiln_internal.redact_calls()
 returns trigger
 language plpgsql security definer
 set search_path = ''
@@ -97,16 +97,16 @@ begin
                select x.call_id
                  from old_rows o
                 cross join lateral (select d.call_id from kiln.call d where d.job_id = o.job_id offset 0) x));
-    delete from kiln.parked p using old_rows o where p.task_id between kiln_internal.task_id(o.job_id, 0) and kiln_internal.task_id(o.job_id, 99, 99);
+    delete from kiln.deferred_task p using old_rows o where p.task_id between kiln_internal.task_id(o.job_id, 0) and kiln_internal.task_id(o.job_id, 99, 99);
     return null;
 end
 $$;
-comment on function kiln_internal.forget_calls() is 'Empties the calls of deleted jobs of what people wrote and what came of it; the money stays.';
+comment on function kiln_internal.redact_calls() is 'Empties the calls of deleted jobs of what people wrote and what came of it; the money stays.';
 
-create or replace trigger t60_forget_calls
+create or replace trigger t60_redact_calls
     after delete on kiln.job referencing old table as old_rows
-    for each statement execute function kiln_internal.forget_calls();
-alter table kiln.job enable always trigger t60_forget_calls;
+    for each statement execute function kiln_internal.redact_calls();
+alter table kiln.job enable always trigger t60_redact_calls;
 
 -- A job's rows of the ledger follow one another: first the hold, then its release, of the same amount, then a charge of at most that.
 create or replace function kiln_internal.guard_ledger()
@@ -134,7 +134,7 @@ comment on function kiln_internal.guard_ledger() is 'Refuses a release that is n
 create or replace trigger t20_insert before insert on kiln.ledger for each row execute function kiln_internal.guard_ledger();
 alter table kiln.ledger enable always trigger t20_insert;
 
--- Every provider has its gate. A change of its description makes composed polls stale.
+-- Every provider has its limiter. A change of its description makes composed polls stale.
 create or replace function kiln_internal.on_provider_write()
 returns trigger
 language plpgsql security definer
@@ -143,7 +143,7 @@ as $$
 declare
     v_call record;
 begin
-    insert into kiln.gate (provider_id) values (new.provider_id) on conflict do nothing;
+    insert into kiln.provider_limiter (provider_id) values (new.provider_id) on conflict do nothing;
     if tg_op = 'UPDATE' then
         for v_call in select c.call_id from kiln.call c where c.provider_id = new.provider_id and c.state = 'accepted' and c.poll_request is not null
         loop
@@ -153,10 +153,10 @@ begin
     return null;
 end
 $$;
-comment on function kiln_internal.on_provider_write() is 'Gives each provider its gate, and composes the polls of its accepted calls anew when its description changes.';
+comment on function kiln_internal.on_provider_write() is 'Gives each provider its limiter, and composes the polls of its accepted calls anew when its description changes.';
 
-create or replace trigger t60_gate after insert or update on kiln.provider for each row execute function kiln_internal.on_provider_write();
-alter table kiln.provider enable always trigger t60_gate;
+create or replace trigger t60_limiter after insert or update on kiln.provider for each row execute function kiln_internal.on_provider_write();
+alter table kiln.provider enable always trigger t60_limiter;
 
 create or replace function kiln_internal.on_cap_change()
 returns trigger
@@ -165,7 +165,7 @@ set search_path = ''
 as $$
 begin
     update kiln.task_waiting t set due_at = kiln_internal.now()
-      from kiln.parked p
+      from kiln.deferred_task p
      where p.account_id = new.account_id and p.reason = 'account_cap' and t.task_id = p.task_id;
     return null;
 end

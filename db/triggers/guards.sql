@@ -130,16 +130,16 @@ begin
             ('account_rate',     'It empties by itself; kiln.config has the rates.'),
             ('account_act',      'kiln.set_role(), kiln.suspend() and kiln.grant_to() write it.'),
             ('audience',         'The servers write who listens to them.'),
-            ('awaited',          'kiln.cancel_job() ends a job that waits for files.'),
+            ('media_wait',          'kiln.cancel_job() ends a job that waits for files.'),
             ('cluster',          'kiln.after_restore() says that this database is another''s copy.'),
             ('timeline',         'The tick notes the timelines of this cluster.'),
             ('lost_position',    'The servers note it.'),
             ('delivery_attempt', 'kiln.resend() sends a delivery again.'),
             ('endpoint_secret',  'kiln.rotate_endpoint_secret() gives an endpoint a new secret.'),
-            ('floor',            'The tick moves the floors; kiln.pause_queue() stops a queue.'),
+            ('low_watermark',            'The tick moves the low watermarks; kiln.pause_queue() stops a queue.'),
             ('heartbeat',        'A runner that does not beat is dead after kiln.config.lease, and its tasks go to others.'),
             ('idempotency',      'It is forgotten after a day.'),
-            ('identity_gone',    'An identity comes back when its owner signs in anew.'),
+            ('revoked_identity',    'An identity comes back when its owner signs in anew.'),
             ('instance',         'The servers write it; one that is gone is marked within a minute.'),
             ('job_end',          'The last move of a job writes it, and it goes with the job.'),
             ('job_ends_read',    'Clients write it: POST /notifications/read.'),
@@ -152,23 +152,23 @@ begin
             ('mutex',            'Its rows are only ever locked.'),
             ('nonce',            'A nonce is forgotten after kiln.config.nonce_ttl.'),
             ('outgoing',         'The runners move it.'),
-            ('parked',           'kiln.cancel_job() ends a job that waits; kiln.provider has the limits.'),
+            ('deferred_task',           'kiln.cancel_job() ends a job that waits; kiln.provider has the limits.'),
             ('ping',             'The servers write it.'),
             ('poll',             'kiln.resolve_job() decides about a call.'),
             ('presence',         'kiln.account.show_presence says whether an account is seen.'),
-            ('queue_gate',       'kiln.queue has the limits.'),
-            ('receiving',        'The servers write it; what is left behind is forgotten within an hour.'),
+            ('queue_limiter',       'kiln.queue has the limits.'),
+            ('upload_session',        'The servers write it; what is left behind is forgotten within an hour.'),
             ('resolution',       'kiln.resolve_job() writes it.'),
             ('runner',           'kiln_runner.register() and unregister() write it; a runner that is gone is dead after kiln.config.lease.'),
             ('runner_secret',    'The runners write what they have.'),
-            ('sleeper',          'Who sleeps writes it.'),
-            ('stray_webhook',    'It is forgotten after a week.'),
+            ('waiter',          'Who sleeps writes it.'),
+            ('unmatched_webhook',    'It is forgotten after a week.'),
             ('stream_ticket',    'kiln.sign_out_everywhere() ends an account''s streams.'),
             ('trash',            'Delete the row of the file; the runners empty the trash.'),
             ('tryon',            'kiln.enqueue() writes it, and it goes with the job.'),
             ('typing',           'It is forgotten within seconds.'),
             ('webhook_key',      'The runners fetch the keys of providers again each day.'),
-            ('whisper',          'It is forgotten within seconds.')) as g (name, hint)
+            ('ephemeral_event',          'It is forgotten within seconds.')) as g (name, hint)
     loop
         execute format('create or replace trigger t05_guard_by_hand before insert or update or delete on kiln.%I for each statement execute function kiln_internal.guard_by_hand(%L)',
                        v_guard.name, v_guard.hint);
@@ -184,7 +184,7 @@ declare
 begin
     for v_guard in
         select * from (values
-            ('account', 'account_id created_at deleted_at cleared_at', 'kiln.delete_account() deletes an account.'),
+            ('account', 'account_id created_at deleted_at purged_at', 'kiln.delete_account() deletes an account.'),
             ('account', 'role', 'kiln.set_role(account, ''user'', ''why'') also ends the streams that see everything, keeps the reason, and keeps one administrator.'),
             ('account', 'is_suspended', 'kiln.suspend(account, ''why'') and kiln.unsuspend() also end its streams and keep the reason.'),
             ('account', 'show_presence', 'kiln.update_account(account, ''{"show_presence": false}'') also tells who listens.'),
@@ -194,11 +194,11 @@ begin
             ('block', 'account_id blocked_id created_at', 'Clients block and unblock: POST /blocks, DELETE /blocks/{id}.'),
             ('call', '*', 'kiln.resolve_job(job, ''resend'', ''fail'' or ''adopt'', ''why'') decides about a call: \df+ kiln.resolve_job'),
             ('category', 'category_id', 'Insert another, and switch this one off: is_enabled = false.'),
-            ('chore', 'name', 'Each name is a function of the tick.'),
+            ('maintenance', 'name', 'Each name is a function of the tick.'),
             ('config', 'only_row', 'There is one row.'),
             ('conversation', 'conversation_id is_group made_by pair_low pair_high last_number activity created_at', 'Clients make them: POST /conversations. title is free.'),
             ('delivery', 'delivery_id account_id webhook_endpoint_id event_id type message_id body state tries attempts why created_at ended_at', 'kiln.resend() sends a delivery again.'),
-            ('gate', 'provider_id tat window_at counts last_counts', 'kiln.provider has the limits; circuit, open_until and paused_until are free.'),
+            ('provider_limiter', 'provider_id theoretical_arrival_at window_at counts last_counts', 'kiln.provider has the limits; circuit, open_until and paused_until are free.'),
             ('identity', '*', 'kiln.link_identity() and kiln.unlink_identity() tie identities to accounts.'),
             ('image', '*', 'An image is made by a request; its job has its own moves.'),
             ('invite', 'invite_id token_hash account_id conversation_id created_at', 'Clients make them: POST /invites. expires_at and revoked_at are free.'),
@@ -240,15 +240,15 @@ do $$
 declare
     v_table text;
 begin
-    foreach v_table in array '{config,secret,chore,migration,cluster,restore}'::text[]
+    foreach v_table in array '{config,secret,maintenance,migration,cluster,restore}'::text[]
     loop
         execute format('create or replace trigger t10_guard_rows before delete on kiln.%I for each statement execute function kiln_internal.guard_rows()', v_table);
     end loop;
 end
 $$;
-create or replace trigger t10_guard_rows before insert or delete on kiln.gate for each statement
-    execute function kiln_internal.guard_by_hand('A provider has one gate as long as it is there: without it no call begins.');
-create or replace trigger t10_guard_insert before insert on kiln.chore for each statement
+create or replace trigger t10_guard_rows before insert or delete on kiln.provider_limiter for each statement
+    execute function kiln_internal.guard_by_hand('A provider has one limiter as long as it is there: without it no call begins.');
+create or replace trigger t10_guard_insert before insert on kiln.maintenance for each statement
     execute function kiln_internal.guard_by_hand('Each name is a function of the tick.');
 create or replace trigger t10_guard_rows before delete on kiln.identity for each statement
     execute function kiln_internal.guard_by_hand('kiln.unlink_identity() takes one away.');
@@ -283,7 +283,7 @@ returns trigger
 language plpgsql
 as $$
 begin
-    if kiln_internal.is_by_hand() and old.state <> 'due' and (old.due_at, old.taken_until) is distinct from (new.due_at, new.taken_until) then
+    if kiln_internal.is_by_hand() and old.state <> 'due' and (old.due_at, old.claimed_until) is distinct from (new.due_at, new.claimed_until) then
         raise exception 'delivery % is %: its times are of one that is due', old.delivery_id, old.state
             using errcode = 'KN001', hint = 'kiln.resend() sends a delivery again.';
     end if;
@@ -291,7 +291,7 @@ begin
 end
 $$;
 comment on function kiln_internal.guard_ended_delivery() is 'Refuses a person''s new time for a delivery that has ended, where it would do nothing (KN001).';
-create or replace trigger t20_ended before update of due_at, taken_until on kiln.delivery for each row execute function kiln_internal.guard_ended_delivery();
+create or replace trigger t20_ended before update of due_at, claimed_until on kiln.delivery for each row execute function kiln_internal.guard_ended_delivery();
 
 -- Prices and balances are numbers without a unit: another currency would change what all of them mean.
 create or replace function kiln_internal.guard_currency()

@@ -153,7 +153,7 @@ alter table kiln.job enable always trigger t30_guard_fixed;
 
 -- A change of priority or of the time is performed: the job's task takes its place in the order of claims. The job is locked, so of its
 -- tasks only those are taken that nobody else holds; whoever holds one comes to the job next and finds its new priority there.
-create or replace function kiln_internal.place_job(p_old kiln.job, p_new kiln.job)
+create or replace function kiln_internal.reschedule_job(p_old kiln.job, p_new kiln.job)
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -177,9 +177,9 @@ begin
     if p_old.priority <> p_new.priority then
         update kiln.task t
            set priority = p_new.priority,
-               vt = case when t.state = 'ready' then kiln_internal.next_turn(t.queue_id, p_new.priority, t.account_id) else t.vt end
+               virtual_time = case when t.state = 'ready' then kiln_internal.next_virtual_time_of(t.queue_id, p_new.priority, t.account_id) else t.virtual_time end
          where t.state = v_task.state and t.task_id = v_task.task_id;
-        update kiln.parked p set priority = p_new.priority where p.task_id = v_task.task_id;
+        update kiln.deferred_task p set priority = p_new.priority where p.task_id = v_task.task_id;
     end if;
     if p_old.run_at is distinct from p_new.run_at then
         if v_task.state = 'waiting' and v_task.due_at = 'infinity' then
@@ -191,31 +191,31 @@ begin
         end if;
     end if;
     if v_task.state = 'ready' then
-        perform kiln_internal.ring(array[v_task.queue_id]);
+        perform kiln_internal.notify_waiters(array[v_task.queue_id]);
     end if;
 end
 $$;
-comment on function kiln_internal.place_job(kiln.job, kiln.job) is
+comment on function kiln_internal.reschedule_job(kiln.job, kiln.job) is
 'Moves the task of a job whose priority or run_at was changed to its new place: behind the last one of its account at that priority, or to its time.
 Refuses it where that would do nothing (KN001).';
 
-create or replace function kiln_internal.on_job_place()
+create or replace function kiln_internal.on_job_reschedule()
 returns trigger
 language plpgsql
 as $$
 begin
     if kiln_internal.is_by_hand() and (old.priority, old.run_at) is distinct from (new.priority, new.run_at) then
-        perform kiln_internal.place_job(old, new);
+        perform kiln_internal.reschedule_job(old, new);
     end if;
     return null;
 end
 $$;
-comment on function kiln_internal.on_job_place() is 'Performs a person''s change of priority or run_at; functions place the task themselves.';
+comment on function kiln_internal.on_job_reschedule() is 'Performs a person''s change of priority or run_at; functions place the task themselves.';
 
-create or replace trigger t60_place
+create or replace trigger t60_reschedule
     after update of priority, run_at on kiln.job
-    for each row execute function kiln_internal.on_job_place();
-alter table kiln.job enable always trigger t60_place;
+    for each row execute function kiln_internal.on_job_reschedule();
+alter table kiln.job enable always trigger t60_reschedule;
 
 create or replace function kiln_internal.guard_job_delete()
 returns trigger
@@ -332,8 +332,8 @@ begin
     if v_moved.is_priced then
         perform kiln_internal.settle_job(n.job_id) from new_rows n join old_rows o on o.job_id = n.job_id where o.state <> n.state and n.estimated_micros > 0;
     end if;
-    if exists (select from kiln.sleeper) then
-        perform kiln_internal.ring(null);
+    if exists (select from kiln.waiter) then
+        perform kiln_internal.notify_waiters(null);
     end if;
     return null;
 end

@@ -55,7 +55,7 @@ begin
             || case when new.example ? 'variants' and kiln_internal.read_variants(new.example) is null then kiln_internal.field_error('/variants', 'must be a whole number from 1 to 8') else '[]' end;
         -- Read as POST /generate reads it, with so many files as the model needs.
         begin
-            perform kiln_internal.read_wish(0, new.example, v_errors, new, new.media_type::text, new.min_media);
+            perform kiln_internal.read_job_input(0, new.example, v_errors, new, new.media_type::text, new.min_media);
         exception when sqlstate 'KN003' then
             get stacked diagnostics v_detail = pg_exception_detail;
             select jsonb_agg(jsonb_build_object('field', '/example' || (e ->> 'field'), 'message', e ->> 'message')) into v_errors from jsonb_array_elements(v_detail::jsonb) as e;

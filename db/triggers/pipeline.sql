@@ -40,14 +40,14 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    insert into kiln.floor (queue_id, priority, is_paused) select new.queue_id, p, new.is_paused from generate_series(0, 3) as p;
-    insert into kiln.queue_gate (queue_id) values (new.queue_id);
+    insert into kiln.low_watermark (queue_id, priority, is_paused) select new.queue_id, p, new.is_paused from generate_series(0, 3) as p;
+    insert into kiln.queue_limiter (queue_id) values (new.queue_id);
     return null;
 end
 $$;
-comment on function kiln_internal.on_queue_insert() is 'Gives a new queue its floors and its gate.';
-create or replace trigger t50_floors after insert on kiln.queue for each row execute function kiln_internal.on_queue_insert();
-alter table kiln.queue enable always trigger t50_floors;
+comment on function kiln_internal.on_queue_insert() is 'Gives a new queue its low watermarks and its limiter.';
+create or replace trigger t50_low_watermarks after insert on kiln.queue for each row execute function kiln_internal.on_queue_insert();
+alter table kiln.queue enable always trigger t50_low_watermarks;
 
 create or replace function kiln_internal.on_queue_update()
 returns trigger
@@ -55,16 +55,16 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    update kiln.floor f set is_paused = new.is_paused where f.queue_id = new.queue_id and f.is_paused <> new.is_paused;
+    update kiln.low_watermark f set is_paused = new.is_paused where f.queue_id = new.queue_id and f.is_paused <> new.is_paused;
     update kiln.runner r set limited_ids = kiln_internal.limited_queues(r.queue_ids)
      where r.ended_at is null and new.queue_id = any (r.queue_ids) and r.limited_ids <> kiln_internal.limited_queues(r.queue_ids);
     if not new.is_paused then
-        perform kiln_internal.ring(array[new.queue_id]);
+        perform kiln_internal.notify_waiters(array[new.queue_id]);
     end if;
     return null;
 end
 $$;
-comment on function kiln_internal.on_queue_update() is 'Tells the floors of a queue whether it is paused, and its runners whether it is limited, which is where claims look.';
+comment on function kiln_internal.on_queue_update() is 'Tells the low watermarks of a queue whether it is paused, and its runners whether it is limited, which is where claims look.';
 create or replace trigger t50_changed after update on kiln.queue for each row execute function kiln_internal.on_queue_update();
 alter table kiln.queue enable always trigger t50_changed;
 

@@ -93,7 +93,7 @@ declare
     v_newest int;
 begin
     for v_part in select * from (values ('stage', new.stage, '{room,words}'::text[]), ('declutter', new.declutter, '{room}'), ('restyle', new.restyle, '{room,words}'),
-                                        ('wish', new.wish, '{wish}'), ('preserve', new.preserve, '{}')) as p (name, template, names)
+                                        ('user_prompt', new.user_prompt, '{user_prompt}'), ('preserve', new.preserve, '{}')) as p (name, template, names)
     loop
         if not (kiln_internal.placeholders(v_part.template) @> v_part.names and kiln_internal.placeholders(v_part.template) <@ v_part.names) then
             raise exception 'staging prompt, version %: % is to have %, and no other placeholder', new.version, v_part.name,

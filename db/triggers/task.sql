@@ -1,8 +1,8 @@
 -- A task's life. An UPDATE of `state` is the transition: the row moves to the partition of its new state, and the history, the
 -- job and the next stage follow. ENABLE ALWAYS: no setting switches these triggers off.
 --
--- The two hot moves, claim and completion, are also written out (kiln_internal.take and kiln_internal.finish_tasks): they move rows from partition to
--- partition and by construction know no other move. What follows from a completion stands in kiln_internal.hand_over for both.
+-- The two hot moves, claim and completion, are also written out (kiln_internal.claim_tasks and kiln_internal.finish_tasks): they move rows from partition to
+-- partition and by construction know no other move. What follows from a completion stands in kiln_internal.advance_jobs for both.
 
 create or replace function kiln_internal.refuse_task_by_hand(p_task kiln.task, p_to kiln.task_state)
 returns void
@@ -109,8 +109,8 @@ language plpgsql
 as $$
 begin
     if kiln_internal.is_by_hand()
-       and ((old.vt, old.fence, old.runner_id, old.started_at, old.finished_at, old.fraction, old.label, old.output)
-            is distinct from (new.vt, new.fence, new.runner_id, new.started_at, new.finished_at, new.fraction, new.label, new.output)
+       and ((old.virtual_time, old.fence, old.runner_id, old.started_at, old.finished_at, old.fraction, old.label, old.output)
+            is distinct from (new.virtual_time, new.fence, new.runner_id, new.started_at, new.finished_at, new.fraction, new.label, new.output)
             or old.state = new.state and (old.error_class, old.error_message) is distinct from (new.error_class, new.error_message)) then
         raise exception 'task %: its turn, fence, runner, times, progress, output and error are written by its moves, not by hand', old.task_id
             using errcode = 'KN001', hint = format('update kiln.job set priority = 3 where job_id = %s moves it up; due_at, attempts and interruptions are free while it waits.', old.job_id);
@@ -121,12 +121,12 @@ $$;
 comment on function kiln_internal.guard_task_by_hand() is 'Refuses a person''s UPDATE of what claims and moves write (KN001); an error may be typed together with the move that it belongs to.';
 
 create or replace trigger t10_guard_by_hand
-    before update of vt, fence, runner_id, started_at, finished_at, fraction, label, error_class, error_message, output on kiln.task
+    before update of virtual_time, fence, runner_id, started_at, finished_at, fraction, label, error_class, error_message, output on kiln.task
     for each row execute function kiln_internal.guard_task_by_hand();
 alter table kiln.task enable always trigger t10_guard_by_hand;
 
 -- A time is performed: a ready task waits until then, a waiting one is ready then. attempts and interruptions count for the next try.
-create or replace function kiln_internal.place_task()
+create or replace function kiln_internal.reschedule_task()
 returns trigger
 language plpgsql
 as $$
@@ -150,13 +150,13 @@ begin
     return new;
 end
 $$;
-comment on function kiln_internal.place_task() is
+comment on function kiln_internal.reschedule_task() is
 'Performs a change of due_at: a ready task becomes a waiting one, a waiting one is ready at its new time (null: now). Refuses it for others (KN001).';
 
-create or replace trigger t40_place
+create or replace trigger t40_reschedule
     before update of due_at, attempts, interruptions on kiln.task
-    for each row execute function kiln_internal.place_task();
-alter table kiln.task enable always trigger t40_place;
+    for each row execute function kiln_internal.reschedule_task();
+alter table kiln.task enable always trigger t40_reschedule;
 
 create or replace function kiln_internal.on_task_update()
 returns trigger
@@ -191,10 +191,10 @@ begin
          where j.job_id = any (v_started) and j.state = 'queued';
     end if;
     if v_done is not null then
-        perform kiln_internal.hand_over(v_done);
+        perform kiln_internal.advance_jobs(v_done);
     end if;
     if v_cold is not null then
-        perform kiln_internal.follow_cold_moves(v_cold);
+        perform kiln_internal.propagate_task_moves(v_cold);
     end if;
     return null;
 end

@@ -18,8 +18,8 @@ select 'position', l.account_id, nullif(l.account_id, 0),
        format('A client was told up to transaction %s of timeline %s; that one ended here at %s.', l.xid, l.timeline, l.began_xid), null
   from kiln.lost_position l
 union all
-select 'webhook', w.stray_id, null, format('Provider %s told of a request %s that is not known here.', p.name, coalesce(w.request_id, '(without id)')), null
-  from kiln.stray_webhook w
+select 'webhook', w.unmatched_webhook_id, null, format('Provider %s told of a request %s that is not known here.', p.name, coalesce(w.request_id, '(without id)')), null
+  from kiln.unmatched_webhook w
   join kiln.provider p using (provider_id)
  where w.at > (select max(r.restored_at) from kiln.restore r);
 comment on view kiln.restore_findings is

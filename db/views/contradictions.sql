@@ -26,9 +26,9 @@ begin
         union all
         (select m.* from kiln.media m where p_job_ids is not null order by m.media_id desc limit 10000)
     ), parks as materialized (
-        select k.* from kiln.parked k where p_job_ids is null
+        select k.* from kiln.deferred_task k where p_job_ids is null
         union all
-        (select k.* from kiln.parked k where p_job_ids is not null order by k.task_id desc limit 10000)
+        (select k.* from kiln.deferred_task k where p_job_ids is not null order by k.task_id desc limit 10000)
     ), events as materialized (
         select e.job_id, e.type, e.version from kiln.event e where p_job_ids is null
         union all
@@ -114,17 +114,17 @@ begin
       join kiln.provider p using (provider_id)
      where c.state = 'accepted' and c.result_at is null and p.poll is not null and not exists (select from kiln.poll q where q.call_id = c.call_id)
     union all
-    select 'task', t.task_id, 'waits without a time, and neither a gate nor a call nor the check of a file will wake it'
+    select 'task', t.task_id, 'waits without a time, and neither a limiter nor a call nor the check of a file will wake it'
       from tasks t
      where t.state = 'waiting' and t.due_at = 'infinity'
-       and not exists (select from kiln.awaited a join kiln.media m using (media_id) where a.job_id = t.job_id and m.state = 'checking')
-       and not exists (select from kiln.parked k where k.task_id = t.task_id and k.woken_at is null)
+       and not exists (select from kiln.media_wait a join kiln.media m using (media_id) where a.job_id = t.job_id and m.state = 'checking')
+       and not exists (select from kiln.deferred_task k where k.task_id = t.task_id and k.admitted_at is null)
        and not exists (select from calls c where c.task_id = t.task_id and c.state <> 'settled' and c.result_at is null)
     union all
-    select 'task', k.task_id, format('is parked, and is %s', coalesce(t.state::text, 'gone'))
+    select 'task', k.task_id, format('is deferred, and is %s', coalesce(t.state::text, 'gone'))
       from parks k
       left join lateral (select t.state from kiln.task t where t.task_id = k.task_id order by t.task_id limit 1) t on true
-     where k.woken_at is null and t.state is distinct from 'waiting' and not (k.reason = 'account_cap' and t.state in ('ready', 'running'))
+     where k.admitted_at is null and t.state is distinct from 'waiting' and not (k.reason = 'account_cap' and t.state in ('ready', 'running'))
     union all
     select 'job', j.job_id, format('has ended, and its ledger says %s', l.said)
       from (select l.job_id, coalesce(sum(l.amount_micros) filter (where l.kind in ('hold', 'release')), 0) as open,
@@ -169,9 +169,9 @@ begin
      where c.relnamespace = 'kiln'::regnamespace and c.relkind in ('r', 'p')
        and not exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgname = 't10_guard_truncate')
     union all
-    select 'gate', p.provider_id, format('of provider %s is missing: no call begins there until the tick has made it anew', p.name)
+    select 'provider_limiter', p.provider_id, format('of provider %s is missing: no call begins there until the tick has made it anew', p.name)
       from kiln.provider p
-     where not exists (select from kiln.gate g where g.provider_id = p.provider_id)
+     where not exists (select from kiln.provider_limiter g where g.provider_id = p.provider_id)
     union all
     select 'runner', r.runner_id, 'counts as alive, and has no heartbeat'
       from kiln.runner r
@@ -179,7 +179,7 @@ begin
 end
 $$;
 comment on function kiln_internal.find_contradictions(bigint[]) is
-'What does not fit in these jobs, their tasks, calls and ledgers, the newest 10,000 files and parked tasks, and the newest 50,000 events;
+'What does not fit in these jobs, their tasks, calls and ledgers, the newest 10,000 files and deferred tasks, and the newest 50,000 events;
 null: in everything there is.';
 
 create or replace function kiln.check_all()
@@ -228,6 +228,6 @@ comment on view kiln.contradictions is
 that run, the newest 50,000 events, and the newest 10,000 each of what is held, waits, is ready, is between
 two stages or has an unsettled call.
 All data: select * from kiln.check_all()';
-comment on column kiln.contradictions.what is 'job, task, call, account, media, event, cluster, gate, runner or guard (a trigger).';
+comment on column kiln.contradictions.what is 'job, task, call, account, media, event, cluster, limiter, runner or guard (a trigger).';
 comment on column kiln.contradictions.id is 'Its id; of a cluster none.';
 comment on column kiln.contradictions.complaint is 'What does not fit.';

@@ -20,7 +20,7 @@ comment on column kiln.balances.granted is 'What it was given.';
 create or replace view kiln.calls as
 select c.job_id as job, left(s.name, 7) as stage, c.number as no, left(p.name, 8) as provider,
        case when c.state = 'settled' then c.outcome else c.state::text end as state,
-       c.charged_micros as charged, kiln_internal.say_time(coalesce(c.settled_at, kiln_internal.now()) - c.created_at) as took,
+       c.charged_micros as charged, kiln_internal.format_time(coalesce(c.settled_at, kiln_internal.now()) - c.created_at) as took,
        kiln_internal.shorten(case when c.late_outcome is not null then 'late: ' || c.late_outcome else coalesce(c.why, c.error_message) end, 12) as why
   from kiln.call c
   join kiln.provider p using (provider_id)
@@ -128,34 +128,34 @@ return (select (2 ^ (n + 4))::int from (select n, sum(p_counts[n]) over (order b
          where total > 0 and upto >= total * p_share order by n limit 1);
 comment on function kiln_internal.quantile_ms(int[], float8) is 'The latency that this share of the replies kept within, rounded up to a power of two of milliseconds; null: no replies.';
 
-create or replace view kiln.provider_weather as
+create or replace view kiln.provider_health as
 select p.name as provider,
-       kiln_internal.sky(p, g) as sky,
-       kiln_internal.ago(kiln_internal.sky_until(g)) as until,
+       kiln_internal.provider_health_state(p, g) as health,
+       kiln_internal.ago(kiln_internal.health_until(g)) as until,
        n.counts[17] as replies, kiln_internal.quantile_ms(n.counts, 0.5) as p50, kiln_internal.quantile_ms(n.counts, 0.95) as p95,
        n.counts[18] as "429", n.counts[19] as "5xx", n.counts[20] as lost
   from kiln.provider p
-  join kiln.gate g using (provider_id)
+  join kiln.provider_limiter g using (provider_id)
  cross join lateral (select kiln_internal.recent_counts(g) as counts) n
  where not p.is_local
  order by p.name;
-comment on view kiln.provider_weather is
+comment on view kiln.provider_health is
 'The health of each provider in the last five to ten minutes: circuit breaker, latencies, errors. Its calls
 and money: kiln.providers.';
-comment on column kiln.provider_weather.provider is 'Its name.';
-comment on column kiln.provider_weather.sky is 'ok; paused (it asked for that); broken (it kept failing: no calls); trying (one call tries it); off (switched off).';
-comment on column kiln.provider_weather.until is 'When that ends.';
-comment on column kiln.provider_weather.replies is 'Replies counted, in the last five to ten minutes.';
-comment on column kiln.provider_weather.p50 is 'Half of the replies came within so many ms (rounded up to a power of two).';
-comment on column kiln.provider_weather.p95 is 'Nineteen of twenty did.';
-comment on column kiln.provider_weather."429" is 'Replies that said: too many requests.';
-comment on column kiln.provider_weather."5xx" is 'Replies that said: our fault.';
-comment on column kiln.provider_weather.lost is 'Requests without a reply: no connection, a broken one, a time-out.';
+comment on column kiln.provider_health.provider is 'Its name.';
+comment on column kiln.provider_health.health is 'ok; paused (it asked for that); broken (it kept failing: no calls); trying (one call tries it); off (switched off).';
+comment on column kiln.provider_health.until is 'When that ends.';
+comment on column kiln.provider_health.replies is 'Replies counted, in the last five to ten minutes.';
+comment on column kiln.provider_health.p50 is 'Half of the replies came within so many ms (rounded up to a power of two).';
+comment on column kiln.provider_health.p95 is 'Nineteen of twenty did.';
+comment on column kiln.provider_health."429" is 'Replies that said: too many requests.';
+comment on column kiln.provider_health."5xx" is 'Replies that said: our fault.';
+comment on column kiln.provider_health.lost is 'Requests without a reply: no connection, a broken one, a time-out.';
 
 create or replace view kiln.providers as
 select p.name as provider,
        (select count(*) from kiln.call c where c.provider_id = p.provider_id and c.settled_at is null) || coalesce('/' || p.max_calls, '') as calls,
-       (select count(*) from kiln.parked k where k.provider_id = p.provider_id) as parked,
+       (select count(*) from kiln.deferred_task k where k.provider_id = p.provider_id) as deferred,
        round(kiln_internal.spent_today(p.provider_id, null) / 1e6, 2) as today,
        left(p.auth ->> 'env', 20) as secret,
        case when s.missing = s.alive and s.alive > 0 then 'all ' || s.alive || ' runners'
@@ -173,7 +173,7 @@ comment on view kiln.providers is
 'The providers: calls in progress, waiting tasks, money spent today, and runners that lack the secret.';
 comment on column kiln.providers.provider is 'Its name.';
 comment on column kiln.providers.calls is 'Calls begun and not settled / the most there may be.';
-comment on column kiln.providers.parked is 'Tasks that wait for a place, a pause, the rate, a cap or a runner with its secret.';
+comment on column kiln.providers.deferred is 'Tasks that wait for a place, a pause, the rate, a cap or a runner with its secret.';
 comment on column kiln.providers.today is 'What today''s calls cost, by estimate until they are settled, in the currency.';
 comment on column kiln.providers.secret is 'The variable of the runners'' environment that holds its secret (at most 20 characters of it).';
 comment on column kiln.providers.missing_on is 'Living runners that said they do not have it.';

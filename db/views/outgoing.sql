@@ -4,7 +4,7 @@ select d.delivery_id as delivery, d.account_id as account, left(regexp_replace(c
        left(coalesce(d.type::text, 'confirmation'), 13) as type,
        kiln_internal.shorten(case when d.state = 'sent' then 'sent ' || kiln_internal.ago(d.ended_at)
             when d.state = 'failed' then 'given up: ' || coalesce(d.why, 'no reason')
-            when d.taken_until > kiln_internal.now() then 'a runner is at it'
+            when d.claimed_until > kiln_internal.now() then 'a runner is at it'
             when d.due_at <= kiln_internal.now() then 'due, ' || case when d.webhook_endpoint_id is null then 'needs KILN_SMTP_URL' else 'within a second' end
             else kiln_internal.ago(d.due_at) || ': ' || coalesce(d.why, 'no answer') end, 22) as story
   from (select d.* from kiln.delivery d order by d.delivery_id desc limit 1000) d

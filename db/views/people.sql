@@ -4,8 +4,8 @@ select j.job_id as job,
        left(coalesce(m.name, p.name), 12) as what,
        j.state,
        coalesce((o.t).stage, 1) || '/' || j.stages as stage,
-       kiln_internal.say_time(coalesce(j.finished_at, kiln_internal.now()) - j.created_at) as age,
-       kiln_internal.shorten(coalesce(case when j.finished_at is null then kiln_internal.say_wait(o.t, q.name, q.closed) end,
+       kiln_internal.format_time(coalesce(j.finished_at, kiln_internal.now()) - j.created_at) as age,
+       kiln_internal.shorten(coalesce(case when j.finished_at is null then kiln_internal.explain_wait(o.t, q.name, q.closed) end,
                              j.error_message, j.input ->> 'prompt'), 23) as about
   from kiln.job j
   join kiln.pipeline_version v using (pipeline_version_id)
@@ -24,7 +24,7 @@ comment on column kiln.job_history.what is 'The model, or the pipeline.';
 comment on column kiln.job_history.state is 'kiln.job.state.';
 comment on column kiln.job_history.stage is 'Which stage of how many.';
 comment on column kiln.job_history.age is 'Since it was made; for one that has ended, how long it took.';
-comment on column kiln.job_history.about is 'What it waits for or does (kiln_internal.say_wait), its error, or else its prompt.';
+comment on column kiln.job_history.about is 'What it waits for or does (kiln_internal.explain_wait), its error, or else its prompt.';
 
 create or replace view kiln.jobs as
 select h.*
@@ -52,8 +52,8 @@ select q.name as queue,
        (select count(*) from kiln.task_running t where t.queue_id = q.queue_id) || coalesce('/' || q.max_running, '') as running,
        (select count(*) from kiln.task_held t where t.queue_id = q.queue_id) as held,
        q.rate_per_minute || '/min' as rate,
-       (select kiln_internal.say_time(kiln_internal.now() - min(t.created_at))
-          from (select t.created_at from kiln.task_ready t where t.queue_id = q.queue_id order by t.vt limit 1) t) as oldest,
+       (select kiln_internal.format_time(kiln_internal.now() - min(t.created_at))
+          from (select t.created_at from kiln.task_ready t where t.queue_id = q.queue_id order by t.virtual_time limit 1) t) as oldest,
        coalesce(c.closed, 'now') as next
   from kiln.queue q
  cross join lateral (select regexp_replace(kiln_internal.queue_closed(q), '^rate, |, \d+/\d+$', '') as closed offset 0) c
@@ -83,11 +83,11 @@ select r.runner_id as runner, left(r.name, 12) as name,
  cross join kiln.config c
  order by r.runner_id desc;
 comment on view kiln.runners is
-'The newest 1,000 runners: alive, silent (no heartbeat), left or dead; the last heartbeat; slots in use. All:
+'The newest 1,000 runners: alive, silent (no heartbeat), left or expired; the last heartbeat; slots in use. All:
 \d+ kiln.runner';
 comment on column kiln.runners.runner is 'runner_id.';
 comment on column kiln.runners.name is 'The beginning of what the operator calls it.';
-comment on column kiln.runners.state is 'alive, silent, left or dead.';
+comment on column kiln.runners.state is 'alive, silent, left or expired.';
 comment on column kiln.runners.seen is 'Its last heartbeat, or its end.';
 comment on column kiln.runners.slots is 'Running / slots.';
 comment on column kiln.runners.sandbox is 'What keeps its tools from the machine: landlock, bubblewrap or none; empty: it did not say.';
@@ -110,13 +110,13 @@ columns: \d+ kiln.instance';
 comment on column kiln.instances.id is 'instance_id.';
 comment on column kiln.instances.role is 'api, realtime or both.';
 comment on column kiln.instances.at is 'Its machine and port.';
-comment on column kiln.instances.state is 'alive, silent (no beat for a lease), left or dead.';
+comment on column kiln.instances.state is 'alive, silent (no beat for a lease), left or expired.';
 comment on column kiln.instances.streams is 'Server-sent events / WebSockets / polls that wait.';
 comment on column kiln.instances.lag is 'How late its loop was at the last beat, milliseconds.';
 comment on column kiln.instances.proof is 'Of ten pings how many were answered, the median of the round trips, by which instances; nobody: no other process was there.';
 
 create or replace view kiln.attempts as
-select x.job, left(s.name, 8) as stage, x.try, x.outcome, kiln_internal.say_time(x.took) as took, left(r.name, 9) as runner,
+select x.job, left(s.name, 8) as stage, x.try, x.outcome, kiln_internal.format_time(x.took) as took, left(r.name, 9) as runner,
        kiln_internal.shorten(x.message, 17) as message
   from (select a.job_id as job, a.stage as position, a.attempt as try, a.outcome, a.finished_at - a.started_at as took, a.runner_id, a.message, a.fence
           from kiln.attempt a
@@ -141,7 +141,7 @@ comment on column kiln.attempts.message is 'The beginning of the error, or of wh
 
 create or replace view kiln.pipelines as
 select left(p.name, 16) as pipeline, v.version as v, s.position as stage, left(s.name, 9) as name, s.handler, left(q.name, 8) as queue,
-       kiln_internal.say_time(s.time_limit) as time, s.max_attempts as tries
+       kiln_internal.format_time(s.time_limit) as time, s.max_attempts as tries
   from kiln.pipeline p
   join kiln.pipeline_version v using (pipeline_version_id)
   join kiln.stage s using (pipeline_version_id)

@@ -111,7 +111,7 @@ inline leave_runner()
 
 inline stop_job() { leave_runner(); task = CANCELLED; job = CANCELLED }
 
-inline make_ready()                                         /* kiln_internal.follow_cold_moves: a job that stops takes its task along */
+inline make_ready()                                         /* kiln_internal.propagate_task_moves: a job that stops takes its task along */
 {
     if
     :: job == CANCELLING -> stop_job()
@@ -575,7 +575,7 @@ proctype provider(byte c)
         fi }
     :: atomic { at_provider[c].hooks > 0 -> at_provider[c].hooks--; record_end(c) }
 
-    /* Anyone polls: kiln_runner.take_polls, poll_answers. */
+    /* Anyone polls: kiln_runner.claim_polls, poll_answers. */
     :: atomic { call[c].state == ACCEPTED && at_provider[c].end != NONE -> record_end(c) }
 
     :: atomic { rested -> break }

@@ -46,7 +46,7 @@ active proctype world()
     :: atomic { !(up && (due[0] == 0 || due[1] == 0)) -> older(0); older(1) }
     :: atomic { up && outages > 0 && due[0] > 0 && due[1] > 0 -> outages--; up = false }    /* between two, overdue beats come through */
     :: atomic { !up -> up = true }
-    :: atomic { up ->           /* a runner's tick, which may come before the other's beat: kiln_internal.bury_dead_runners */
+    :: atomic { up ->           /* a runner's tick, which may come before the other's beat: kiln_internal.expire_runners */
         if :: r = 0 :: r = 1 fi;
         assert(!(steady(r) && age[r] <= GAP && age[1 - r] > LEASE));            /* who lives is not swept */
         r = 0 }

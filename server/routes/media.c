@@ -295,7 +295,7 @@ static const char *finish_body(struct request *r, const struct upload *upload)
     const char *text;
 
     jbuf_object(&j);
-    jbuf_key(&j, "receiving");
+    jbuf_key(&j, "upload_session");
     jbuf_str(&j, receiving_token(upload->receiving));
     jbuf_key(&j, "storage_key");
     jbuf_str(&j, upload->stored.key);

@@ -40,7 +40,7 @@ static bool ask(struct receiving *receiving, size_t statement, db_reply_fn *on_r
 
 static void on_ended(void *ctx, PGresult *result, const struct err *err)
 {
-    FAILPOINT("server.receiving.ended");
+    FAILPOINT("server.upload_session.ended");
     if (err)
         log_debug("a body that came to nothing holds its place for a minute", "sqlstate",
                   err->sqlstate, "error", err->message, NULL);
@@ -52,7 +52,7 @@ static void end(struct receiving *receiving)
 {
     struct err ignored;
 
-    FAILPOINT("server.receiving.ending");
+    FAILPOINT("server.upload_session.ending");
     if (receiving->is_done || !ask(receiving, STATEMENT_END_RECEIVING, on_ended, &ignored))
         free(receiving);
 }
@@ -61,7 +61,7 @@ static void on_kept(void *ctx, PGresult *result, const struct err *err)
 {
     struct receiving *receiving = ctx;
 
-    FAILPOINT("server.receiving.kept");
+    FAILPOINT("server.upload_session.extended");
     receiving->is_asking = false;
     PQclear(result);
     if (!receiving->request)
@@ -91,7 +91,7 @@ static void on_time(void *ctx)
         err_set(&err, "08006", "the database did not hear for too long that this body goes on");
         receiving->on_lost(receiving->request, &err);
     } else if (!receiving->is_asking) {
-        FAILPOINT("server.receiving.keeping");
+        FAILPOINT("server.upload_session.extending");
         receiving->asked_ms = now;
         (void)ask(receiving, STATEMENT_KEEP_RECEIVING, on_kept, &err); /* else at the next turn */
     }
@@ -100,7 +100,7 @@ static void on_time(void *ctx)
 struct receiving *receiving_open(struct request *r, const json_t *answer,
                                  void (*on_lost)(struct request *r, const struct err *err))
 {
-    const char       *token     = json_string_value(json_object_get(answer, "receiving"));
+    const char       *token     = json_string_value(json_object_get(answer, "upload_session"));
     struct receiving *receiving = calloc(1, sizeof(*receiving));
 
     if (!receiving)
@@ -112,7 +112,7 @@ struct receiving *receiving_open(struct request *r, const json_t *answer,
     receiving->held_until_ms = base_now_ms() + HELD_MS;
     receiving->timer         = (struct loop_timer) { .on_time = on_time, .ctx = receiving };
     snprintf(receiving->token, sizeof(receiving->token), "%s", token ? token : "");
-    snprintf(receiving->body, sizeof(receiving->body), "{\"receiving\":\"%s\"}", receiving->token);
+    snprintf(receiving->body, sizeof(receiving->body), "{\"upload_session\":\"%s\"}", receiving->token);
     set_timer(receiving);
     return receiving;
 }

@@ -1,5 +1,5 @@
 /*
- * receiving: the right of one request to write bytes of an account to the store. SQL gives it (kiln.receiving), one for each
+ * receiving: the right of one request to write bytes of an account to the store. SQL gives it (kiln.upload_session), one for each
  * upload, and counts it towards the quota; it is kept by a word each 20 seconds (or each
  * KILN_CLIENT_TIMEOUT_MS, where that is less) while the body comes.
  *

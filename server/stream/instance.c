@@ -46,8 +46,8 @@ static const struct db_statement statements[ASKED] = {
                    "select is_new, asker, number, round_trip_ms "
                      "from kiln_api.answer_ping($1::bigint)",
                    1 },
-    [AUDIENCE] = { "tell_audience",
-                   "select kiln_api.tell_audience($1::bigint, $2::bigint[], $3::bigint[], "
+    [AUDIENCE] = { "report_audience",
+                   "select kiln_api.report_audience($1::bigint, $2::bigint[], $3::bigint[], "
                    "$4::boolean)",
                    4 },
     [LEAVE]    = { "end_instance", "select kiln_api.end_instance($1::bigint)", 1 },

@@ -215,7 +215,7 @@ static const struct verb {
 } verbs[] = { { "message.send", "create_message", 201 },
               { "message.read", "mark_read", 200 },
               { "message.delivered", "mark_delivered", 200 },
-              { "typing", "tell_typing", 204 } };
+              { "typing", "send_typing", 204 } };
 
 /* The object without what is ours is the body that REST would have. */
 static bool call_verb(struct websocket *ws, const struct verb *verb, json_t *message,

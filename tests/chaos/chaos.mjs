@@ -79,13 +79,13 @@ function victims_of({ name, program }) {
     if (is_paid(name)) list.push('provider', 'lost', 'mute');
     if (program === 'runner' || program === 'guest') list.push('other', 'server');
     if (program === 'server' || program === 'lib') list.push('other');
-    if (/asking|sending|beginning|telling|taking|db\.sent|guest\.answered|guest\.polled/.test(name)) list.push('deaf', 'hole');
+    if (/asking|sending|beginning|reporting|claiming|db\.sent|guest\.answered|guest\.polled/.test(name)) list.push('deaf', 'hole');
     return list;
 }
 const is_paid = name => /^guest|^runner\.(call|http|step|answer|poll|fetch|begin|send|submit|webhook)/.test(name);
 
 /** What comes once in the life of a program or a stream: not waited for. */
-const is_rare = /^db\.(connecting|starting|listening)|register|instance|jwks|trash|strays|store\.unlinking|bus\.head|replaying|^runner\.(secrets|keys|deliver|mail)/;
+const is_rare = /^db\.(connecting|starting|listening)|register|instance|jwks|trash|orphans|store\.unlinking|bus\.head|replaying|^runner\.(secrets|keys|deliver|mail)/;
 /** What only a world with a bucket comes by. */
 const is_of_bucket = ({ name }) => /^store\.bucket|^server\.upload\.signed/.test(name);
 /** A runner that is told to end gives up, after its time to drain, also what it has asked a provider: that counts as a strike. */
@@ -98,7 +98,7 @@ const provoke = [
     [/^runner\.keys/, world => world.kiln.arrange(`update kiln.webhook_key set fetched_at = '-infinity'`).catch(() => {})],
     [/^db\.(connecting|starting|listening)|runner\.(register|secrets|keys)/, end_a_runner],
     [/^runner\.unregister/, end_a_runner],
-    [/^runner\.(trash|strays)|^store\.unlinking/, async world => { await world.remove().catch(() => {}); end_a_runner(world); }],
+    [/^runner\.(trash|orphans)|^store\.unlinking/, async world => { await world.remove().catch(() => {}); end_a_runner(world); }],
     [/^runner\.(report|reported)/, async world => { await world.kiln.psql(`select kiln.enqueue('fickle', '{}', ${world.account})`).catch(() => {}); }],
     [/^server\.(bus|stream)/, world => { for (const one of Object.values(world.streams)) one.request?.destroy(); }],
     [/^server\.websocket/, world => { world.streams.socket.ping(); }],
@@ -106,9 +106,9 @@ const provoke = [
     [/^server\.instance/, world => { if (world.random() < 0.5) world.server.program.signal('SIGTERM'); }],
     [/^runner\.(deliver|mail)/, async world => {        // what the dead have taken would hold up all others for forty seconds
         await world.kiln.psql(`do $$ begin for i in 1..8 loop perform kiln.cancel_job(kiln.enqueue('short', '{}', ${world.account}, p_run_at => kiln_internal.now() + interval '1 hour')); end loop; end $$;
-            update kiln.delivery set due_at = kiln_internal.now(), taken_until = null where state = 'due'; update kiln.webhook_endpoint set failures = 0, failing_since = null`).catch(() => {});
+            update kiln.delivery set due_at = kiln_internal.now(), claimed_until = null where state = 'due'; update kiln.webhook_endpoint set failures = 0, failing_since = null`).catch(() => {});
     }],
-    [/^server\.receiving/, world => { world.break_off_file().catch(() => {}); }],
+    [/^server\.upload_session/, world => { world.break_off_file().catch(() => {}); }],
     [/^server\.upload|^store/, world => { world.send_file().catch(() => {}); }],
 ];
 
@@ -154,7 +154,7 @@ const short_form = [
     ['store.writing', 'error'], ['store.syncing', 'disk'], ['runner.registered', 'self'], ['runner.ticked', 'server'], ['runner.cycle.asking', 'cut'], ['runner.claimed', 'deaf'],
 ];
 const short_money = [
-    ['runner.call.begun', 'self'], ['runner.http.writing', 'self'], ['runner.http.answered', 'self'], ['runner.call.telling', 'deaf'], ['runner.call.told', 'self'],
+    ['runner.call.begun', 'self'], ['runner.http.writing', 'self'], ['runner.http.answered', 'self'], ['runner.call.reporting', 'deaf'], ['runner.call.reported', 'self'],
     ['runner.call.fetched', 'self'], ['guest.sent', 'self'], ['guest.answered', 'mute'], ['guest.answered', 'backend'], ['guest.stored', 'self'],
 ];
 
@@ -177,7 +177,7 @@ async function strike(world, { point, victim, nth }, tally, left = 8) {
     if (!hit) { tally(point, victim, 'missed'); return world.log(`  missed ${point}`); }
     hit.who = world.who(hit.pid);
     if (!hit.who) { hit.go(); tally(point, victim, 'missed'); return; }
-    // A third death in a row makes a task a suspect of poison, rightly held: that is tested elsewhere, and would hide what is looked for here.
+    // A third death in a row makes a task a quarantined task of poison, rightly held: that is tested elsewhere, and would hide what is looked for here.
     if (['self', 'other'].includes(victim) && left > 0 && await world.has_suspect()) {
         hit.go();
         return strike(world, { point, victim, nth }, tally, left - 1);

@@ -21,7 +21,7 @@ export const guest_points = Object.entries({
     'guest.stored': 'a result is durable in the store; no row names it',
     'guest.put': 'its row is committed; the task is not completed',
     'guest.completed': 'the completion is committed; nobody here knows',
-    'guest.polls.taken': 'polls were taken; none was sent',
+    'guest.polls.claimed': 'polls were taken; none was sent',
     'guest.polled': 'answers to polls are here; none is recorded',
 }).map(([name, what]) => ({ name, program: 'guest', what }));
 
@@ -178,7 +178,7 @@ async function main(name) {
     loop(1000, () => Promise.all([...working.keys()].map(id => sql(`select kiln_runner.beat(${id})`))));
     loop(400, () => sql(`select kiln_runner.tick(${me})`));
     loop(2000, async () => {
-        for (const row of (await sql('select k from kiln_runner.webhook_keys_wanted() k')).split('\n').filter(Boolean)) {
+        for (const row of (await sql('select k from kiln_runner.required_webhook_keys() k')).split('\n').filter(Boolean)) {
             const { provider, jwks_url } = JSON.parse(row), got = await send({ url: jwks_url });
             if (got.status === 200) await sql(`select kiln_runner.store_webhook_keys('${provider}', ${text_of(got.bytes.toString())})`);
         }
@@ -193,9 +193,9 @@ async function main(name) {
         for (const row of rows.split('\n')) start(JSON.parse(row), id);
     });
     loop(120, async () => {
-        const rows = await sql(`select q from kiln_runner.take_polls(${me}) q`);
+        const rows = await sql(`select q from kiln_runner.claim_polls(${me}) q`);
         if (!rows) return;
-        await point('guest.polls.taken');
+        await point('guest.polls.claimed');
         const answers = await Promise.all(rows.split('\n').map(async row => { const { call_id, kind, request } = JSON.parse(row); return as_answer(await send(request), { call_id, kind }); }));
         await point('guest.polled');
         await sql(`select kiln_runner.poll_answers(${text_of(answers)})`);

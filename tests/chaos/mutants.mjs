@@ -16,6 +16,6 @@ export const mutants = {
     },
     /** As if a call were not written down before it is sent: after a crash the next one knows of none, and sends. */
     async no_intent(world) {
-        await replace(world, 'kiln_internal.lose_call(kiln.task,kiln.job,kiln.stage,kiln.provider,kiln.call,text,boolean)', [[/if not p_provider\.is_paid then\n/, 'if true then\n']]);
+        await replace(world, 'kiln_internal.mark_call_unknown(kiln.task,kiln.job,kiln.stage,kiln.provider,kiln.call,text,boolean)', [[/if not p_provider\.is_paid then\n/, 'if true then\n']]);
     },
 };

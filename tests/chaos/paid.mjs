@@ -47,7 +47,7 @@ export class Paid {
         await this.fake.behave({ match: { phase: 'submit' }, do: { run_ms: 150 } });
     }
     names = Object.keys(powers);
-    async wish(names = this.names) {
+    async request_job(names = this.names) {
         const { kiln, account } = this.world;
         await kiln.psql(this.runners.flatMap(([who]) => names.map(name => `select kiln.enqueue('${who}/${name}', jsonb_build_object('prompt', 'paid ' || nextval('kiln.fence') || ' ${name}.',
             'seed', '7', 'params', '{}'::jsonb, 'media', '[]'::jsonb), ${account}, 2, p_estimated_micros => ${price});`)).join('\n'));
@@ -80,7 +80,7 @@ export class Paid {
         }
         if (malformed.length) found.push(`the provider was asked nonsense ${malformed.length} times: ${JSON.stringify(malformed[0]).slice(0, 300)}`);
         if (leaks.length || elsewhere.length) found.push(`a secret leaked: ${JSON.stringify([...leaks, ...elsewhere][0]).slice(0, 200)}`);
-        this.told = { 'paid wishes': jobs.length, charges: charges.length };
+        this.told = { 'paid requests': jobs.length, charges: charges.length };
         return found;
     }
     async calm() { this.wire.open(); await until('the provider to be back', () => this.fake.ask('GET', '/_behave').then(() => true, () => false), 5000); }

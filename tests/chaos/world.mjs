@@ -217,7 +217,7 @@ export class World {
 
     /** Whether a runner has been given a task alone, since two died with it. */
     async has_suspect() {
-        return await this.kiln.value(`select 1 from kiln.runner where ended_at is null and alone_task_id is not null limit 1`).catch(() => null) !== null;
+        return await this.kiln.value(`select 1 from kiln.runner where ended_at is null and quarantined_task_id is not null limit 1`).catch(() => null) !== null;
     }
 
     /** The media store has no byte left until the function that this gives back is called. */
@@ -248,7 +248,7 @@ export class World {
                 await pause(ms / 2 + this.random() * ms);
             }
         };
-        this.loops = [loop(300, () => this.feed()), loop(1500, () => this.wish()), loop(1100, () => this.send_file()), loop(600, () => this.remove()), loop(350, () => this.look()), loop(200, () => this.streams.socket.ping())];
+        this.loops = [loop(300, () => this.feed()), loop(1500, () => this.request_job()), loop(1100, () => this.send_file()), loop(600, () => this.remove()), loop(350, () => this.look()), loop(200, () => this.streams.socket.ping())];
     }
     async rest() { this.is_busy = false; await Promise.all(this.loops ?? []); this.loops = []; }
     /** Nobody asks for anything, and nothing runs: who next does some work does what is enqueued next. */
@@ -268,11 +268,11 @@ export class World {
     async feed() {
         const open = Number(await this.kiln.value(`select count(*) from kiln.task where state in ('ready', 'waiting')`));
         if (open < 8) await this.kiln.psql(`select kiln.enqueue(p, '{}', ${this.account}) from unnest('{short,short,three,fickle}'::text[]) p`);
-        if (this.paid && this.random() < 0.5 && Number(await this.kiln.value(`select count(*) from kiln.call where state in ('open', 'accepted')`)) < 4) await this.paid.wish(this.random.shuffle(this.paid.names).slice(0, 2));
+        if (this.paid && this.random() < 0.5 && Number(await this.kiln.value(`select count(*) from kiln.call where state in ('open', 'accepted')`)) < 4) await this.paid.request_job(this.random.shuffle(this.paid.names).slice(0, 2));
         if (this.random() < 0.2) await this.kiln.psql(`do $$ begin perform kiln.cancel_job(job_id) from kiln.job where state in ('queued', 'running') and kind <> 'upload' and input ->> 'prompt' is null order by job_id desc limit 1; exception when others then null; end $$`);
     }
-    /** One wish under one key, asked for until there is an answer: it may be made once. */
-    async wish() {
+    /** One request under one key, asked for until there is an answer: it may be made once. */
+    async request_job() {
         const open = Number(await this.kiln.value(`select count(*) from kiln.job where model_id is not null and state in ('queued', 'running')`));
         if (open >= 3) return;
         const key = `key-${this.keys.size + 1}-${Math.floor(this.random() * 1e9)}`;
@@ -341,16 +341,16 @@ export class World {
         }, ms).catch(() => this.wrong(`${Math.round(ms / 1000)} s after the last kill jobs are still open: ${open}`));
     }
 
-    /** After the sweep every file has its row. A runner looks into the trash and for strays a second after it started. */
+    /** After the sweep every file has its row. A runner looks into the trash and for orphans a second after it started. */
     async sweep() {
-        await this.ask(`update kiln.config set stray_keep = '1 s'`);
+        await this.ask(`update kiln.config set orphan_keep = '1 s'`);
         for (let tries = 0; tries < 10; tries++) {
             this.red.program.signal('SIGTERM');
             await pause(2600);
             await this.check_files();
             if (!this.orphans.length && await this.ask('select count(*) from kiln.trash') === '0') break;
         }
-        await this.ask(`update kiln.config set stray_keep = '1 hour'`);
+        await this.ask(`update kiln.config set orphan_keep = '1 hour'`);
         if (this.orphans.length) this.wrong(`${this.orphans.length} files without a row are left after the sweep: ${this.orphans.slice(0, 3)}`);
         const trash = await this.ask('select count(*) from kiln.trash');
         if (trash !== '0') this.wrong(`${trash} files are still in the trash after the sweep`);
@@ -373,7 +373,7 @@ export class World {
         const made = await this.rows(`select key, count(*) as times, min(thing_id)::text as job_id from kiln.idempotency group by key`);
         const prompts = await this.rows(`select input ->> 'prompt' as prompt, count(*) as times from kiln.job where input ? 'prompt' group by 1 having count(*) > 1`);
         const by_key = Object.fromEntries(made.map(row => [row.key, row]));
-        return [...prompts.map(row => `wish "${row.prompt}" became ${row.times} jobs`),
+        return [...prompts.map(row => `request "${row.prompt}" became ${row.times} jobs`),
             ...[...this.keys].filter(([key, id]) => id && by_key[key]?.job_id !== id).map(([key, id]) => `key ${key}: the client was told job ${id}, the database has ${by_key[key]?.job_id}`)];
     }
     /** The names of what is in the store. */
@@ -449,7 +449,7 @@ export class World {
             and not exists (select from kiln.delivery d where d.event_id = e.event_id)`);
         // What a runner took with it into death would be due again after forty seconds.
         this.receiver.is_moody = false;
-        const hurry = `update kiln.delivery set due_at = kiln_internal.now(), taken_until = null where state = 'due'; update kiln.webhook_endpoint set failures = 0, failing_since = null`;
+        const hurry = `update kiln.delivery set due_at = kiln_internal.now(), claimed_until = null where state = 'due'; update kiln.webhook_endpoint set failures = 0, failing_since = null`;
         for (let tries = 0; tries < 60; tries++) {
             if (!(await unmade()).length && !(await untold()).length) break;
             await this.ask(hurry);

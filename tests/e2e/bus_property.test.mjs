@@ -98,7 +98,7 @@ describe('the bus, as a property', { timeout: 3600000 }, () => {
                             if (state === 'queued' && what < 0.8) {
                                 await link.query(`insert into kiln.event (account_id, job_id, version, type, data)
                                     select account_id, job_id, version, 'job.progress', '{"stage": 1, "fraction": 0.5, "label": "${seed}-${++labels}"}' from kiln.job where job_id = ${job}`);
-                                await link.query('select kiln_internal.ring(null)');
+                                await link.query('select kiln_internal.notify_waiters(null)');
                                 count++;
                             } else if (state === 'queued') {
                                 await link.query(`select kiln.cancel_job(${job})`);

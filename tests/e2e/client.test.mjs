@@ -28,10 +28,10 @@ test('it has every operation of the description, at its place', () => {
 });
 
 test('a call gives the answer; paths, queries, bodies and the Idempotency-Key arrive', async () => {
-    const wish = { body: { type: 'image', prompt: 'a hill & a lake' }, once: 'once' };
-    const job = await client.call('create_generation', wish);
+    const job_input = { body: { type: 'image', prompt: 'a hill & a lake' }, once: 'once' };
+    const job = await client.call('create_generation', job_input);
     assert.equal(job.state, 'queued');
-    assert.equal((await client.call('create_generation', wish)).id, job.id, 'the same key makes nothing new');
+    assert.equal((await client.call('create_generation', job_input)).id, job.id, 'the same key makes nothing new');
     assert.equal((await client.call('get_generation', { path: { id: job.id } })).prompt, 'a hill & a lake');
     assert.deepEqual((await client.call('list_generations', { query: { q: 'hill & a', limit: 1 } })).items.map(each => each.id), [job.id]);
     const [model] = (await client.call('list_models')).items;

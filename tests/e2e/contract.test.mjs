@@ -48,18 +48,18 @@ test(`${count} requests generated with seed ${seed}: no 500, no answer outside t
     let sent = 0;
     async function send(index) {
         const route = index < routes.length ? routes[index] : make.one(routes);
-        const wish = make.request(route, tokens);
-        const met = description.find(wish.method, path_of(wish.target));      // the method may be another than the route's
-        if (parting.has(met?.operation.operationId)) wish.headers = { ...wish.headers, Authorization: `Bearer ${kiln.user(`fresh-${fresh++}`).token}`, 'X-API-Key': 'kiln_no' };
+        const made = make.request(route, tokens);
+        const met = description.find(made.method, path_of(made.target));      // the method may be another than the route's
+        if (parting.has(met?.operation.operationId)) made.headers = { ...made.headers, Authorization: `Bearer ${kiln.user(`fresh-${fresh++}`).token}`, 'X-API-Key': 'kiln_no' };
         if (index % 50 === 0) await restore();
-        const answer = await request(kiln.url, wish.method, wish.target, { ...wish, agent, undescribed: true }).catch(error => ({ status: 0, headers: {}, text: String(error) }));
+        const answer = await request(kiln.url, made.method, made.target, { ...made, agent, undescribed: true }).catch(error => ({ status: 0, headers: {}, text: String(error) }));
         // A connection may be closed under a body that is too large to be read to its end.
-        if (answer.status === 0 && /EPIPE|ECONNRESET|socket hang up/.test(answer.text) && (wish.body?.length ?? 0) > 65536) return;
+        if (answer.status === 0 && /EPIPE|ECONNRESET|socket hang up/.test(answer.text) && (made.body?.length ?? 0) > 65536) return;
         statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
-        const fault = answer.status === 0 ? `no answer: ${answer.text}` : description.faults(wish.method, wish.target, answer);
+        const fault = answer.status === 0 ? `no answer: ${answer.text}` : description.faults(made.method, made.target, answer);
         if (fault) {
             const kind = fault.slice(0, 120);
-            if (!wrong.has(kind)) wrong.set(kind, `request ${index}: ${wish.method} ${wish.target.slice(0, 300)} ${JSON.stringify(wish.body ?? null).slice(0, 600)}\n    ${fault}`);
+            if (!wrong.has(kind)) wrong.set(kind, `request ${index}: ${made.method} ${made.target.slice(0, 300)} ${JSON.stringify(made.body ?? null).slice(0, 600)}\n    ${fault}`);
         }
     }
     await Promise.all(Array.from({ length: 8 }, async () => { while (sent < count) await send(sent++); }));

@@ -98,7 +98,7 @@ describe('death', () => {
         await check_history(ids, 3);
         const lost = await kiln.rows(`select a.message from kiln.attempt a where a.job_id = any ('{${ids}}') and a.outcome = 'interrupted'`);
         assert.ok(lost.length >= 1 && lost.every(row => row.message.includes('cat')), JSON.stringify(lost));
-        assert.equal(await kiln.value(`select ended_why from kiln.runner where runner_id = ${one.id}`), 'dead');
+        assert.equal(await kiln.value(`select ended_why from kiln.runner where runner_id = ${one.id}`), 'expired');
         for (const id of ids) await stream.sees_end_of(id);
         await check_stream(stream, account);
         await two.stop();
@@ -147,7 +147,7 @@ describe('death', () => {
                 assert.ok(!stream.events.some(e => e.event === 'reset'), 'a restart is no reset');
             }
             assert.ok(!streams[2].events.some(e => ids.includes(e.data.job_id)), 'others hear nothing of it');
-            assert.deepEqual(await kiln.rows(`select name from kiln.runner where name like '%-${how}' and ended_why = 'dead'`), [], 'nobody was buried for the outage');
+            assert.deepEqual(await kiln.rows(`select name from kiln.runner where name like '%-${how}' and ended_why = 'expired'`), [], 'nobody was buried for the outage');
             await Promise.all(runners.map(runner => runner.stop()));
             for (const stream of streams) stream.close();
         });

@@ -509,8 +509,8 @@ export class User {
     }
     async get(target) { return (await this.call('GET', target)).json; }
     /** POST /generate; the job. */
-    async make(wish) {
-        const answer = await this.call('POST', '/generate', wish);
+    async make(job_input) {
+        const answer = await this.call('POST', '/generate', job_input);
         if (answer.status !== 202) throw new Error(`POST /generate: ${answer.status} ${answer.text}`);
         return answer.json;
     }

@@ -47,7 +47,7 @@ describe('the parts of the log', () => {
         await burner.say(`call public.burn(${span + 5});`);
         await burner.end();
         await age();
-        await kiln.psql('select kiln_internal.keep_partitions()');
+        await kiln.psql('select kiln_internal.maintain_partitions()');
         assert.deepEqual(await parts(), ['event_x0', `event_x${span}`, `event_x${2 * span}`], 'the part stays, and the next one is ready');
 
         const id = await make();
@@ -59,7 +59,7 @@ describe('the parts of the log', () => {
 
         // Once the part was dropped here, and the log began behind where every snapshot begins: each stream was reset, again and again.
         await age();
-        await kiln.psql('select kiln_internal.keep_partitions()');
+        await kiln.psql('select kiln_internal.maintain_partitions()');
         assert.ok((await parts()).includes('event_x0'));
         const later = await make();
         await Promise.all([shown(stream, later), shown(resumed, later)]);
@@ -78,7 +78,7 @@ describe('the parts of the log', () => {
         const reader = kiln.session();
         await reader.say('begin; select count(*) from kiln.event;');
         const from = Date.now();
-        const dropping = kiln.psql('select kiln_internal.keep_partitions()').then(() => Date.now() - from);
+        const dropping = kiln.psql('select kiln_internal.maintain_partitions()').then(() => Date.now() - from);
         const waits = [];
         let is_done = false;
         const writing = (async () => { while (!is_done) { const at = Date.now(); await make(); waits.push(Date.now() - at); } })();
@@ -90,7 +90,7 @@ describe('the parts of the log', () => {
         assert.ok(Math.max(...waits) < 1000, `a writer waited ${Math.max(...waits)} ms`);
         await reader.say('commit;');
         await reader.end();
-        await until('the old part to go', async () => { await kiln.psql('select kiln_internal.keep_partitions()'); return !(await parts()).includes('event_x0'); });
+        await until('the old part to go', async () => { await kiln.psql('select kiln_internal.maintain_partitions()'); return !(await parts()).includes('event_x0'); });
         assert.deepEqual(await parts(), [`event_x${span}`, `event_x${2 * span}`]);
         assert.equal(await kiln.value('select xid from kiln.log_start'), String(span));
     });

@@ -36,7 +36,7 @@ describe('outgoing mail', () => {
         from kiln.delivery d where d.account_id = ${user.account_id}`))[0];
     let last;
     const comes = (user, state) => until(`the mail to ${user.email} to be ${state}`, async () => { last = await delivery(user); return last?.state === state && last; }, 20000).catch(error => { error.message += JSON.stringify(last); throw error; });
-    const now = user => kiln.psql(`update kiln.delivery set due_at = kiln_internal.now(), taken_until = null where account_id = ${user.account_id}`);     // its time has come
+    const now = user => kiln.psql(`update kiln.delivery set due_at = kiln_internal.now(), claimed_until = null where account_id = ${user.account_id}`);     // its time has come
     async function only(env, name) {
         for (const runner of runners()) await runner.kill();
         return kiln.runner({ name, env });
@@ -47,7 +47,7 @@ describe('outgoing mail', () => {
         const ann = await someone('ann');
         const job = await ann.make({ type: 'image', prompt: 'a hill' });
         await kiln.job_state(job.id, 'completed', 60000);
-        await kiln.psql('select kiln_runner.take_deliveries(null)');
+        await kiln.psql('select kiln_runner.claim_deliveries(null)');
         assert.equal(await kiln.value('select count(*) from kiln.delivery'), '0');
         assert.equal(await kiln.value('select from_snapshot from kiln.outgoing'), null, 'nor is the log read');
         await runner.kill();
@@ -181,7 +181,7 @@ describe('outgoing mail', () => {
         const ann = await someone('ann');
         const job = await ann.make({ type: 'image', prompt: 'a lake' });
         await kiln.job_state(job.id, 'completed', 60000);
-        const taken = await until('it to be taken', async () => { const d = await delivery(ann); return d?.taken_until && d; });
+        const taken = await until('it to be taken', async () => { const d = await delivery(ann); return d?.claimed_until && d; });
         for (const runner of runners()) await runner.kill();
         box.signal('SIGCONT');
         await now(ann);

@@ -1,4 +1,4 @@
-// One image, one film, one recording: from a wish over REST to bytes that open, and files on the way in and out.
+// One image, one film, one recording: from a request over REST to bytes that open, and files on the way in and out.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
@@ -73,12 +73,12 @@ describe('media', () => {
     }
 
     /** What holds for each kind of media. Returns the job and the bytes of its result. */
-    async function check_generation(wish) {
-        const answer = await ann.call('POST', '/generate', wish);
+    async function check_generation(job_input) {
+        const answer = await ann.call('POST', '/generate', job_input);
         assert.equal(answer.status, 202);
         const job = answer.json;
         assert.equal(job.kind, 'generation');
-        assert.equal(job.media_type, wish.type);
+        assert.equal(job.media_type, job_input.type);
         assert.ok(['queued', 'running'].includes(job.state));
         assert.match(job.created_at, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
 
@@ -109,7 +109,7 @@ describe('media', () => {
         assert.equal(last.data.result_url, done.result_url);
         const output = done.outputs[0];
         assert.equal(output.url, done.result_url);
-        assert.equal(output.media_type, wish.type);
+        assert.equal(output.media_type, job_input.type);
 
         const file = await fetch_file(done.result_url);
         assert.equal(file.status, 200);
@@ -125,8 +125,8 @@ describe('media', () => {
         }
         return { job: done, bytes: file.bytes, output };
     }
-    async function result(wish) {
-        const job = await ann.finished((await ann.make(wish)).id);
+    async function result(job_input) {
+        const job = await ann.finished((await ann.make(job_input)).id);
         assert.equal(job.state, 'completed', JSON.stringify(job.error));
         return { job, bytes: (await fetch_file(job.result_url)).bytes };
     }
@@ -166,16 +166,16 @@ describe('media', () => {
     });
 
     test('the same seed gives the same bytes, another prompt or seed others', async () => {
-        for (const wish of [
+        for (const job_input of [
             { type: 'image', prompt: 'a forest', seed: '11', params: { width: 320, height: 256 } },
             { type: 'audio', prompt: 'Once more.', seed: '11' },
             { type: 'video', prompt: 'a forest', seed: '11', params: { width: 256, height: 256, duration_s: 3, fps: 10 } },
         ]) {
             const [once, again, other, another] = await Promise.all([
-                result(wish), result(wish), result({ ...wish, prompt: 'a city by night' }), result({ ...wish, seed: '12' })]);
-            assert.equal(sha256(once.bytes), sha256(again.bytes), `${wish.type}: the same seed`);
-            assert.notEqual(sha256(once.bytes), sha256(other.bytes), `${wish.type}: another prompt`);
-            assert.notEqual(sha256(once.bytes), sha256(another.bytes), `${wish.type}: another seed`);
+                result(job_input), result(job_input), result({ ...job_input, prompt: 'a city by night' }), result({ ...job_input, seed: '12' })]);
+            assert.equal(sha256(once.bytes), sha256(again.bytes), `${job_input.type}: the same seed`);
+            assert.notEqual(sha256(once.bytes), sha256(other.bytes), `${job_input.type}: another prompt`);
+            assert.notEqual(sha256(once.bytes), sha256(another.bytes), `${job_input.type}: another seed`);
         }
     });
 
@@ -433,14 +433,14 @@ describe('media', () => {
         test('beyond the quota is refused, exactly, however many ask at once; deleting makes room', async () => {
             const carl = kiln.user('carl'), account = await carl.account();
             await kiln.psql(`update kiln.account set media_quota_bytes = ${picture.length * 3} where account_id = ${account}`);
-            const wish = { filename: 'a.png', content_type: 'image/png', bytes: picture.length };
-            const answers = await Promise.all(Array.from({ length: 12 }, () => carl.call('POST', '/uploads/presign', wish)));
+            const job_input = { filename: 'a.png', content_type: 'image/png', bytes: picture.length };
+            const answers = await Promise.all(Array.from({ length: 12 }, () => carl.call('POST', '/uploads/presign', job_input)));
             assert.deepEqual(answers.map(a => a.status).sort(), [...Array(3).fill(201), ...Array(9).fill(409)]);
             assert.equal(answers.find(a => a.status === 409).json.code, 'quota_exceeded');
             const { media_id } = answers.find(a => a.status === 201).json;
             assert.equal((await ann.call('DELETE', `/uploads/${media_id}`)).status, 404);
             assert.equal((await carl.call('DELETE', `/uploads/${media_id}`)).status, 204);
-            assert.equal((await carl.call('POST', '/uploads/presign', wish)).status, 201);
+            assert.equal((await carl.call('POST', '/uploads/presign', job_input)).status, 201);
         });
     });
 
@@ -449,7 +449,7 @@ describe('media', () => {
         const big = Buffer.alloc(size, 7);
         make_png(32, 32, checkered).copy(big, 0, 0, 64);
         const temporary = () => fs.readdirSync(path.join(kiln.media, 'tmp')).map(name => fs.statSync(path.join(kiln.media, 'tmp', name)).size);
-        const receiving = account => kiln.value(`select count(*) from kiln.receiving where account_id = ${account}`).then(Number);
+        const receiving = account => kiln.value(`select count(*) from kiln.upload_session where account_id = ${account}`).then(Number);
         /** An account with room for one such file, and a way to put it. */
         const person = async name => {
             const user = kiln.user(name), account = await user.account();
@@ -511,8 +511,8 @@ describe('media', () => {
             const to = (await promise()).json;
             const put = slow_put(to, server.url);
             await until('it to be received', async () => temporary().some(bytes => bytes > size / 2));
-            const until_then = await kiln.value(`select until from kiln.receiving where account_id = ${account}`);
-            await until('its server to say that it goes on', async () => await kiln.value(`select until from kiln.receiving where account_id = ${account}`) !== until_then);
+            const until_then = await kiln.value(`select until from kiln.upload_session where account_id = ${account}`);
+            await until('its server to say that it goes on', async () => await kiln.value(`select until from kiln.upload_session where account_id = ${account}`) !== until_then);
             assert.equal((await user.call('DELETE', `/uploads/${to.media_id}`)).status, 204);
             await until('its bytes to go, though it goes on', () => temporary().length === 0);
             await until('its place to be free', async () => await receiving(account) === 0);
@@ -532,8 +532,8 @@ describe('media', () => {
             const early = slow_put(to);
             early.rest();
             assert.equal((await early.answer).status, 409);
-            assert.equal(await kiln.value(`select until <= kiln_internal.now() + interval '1 minute' from kiln.receiving where account_id = ${account}`), 't');
-            await kiln.arrange(`update kiln.receiving set until = kiln_internal.now() where account_id = ${account}`);      // the minute is over
+            assert.equal(await kiln.value(`select until <= kiln_internal.now() + interval '1 minute' from kiln.upload_session where account_id = ${account}`), 't');
+            await kiln.arrange(`update kiln.upload_session set until = kiln_internal.now() where account_id = ${account}`);      // the minute is over
             const held = slow_put(to);
             await until('the second to be received', () => temporary().length === 2);
             const next = await kiln.server();
@@ -557,7 +557,7 @@ describe('media', () => {
             const forms = Array.from({ length: 8 }, begin_form);
             await until('all to be let in', async () => await receiving(account) + 6 >= 8 && temporary().reduce((sum, bytes) => sum + bytes, 0) > size);
             assert.ok(temporary().reduce((sum, bytes) => sum + bytes, 0) <= size * 2 + 2000, `${temporary()}`);
-            assert.ok(Number(await kiln.value(`select sum(bytes) from kiln.receiving where account_id = ${account}`)) <= size * 2 + 2000);
+            assert.ok(Number(await kiln.value(`select sum(bytes) from kiln.upload_session where account_id = ${account}`)) <= size * 2 + 2000);
             for (const form of forms) form.destroy();
             await until('all of it to be gone', async () => temporary().length === 0 && await receiving(account) === 0);
         });

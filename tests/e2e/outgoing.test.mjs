@@ -121,7 +121,7 @@ describe('outgoing webhooks', () => {
         await until('the first', () => at('/slow').length === 1);
         for (const program of kiln.programs) if (program.name === 'kiln-runner') await program.kill();
         assert.equal((await deliveries(made.id))[0].state, 'due', 'nobody knows what came of it');
-        await kiln.psql(`update kiln.delivery set due_at = kiln_internal.now(), taken_until = null where webhook_endpoint_id = ${made.id}`);     // its time has come
+        await kiln.psql(`update kiln.delivery set due_at = kiln_internal.now(), claimed_until = null where webhook_endpoint_id = ${made.id}`);     // its time has come
         await kiln.runner({ name: 'two' });
         await until('the second', () => at('/slow').length === 2);
         assert.equal(new Set(at('/slow').map(post => post.headers['webhook-id'])).size, 1);
@@ -135,9 +135,9 @@ describe('outgoing webhooks', () => {
         for (const program of kiln.programs) if (program.name === 'kiln-runner' && !program.ended) await program.kill();
         const made = await endpoint(`${base}/good`);
         await tell('died');
-        const taken = JSON.parse(await kiln.psql('select kiln_runner.take_deliveries(null)')).deliveries;
+        const taken = JSON.parse(await kiln.psql('select kiln_runner.claim_deliveries(null)')).deliveries;
         assert.equal(taken.length, 1);
-        await kiln.psql(`update kiln.delivery set due_at = kiln_internal.now(), taken_until = null where webhook_endpoint_id = ${made.id}`);
+        await kiln.psql(`update kiln.delivery set due_at = kiln_internal.now(), claimed_until = null where webhook_endpoint_id = ${made.id}`);
         await kiln.runner({ name: 'three' });
         await until('the post', () => at('/good').length === 1);
         assert.equal(at('/good')[0].headers['webhook-id'], taken[0].headers['webhook-id']);

@@ -1,4 +1,4 @@
-// Behind PgBouncer in transaction mode: everything works but the bell, and the bell has a connection of its own (KILN_LISTEN_URL).
+// Behind PgBouncer in transaction mode: everything works but the wakeup, and the wakeup has a connection of its own (KILN_LISTEN_URL).
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -45,10 +45,10 @@ describe('behind PgBouncer in transaction mode', () => {
         assert.deepEqual(read.map(answer => answer.json.prompt), made.map((_, i) => `hill ${i}`));
     });
 
-    test('the bell rings by its own connection: a stream that slept hears within a moment', async () => {
+    test('the wakeup rings by its own connection: a stream that slept hears within a moment', async () => {
         const stream = await ann.stream().opened();
         await until('the pictures of before to end', async () => await kiln.value(`select count(*) from kiln.job where state in ('queued', 'running')`) === '0', 60000);
-        await until('the pump to sleep', async () => await kiln.value(`select 1 from kiln.sleeper where wants_bus`));
+        await until('the pump to sleep', async () => await kiln.value(`select 1 from kiln.waiter where is_bus`));
         await pause(1200);          // beyond its last quick look
         const [id] = (await kiln.psql(`select kiln.enqueue('log', '{}', ${account})`)).split('\n');
         const event = await stream.sees('it', e => e.data.job_id === id);
@@ -56,7 +56,7 @@ describe('behind PgBouncer in transaction mode', () => {
         stream.close();
     });
 
-    test('without that connection the bell is lost in the pooler, and events come within the second of a look', async () => {
+    test('without that connection the wakeup is lost in the pooler, and events come within the second of a look', async () => {
         const deaf = await kiln.server({ env: { DATABASE_URL: through, KILN_PREPARE: 'off' } });
         const stream = await ann.stream({ base: deaf.url }).opened();
         await pause(1500);

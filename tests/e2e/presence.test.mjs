@@ -96,7 +96,7 @@ describe('presence', () => {
     });
 
     test('three hundred at once are a few statements', async () => {
-        const calls = async () => Number(await kiln.value(`select calls from pg_stat_user_functions where funcname = 'tell_audience'`) ?? 0);
+        const calls = async () => Number(await kiln.value(`select calls from pg_stat_user_functions where funcname = 'report_audience'`) ?? 0);
         const crowd = Array.from({ length: 300 }, (_, i) => kiln.user(`crowd-${i}`));
         await Promise.all(crowd.map(person => person.call('GET', '/me')));
         const before = await calls();

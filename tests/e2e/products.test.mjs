@@ -186,9 +186,9 @@ describe('products', () => {
     });
 
     test('variants, their price, and what the catalogue learns', async () => {
-        const wish = { type: 'image', prompt: 'in two', variants: 2, seed: 5 };
-        assert.deepEqual((await ann.call('POST', '/generate/estimate', wish)).json, { estimated: 0, currency: 'USD' });
-        const job = await ann.make(wish);
+        const job_input = { type: 'image', prompt: 'in two', variants: 2, seed: 5 };
+        assert.deepEqual((await ann.call('POST', '/generate/estimate', job_input)).json, { estimated: 0, currency: 'USD' });
+        const job = await ann.make(job_input);
         const rows = (await ann.get('/generations?q=in%20two')).items;
         assert.deepEqual(rows.map(row => [row.seed, row.parent_id]), [['6', job.id], ['5', null]]);
         await kiln.psql('select kiln_internal.measure_models()');

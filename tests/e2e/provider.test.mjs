@@ -1,5 +1,5 @@
 // The money rule, end to end: real server, runner and PostgreSQL against a provider that misbehaves on purpose (tests/fakes). What the provider says
-// that it charged is compared with what we say that we paid, and with what became of the wish. Each wish has a provider row of its own, so that no
+// that it charged is compared with what we say that we paid, and with what became of the request. Each job_input has a provider row of its own, so that no
 // pause, circuit or cap of one test reaches another; that is why most of them may run at once.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -14,7 +14,7 @@ const fal_image = { endpoint: 'fal-ai/nano-banana', body: { prompt: '{prompt}', 
 const hasty = { reply_timeout: '1 s' };
 
 describe('providers', () => {
-    let kiln, fake, ann, account, runner, stand_in, wishes = 0;
+    let kiln, fake, ann, account, runner, stand_in, requests = 0;
     const twice = [];           // the prompts that may have been charged twice, each with a reason in its test
     before(async () => {
         kiln = await begin({ provider: { trusted: ['127.0.0.1:9'] }, server: false });
@@ -33,9 +33,9 @@ describe('providers', () => {
 
     // --- what a test arranges and looks at
 
-    /** A wish at a provider of its own: described as fal is, without webhook, idempotency key and lookup unless told; one paid stage. */
-    async function wish({ provider = {}, stage = {}, config = {}, told = [], input = {} } = {}) {
-        const number = ++wishes, name = `fal-${number}`, prompt = `wish ${number}.`;
+    /** A request at a provider of its own: described as fal is, without webhook, idempotency key and lookup unless told; one paid stage. */
+    async function request_job({ provider = {}, stage = {}, config = {}, told = [], input = {} } = {}) {
+        const number = ++requests, name = `fal-${number}`, prompt = `request ${number}.`;
         await kiln.provider(name, 'fal', { webhook: null, ...provider });
         await kiln.pipeline(name, [{ handler: 'http', queue: 'image', time_limit: '30 s', ...stage, config: { ...fal_image, provider: name, ...config } }]);
         for (const [rule, more] of told.map(t => [t].flat())) await fake.behave(rule, prompt, more);
@@ -78,7 +78,7 @@ describe('providers', () => {
         describe('with patience,', { concurrency: 8 }, () => {
             const past_its_time = 13200;        // ten seconds in which it may leave, three for the reply
             const held = async (ms = 0) => {
-                const w = await wish({ provider: { reply_timeout: '3 s' }, told: [['accept-then-drop', { times: 1 }]] });
+                const w = await request_job({ provider: { reply_timeout: '3 s' }, told: [['accept-then-drop', { times: 1 }]] });
                 await kiln.job_state(w.id, 'held');
                 await pause(ms);
                 return w;
@@ -109,7 +109,7 @@ describe('providers', () => {
                 await became('completed; succeeded; charged 1', w);
             });
             test('what is held may not be sent again before its time has passed', async () => {
-                const w = await wish({ provider: { reply_timeout: '1 hour' }, told: ['accept-then-drop'] });
+                const w = await request_job({ provider: { reply_timeout: '1 hour' }, told: ['accept-then-drop'] });
                 await kiln.job_state(w.id, 'held');
                 const answer = await resolve(w.id, { action: 'resend', reason: 'impatient' });
                 assert.equal(answer.status, 409, answer.text);
@@ -122,13 +122,13 @@ describe('providers', () => {
             test('where there is a lookup it is asked, after its time: found goes on, not found is sent anew', async () => {
                 const lookup = { method: 'GET', path: '/lookup', query: { key: '{idempotency_key}' }, accept: [200], found: ['/found'], id: ['/id'] };
                 const provider = { reply_timeout: '3 s', lookup, submit: await submit_with({ 'X-Client-Reference': '{idempotency_key}' }) };
-                const [found, lost] = [await wish({ provider, told: [['accept-then-drop', { times: 1 }]] }), await wish({ provider, told: [['drop', { times: 1 }]] })];
+                const [found, lost] = [await request_job({ provider, told: [['accept-then-drop', { times: 1 }]] }), await request_job({ provider, told: [['drop', { times: 1 }]] })];
                 await became('completed; succeeded; charged 1', found);
                 await became('completed; not_sent, succeeded; charged 1', lost);
             });
             for (const name of ['file-breaks-for-good', 'file-lies-about-length']) {
                 test(`${name.replaceAll('-', ' ')}: not completed, tried again, never paid again, and the reason is there`, async () => {
-                    await refused_file(await wish({ told: [name] }), 1);
+                    await refused_file(await request_job({ told: [name] }), 1);
                 });
             }
         });
@@ -145,7 +145,7 @@ describe('providers', () => {
                         assert.ok(models.length > 0);
                         const picture = await ann.upload('a.png', 'image/png', png('an input', 256, 256));
                         await Promise.all(models.map(async model => {
-                            const prompt = `wish ${++wishes}.`;
+                            const prompt = `request ${++requests}.`;
                             const job = await ann.make({ ...model.example, model: model.name, type: model.media_type, prompt, ...(model.needs_picture ? { media: [picture] } : {}) });
                             const done = await ann.finished(job.id);
                             assert.equal(done.state, 'completed', `${model.name}: ${done.error?.message}`);
@@ -159,7 +159,7 @@ describe('providers', () => {
                 test('what the account paid is what the provider charged, and the ledger adds up', async () => {
                     await kiln.psql(`update kiln.model set price_micros = 25000, price = null where name = 'fal/flux-schnell'`);
                     const carol = kiln.user('carol'), carol_id = await carol.account(), name = 'fal/flux-schnell';
-                    const prompts = [`wish ${++wishes}.`, `wish ${++wishes}.`];
+                    const prompts = [`request ${++requests}.`, `request ${++requests}.`];
                     await fake.behave('refuse', prompts[1]);
                     const jobs = [];
                     for (const prompt of prompts) jobs.push(await carol.make({ type: 'image', model: name, prompt }));
@@ -176,54 +176,54 @@ describe('providers', () => {
 
             describe('before a request was accepted', { concurrency: 6 }, () => {
                 test('a link that is lost is never asked again where the provider knows no key: held, with the reason', async () => {
-                    const { job, bill } = await became('held; unknown; charged 1', await wish({ told: ['accept-then-drop'] }));
+                    const { job, bill } = await became('held; unknown; charged 1', await request_job({ told: ['accept-then-drop'] }));
                     assert.equal(bill.requests.length, 1);
                     assert.match(job.error_message, /fal-\d+/);
                 });
                 test('the same, although nothing was charged: nobody can know', async () => {
-                    await became('held; unknown; charged 0', await wish({ told: ['drop'] }));
+                    await became('held; unknown; charged 0', await request_job({ told: ['drop'] }));
                 });
                 test('silence is held when its time has passed', async () => {
-                    await became('held; unknown; charged 1', await wish({ provider: hasty, told: ['charge-then-silence'] }));
+                    await became('held; unknown; charged 1', await request_job({ provider: hasty, told: ['charge-then-silence'] }));
                 });
                 test('an answer after the time-out comes too late', async () => {
-                    await became('held; unknown; charged 1', await wish({ provider: hasty, told: ['answer-late'] }));
+                    await became('held; unknown; charged 1', await request_job({ provider: hasty, told: ['answer-late'] }));
                 });
                 test('a 500 is held where no rule calls it unbilled', async () => {
-                    await became('held; unknown; charged 1', await wish({ provider: { errors: [] }, told: ['charge-then-500'] }));
+                    await became('held; unknown; charged 1', await request_job({ provider: { errors: [] }, told: ['charge-then-500'] }));
                 });
                 test('a reply that nobody can read is held', async () => {
-                    await became('held; unknown; charged 1', await wish({ told: ['no-json'] }));
+                    await became('held; unknown; charged 1', await request_job({ told: ['no-json'] }));
                 });
                 test('a result that was to come with the reply is lost with it: held', async () => {
-                    const prompt = `wish ${++wishes}.`;
+                    const prompt = `request ${++requests}.`;
                     await fake.behave('accept-then-drop', prompt);
                     const job = await ann.make({ type: 'image', model: 'openai/gpt-image', prompt });
                     await became('held; unknown; charged 1', { id: job.id, prompt });
                 });
                 test('with an idempotency key the very same request goes again, and is charged once', async () => {
                     for (const name of ['accept-then-drop', 'charge-then-silence', 'drop', 'charge-then-500']) {
-                        const w = await wish({ provider: { idempotency_header: 'Idempotency-Key', idempotency_ttl: '1 hour', errors: [], reply_timeout: name === 'charge-then-silence' ? '3 s' : '20 s' }, told: [[name, { times: 1 }]] });
+                        const w = await request_job({ provider: { idempotency_header: 'Idempotency-Key', idempotency_ttl: '1 hour', errors: [], reply_timeout: name === 'charge-then-silence' ? '3 s' : '20 s' }, told: [[name, { times: 1 }]] });
                         const { calls: [call], bill } = await became('completed; succeeded; charged 1', w);
                         assert.equal(bill.charges[0].key, call.idempotency_key, name);
                     }
                 });
                 test('on_unknown: retry pays again, since the stage says so', async () => {
-                    const w = await wish({ config: { on_unknown: 'retry' }, told: [['accept-then-drop', { times: 1 }]] });
+                    const w = await request_job({ config: { on_unknown: 'retry' }, told: [['accept-then-drop', { times: 1 }]] });
                     twice.push(w.prompt);
                     const { calls: list } = await became('completed; failed, succeeded; charged 2', w);
                     assert.equal(list[0].error_class, 'unknown');
                 });
                 test('what costs nothing is simply tried again', async () => {
-                    const w = await wish({ provider: { is_paid: false }, told: [['accept-then-drop', { times: 1 }]] });
+                    const w = await request_job({ provider: { is_paid: false }, told: [['accept-then-drop', { times: 1 }]] });
                     twice.push(w.prompt);
                     await became('completed; failed, succeeded; charged 2', w);
                 });
                 test('a 503 that is listed as unbilled is tried again', async () => {
-                    await became('completed; failed, succeeded; charged 1', await wish({ told: [['unavailable', { times: 1 }]] }));
+                    await became('completed; failed, succeeded; charged 1', await request_job({ told: [['unavailable', { times: 1 }]] }));
                 });
                 test('a provider that is not there costs nothing and is asked until it is', async () => {
-                    const w = await wish({ provider: { base_url: 'http://127.0.0.1:9/fal' } });
+                    const w = await request_job({ provider: { base_url: 'http://127.0.0.1:9/fal' } });
                     await until('a call that was not sent', async () => (await calls(w.id)).some(c => c.outcome === 'not_sent'));
                     assert.equal((await kiln.job(w.id)).finished_at, null);
                     await kiln.psql(`update kiln.provider set base_url = '${fake.url}/fal' where name = '${w.name}'`);
@@ -231,27 +231,27 @@ describe('providers', () => {
                     assert.equal((await fake.bill(w.prompt)).charges.length, 1);
                 });
                 test('a slow drip within the time is a reply', async () => {
-                    await became('completed; succeeded; charged 1', await wish({ provider: { reply_timeout: '20 s' }, told: [['drip', { do: { drip_ms: 20, drip_bytes: 8 } }]] }));
+                    await became('completed; succeeded; charged 1', await request_job({ provider: { reply_timeout: '20 s' }, told: [['drip', { do: { drip_ms: 20, drip_bytes: 8 } }]] }));
                 });
                 test('one beyond it is held', async () => {
-                    await became('held; unknown; charged 1', await wish({ provider: hasty, told: ['drip'] }));
+                    await became('held; unknown; charged 1', await request_job({ provider: hasty, told: ['drip'] }));
                 });
                 test('a reply that never ends is cut off', async () => {
-                    await became('held; unknown; charged 1', await wish({ provider: { max_reply_bytes: 65536 }, told: [{ do: { text: 'x'.repeat(200000) } }] }));
+                    await became('held; unknown; charged 1', await request_job({ provider: { max_reply_bytes: 65536 }, told: [{ do: { text: 'x'.repeat(200000) } }] }));
                 });
             });
 
             describe('when it is busy', { concurrency: 4 }, () => {
                 test('a 429 is asked again, and no attempt is lost', async () => {
-                    const w = await wish({ stage: { max_attempts: 1 }, told: [['busy', { times: 2 }]] });
+                    const w = await request_job({ stage: { max_attempts: 1 }, told: [['busy', { times: 2 }]] });
                     const { bill } = await story(w);
                     assert.equal((await kiln.job(w.id)).state, 'completed');
                     assert.equal(bill.charges.length, 1);
                 });
                 test('a Retry-After stops every task of the provider, on every runner, at once', async () => {
-                    const w = await wish({ told: [['busy-until', { times: 1, do: { headers: { 'Retry-After': '2' } } }]] });
+                    const w = await request_job({ told: [['busy-until', { times: 1, do: { headers: { 'Retry-After': '2' } } }]] });
                     await until('the 429', async () => (await calls(w.id)).some(c => c.error_class === 'rate_limited'));
-                    const paused_until = Number(await kiln.value(`select extract(epoch from g.paused_until) * 1000 from kiln.gate g join kiln.provider p using (provider_id) where p.name = '${w.name}'`));
+                    const paused_until = Number(await kiln.value(`select extract(epoch from g.paused_until) * 1000 from kiln.provider_limiter g join kiln.provider p using (provider_id) where p.name = '${w.name}'`));
                     assert.ok(paused_until > Date.now() - 2000 && paused_until < Date.now() + 2100, String(paused_until));
                     const other = await w.again();
                     assert.equal((await ended(w.id)).state, 'completed');
@@ -261,11 +261,11 @@ describe('providers', () => {
                     for (const r of requests) assert.ok(r.at >= Math.floor(paused_until), `asked ${paused_until - r.at} ms too early`);
                 });
                 test('a limit of calls is kept: the next waits for a place, and says why', async () => {
-                    const w = await wish({ provider: { max_calls: 1 }, told: [{ do: { run_ms: 2500 } }] });
+                    const w = await request_job({ provider: { max_calls: 1 }, told: [{ do: { run_ms: 2500 } }] });
                     await accepted(w.id);
                     const other = await w.again();
-                    const [parked] = await until('the second to wait', async () => { const rows = await kiln.rows(`select error_message from kiln.task where job_id = ${other} and state = 'waiting' and error_message is not null and not exists (select from kiln.call where job_id = ${other})`); return rows.length && rows; });
-                    assert.match(parked.error_message, /fal-\d+.*1/);
+                    const [deferred] = await until('the second to wait', async () => { const rows = await kiln.rows(`select error_message from kiln.task where job_id = ${other} and state = 'waiting' and error_message is not null and not exists (select from kiln.call where job_id = ${other})`); return rows.length && rows; });
+                    assert.match(deferred.error_message, /fal-\d+.*1/);
                     assert.equal((await seen(w.prompt)).length, 1);
                     assert.equal((await kiln.job(other)).finished_at, null);
                     await Promise.all([ended(w.id), ended(other)]);
@@ -276,39 +276,39 @@ describe('providers', () => {
 
             describe('after a request was accepted', { concurrency: 6 }, () => {
                 test('it waits for nothing but the clock: no slot is held', async () => {
-                    const w = await wish({ told: [['slow', { do: { run_ms: 3000 } }]] });
+                    const w = await request_job({ told: [['slow', { do: { run_ms: 3000 } }]] });
                     await accepted(w.id);
                     await until('the slot to be free while the provider works', async () => await kiln.value(`select exists (select from kiln.call where job_id = ${w.id} and state = 'accepted') and not exists (select from kiln.task_running where job_id = ${w.id})`) === 't');
                     await became('completed; succeeded; charged 1', w);
                     assert.ok((await seen(w.prompt))[0].polls >= 3);
                 });
                 test('COMPLETED may be a failure: tried again if it is unbilled, and then told', async () => {
-                    const { job } = await became('failed; failed, failed, failed; charged 0', await wish({ told: ['fail'] }));
+                    const { job } = await became('failed; failed, failed, failed; charged 0', await request_job({ told: ['fail'] }));
                     assert.match(job.error_message, /model failed/);
                 });
                 test('a refusal is final, and costs nothing', async () => {
-                    const { job } = await became('failed; failed; charged 0', await wish({ told: ['refuse'] }));
+                    const { job } = await became('failed; failed; charged 0', await request_job({ told: ['refuse'] }));
                     assert.equal(job.error_code, 'refused');
                 });
                 test('a blacked-out picture is a refusal that was paid, whatever its status', async () => {
-                    const w = await wish({ told: ['nsfw'] });
+                    const w = await request_job({ told: ['nsfw'] });
                     const { job, calls: [call], bill } = await story(w);
                     assert.deepEqual([job.state, job.error_code, bill.charges.length], ['failed', 'refused', 1]);
                     assert.equal(call.outcome, 'succeeded');
                     assert.equal((await outputs(w.id)).length, 0);
                 });
-                test('a 5xx and a silence of the poll are weather: it is asked again', async () => {
-                    await became('completed; succeeded; charged 1', await wish({ told: [['no-polls', { times: 3 }]] }));
-                    await became('completed; succeeded; charged 1', await wish({ provider: { reply_timeout: '3 s' }, told: [['polls-hang', { times: 1 }]] }));
-                    await became('completed; succeeded; charged 1', await wish({ told: [{ match: { phase: 'result' }, do: { status: 503, headers: { 'X-Fal-Error-Type': 'runner_connection_error' } }, times: 2 }] }));
+                test('a 5xx and a silence of the poll are health: it is asked again', async () => {
+                    await became('completed; succeeded; charged 1', await request_job({ told: [['no-polls', { times: 3 }]] }));
+                    await became('completed; succeeded; charged 1', await request_job({ provider: { reply_timeout: '3 s' }, told: [['polls-hang', { times: 1 }]] }));
+                    await became('completed; succeeded; charged 1', await request_job({ told: [{ match: { phase: 'result' }, do: { status: 503, headers: { 'X-Fal-Error-Type': 'runner_connection_error' } }, times: 2 }] }));
                 });
                 test('a request id of strange characters stays in its place in the path', async () => {
                     const before_it = (await fake.bill()).malformed.length;
-                    await became('completed; succeeded; charged 1', await wish({ told: ['odd-id'] }));
+                    await became('completed; succeeded; charged 1', await request_job({ told: ['odd-id'] }));
                     assert.equal((await fake.bill()).malformed.length, before_it);
                 });
                 test('a killed runner\'s poll goes on elsewhere with the same request id', async () => {
-                    const w = await wish({ told: [['slow', { do: { run_ms: 4000 } }]] });
+                    const w = await request_job({ told: [['slow', { do: { run_ms: 4000 } }]] });
                     await accepted(w.id);
                     const victim = await another(`victim-${w.id}`);
                     await until('the victim to be there', async () => (await seen(w.prompt))[0].polls >= 2);
@@ -317,7 +317,7 @@ describe('providers', () => {
                     assert.deepEqual(bill.requests.map(r => r.id), [call.provider_request_id]);
                 });
                 test('cancelled by its owner, the provider is told, and the bill is followed', async () => {
-                    const w = await wish({ told: ['queue-long'] });
+                    const w = await request_job({ told: ['queue-long'] });
                     await accepted(w.id);
                     assert.equal((await ann.call('POST', `/generations/${w.id}/cancel`)).status, 202);
                     await kiln.job_state(w.id, 'cancelled');
@@ -331,66 +331,66 @@ describe('providers', () => {
 
             describe('a result', { concurrency: 4 }, () => {
                 test('that breaks off is fetched on from where it broke', async () => {
-                    const w = await wish({ told: [['file-breaks', { times: 3, do: { break_at: 1000 } }]] });
+                    const w = await request_job({ told: [['file-breaks', { times: 3, do: { break_at: 1000 } }]] });
                     await became('completed; succeeded; charged 1', w);
                     const [file] = await outputs(w.id);
                     const [{ id }] = await seen(w.prompt);
                     assert.equal(file.sha256.replace(/^\\x/, ''), sum(png(`${id} 0`)));
                 });
                 test('that drips is waited for', async () => {
-                    await became('completed; succeeded; charged 1', await wish({ told: [['file-drips', { do: { drip_ms: 2, drip_bytes: 64 } }]] }));
+                    await became('completed; succeeded; charged 1', await request_job({ told: [['file-drips', { do: { drip_ms: 2, drip_bytes: 64 } }]] }));
                 });
                 for (const name of ['file-gone', 'file-lies-about-type', 'file-empty', 'file-truncated', 'file-huge', 'file-bomb', 'file-gzip-bomb', 'file-big']) {
                     test(`${name.replaceAll('-', ' ')}: not completed, tried again, never paid again, and the reason is there`, async t => {
                         if (name === 'file-truncated' && !has_engine) { t.skip('the stand-in does not decode'); return; }
-                        await refused_file(await wish({ provider: { max_file_bytes: 1 << 20 }, told: [name] }));
+                        await refused_file(await request_job({ provider: { max_file_bytes: 1 << 20 }, told: [name] }));
                     });
                 }
                 for (const name of ['result-empty', 'result-null']) {
                     test(`that is ${name.slice(7)} is paid and nothing came: held, never the user's fault and never paid again`, async () => {
-                        const { job, calls: [call] } = await became('held; succeeded; charged 1', await wish({ told: [name] }));
+                        const { job, calls: [call] } = await became('held; succeeded; charged 1', await request_job({ told: [name] }));
                         assert.match(job.error_message, /not where it should be: \/images/);
-                        assert.equal(call.odd_reply, null);
+                        assert.equal(call.malformed_reply, null);
                     });
                 }
                 test('that is empty is none where the description says that it may be', async () => {
-                    const w = await wish({ told: ['result-empty'], config: { outputs: [{ ...fal_image.outputs[0], may_be_empty: true }] } });
+                    const w = await request_job({ told: ['result-empty'], config: { outputs: [{ ...fal_image.outputs[0], may_be_empty: true }] } });
                     await became('completed; succeeded; charged 1', w);
                 });
                 for (const [what, name] of [['is forbidden', 'file-forbidden'], ['is gone', 'file-gone'], ['is a page', 'file-lies-about-type']]) {
                     test(`whose file ${what} is held after three tries, not after ten`, async () => {
-                        const { calls: [call] } = await became('held; succeeded; charged 1', await wish({ told: [name] }));
+                        const { calls: [call] } = await became('held; succeeded; charged 1', await request_job({ told: [name] }));
                         assert.equal(call.fetches, 3);
                     });
                 }
                 test('that is a page in place of JSON is held after three tries, with the page as evidence', async () => {
-                    const { calls: [call] } = await became('held; accepted; charged 1', await wish({ told: ['result-page'] }));
-                    assert.deepEqual([call.fetches, call.odd_reply], [3, '<!doctype html><title>Just a moment</title>']);
+                    const { calls: [call] } = await became('held; accepted; charged 1', await request_job({ told: ['result-page'] }));
+                    assert.deepEqual([call.fetches, call.malformed_reply], [3, '<!doctype html><title>Just a moment</title>']);
                 });
                 test('with blanks and letters in its address is fetched as a browser would', async () => {
-                    const w = await wish({ told: ['result-odd-address'] });
+                    const w = await request_job({ told: ['result-odd-address'] });
                     await became('completed; succeeded; charged 1', w);
                     assert.equal((await outputs(w.id)).length, 1);
                 });
                 test('that is a data: URI is a file', async () => {
                     for (const url of [`data:image/png;base64,${png('inline').toString('base64')}`, `data:image/png,${[...png('inline')].map(byte => `%${byte.toString(16).padStart(2, '0')}`).join('')}`]) {
-                        const w = await wish({ provider: { max_reply_bytes: 4 << 20 }, told: [{ match: { phase: 'result' }, do: { set: { images: [{ url }] } } }] });
+                        const w = await request_job({ provider: { max_reply_bytes: 4 << 20 }, told: [{ match: { phase: 'result' }, do: { set: { images: [{ url }] } } }] });
                         await became('completed; succeeded; charged 1', w);
                         const [file] = await outputs(w.id);
                         assert.equal(file.sha256.replace(/^\\x/, ''), sum(png('inline')));
                     }
                 });
                 test('longer than a file may be is held at once', async () => {
-                    const w = await wish({ provider: { max_file_bytes: 4096 }, told: [{ match: { phase: 'result' }, do: { set: { images: [{ url: `data:image/png,${'a'.repeat(5000)}` }] } } }] });
+                    const w = await request_job({ provider: { max_file_bytes: 4096 }, told: [{ match: { phase: 'result' }, do: { set: { images: [{ url: `data:image/png,${'a'.repeat(5000)}` }] } } }] });
                     const { calls: [call] } = await became('held; succeeded; charged 1', w);
                     assert.equal(call.fetches, 1);
                 });
                 test('beside what is no JSON (a mark, half a letter, no number) is read, and the reply kept as it came', async () => {
-                    const { calls: [call] } = await became('completed; succeeded; charged 1', await wish({ told: ['json-mark', 'json-half-pair', 'json-nan'] }));
-                    assert.match(call.odd_reply, /NaN/);
+                    const { calls: [call] } = await became('completed; succeeded; charged 1', await request_job({ told: ['json-mark', 'json-half-pair', 'json-nan'] }));
+                    assert.match(call.malformed_reply, /NaN/);
                 });
                 test('that is there again later is fetched then, and not paid again', async () => {
-                    await became('completed; succeeded; charged 1', await wish({ told: [['file-gone', { times: 2 }]] }));
+                    await became('completed; succeeded; charged 1', await request_job({ told: [['file-gone', { times: 2 }]] }));
                 });
             });
 
@@ -398,28 +398,28 @@ describe('providers', () => {
                 const nobody_came = async prompt => assert.deepEqual((await fake.bill()).elsewhere.filter(v => v.url.includes(prompt)), []);
                 test('at a foreign host is not followed: the path of the description is', async () => {
                     const there = `http://${fake.elsewhere}/status-trap`;
-                    const w = await wish({ told: [{ do: { set: { status_url: there, response_url: there, cancel_url: there } } }] });
+                    const w = await request_job({ told: [{ do: { set: { status_url: there, response_url: there, cancel_url: there } } }] });
                     await became('completed; succeeded; charged 1', w);
                     await nobody_came('trap');
                 });
                 for (const [what, url] of [['a foreign host', () => `http://${fake.elsewhere}/result-trap.png`], ['the metadata of a cloud', () => 'http://169.254.169.254/latest/meta-data/'], ['a file', () => 'file:///etc/passwd'], ['another scheme', () => 'gopher://127.0.0.1/x']]) {
                     test(`of a result at ${what} is refused`, async () => {
-                        const w = await wish({ told: [{ match: { phase: 'result' }, do: { set: { images: [{ url: url(), content_type: 'image/png' }] } } }] });
+                        const w = await request_job({ told: [{ match: { phase: 'result' }, do: { set: { images: [{ url: url(), content_type: 'image/png' }] } } }] });
                         await refused_file(w);
                         await nobody_came('trap');
                     });
                     test(`of a redirect to ${what} is refused`, async () => {
-                        const w = await wish({ told: [{ match: { phase: 'file' }, do: { redirect: url() } }] });
+                        const w = await request_job({ told: [{ match: { phase: 'file' }, do: { redirect: url() } }] });
                         await refused_file(w);
                         await nobody_came('trap');
                     });
                 }
                 test('that is private is refused even where the description lists the host', async () => {
-                    const w = await wish({ provider: { file_hosts: ['10.0.0.1', '192.168.7.7:80', 'localhost:1'] }, told: [{ match: { phase: 'result' }, do: { set: { images: [{ url: 'https://10.0.0.1/a.png', content_type: 'image/png' }] } } }] });
+                    const w = await request_job({ provider: { file_hosts: ['10.0.0.1', '192.168.7.7:80', 'localhost:1'] }, told: [{ match: { phase: 'result' }, do: { set: { images: [{ url: 'https://10.0.0.1/a.png', content_type: 'image/png' }] } } }] });
                     assert.match(await refused_file(w), /10\.0\.0\.1|address|private/i);
                 });
                 test('of the submit itself is refused when it redirects', async () => {
-                    const w = await wish({ told: [{ do: { accept: false, redirect: `http://${fake.elsewhere}/submit-trap` } }] });
+                    const w = await request_job({ told: [{ do: { accept: false, redirect: `http://${fake.elsewhere}/submit-trap` } }] });
                     const { job } = await story(w);
                     assert.ok(['failed', 'held'].includes(job.state), job.state);
                     await nobody_came('trap');
@@ -429,7 +429,7 @@ describe('providers', () => {
             // jsonb keeps such a number in a few bytes and SQL writes 131,072 digits; what is paid is not lost for it.
             test('a number with a big exponent beside the result is left out, and the result is had', async () => {
                 const huge = '\u00001e131071\u0000';
-                const w = await wish({ told: [{ match: { phase: 'result' }, do: { set: { metrics: { seconds: huge }, list: [huge, huge] } } }] });
+                const w = await request_job({ told: [{ match: { phase: 'result' }, do: { set: { metrics: { seconds: huge }, list: [huge, huge] } } }] });
                 const { job } = await became('completed; succeeded; charged 1', w);
                 assert.equal((await outputs(w.id)).length, 1, JSON.stringify(job));
                 assert.equal(await kiln.value(`select result ->> 'list' from kiln.call where job_id = ${w.id}`), '["", ""]');
@@ -440,7 +440,7 @@ describe('providers', () => {
             describe('a webhook', () => {
                 /** A provider whose webhooks can be verified: fal itself. */
                 async function hooked(told, { polls = true, ...more } = {}) {
-                    const prompt = `wish ${++wishes}.`, name = `hooked-${wishes}`;
+                    const prompt = `request ${++requests}.`, name = `hooked-${requests}`;
                     await kiln.pipeline(name, [{ handler: 'http', queue: 'image', time_limit: '30 s', config: { ...fal_image, provider: 'fal', ...more } }]);
                     for (const [rule, order] of told.map(t => [t].flat())) await fake.behave(rule, prompt, order);
                     if (!polls) await fake.behave('no-polls', prompt);
@@ -468,7 +468,7 @@ describe('providers', () => {
                     await became('completed; succeeded; charged 1', await hooked(['no-webhooks']));
                 });
                 test('of Replicate, signed as Standard Webhooks, alone brings the result too; a forged one does not', async () => {
-                    const prompts = [`wish ${++wishes}.`, `wish ${++wishes}.`];
+                    const prompts = [`request ${++requests}.`, `request ${++requests}.`];
                     await fake.behave('webhook-forged-key', prompts[1]);
                     for (const prompt of prompts) await fake.behave('no-polls', prompt);
                     const jobs = [];

@@ -115,10 +115,10 @@ describe('queue', () => {
     });
 
     test('a stage\'s output is the next one\'s input, the last is the job\'s', async () => {
-        const job = await kiln.job_state(await enqueue('two', { input: { wish: 'Grüße, 日本' } }), 'completed');
+        const job = await kiln.job_state(await enqueue('two', { input: { job_input: 'Grüße, 日本' } }), 'completed');
         assert.equal(job.output.heard.stage, 'second');
         assert.equal(job.output.heard.input.heard.stage, 'first');
-        assert.deepEqual(job.output.heard.input.heard.input, { wish: 'Grüße, 日本' });
+        assert.deepEqual(job.output.heard.input.heard.input, { job_input: 'Grüße, 日本' });
     });
 
     test('a job for later waits for its time, and not much longer', async () => {
@@ -319,12 +319,12 @@ describe('queue', () => {
             await until('no other runner to be trusted', () => kiln.value(`select not exists (select from kiln.runner r where r.ended_at is null and not exists (select from kiln.runner_secret s where s.runner_id = r.runner_id
                 and not ('KEYED_KEY' = any (s.names)))) or null`), 20000);
             const id = await enqueue('http-keyed');
-            await until('it to be parked', () => kiln.value(`select 1 from kiln.parked where task_id / 10000 = ${id} and reason = 'secret'`));
+            await until('it to be deferred', () => kiln.value(`select 1 from kiln.deferred_task where task_id / 10000 = ${id} and reason = 'secret'`));
             assert.deepEqual(await kiln.rows(`select about from kiln.jobs where job = ${id}`), [{ about: 'free-key: no KEYED_KEY' }]);
             const again = await kiln.runner({ name: 'late', args: ['--queues', 'audio'] });
             const said = 'tasks wait for a provider\'s secret that this runner does not have';
             await until('the new one to say what is missing', () => again.logged(said).some(line => line.variable === 'KEYED_KEY'), 15000);
-            assert.deepEqual((await kiln.attempts(id)).map(a => a.outcome), ['parked']);
+            assert.deepEqual((await kiln.attempts(id)).map(a => a.outcome), ['deferred']);
             const rich = await kiln.runner({ name: 'keyed', args: ['--queues', 'audio'], env: { KEYED_KEY: 'hush' } });
             assert.equal((await kiln.job_state(id, 'completed')).output.degrees, 1200);
             assert.equal(asked.find(a => a.url === '/keyed').headers.authorization, 'Key hush');

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { description } from './description.mjs';
 import { begin, in_seconds, make_token, request, until } from './lib.mjs';
 
-const wish = { type: 'image', prompt: 'a hill' };
+const job_input = { type: 'image', prompt: 'a hill' };
 
 describe('REST', () => {
     let kiln, ann, bob;
@@ -108,7 +108,7 @@ describe('REST', () => {
             }
         });
         test('what is not there, or not yours, with the same 404', async () => {
-            const job = await ann.make(wish);
+            const job = await ann.make(job_input);
             const there = await bob.call('GET', `/generations/${job.id}`);
             const not = await bob.call('GET', '/generations/999999999');
             assert.equal(check_problem(there, 404, 'not_found').detail, check_problem(not, 404, 'not_found').detail, 'one cannot tell which it is');
@@ -129,14 +129,14 @@ describe('REST', () => {
             }
         });
         test('what the state does not allow, with 409', async () => {
-            const job = await ann.make(wish);
+            const job = await ann.make(job_input);
             await refused('DELETE', `/generations/${job.id}`, undefined, 409, 'state_conflict');
             await refused('POST', `/generations/${job.id}/retry`, undefined, 409, 'state_conflict');
             assert.equal((await ann.call('POST', `/generations/${job.id}/cancel`)).json.state, 'cancelled');
             await refused('POST', `/generations/${job.id}/cancel`, undefined, 409, 'state_conflict');
         });
         test('a body that is too large with 413, also one that does not say so', async () => {
-            const large = JSON.stringify({ ...wish, prompt: 'x'.repeat(1 << 20) });
+            const large = JSON.stringify({ ...job_input, prompt: 'x'.repeat(1 << 20) });
             await refused('POST', '/generate', large, 413, 'too_large');
             const answer = await new Promise((resolve, reject) => {
                 const req = http.request(`${kiln.url}/api/v1/generate`, { method: 'POST', headers: { Authorization: `Bearer ${ann.token}`, 'Content-Type': 'application/json' } }, res => { res.resume(); resolve(res); });
@@ -147,8 +147,8 @@ describe('REST', () => {
             assert.equal(answer.statusCode, 413);
         });
         test('another type of body, with 415', async () => {
-            for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/jsonx', '']) await refused('POST', '/generate', JSON.stringify(wish), 415, 'unsupported_media_type', { headers: { 'Content-Type': type } });
-            assert.equal((await ann.call('POST', '/generate', JSON.stringify(wish), { headers: { 'Content-Type': 'application/json; charset=utf-8' } })).status, 202);
+            for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/jsonx', '']) await refused('POST', '/generate', JSON.stringify(job_input), 415, 'unsupported_media_type', { headers: { 'Content-Type': type } });
+            assert.equal((await ann.call('POST', '/generate', JSON.stringify(job_input), { headers: { 'Content-Type': 'application/json; charset=utf-8' } })).status, 202);
         });
         test('fields that are wrong, with 422 and all of them at once', async () => {
             const json = await refused('POST', '/generate', { type: 'smell', prompt: 7, seed: -1, variants: 9, media: 'all', colour: 'red' }, 422, 'invalid_field');
@@ -156,9 +156,9 @@ describe('REST', () => {
             assert.ok(json.errors.every(error => error.message.length > 3));
             for (const [body, field] of [
                 [{ type: 'image' }, '/prompt'], [{ type: 'image', prompt: '  ' }, '/prompt'], [{ type: 'image', prompt: 'x'.repeat(8001) }, '/prompt'],
-                [{ ...wish, model: 'no/such' }, '/model'], [{ ...wish, model: 'local/speech' }, '/model'], [{ ...wish, params: { width: 1 } }, '/params/width'],
-                [{ ...wish, params: { width: '640' } }, '/params/width'], [{ ...wish, params: { what: 1 } }, '/params/what'], [{ ...wish, media: ['1'] }, '/media/0'],
-                [{ ...wish, seed: '9223372036854775808' }, '/seed'], [{ ...wish, media: Array(13).fill('1') }, '/media'],
+                [{ ...job_input, model: 'no/such' }, '/model'], [{ ...job_input, model: 'local/speech' }, '/model'], [{ ...job_input, params: { width: 1 } }, '/params/width'],
+                [{ ...job_input, params: { width: '640' } }, '/params/width'], [{ ...job_input, params: { what: 1 } }, '/params/what'], [{ ...job_input, media: ['1'] }, '/media/0'],
+                [{ ...job_input, seed: '9223372036854775808' }, '/seed'], [{ ...job_input, media: Array(13).fill('1') }, '/media'],
             ]) {
                 const problem = await refused('POST', '/generate', body, 422, 'invalid_field');
                 assert.deepEqual(fields(problem), [field], JSON.stringify(body).slice(0, 100));
@@ -229,7 +229,7 @@ describe('REST', () => {
         do {
             const page = await carol.get(`/generations?limit=20${cursor}`);
             seen.push(...page.items.map(item => item.id));
-            if (pages++ === 0) await carol.make(wish);      // must not shift what follows
+            if (pages++ === 0) await carol.make(job_input);      // must not shift what follows
             cursor = page.next_cursor && `&cursor=${encodeURIComponent(page.next_cursor)}`;
         } while (cursor);
         assert.equal(pages, 3);
@@ -325,7 +325,7 @@ describe('REST', () => {
         assert.equal((await ann.call('GET', '/generations', undefined, { base: realtime.url })).status, 404);
         for (const server of [api, realtime]) for (const target of ['/healthz', '/readyz', '/metrics']) assert.equal((await request(server.url, 'GET', target)).status, 200);
         const stream = await ann.stream({ base: realtime.url }).opened();
-        const { json } = await ann.call('POST', '/generate', wish, { base: api.url });
+        const { json } = await ann.call('POST', '/generate', job_input, { base: api.url });
         await stream.sees('it', e => e.data.job_id === json.id && e.event === 'job.queued', 3000);
         stream.close();
         assert.deepEqual(await api.stop(), { code: 0, signal: null });
@@ -334,7 +334,7 @@ describe('REST', () => {
 
     describe('while the database', () => {
         test('is frozen: 503 within the deadline, /healthz at once; afterwards all is well', { timeout: 60000 }, async () => {
-            const calls = [['GET', '/generations'], ['POST', '/generate', wish], ['GET', '/models']];
+            const calls = [['GET', '/generations'], ['POST', '/generate', job_input], ['GET', '/models']];
             const thaw = kiln.freeze_database();
             let waited, answers;
             try {
@@ -349,11 +349,11 @@ describe('REST', () => {
             for (const answer of answers) check_problem(answer, 503, 'unavailable');
             assert.ok(waited < 12000, `${waited} ms`);
             await until('it to be ready again', async () => (await request(kiln.url, 'GET', '/readyz')).status === 200, 15000);
-            assert.equal((await ann.call('POST', '/generate', wish)).status, 202);
+            assert.equal((await ann.call('POST', '/generate', job_input)).status, 202);
         });
         test('is down: 503 with Retry-After at once, /readyz too; back when it is back, by itself', { timeout: 60000 }, async () => {
             await kiln.stop_database();
-            for (const call of [['GET', '/generations'], ['POST', '/generate', wish]]) {
+            for (const call of [['GET', '/generations'], ['POST', '/generate', job_input]]) {
                 const began = Date.now();
                 check_problem(await ann.call(...call), 503, 'unavailable');
                 assert.ok(Date.now() - began < 6000);
@@ -363,16 +363,16 @@ describe('REST', () => {
             assert.equal((await request(kiln.url, 'GET', '/metrics')).status, 200, 'its own counters are still told');
             await kiln.start_again();
             await until('it to be ready again', async () => (await request(kiln.url, 'GET', '/readyz')).status === 200, 15000);
-            const [a, b] = await Promise.all([ann.call('GET', '/generations'), ann.call('POST', '/generate', wish)]);
+            const [a, b] = await Promise.all([ann.call('GET', '/generations'), ann.call('POST', '/generate', job_input)]);
             assert.deepEqual([a.status, b.status], [200, 202]);
         });
         test('holds a lock: who needs it waits for a bounded time, all others go on', { timeout: 60000 }, async () => {
-            const job = await ann.make(wish);
+            const job = await ann.make(job_input);
             const holder = kiln.session();
             await holder.say(`begin; select from kiln.job where job_id = ${job.id} for update;`);
             const began = Date.now();
             const waiting = ann.call('POST', `/generations/${job.id}/cancel`);
-            for (let i = 0; i < 20; i++) assert.equal((await ann.call('POST', '/generate', wish)).status, 202);
+            for (let i = 0; i < 20; i++) assert.equal((await ann.call('POST', '/generate', job_input)).status, 202);
             assert.equal((await ann.call('GET', `/generations/${job.id}`)).status, 200);
             assert.ok(Date.now() - began < 3000, 'the others did not wait');
             check_problem(await waiting, 503, 'unavailable');

@@ -65,7 +65,7 @@ const things = {
         await kiln.psql(`update kiln.task set state = 'held' where job_id = ${job.id}`);
         return job;
     },
-    tryon: async () => one_of_few(() => good(maker, 'POST', '/tryons', wish())),
+    tryon: async () => one_of_few(() => good(maker, 'POST', '/tryons', job_input())),
     tried: async () => good(maker, 'POST', `/tryons/${(await things.tryon()).id}/cancel`),
     place: async ({ owner }) => {
         const place = await good(owner, 'POST', '/uploads/presign', { filename: `${mark}.png`, content_type: 'image/png', bytes: picture.length });
@@ -135,7 +135,7 @@ async function one_of_few(work) {
     return work().finally(() => { reading--; });
 }
 const looks = { project: '/projects/', image: '/images/', staged: '/images/', job: '/generations/', ended: '/generations/', place: '/uploads/', sent: '/uploads/', group: '/conversations/', message: '/messages/' };
-const wish = () => ({ category: 'outfit', prompt: 'a coat', medias: [{ data: picture.toString('base64'), mimetype: 'image/png' }] });
+const job_input = () => ({ category: 'outfit', prompt: 'a coat', medias: [{ data: picture.toString('base64'), mimetype: 'image/png' }] });
 /** What POST /images wants, of whoever calls (with a key: the owner). */
 async function staging({ owner }) {
     const { id, pictures } = await things.project({ owner });
@@ -209,7 +209,7 @@ const rows = {
     'GET /api/v1/models':                          ['200 200 200 200 200 200 | 200 200 200 200 200'],
     'GET /api/v1/models/{id...}':                  ['200 404 200 200 200 200 | 200 200 200 200 200', { thing: 'model' }],
 
-    'POST /api/v1/tryons':                         ['401 403 403 403 202 202 | 403 403 403 403 202', { body: wish, once: 'same', other: () => ({ ...wish(), prompt: 'another coat' }) }],
+    'POST /api/v1/tryons':                         ['401 403 403 403 202 202 | 403 403 403 403 202', { body: job_input, once: 'same', other: () => ({ ...job_input(), prompt: 'another coat' }) }],
     'GET /api/v1/tryons':                          ['401 403 403 403 200 200 | 403 403 403 403 200'],
     'GET /api/v1/tryons/{id}':                     ['401 403 403 403 200 200 | 403 403 403 403 200', { thing: 'tryon' }],
     'POST /api/v1/tryons/{id}/cancel':             ['401 403 403 403 202 202 | 403 403 403 403 202', { thing: 'tryon' }],

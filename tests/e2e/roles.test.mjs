@@ -51,7 +51,7 @@ describe('two api and two realtime', () => {
         }
         const [line] = realtimes[n].logged('the bus is proved');
         assert.deepEqual([line.pongs, line.by], ['10', ids.join()]);
-        assert.ok(Number(line.p50_ms) > 0 && Number(line.p50_ms) < 250, `a bell brought them, not the look after 300 ms: ${line.p50_ms}`);
+        assert.ok(Number(line.p50_ms) > 0 && Number(line.p50_ms) < 250, `a wakeup brought them, not the look after 300 ms: ${line.p50_ms}`);
     });
 
     test('an api that starts has its pings answered by both realtimes; one that leaves says so', async () => {
@@ -221,7 +221,7 @@ describe('two api and two realtime', () => {
             assert.ok(!stream.events.some(e => e.event === 'reset'));
         }
         assert.ok(streams.every(stream => stream.links === 2));
-        await until('its death to be seen', async () => (await seen(dead)).state === 'dead', 10000);
+        await until('its death to be seen', async () => (await seen(dead)).state === 'expired', 10000);
         assert.equal((await seen(dead)).streams, null);
         await until('the other to serve all of them', async () => (await seen(realtimes[1])).streams === '7/0/0');
         for (const stream of [...streams, staying, watching]) stream.close();
@@ -240,7 +240,7 @@ describe('two api and two realtime', () => {
         assert.deepEqual(row.proof_by, [(await instance(apis[0])).instance_id]);
         await apis[1].kill();
         assert.equal((await kiln.user('ann').call('GET', '/generations', undefined, { base: apis[0].url })).status, 200);
-        await until('its death to be seen', async () => (await seen(apis[1])).state === 'dead', 10000);
+        await until('its death to be seen', async () => (await seen(apis[1])).state === 'expired', 10000);
         await third.stop();
         apis[1] = await start('api');
         assert.equal((await proof(apis[1])).proof_pongs, 10);

@@ -32,7 +32,7 @@ describe('a slow bucket', () => {
         await new Promise(resolve => bucket.listen(0, '127.0.0.1', resolve));
         kiln = new Kiln();
         await kiln.start_database();
-        await kiln.psql(`update kiln.config set stray_keep = '1 second'`);
+        await kiln.psql(`update kiln.config set orphan_keep = '1 second'`);
         Object.assign(kiln.env, { KILN_MEDIA: `s3://media?endpoint=http://127.0.0.1:${bucket.address().port}&region=us-east-1`, KILN_S3_ACCESS_KEY: 'key', KILN_S3_SECRET_KEY: 'secret' });
     });
     after(async () => {

@@ -49,10 +49,10 @@ describe('the stream', () => {
         for (const stream of [mine, mine_too, theirs]) stream.close();
     });
 
-    test('costs writers no bell once the last one is gone', async () => {
-        const asleep = () => kiln.value('select count(*) from kiln.sleeper where wants_bus').then(Number);
+    test('costs writers no wakeup once the last one is gone', async () => {
+        const asleep = () => kiln.value('select count(*) from kiln.waiter where is_bus').then(Number);
         const stream = await ann.stream().opened();
-        await until('the process to sleep and to want the bell', async () => await asleep() === 1);
+        await until('the process to sleep and to want the wakeup', async () => await asleep() === 1);
         stream.close();
         await until('its mark to go', async () => await asleep() === 0);
     });
@@ -185,7 +185,7 @@ describe('the stream', () => {
         await until('the poll to wait', async () => await kiln.value(`select sum(poll) from kiln.instance where ended_at is null`) !== '0', 15000);
         const was = await reads();
         await kiln.psql(`insert into kiln.event (account_id, type, data) select case n % 100 when 1 then ${whose} else ${others} end, 'billing.changed', jsonb_build_object('reason', translate(n::text, '0123456789', 'abcdefghij'))
-            from generate_series(1, 12000) n; select kiln_internal.ring(null)`);
+            from generate_series(1, 12000) n; select kiln_internal.notify_waiters(null)`);
         const late = [];
         await until('the last of them', async () => {
             const seen = early.events.filter(e => e.event === 'billing.changed').length;
@@ -194,7 +194,7 @@ describe('the stream', () => {
         }, 40000);
         for (const stream of late) await stream.opened();
         assert.ok(await reads() >= was + 6, 'in pieces');
-        await kiln.psql(`insert into kiln.event (account_id, type, data) values (${whose}, 'billing.changed', '{"reason": "end"}'); select kiln_internal.ring(null)`);
+        await kiln.psql(`insert into kiln.event (account_id, type, data) values (${whose}, 'billing.changed', '{"reason": "end"}'); select kiln_internal.notify_waiters(null)`);
         const told = stream => stream.events.filter(e => e.event === 'billing.changed').map(e => e.data.reason);
         const word = n => String(n).replace(/\d/g, digit => 'abcdefghij'[digit]);
         const all = [...Array.from({ length: 120 }, (_, i) => word(i * 100 + 1)), 'end'];
@@ -292,7 +292,7 @@ describe('the stream', () => {
         for (let round = 1; round <= rounds; round++) {
             await kiln.psql(`insert into kiln.event (account_id, job_id, version, type, data)
                 select ${whose}, case n % 2 when 0 then ${job} else ${other} end, 2, 'job.progress', jsonb_build_object('stage', 1, 'fraction', 0.5, 'label', '${round} ${label}') from generate_series(1, ${each}) n;
-                select kiln_internal.ring(null)`);
+                select kiln_internal.notify_waiters(null)`);
             await until('the quick one to be so far', () => quick.events.at(-1)?.data.progress?.label.startsWith(`${round} `), 15000);
         }
         await kiln.psql(`select kiln.cancel_job(${job})`);

@@ -8,7 +8,7 @@ import { begin, request, until } from './lib.mjs';
 
 describe('turns', () => {
     let kiln, count = 0;
-    const wish = { type: 'image', prompt: 'a hill' };
+    const job_input = { type: 'image', prompt: 'a hill' };
     const someone = async () => { const user = kiln.user(`user-${++count}`); await user.account(); return user; };
     const hold = async (name, ...users) => kiln.psql(`insert into public.hold values ${(await Promise.all(users.map(user => user.account()))).map(id => `('${name}', ${id})`).join()}`);
     const let_go = () => kiln.psql('delete from public.hold');
@@ -111,7 +111,7 @@ describe('turns', () => {
         assert.equal((await request(kiln.url, 'GET', '/readyz')).status, 200);
         assert.match((await request(kiln.url, 'GET', '/metrics')).text, /^kiln_queue_ready/m);
         const stream = await listener.stream().opened();
-        const job = await listener.make(wish);
+        const job = await listener.make(job_input);
         await stream.sees('its job', e => e.data.job_id === job.id);
         stream.close();
         is_held = false;
@@ -135,10 +135,10 @@ describe('turns', () => {
     test('one account\'s POSTs hold half of the writers, and another account\'s goes through; all are carried out', async () => {
         const [a, b] = [await someone(), await someone()];
         await hold('create_generation', a);
-        const posts = send(a, 40, 'POST', '/generate', wish);
+        const posts = send(a, 40, 'POST', '/generate', job_input);
         await until('the others to wait', async () => await waiting('write') === 36);
         await until('4 to run', async () => await running('write') === 4);
-        assert.equal((await b.call('POST', '/generate', wish)).status, 202);
+        assert.equal((await b.call('POST', '/generate', job_input)).status, 202);
         assert.deepEqual(posts.answers, []);
         await let_go();
         assert.deepEqual(statuses(await posts.all), [202]);

@@ -229,7 +229,7 @@ test('an account that is deleted is gone: no token, no job, no file; its ledger 
     assert.equal((await ann.call('DELETE', '/me')).status, 204);
     await until('its stream to end', () => stream.is_over);
     assert.equal((await ann.call('GET', '/me')).status, 401);
-    assert.equal(await kiln.value(`select (count(*) filter (where a.handle is null and a.email is null and a.cleared_at is not null), (select count(*) from kiln.job j where j.account_id = ${ann.id}),
+    assert.equal(await kiln.value(`select (count(*) filter (where a.handle is null and a.email is null and a.purged_at is not null), (select count(*) from kiln.job j where j.account_id = ${ann.id}),
         (select count(*) from kiln.identity i where i.account_id = ${ann.id}))::text from kiln.account a where a.account_id = ${ann.id}`), '(1,0,0)');
     const anew = await enter(wallet);
     assert.notEqual(anew.id, ann.id);

@@ -116,7 +116,7 @@ describe('webhooks', () => {
         test('of which nothing is known here are taken all the same, so that they are not sent for hours', async () => {
             const body = news();
             assert.equal((await send('fal', body, fal_headers(key, body))).status, 200);
-            assert.ok(Number(await kiln.value('select count(*) from kiln.stray_webhook')) > 0);
+            assert.ok(Number(await kiln.value('select count(*) from kiln.unmatched_webhook')) > 0);
         });
     });
 

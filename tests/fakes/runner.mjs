@@ -71,9 +71,9 @@ export class Runner {
     }
 
     async know() {
-        const names = (await this.sql.json(`to_json(kiln_runner.secrets_wanted())`)).filter(name => this.secrets[name]);
+        const names = (await this.sql.json(`to_json(kiln_runner.required_secrets())`)).filter(name => this.secrets[name]);
         await this.sql.say(`select kiln_runner.offer_secrets(${this.id}, array(select json_array_elements_text(${text(names)}::json)))`);
-        for (const { provider, jwks_url, hosts } of await this.sql.rows('kiln_runner.webhook_keys_wanted()')) {
+        for (const { provider, jwks_url, hosts } of await this.sql.rows('kiln_runner.required_webhook_keys()')) {
             const answer = await this.send({ method: 'GET', url: jwks_url, headers: {}, hosts, timeout_ms: 5000, max_bytes: 65536 });
             if (answer.status === 200) await this.sql.say(`select kiln_runner.store_webhook_keys(${text(provider)}, ${text(answer.body)})`);
         }
@@ -111,7 +111,7 @@ export class Runner {
         return undefined;
     }
     async poll() {
-        const list = await this.sql.rows(`kiln_runner.take_polls(${this.id}, 100)`);
+        const list = await this.sql.rows(`kiln_runner.claim_polls(${this.id}, 100)`);
         if (!list.length) return;
         this.polling = Promise.all(list.map(async ({ call_id, kind, request }) => {
             const answer = await this.send(request);

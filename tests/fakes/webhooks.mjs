@@ -47,14 +47,14 @@ async function deliver(book, request, headers_of, { event, payload, how = {}, tr
  */
 export async function watch(book, request, headers_of, events) {
     const how = request.webhook_how ?? {};
-    if (!request.webhook || how.never || request.is_told) return;
+    if (!request.webhook || how.never || request.is_reported) return;
     if (!how.before) await until_end(book, request);
     book.settle(request);
     if (how.delay_ms) await pause(how.delay_ms);
     const list = events(request);
     if (how.out_of_order) list.reverse();
     for (const one of list) for (let n = 0; n < (how.times ?? 1); n++) await deliver(book, request, headers_of, { ...one, how });
-    book.write({ is: 'change', id: request.id, is_told: true });
+    book.write({ is: 'change', id: request.id, is_reported: true });
 }
 
 async function until_end(book, request) {

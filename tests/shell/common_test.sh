@@ -63,12 +63,12 @@ like "$(in_bash "load_env '$work/env'")" 'the quote of KILN_BIND is not closed' 
 
 # --- processes ------------------------------------------------------------------------------------------------------------
 sleep 30 &
-sleeper=$!
-is "$(in_bash "process_stamp $sleeper >'$work/pid'; is_running '$work/pid' && echo \$pid")" "$sleeper" 'a process is known again by pid and start time'
+waiter=$!
+is "$(in_bash "process_stamp $waiter >'$work/pid'; is_running '$work/pid' && echo \$pid")" "$waiter" 'a process is known again by pid and start time'
 sed -i 's/^\([0-9]*\) [0-9]*/\1 1/' "$work/pid"
 is "$(in_bash "is_running '$work/pid' || echo no")" no 'another process under the same number is not taken for ours'
-kill "$sleeper"
-wait "$sleeper" 2>/dev/null
+kill "$waiter"
+wait "$waiter" 2>/dev/null
 is "$(in_bash "is_running '$work/nothing' || echo no")" no 'no file, no process'
 
 # --- token ----------------------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ select fixture.run('a', 'begin'), fixture.run('a', format('select kiln.delete_jo
 select is(fixture.begin_run('b', format('select kiln.delete_account(%s)::text', :'cat')), true, 'who deletes an account waits for who deletes a job of it');
 select fixture.run('a', 'commit') \g /dev/null
 select is(fixture.answer('b'), '', 'and deletes it');
-select is(fixture.run('a', format('select count(*) from kiln.account where account_id = %s and cleared_at is not null', :'cat')), '1', 'to the end');
+select is(fixture.run('a', format('select count(*) from kiln.account where account_id = %s and purged_at is not null', :'cat')), '1', 'to the end');
 
 -- Tidied up, since all that was committed.
 select fixture.run('a', format('delete from kiln.conversation where conversation_id = %s', :'talk')) \g /dev/null

@@ -196,13 +196,13 @@ select is(fixture.bad_fields($$ select fixture.call('bob', 'export_me', p_query 
 update kiln.account set email = 'b@b.b' where account_id = fixture.account('bob');
 create temporary table gone as select fixture.account('bob') as bob;
 select is(fixture.call('bob', 'delete_me'), null, 'an account is deleted');
-select is((select (handle, email, is_suspended, deleted_at is not null, cleared_at)::text from kiln.account, gone where account_id = bob), '(,,t,t,)', 'nothing of the person is left in its row');
+select is((select (handle, email, is_suspended, deleted_at is not null, purged_at)::text from kiln.account, gone where account_id = bob), '(,,t,t,)', 'nothing of the person is left in its row');
 select is((select count(*)::int from kiln.identity, gone where account_id = bob), 0, 'no way leads to it');
 select is(pg_temp.me('{"sub": "bob", "iat": 1}', 'get_me') ->> 'refused', 'KN009', 'no token of before opens anything');
 select is((select string_agg(state::text, ' ') from kiln.job, gone where account_id = bob), 'cancelling', 'what a runner has is cancelled and waited for; the rest is gone');
 select is((select count(*)::int from kiln.media, gone where account_id = bob), 0, 'so are the files, which the trash has');
-select is(kiln_internal.clear_account(bob, 100), false, 'as long as it runs the account is not clear') from gone;
-select throws_ok(format('select kiln_internal.clear_account(%s, 1)', fixture.account('ann')), 'KN001', null, 'who was not deleted is not cleared');
+select is(kiln_internal.purge_account(bob, 100), false, 'as long as it runs the account is not clear') from gone;
+select throws_ok(format('select kiln_internal.purge_account(%s, 1)', fixture.account('ann')), 'KN001', null, 'who was not deleted is not cleared');
 
 -- A batch of what cannot go yet, for up to a day, kept all that came after it: always the lowest ids were tried.
 create function pg_temp.leave(p_sub text) returns bigint language sql set role = kiln_owner as $$
@@ -210,17 +210,17 @@ create function pg_temp.leave(p_sub text) returns bigint language sql set role =
 select fixture.act_as('cat'), fixture.act_as('dan') \g /dev/null
 create temporary table cats as select fixture.job_in('running', 'cat') as runs, fixture.accepted(account => 'cat') as asks, fixture.job_in('completed', 'cat') as done, fixture.job_in('queued', 'cat') as waits;
 select pg_temp.leave('cat') as cat, pg_temp.leave('dan') as dan \gset
-select kiln_internal.clear_account(:cat, 1) from generate_series(1, 4) \g /dev/null
+select kiln_internal.purge_account(:cat, 1) from generate_series(1, 4) \g /dev/null
 select is((select array_agg(j.job_id order by j.job_id) from kiln.job j where j.account_id = :cat), array[runs, asks], 'behind a job that its runner has, and one that its provider has, the others go') from cats;
 select is((select string_agg(j.state::text, ' ' order by j.job_id) from kiln.job j where j.account_id = :cat), 'cancelling cancelled', 'and those two are cancelled');
 select fixture.fail(runs, 'cancelled'), fixture.poll(asks, 200, '{"status": "cancelled"}') from cats \g /dev/null
 select is(fixture.calls(asks), 'cancelled', 'when the provider has said what it took') from cats;
-select kiln_internal.clear_account(:cat, 1) \g /dev/null
-select is(kiln_internal.clear_account(:cat, 1), true, 'they go too');
+select kiln_internal.purge_account(:cat, 1) \g /dev/null
+select is(kiln_internal.purge_account(:cat, 1), true, 'they go too');
 select fixture.act_as('eve') \g /dev/null
 select fixture.job_in('running', 'eve') \g /dev/null
 select kiln.delete_account(fixture.account('eve')) \g /dev/null
-select kiln_internal.clear_accounts(1) from generate_series(1, 60) \g /dev/null
-select isnt((select a.cleared_at from kiln.account a where a.account_id = :dan), null, 'nor does an account wait for those before it');
+select kiln_internal.purge_accounts(1) from generate_series(1, 60) \g /dev/null
+select isnt((select a.purged_at from kiln.account a where a.account_id = :dan), null, 'nor does an account wait for those before it');
 select finish();
 rollback;

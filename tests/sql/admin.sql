@@ -101,21 +101,21 @@ select is(pg_temp.resolve('{"action": "resend", "reason": "it was not charged"}'
 select is((select r.action || ': ' || r.reason || ', ' || r.actor from kiln.resolution r join h using (job_id)), 'resend: it was not charged, account ' || fixture.account('admin'), 'which is kept, with who said it');
 select throws_ok($$ select pg_temp.resolve('{"action": "fail", "reason": "x"}') $$, 'KN001', null, 'what is not held is not resolved');
 
--- The weather -------------------------------------------------------------------------------------------------------------
+-- The health -------------------------------------------------------------------------------------------------------------
 
 create function pg_temp.pay() returns jsonb language sql as $$ select p from jsonb_array_elements(fixture.call('admin', 'list_providers') -> 'items') p where p ->> 'name' = 'pay' $$;
 select is((select array_agg(p ->> 'name' order by p ->> 'name') from jsonb_array_elements(fixture.call('admin', 'list_providers') -> 'items') p), (select array_agg(p.name order by p.name) from kiln.provider p), 'every provider is listed');
-select is(jsonb_build_array(pg_temp.pay() -> 'sky', pg_temp.pay() -> 'until', pg_temp.pay() -> 'why'), '["ok", null, null]', 'one that works says so');
-select fixture.accepted('weather-1') \g /dev/null
+select is(jsonb_build_array(pg_temp.pay() -> 'health', pg_temp.pay() -> 'until', pg_temp.pay() -> 'why'), '["ok", null, null]', 'one that works says so');
+select fixture.accepted('health-1') \g /dev/null
 select is(pg_temp.pay() -> 'calls', '{"open": 0, "accepted": 1, "unknown": 0, "max": null}', 'with its calls in work');
 select is((pg_temp.pay() -> 'recent' ->> 'replies')::int > 0 and (pg_temp.pay() -> 'recent' ->> 'p50_ms')::int = 128, true, 'and how it answers');
 select fixture.answer(fixture.begin(fixture.pay(100)), 429, '{"error": "slower"}', p_headers => '{"retry-after": "30"}') \g /dev/null
-update kiln.gate g set paused_until = kiln_internal.now() + interval '30 seconds', paused_why = 'slower' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
-select is(jsonb_build_array(pg_temp.pay() -> 'sky', pg_temp.pay() -> 'until', pg_temp.pay() -> 'why', pg_temp.pay() -> 'recent' -> 'rate_limited'), '["paused", "2030-01-01T12:02:30.000Z", "slower", 1]', 'one that asked for a pause says until when, and why');
-update kiln.gate g set circuit = 'open', open_until = kiln_internal.now() + interval '1 minute' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
-select is(jsonb_build_array(pg_temp.pay() -> 'sky', pg_temp.pay() -> 'until'), '["broken", "2030-01-01T12:03:00.000Z"]', 'one that kept failing');
+update kiln.provider_limiter g set paused_until = kiln_internal.now() + interval '30 seconds', paused_why = 'slower' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
+select is(jsonb_build_array(pg_temp.pay() -> 'health', pg_temp.pay() -> 'until', pg_temp.pay() -> 'why', pg_temp.pay() -> 'recent' -> 'rate_limited'), '["paused", "2030-01-01T12:02:30.000Z", "slower", 1]', 'one that asked for a pause says until when, and why');
+update kiln.provider_limiter g set circuit = 'open', open_until = kiln_internal.now() + interval '1 minute' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
+select is(jsonb_build_array(pg_temp.pay() -> 'health', pg_temp.pay() -> 'until'), '["broken", "2030-01-01T12:03:00.000Z"]', 'one that kept failing');
 update kiln.provider set is_enabled = false, max_calls = 3, auth = '{"header": "Authorization", "env": "PAY_KEY"}' where name = 'pay';
-select is(jsonb_build_array(pg_temp.pay() -> 'sky', pg_temp.pay() -> 'calls' -> 'max', pg_temp.pay() -> 'secret'), '["off", 3, {"env": "PAY_KEY", "runners": 0}]', 'one that is switched off; its limit, and who has its secret');
+select is(jsonb_build_array(pg_temp.pay() -> 'health', pg_temp.pay() -> 'calls' -> 'max', pg_temp.pay() -> 'secret'), '["off", 3, {"env": "PAY_KEY", "runners": 0}]', 'one that is switched off; its limit, and who has its secret');
 select kiln_runner.offer_secrets(fixture.runner('{image}'), '{PAY_KEY}') \g /dev/null
 select is(pg_temp.pay() -> 'secret' ->> 'runners', '1', 'a runner that has it counts');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');

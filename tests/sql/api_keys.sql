@@ -57,8 +57,8 @@ select is(pg_temp.with_key(accounts, 'create_api_key', '{}', '{"name":"x","scope
 -- Each function of a scope, by keys of each scope: right where it is its own, KN004 where not.
 create temporary table f as select p.proname::text as name, kiln_internal.scopes_of(p.proname) as scopes from pg_proc p where p.pronamespace = 'kiln_api'::regnamespace;
 create temporary table s as select sc, pg_temp.make('admin', format('{%s}', sc)) as key from unnest(enum_range(null::kiln.scope)) sc;
-select bag_eq($$ select name from f where scopes is null $$, $$ select n from unnest('{act_as,use_ticket,bus_head,bus_read,bus_replay,watch_replay,ready,metrics,begin_upload,finish_upload,keep_receiving,end_receiving,open_media,open_share,unsubscribe,confirm_email,receive_webhook,webhook_keys,
-    register_instance,beat_instance,end_instance,tell_audience,prove_bus,answer_ping,
+select bag_eq($$ select name from f where scopes is null $$, $$ select n from unnest('{act_as,use_ticket,bus_head,bus_read,bus_replay,watch_replay,ready,metrics,begin_upload,finish_upload,extend_upload_session,end_upload_session,open_media,open_share,unsubscribe,confirm_email,receive_webhook,webhook_keys,
+    register_instance,beat_instance,end_instance,report_audience,prove_bus,answer_ping,
     create_nonce,sign_in,create_identity,delete_identity,delete_me,sign_out_everywhere}'::text[]) n where n in (select name from f) $$,
     'each function has its scope, but those without an actor and those for which a person signs in: a new one wants its line in kiln_internal.scopes_of()');
 select is_empty($$ select sc, name from s, f, pg_temp.with_key(key, name, '{"id":"1"}') said

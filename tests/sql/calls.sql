@@ -17,8 +17,8 @@ select is((c.send_before, c.timeout_at)::text, (kiln_internal.now() + interval '
 select is(fixture.answer(step, 200, '{"id": "r1", "position": 3}') ->> 'state', 'waiting', 'accepted, its task waits and the slot is free') from s;
 select is((fixture.calls(job), c.provider_request_id, t.error_class, t.label)::text, ('accepted', 'r1', 'submitted', 'With pay, 3 before it')::text, 'and people see with whom') from a, fixture.last_call(job) c, kiln.task_waiting t where t.job_id = a.job;
 select fixture.pass('1 second') \g /dev/null
-select is((select jsonb_agg(p::jsonb - 'request') from kiln_runner.take_polls(null) p), jsonb_build_array(jsonb_build_object('call_id', c.call_id::text, 'kind', 'poll')), 'it is asked about a second later') from a, fixture.last_call(job) c;
-select is_empty('select * from kiln_runner.take_polls(null)', 'once');
+select is((select jsonb_agg(p::jsonb - 'request') from kiln_runner.claim_polls(null) p), jsonb_build_array(jsonb_build_object('call_id', c.call_id::text, 'kind', 'poll')), 'it is asked about a second later') from a, fixture.last_call(job) c;
+select is_empty('select * from kiln_runner.claim_polls(null)', 'once');
 select fixture.poll(job, 200, '{"id": "r1", "status": "done", "files": ["https://pay.test/1.png"], "seed": 7}') from a \g /dev/null
 select is((fixture.calls(job), fixture.task_states(job))::text, ('succeeded', 'ready')::text, 'the end of the call makes its task ready') from a;
 create temporary table f as select fixture.begin(job) as step from a;
@@ -99,7 +99,7 @@ select is((kiln_runner.begin_call(t.task_id, t.fence, true)::jsonb ->> 'state', 
 rollback to cancelled;
 select is(fixture.answer(step, 429, '{}', p_headers => '{"retry-after": "40"}') ->> 'state', 'waiting', 'a 429') from m3;
 select is((c.error_class, t.attempts, t.due_at >= kiln_internal.now() + interval '40 seconds', g.paused_until)::text, ('rate_limited', 0, true, kiln_internal.now() + interval '40 seconds')::text,
-          'costs no attempt, and its Retry-After stops everyone at the gate') from m2, fixture.last_call(job) c, kiln.task_waiting t, kiln.gate g join kiln.provider p using (provider_id) where t.job_id = m2.job and p.name = 'pay';
+          'costs no attempt, and its Retry-After stops everyone at the limiter') from m2, fixture.last_call(job) c, kiln.task_waiting t, kiln.provider_limiter g join kiln.provider p using (provider_id) where t.job_id = m2.job and p.name = 'pay';
 rollback to answers;
 select is(pg_temp.after(200, '{"id": "r", "status": "done"}'), 'succeeded / held / 0 / 100', 'a success without its result is held: it is paid');
 select is(pg_temp.after(200, '{"id": "r", "status": "done", "nsfw": true, "files": ["https://pay.test/1.png"]}'), 'succeeded / failed / 1 / 100', 'a result that was blocked is refused');
@@ -152,9 +152,9 @@ end $$;
 select fixture.paid_pipeline('test/empty', '{"outputs": [{"pointer": "/files/*", "as": "url", "media_type": "image", "may_be_empty": true}]}') \g /dev/null
 select is(pg_temp.paid_with(format('{"id": "r", "status": "done", "files": %s}', f), p), e, format('paid, and the files are %s: %s of %s', f, e, p)) from (values
     ('[]', 'test/paid', 'nothing held lost'), ('null', 'test/paid', 'nothing held lost'), ('[]', 'test/empty', 'complete running'), ('null', 'test/empty', 'complete running'), ('7', 'test/empty', 'nothing held lost')) v (f, p, e);
-select is((select count(distinct odd_reply)::int from kiln.call), 0, 'of a reply that is JSON nothing more is kept');
+select is((select count(distinct malformed_reply)::int from kiln.call), 0, 'of a reply that is JSON nothing more is kept');
 select is(pg_temp.paid_with(U&'\FEFF{"id": "r", "status": "done", "files": ["https://pay.test/1.png"], "score": NaN}'), 'fetch running', 'a reply that is nearly JSON is read');
-select is((select odd_reply from kiln.call where odd_reply is not null), U&'\FEFF{"id": "r", "status": "done", "files": ["https://pay.test/1.png"], "score": NaN}', 'and kept as it came, as evidence');
+select is((select malformed_reply from kiln.call where malformed_reply is not null), U&'\FEFF{"id": "r", "status": "done", "files": ["https://pay.test/1.png"], "score": NaN}', 'and kept as it came, as evidence');
 rollback to answers;
 
 create temporary table h as select fixture.pay() as job;
@@ -211,9 +211,9 @@ select fixture.begin(job) from x \g /dev/null
 select fixture.die(job) from x \g /dev/null
 select is(kiln.cancel_job(job), 'cancelled', 'a job is cancelled between two runners') from x;
 select fixture.pass('3 minutes'), fixture.tick() \g /dev/null
-select is((fixture.calls(job), (select p::jsonb ->> 'kind' from kiln_runner.take_polls(null) p))::text, ('unknown', 'lookup')::text, 'its open call is looked up') from x;
+select is((fixture.calls(job), (select p::jsonb ->> 'kind' from kiln_runner.claim_polls(null) p))::text, ('unknown', 'lookup')::text, 'its open call is looked up') from x;
 select fixture.poll(job, 200, '{"id": "x1"}', 'lookup') from x \g /dev/null
-select is((fixture.calls(job), (select p::jsonb ->> 'kind' from kiln_runner.take_polls(null) p))::text, ('accepted', 'cancel')::text, 'and cancelled where it arrived') from x;
+select is((fixture.calls(job), (select p::jsonb ->> 'kind' from kiln_runner.claim_polls(null) p))::text, ('accepted', 'cancel')::text, 'and cancelled where it arrived') from x;
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 rollback to answers;
 
@@ -221,15 +221,15 @@ rollback to answers;
 update kiln.provider set lookup = '{"path": "/lookup/{idempotency_key}", "id": ["/id"], "absent_on": [404]}' where name = 'pay';
 create temporary table l as select fixture.pay() as job;
 select is(fixture.trouble(fixture.begin(job)) ->> 'state', 'waiting', 'with a look-up a lost reply waits') from l;
-select is_empty('select from kiln_runner.take_polls(null)', 'until it can no longer arrive');
+select is_empty('select from kiln_runner.claim_polls(null)', 'until it can no longer arrive');
 select fixture.poll(job, 404, '{}', 'lookup') from l \g /dev/null
 select is(fixture.calls(job), 'unknown', '(an answer before that would say nothing)') from l;
 select fixture.pass('71 seconds') \g /dev/null
-select is((select p::jsonb ->> 'kind' from kiln_runner.take_polls(null) p), 'lookup', 'then it is asked about');
+select is((select p::jsonb ->> 'kind' from kiln_runner.claim_polls(null) p), 'lookup', 'then it is asked about');
 savepoint asked;
 select fixture.poll(job, 200, '{"id": "r9"}', 'lookup') from l \g /dev/null
 select is((fixture.calls(job), (fixture.last_call(job)).provider_request_id, fixture.task_states(job))::text, ('accepted', 'r9', 'waiting')::text, 'found: it is followed') from l;
-select is((select p::jsonb ->> 'kind' from kiln_runner.take_polls(null) p), 'poll', 'at once');
+select is((select p::jsonb ->> 'kind' from kiln_runner.claim_polls(null) p), 'poll', 'at once');
 select fixture.poll(job, 200, '{"status": "done", "files": ["https://x/1"]}') from l \g /dev/null
 select is((fixture.calls(job), fixture.task_states(job))::text, ('succeeded', 'ready')::text, 'to its end') from l;
 rollback to asked;
@@ -338,9 +338,9 @@ rollback to answers;
 update kiln.provider set cancel = '{"path": "/cancel/{id}", "accept": [200, 202], "is_final_on": [200]}' where name = 'pay';
 create temporary table c as select fixture.accepted() as job;
 select is(kiln.cancel_job(job), 'cancelled', 'a job whose call is accepted is cancelled at once') from c;
-select is((fixture.calls(job), (fixture.last_call(job)).cancel_wanted_at is not null, fixture.ledger(job))::text, ('accepted', true, 'hold -100')::text, 'its call is followed, and its hold kept') from c;
+select is((fixture.calls(job), (fixture.last_call(job)).cancel_requested_at is not null, fixture.ledger(job))::text, ('accepted', true, 'hold -100')::text, 'its call is followed, and its hold kept') from c;
 select throws_ok(format('select kiln.delete_job(%s)', job), 'KN001', null, 'until then it cannot be deleted') from c;
-select is((select p::jsonb ->> 'kind' from kiln_runner.take_polls(null) p), 'cancel', 'the provider is told');
+select is((select p::jsonb ->> 'kind' from kiln_runner.claim_polls(null) p), 'cancel', 'the provider is told');
 savepoint told;
 select fixture.poll(job, 200, '{}', 'cancel') from c \g /dev/null
 select is((fixture.calls(job), fixture.ledger(job))::text, ('cancelled', 'hold -100, release 100, charge -100')::text, 'cancelled there, what it billed is paid') from c;
@@ -353,7 +353,7 @@ rollback to told;
 select fixture.poll(job, 202, '{}', 'cancel') from c \g /dev/null
 select is(fixture.calls(job), 'accepted', 'one that is only asked to stop is followed on') from c;
 select fixture.pass('20 seconds') \g /dev/null
-select is((select p::jsonb ->> 'kind' from kiln_runner.take_polls(null) p), 'poll', 'by polls');
+select is((select p::jsonb ->> 'kind' from kiln_runner.claim_polls(null) p), 'poll', 'by polls');
 select fixture.poll(job, 200, '{"status": "done", "files": ["https://x/1"]}') from c \g /dev/null
 select is((fixture.calls(job), fixture.job_state(job), fixture.ledger(job))::text, ('succeeded', 'cancelled', 'hold -100, release 100, charge -100')::text, 'it may still end well: then it is paid') from c;
 rollback to answers;
@@ -362,7 +362,7 @@ create temporary table c as select fixture.pay() as job;
 create temporary table c1 as select fixture.begin(job) as step from c;
 select is(kiln.cancel_job(job), 'cancelling', 'a job that is being sent is told to stop') from c;
 select is(fixture.answer(step, 200, '{"id": "r"}') ->> 'state', 'cancelled', 'accepted all the same, it ends') from c1;
-select is((fixture.job_state(job), fixture.calls(job), (fixture.last_call(job)).cancel_wanted_at is not null)::text, ('cancelled', 'accepted', true)::text, 'and its call is cancelled') from c;
+select is((fixture.job_state(job), fixture.calls(job), (fixture.last_call(job)).cancel_requested_at is not null)::text, ('cancelled', 'accepted', true)::text, 'and its call is cancelled') from c;
 rollback to answers;
 create temporary table c as select fixture.pay() as job;
 select fixture.start(job) from c \g /dev/null
@@ -376,7 +376,7 @@ rollback to answers;
 update kiln.provider set cancel = '{"path": "/cancel/{id}", "accept": [200, 202], "is_final_on": [200]}' where name = 'pay';
 create temporary table t as select fixture.accepted() as job;
 select fixture.pass('301 seconds'), fixture.tick() \g /dev/null
-select is((select p::jsonb ->> 'kind' from kiln_runner.take_polls(null) p), 'cancel', 'a call that takes longer than its stage allows is cancelled');
+select is((select p::jsonb ->> 'kind' from kiln_runner.claim_polls(null) p), 'cancel', 'a call that takes longer than its stage allows is cancelled');
 savepoint long;
 select fixture.poll(job, 200, '{}', 'cancel') from t \g /dev/null
 select is((fixture.begin(job) ->> 'state', fixture.job_state(job))::text, ('failed', 'failed')::text, 'billed, it fails and is not paid again') from t;

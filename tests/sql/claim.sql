@@ -65,9 +65,9 @@ select is((select array_agg(k order by k) from jsonb_object_keys((select media f
 
 create temporary table s as select fixture.runner('{image}') as runner;
 select kiln_runner.cycle(runner, '{}', '{}', '{}', 0, '{}', true) from s \g /dev/null
-select is((select queue_ids::int[] from kiln.sleeper, s where name = 'runner:' || s.runner), array[fixture.queue('image')], 'an idle cycle marks the runner asleep for its queues');
+select is((select queue_ids::int[] from kiln.waiter, s where name = 'runner:' || s.runner), array[fixture.queue('image')], 'an idle cycle marks the runner asleep for its queues');
 select kiln_runner.cycle(runner, '{}', '{}', '{}', 0, '{}', false) from s \g /dev/null
-select is_empty($$ select from kiln.sleeper, s where name = 'runner:' || s.runner $$, 'a busy one wakes it');
+select is_empty($$ select from kiln.waiter, s where name = 'runner:' || s.runner $$, 'a busy one wakes it');
 
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select finish();

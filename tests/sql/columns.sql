@@ -15,14 +15,14 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('restore', 'refused', 'restore_id restored_at former_identifier system_identifier xid_base nothing_ran by_name findings'),
     ('timeline', 'refused', 'timeline xid noted_at'),
     ('content_type', 'free', 'content_type alias_of file_ending is_accepted'),
-    ('receiving', 'refused', 'token account_id media_id bytes until'),
+    ('upload_session', 'refused', 'token account_id media_id bytes until'),
     ('job_end', 'refused', 'job_id account_id kind state media_type'),
     ('tryon', 'refused', 'job_id category'),
     ('account', 'free', 'email_verified_at handle display_name email notify_email media_quota_bytes'),
     ('account', 'performed', 'day_cap_micros'),
-    ('account', 'refused', 'account_id role show_presence is_suspended tokens_from deleted_at cleared_at created_at'),
+    ('account', 'refused', 'account_id role show_presence is_suspended tokens_from deleted_at purged_at created_at'),
     ('account_act', 'refused', 'account_act_id account_id kind details reason made_by by_name at'),
-    ('account_rate', 'refused', 'account_id class free_at'),
+    ('account_rate', 'refused', 'account_id class theoretical_arrival_at'),
     ('announcement', 'free', 'kind text link'),
     ('announcement', 'refused', 'announcement_id made_by account_id recipients created_at'),
     ('api_key', 'free', 'name scopes expires_at'),
@@ -30,43 +30,43 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('attempt', 'refused', 'fence task_id job_id runner_id started_at finished_at stage attempt outcome '
         'message'),
     ('audience', 'refused', 'instance_id account_id'),
-    ('awaited', 'refused', 'job_id media_id'),
+    ('media_wait', 'refused', 'job_id media_id'),
     ('block', 'refused', 'account_id blocked_id created_at'),
-    ('call', 'refused', 'odd_reply call_id task_id job_id account_id provider_id fence runner_id number state request '
+    ('call', 'refused', 'malformed_reply call_id task_id job_id account_id provider_id fence runner_id number state request '
         'request_hash idempotency_key webhook_token sends send_before timeout_at '
         'provider_request_id urls poll_request queue_position fraction result_at fetches '
-        'cancel_wanted_at cancel_told_at expires_at why outcome error_class error_code '
-        'error_message result media estimated_micros charged_micros is_unbilled judged_at '
+        'cancel_requested_at cancel_sent_at expires_at why outcome error_class error_code '
+        'error_message result media estimated_micros charged_micros is_unbilled classified_at '
         'created_at accepted_at settled_at late_at late_outcome'),
     ('call_move', 'refused', 'from_state event to_state'),
     ('category', 'free', 'name title description media_type pipeline_id pipeline_version prompt params '
         'price_micros is_enabled'),
     ('category', 'refused', 'category_id'),
-    ('chore', 'performed', 'every ran_at'),
-    ('chore', 'refused', 'name'),
+    ('maintenance', 'performed', 'every ran_at'),
+    ('maintenance', 'refused', 'name'),
     ('config', 'free', 'webhook_hosts mails_per_day confirmations_per_day confirmation_ttl '
         'lease task_grace event_keep attempt_keep link_ttl upload_ttl upload_max_bytes '
-        'media_quota_bytes currency stream_ticket_ttl stray_keep public_url presence_grace '
+        'media_quota_bytes currency stream_ticket_ttl orphan_keep public_url presence_grace '
         'nonce_ttl session_ttl writes_per_minute writes_burst logins_per_minute '
         'logins_burst'),
     ('config', 'refused', 'only_row'),
     ('conversation', 'free', 'title'),
     ('conversation', 'refused', 'conversation_id is_group made_by pair_low pair_high last_number activity '
         'created_at'),
-    ('delivery', 'free', 'due_at taken_until'),
+    ('delivery', 'free', 'due_at claimed_until'),
     ('delivery', 'refused', 'delivery_id account_id webhook_endpoint_id target event_id type message_id body '
         'state tries attempts why created_at ended_at'),
     ('delivery_attempt', 'refused', 'delivery_id attempt runner_id at status elapsed_ms error reply_bytes'),
     ('endpoint_secret', 'refused', 'webhook_endpoint_id secret previous previous_until'),
     ('event', 'refused', 'event_id xid at account_id job_id version type data'),
-    ('floor', 'refused', 'queue_id priority vt next_vt max_vt seen_job moved_at is_paused'),
-    ('gate', 'free', 'circuit failures opened open_until paused_until paused_why'),
-    ('gate', 'refused', 'provider_id tat window_at counts last_counts'),
+    ('low_watermark', 'refused', 'queue_id priority virtual_time next_virtual_time max_virtual_time seen_job moved_at is_paused'),
+    ('provider_limiter', 'free', 'circuit failures opened open_until paused_until paused_why'),
+    ('provider_limiter', 'refused', 'provider_id theoretical_arrival_at window_at counts last_counts'),
     ('handler', 'refused', 'name description config_schema'),
     ('heartbeat', 'refused', 'runner_id beat_at since'),
     ('idempotency', 'refused', 'account_id route key body_hash thing_id created_at'),
     ('identity', 'refused', 'token_issued_at issuer subject account_id created_at identity_id'),
-    ('identity_gone', 'refused', 'identity_hash gone_at'),
+    ('revoked_identity', 'refused', 'identity_hash revoked_at'),
     ('image', 'refused', 'job_id project_id media_id account_id batch_id mode room_type style style_asked '
         'style_version prompt_version model variations disclosure'),
     ('instance', 'refused', 'instance_id role host pid port version started_at beat_at sse websocket poll '
@@ -103,9 +103,9 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('notification', 'free', 'text link read_at'),
     ('notification', 'refused', 'notification_id account_id kind conversation_id announcement_id created_at'),
     ('outgoing', 'refused', 'only_row cluster from_snapshot until_snapshot after_id mailing_at'),
-    ('parked', 'refused', 'task_id provider_id account_id priority vt estimated_micros reason since woken_at'),
+    ('deferred_task', 'refused', 'task_id provider_id account_id priority virtual_time estimated_micros reason since admitted_at'),
     ('picture', 'refused', 'picture_id project_id media_id account_id'),
-    ('ping', 'refused', 'instance_id number wants sent_at answered_by answered_at ended_at is_told'),
+    ('ping', 'refused', 'instance_id number role sent_at answered_by answered_at ended_at is_reported'),
     ('pipeline', 'free', 'description'),
     ('pipeline', 'performed', 'pipeline_version_id'),
     ('pipeline', 'refused', 'pipeline_id name stages queue_id'),
@@ -124,32 +124,32 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('queue', 'free', 'name description'),
     ('queue', 'performed', 'is_paused max_running rate_per_minute rate_burst'),
     ('queue', 'refused', 'queue_id'),
-    ('queue_gate', 'refused', 'queue_id free_at'),
+    ('queue_limiter', 'refused', 'queue_id theoretical_arrival_at'),
     ('reserved_handle', 'free', 'name is_part'),
     ('resolution', 'refused', 'resolution_id job_id task_id call_id action reason output actor at'),
     ('room_type', 'free', 'title words position'),
     ('room_type', 'refused', 'name'),
-    ('runner', 'refused', 'sandbox runner_id name host pid version queue_ids limited_ids slots alone_task_id alone_at address '
+    ('runner', 'refused', 'sandbox runner_id name host pid version queue_ids limited_ids slots quarantined_task_id quarantined_at address '
         'started_at ended_at ended_why'),
     ('runner_secret', 'refused', 'runner_id names offered_at'),
     ('secret', 'free', 'value'),
     ('secret', 'refused', 'name'),
     ('share', 'free', 'disclosure expires_at revoked_at'),
     ('share', 'refused', 'share_id account_id job_id token_hash originals created_at'),
-    ('sleeper', 'refused', 'name queue_ids wants_bus'),
+    ('waiter', 'refused', 'name queue_ids is_bus'),
     ('stage', 'refused', 'pipeline_version_id position name handler config queue_id time_limit max_attempts '
         'backoff_base backoff_cap'),
     ('staging_model', 'free', 'title description pipeline_id price_micros max_variations is_default is_enabled'),
     ('staging_model', 'refused', 'name'),
-    ('staging_prompt', 'refused', 'version stage declutter restyle wish preserve created_at'),
-    ('stray_webhook', 'refused', 'stray_id provider_id request_id token at'),
+    ('staging_prompt', 'refused', 'version stage declutter restyle user_prompt preserve created_at'),
+    ('unmatched_webhook', 'refused', 'unmatched_webhook_id provider_id request_id token at'),
     ('stream_ticket', 'refused', 'ticket_hash account_id expires_at api_key_id scopes'),
     ('style', 'free', 'title position alias_of is_deprecated'),
     ('style', 'refused', 'name is_alias is_of_alias'),
     ('style_text', 'refused', 'style version words created_at'),
     ('task', 'free', 'attempts interruptions'),
     ('task', 'performed', 'due_at state'),
-    ('task', 'refused', 'task_id job_id account_id vt fence runner_id started_at created_at finished_at '
+    ('task', 'refused', 'task_id job_id account_id virtual_time fence runner_id started_at created_at finished_at '
         'pipeline_version_id fraction queue_id priority stage slot label error_class '
         'error_message output'),
     ('task_move', 'refused', 'from_state event to_state'),
@@ -158,7 +158,7 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('webhook_endpoint', 'free', 'url types failures failing_since'),
     ('webhook_endpoint', 'refused', 'webhook_endpoint_id account_id disabled_at disabled_why created_at'),
     ('webhook_key', 'refused', 'provider_id jwks fetched_at wanted_at'),
-    ('whisper', 'refused', 'whisper_id xid at account_id type data')) d (t, kind, columns);
+    ('ephemeral_event', 'refused', 'ephemeral_event_id xid at account_id type data')) d (t, kind, columns);
 
 create temporary view catalogue as
 select c.relname::text as name, a.attname::text as column, a.atttypid, a.attnum,

@@ -8,7 +8,7 @@ select is((j.state, j.version, kiln_internal.job_stage(j.job_id), j.stages, j.pr
 select is((select handle from kiln.account join kiln.job using (account_id) join e using (job_id)), 'operator', 'it is the operator''s unless someone is named');
 select is(fixture.task_states(job_id), 'ready', 'its first task is ready') from e;
 select is(fixture.events(job_id), 'queued/1', 'the log says so') from e;
-select is(t.vt, f.next_vt + 1, 'its turn is right behind what is served now') from e join kiln.task t using (job_id) join kiln.floor f using (queue_id, priority);
+select is(t.virtual_time, f.next_virtual_time + 1, 'its turn is right behind what is served now') from e join kiln.task t using (job_id) join kiln.low_watermark f using (queue_id, priority);
 select throws_ok($$ select kiln.enqueue('nothing') $$, 'KN002', 'there is no pipeline ''nothing''', 'a pipeline that is not there is named');
 select throws_ok($$ select kiln.enqueue('test/one', '[1]') $$, '23514', null, 'an input that is no object is refused');
 select is(kiln_internal.operator_account(), kiln_internal.operator_account(), 'there is one operator');
@@ -27,10 +27,10 @@ select throws_ok($$ select kiln.enqueue_many('test/one', array['{}', '[]']::json
 create temporary table l as select array(select kiln.enqueue_many('test/one', array['{}', '{}']::jsonb[], p_run_at => kiln_internal.now() + interval '1 hour')) as ids;
 select is((select string_agg(distinct fixture.task_states(u), '') from l, unnest(ids) u), 'waiting', 'many for later wait');
 
--- The doorbell: rung only where someone sleeps.
+-- The wakeup: rung only where someone sleeps.
 create temporary table s as select fixture.runner('{audio}') as runner;
 select kiln_runner.cycle(runner, '{}', '{}', '{}', 0, '{}', true) from s \g /dev/null
-select lives_ok('select fixture.enqueue()', 'enqueueing rings for sleepers of other queues no bell, and does not fail');
+select lives_ok('select fixture.enqueue()', 'enqueueing rings for waiters of other queues no wakeup, and does not fail');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select finish();
 rollback;

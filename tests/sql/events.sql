@@ -160,9 +160,9 @@ select is(fixture.run('a', format('select data from kiln.event where account_id 
 -- What is about no job.
 select fixture.run('a', $$ select kiln_api.create_upload(kiln_api.act_as('{"sub": "bus ann"}'), '{}', '{}', '{"filename": "a.png", "content_type": "image/png", "bytes": 5}')::text $$)::jsonb as upload \gset
 select jsonb_build_object('exp', substring(u ->> 'url' from 'exp=([0-9]+)'), 'sig', substring(u ->> 'url' from 'sig=([0-9a-f]+)')) as way from (select :'upload'::jsonb as u) x \gset
-select fixture.run('a', format($$ select kiln_api.begin_upload(null, %L, %L, null) ->> 'receiving' $$, jsonb_build_object('id', :'upload'::jsonb ->> 'media_id'), :'way')) as receiving \gset
+select fixture.run('a', format($$ select kiln_api.begin_upload(null, %L, %L, null) ->> 'upload_session' $$, jsonb_build_object('id', :'upload'::jsonb ->> 'media_id'), :'way')) as receiving \gset
 select fixture.run('a', format($$ select kiln_api.finish_upload(null, %L, %L, %L)::text $$, jsonb_build_object('id', u ->> 'media_id'), :'way',
-       jsonb_build_object('receiving', :'receiving', 'storage_key', 'bc/000000000000000000000000000000', 'bytes', 5, 'sha256', repeat('0', 64), 'content_type', 'image/png'))) from (select :'upload'::jsonb as u) x \g /dev/null
+       jsonb_build_object('upload_session', :'receiving', 'storage_key', 'bc/000000000000000000000000000000', 'bytes', 5, 'sha256', repeat('0', 64), 'content_type', 'image/png'))) from (select :'upload'::jsonb as u) x \g /dev/null
 select fixture.run('a', format($$ select kiln_api.complete_upload(kiln_api.act_as('{"sub": "bus ann"}'), %L, '{}', null)::text $$, jsonb_build_object('id', :'upload'::jsonb ->> 'media_id'))) \g /dev/null
 select fixture.run('a', format($$ select kiln_internal.accept_upload(m.media_id, m.check_job_id, '{"storage_key": "bc/000000000000000000000000000001", "media_type": "image", "content_type": "image/png", "bytes": 5, "sha256": "%s"}')::text
                                     from kiln.media m where m.media_id = %s $$, repeat('0', 64), :'upload'::jsonb ->> 'media_id')) \g /dev/null
@@ -178,24 +178,24 @@ select fixture.run('a', $$ select kiln.cancel_job(job_id)::text from kiln.job wh
 
 -- The pump falls asleep ----------------------------------------------------------------------------------------------------
 
-select fixture.open('bell') \g /dev/null
-select fixture.dblink_exec('bell', 'listen kiln_event') \g /dev/null
+select fixture.open('wakeup') \g /dev/null
+select fixture.dblink_exec('wakeup', 'listen kiln_event') \g /dev/null
 create function pg_temp.rung() returns int language plpgsql as $$
 begin
     perform pg_sleep(0.1);
-    perform fixture.run('bell', 'select 1');
-    return (select count(*) from fixture.dblink_get_notify('bell'));
+    perform fixture.run('wakeup', 'select 1');
+    return (select count(*) from fixture.dblink_get_notify('wakeup'));
 end $$;
 select pg_temp.enqueue('b', :ann) \g /dev/null
 select is(pg_temp.rung(), 0, 'nobody rings while the pump is awake');
-select fixture.run('bell', format('select count(*) from kiln_api.bus_read(%L, true)', kiln_api.bus_head())) \g /dev/null
+select fixture.run('wakeup', format('select count(*) from kiln_api.bus_read(%L, true)', kiln_api.bus_head())) \g /dev/null
 select pg_temp.enqueue('b', :ann) \g /dev/null
 select is(pg_temp.rung(), 1, 'the next event rings for a pump that sleeps');
-select fixture.run('bell', format('select count(*) from kiln_api.bus_read(%L, false)', kiln_api.bus_head())) \g /dev/null
+select fixture.run('wakeup', format('select count(*) from kiln_api.bus_read(%L, false)', kiln_api.bus_head())) \g /dev/null
 select pg_temp.enqueue('b', :ann) \g /dev/null
 select is(pg_temp.rung(), 0, 'and not for one that reads again');
-select fixture.run('bell', format('select count(*) from kiln_api.bus_read(%L, true)', kiln_api.bus_head())) \g /dev/null
-select fixture.run('bell', 'select kiln_api.bus_head()') \g /dev/null
+select fixture.run('wakeup', format('select count(*) from kiln_api.bus_read(%L, true)', kiln_api.bus_head())) \g /dev/null
+select fixture.run('wakeup', 'select kiln_api.bus_head()') \g /dev/null
 select pg_temp.enqueue('b', :ann) \g /dev/null
 select is(pg_temp.rung(), 0, 'nor for one that asked for the head last: it has no listener');
 

@@ -1,4 +1,4 @@
--- Fair share: accounts take turns, by the turn (vt) that each task is given when it is enqueued.
+-- Fair share: accounts take turns, by the turn (virtual_time) that each task is given when it is enqueued.
 begin;
 \ir ../fixtures/fixture.sql
 select no_plan();
@@ -14,7 +14,7 @@ begin
         exit when v_claimed is null or v_claimed.task_id is null;
         insert into served (account_id, job_id) select j.account_id, j.job_id from kiln.job j where j.job_id = v_claimed.job_id;
         perform kiln_runner.complete(v_claimed.task_id, v_claimed.fence);
-        if i % 50 = 0 then perform kiln_internal.move_floors(); end if;
+        if i % 50 = 0 then perform kiln_internal.advance_low_watermarks(); end if;
     end loop;
 end $$;
 
@@ -26,9 +26,9 @@ create temporary table late as select kiln.enqueue('test/one', '{}', bob) as job
 select pg_temp.serve(3) \g /dev/null
 select ok(exists (select from served s join late using (job_id)), 'behind 100,000 of another account one task is served within three claims');
 
--- It stays so when service has gone on and the floor has risen.
-select pg_temp.serve(997), kiln_internal.move_floors(), kiln_internal.move_floors() \g /dev/null
-select cmp_ok((select vt from kiln.floor where queue_id = fixture.queue('image') and priority = 1), '>', 500::bigint, 'the floor follows what is served');
+-- It stays so when service has gone on and the low watermark has risen.
+select pg_temp.serve(997), kiln_internal.advance_low_watermarks(), kiln_internal.advance_low_watermarks() \g /dev/null
+select cmp_ok((select virtual_time from kiln.low_watermark where queue_id = fixture.queue('image') and priority = 1), '>', 500::bigint, 'the low watermark follows what is served');
 truncate late;
 insert into late select kiln.enqueue('test/one', '{}', bob) from who;
 truncate served restart identity;
@@ -37,7 +37,7 @@ select ok(exists (select from served s join late using (job_id)), 'also in the m
 
 -- Two backlogs are served in turn, however they came in.
 select fixture.pass('11 seconds') \g /dev/null
-select kiln_internal.move_floors() \g /dev/null
+select kiln_internal.advance_low_watermarks() \g /dev/null
 select kiln.enqueue('test/one', '{}', bob) from who, generate_series(1, 40) \g /dev/null
 truncate served restart identity;
 select pg_temp.serve(60) \g /dev/null
@@ -53,18 +53,18 @@ select pg_temp.serve(1) \g /dev/null
 select ok(exists (select from served join late using (job_id)), 'priority goes before fair share');
 
 -- An empty queue keeps no memory that anyone could suffer from: who was served much before waits no longer than a newcomer, and
--- the floor is above every turn ever given, so that what a long transaction keeps dead is not walked again.
+-- the low watermark is above every turn ever given, so that what a long transaction keeps dead is not walked again.
 select fixture.pipeline('test/film', 1, 'video') \g /dev/null
 select kiln.enqueue_many('test/film', array(select '{}'::jsonb from generate_series(1, 500)), ann) from who \g /dev/null
-create temporary table top as select max(vt) as vt from kiln.task_ready where queue_id = fixture.queue('video');
+create temporary table top as select max(virtual_time) as virtual_time from kiln.task_ready where queue_id = fixture.queue('video');
 update kiln.task set state = 'cancelled' where state = 'ready' and queue_id = fixture.queue('video');
-select kiln_internal.move_floors() \g /dev/null
-select kiln_internal.move_floors() \g /dev/null
-create temporary view f as select * from kiln.floor where queue_id = fixture.queue('video') and priority = 1;
-select cmp_ok(f.vt, '>=', t.vt, 'an empty queue''s floor is above every turn given') from f, top t;
+select kiln_internal.advance_low_watermarks() \g /dev/null
+select kiln_internal.advance_low_watermarks() \g /dev/null
+create temporary view f as select * from kiln.low_watermark where queue_id = fixture.queue('video') and priority = 1;
+select cmp_ok(f.virtual_time, '>=', t.virtual_time, 'an empty queue''s low watermark is above every turn given') from f, top t;
 select kiln.enqueue('test/film', '{}', ann) from who \g /dev/null
 select kiln.enqueue('test/film', '{}', bob) from who \g /dev/null
-select is((select array_agg(t.vt - f.next_vt) from kiln.task_ready t join f using (queue_id, priority)), '{1,1}'::bigint[], 'in it the one who was served much before begins where the newcomer does');
+select is((select array_agg(t.virtual_time - f.next_virtual_time) from kiln.task_ready t join f using (queue_id, priority)), '{1,1}'::bigint[], 'in it the one who was served much before begins where the newcomer does');
 analyze kiln.job, kiln.task, kiln.event, kiln.attempt;       -- else the view may be planned for the tables as they were found, all but empty
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select finish();

@@ -112,7 +112,7 @@ select is(fixture.call('ann', 'cancel_generation', path) ->> 'state', 'cancelled
 select is(pg_temp.code('ann', 'cancel_generation', path), 'KN001', 'and only once') from mine;
 select is(fixture.call('ann', 'get_generation', path) -> 'error', '{"code": "cancelled", "message": "Cancelled.", "charged": false}', 'it says why it ended') from mine;
 create temporary table again as select fixture.call('ann', 'retry_generation', path, p_body => '') as job from mine;
-select is((again.job ->> 'parent_id', again.job ->> 'state', again.job ->> 'seed', again.job -> 'params')::text, (path ->> 'id', 'queued', '42', made.job -> 'params')::text, 'a retry is a new job of the same wish, with the old one for a parent') from again, mine, made;
+select is((again.job ->> 'parent_id', again.job ->> 'state', again.job ->> 'seed', again.job -> 'params')::text, (path ->> 'id', 'queued', '42', made.job -> 'params')::text, 'a retry is a new job of the same request, with the old one for a parent') from again, mine, made;
 select is(fixture.call('ann', 'retry_generation', path, p_body => '{"seed": 7, "prompt": "a tower", "reason": "too dark"}') ->> 'prompt', 'a tower', 'or of another') from mine;
 select isnt(fixture.call('ann', 'retry_generation', path, p_body => '{"seed": "new"}') ->> 'seed', '42', 'or with a new seed') from mine;
 select is(fixture.bad_fields(format('select fixture.call(%L, %L, %L, %L, %L)', 'ann', 'retry_generation', path, '{}', body)), wanted, 'a retry with ' || body || ' is refused')
@@ -126,7 +126,7 @@ select is(pg_temp.code('ann', 'get_generation', path), 'KN002', 'then it is gone
 
 delete from kiln.job where finished_at is not null;
 create temporary table b as select fixture.account('bob') as account_id, array(
-    select kiln.enqueue('local/' || case when n % 5 = 0 then 'audio' else 'image' end, jsonb_build_object('prompt', 'Wish Nr. ' || n), fixture.account('bob'),
+    select kiln.enqueue('local/' || case when n % 5 = 0 then 'audio' else 'image' end, jsonb_build_object('prompt', 'Request Nr. ' || n), fixture.account('bob'),
                         p_media_type => (case when n % 5 = 0 then 'audio' else 'image' end)::kiln.media_type) from generate_series(1, 25) n) as ids;
 create function pg_temp.list(p_query jsonb) returns jsonb language sql as $$ select fixture.call('bob', 'list_generations', p_query => p_query) $$;
 create function pg_temp.ids(p_page jsonb) returns bigint[] language sql as $$ select coalesce(array_agg((i ->> 'id')::bigint order by n), '{}') from jsonb_array_elements(p_page -> 'items') with ordinality as x (i, n) $$;
@@ -141,14 +141,14 @@ select is((select page -> 'next_cursor' from walk where n = 3), 'null', 'the las
 select is(jsonb_array_length(pg_temp.list('{"type": "audio"}') -> 'items'), 5, 'filtered by type');
 select is(jsonb_array_length(pg_temp.list('{"state": "queued", "limit": "100"}') -> 'items'), 25, 'by state');
 select is(pg_temp.list('{"state": "failed"}'), '{"items": [], "next_cursor": null}', 'an empty list is a list');
-select is(pg_temp.ids(pg_temp.list('{"q": "wish nr. 17"}')), array[ids[17]], 'by words of the prompt, whatever their case') from b;
+select is(pg_temp.ids(pg_temp.list('{"q": "request nr. 17"}')), array[ids[17]], 'by words of the prompt, whatever their case') from b;
 select is(pg_temp.ids(pg_temp.list('{"q": "%"}')), '{}', 'which are words, not patterns');
 select is(fixture.refusal(format('select pg_temp.list(%L)', q)) ->> 'code', 'KN006', 'malformed: ' || q)
   from unnest('{"{\"limit\": \"0\"}","{\"limit\": \"101\"}","{\"limit\": \"x\"}","{\"limit\": \"-1\"}","{\"type\": \"smell\"}","{\"state\": \"sad\"}","{\"cursor\": \"!\"}","{\"cursor\": \"eA\"}","{\"cursor\": \"/w\"}","{\"cursor\": \"OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk\"}"}'::text[]) q;
 
 -- Where it stands in its queue.
 select is((fixture.call('bob', 'get_generation', jsonb_build_object('id', ids[3]::text)) ->> 'queue_position')::int,
-          (select count(*)::int from kiln.task_ready t join kiln.task_ready own on own.job_id = ids[3] and t.queue_id = own.queue_id and (t.vt, t.task_id) <= (own.vt, own.task_id)), 'one can see which in its queue one is') from b;
+          (select count(*)::int from kiln.task_ready t join kiln.task_ready own on own.job_id = ids[3] and t.queue_id = own.queue_id and (t.virtual_time, t.task_id) <= (own.virtual_time, own.task_id)), 'one can see which in its queue one is') from b;
 select kiln.enqueue_many('local/image', array(select '{}'::jsonb from generate_series(1, 1000)), fixture.account('ann')) \g /dev/null
 select is(fixture.call('ann', 'create_generation', p_body => '{"type": "image", "prompt": "x", "params": {"style": "abc"}}') -> 'queue_position', 'null', 'beyond a thousand it is not counted');
 -- A model that works on what it is given.

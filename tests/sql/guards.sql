@@ -64,7 +64,7 @@ end $$;
 grant usage on schema fixture to kiln_admin;
 select matches(pg_temp.tried('none', s), 'KN001 .*kiln.enqueue', 'refused to a superuser, with the function: ' || s)
   from unnest(array['insert into kiln.job (account_id, pipeline_version_id, stages, input) values (1, 1, 1, ''{}'')']
-              || array(select format('insert into kiln.%I (task_id, job_id, account_id, vt, pipeline_version_id, state, queue_id, priority, stage) values (1, 1, 1, 1, 1, %L, 1, 1, 1)', t, s)
+              || array(select format('insert into kiln.%I (task_id, job_id, account_id, virtual_time, pipeline_version_id, state, queue_id, priority, stage) values (1, 1, 1, 1, 1, %L, 1, 1, 1)', t, s)
                          from (values ('task', 'ready')) v (t, s))) s;
 -- The parts have no guard for each statement: it would cost each cycle a tenth. Nobody but a superuser may write to one.
 select is(left(pg_temp.tried('kiln_admin', format('%s kiln.%I', v, t)), 5), '42501', format('%s %s by name is no right of an administrator', v, t))
@@ -99,7 +99,7 @@ select throws_ok($$ insert into kiln.call (task_id, job_id, account_id, provider
 -- What functions write for others to read ------------------------------------------------------------------------------------------
 
 select is(pg_temp.tried(r, format(s, t)) ~ '^KN001 .', true, format('refused to %s, with what to do: %s', r, format(s, t)))
-  from unnest('{none,kiln_admin}'::text[]) r, unnest('{job_end,tryon,receiving}'::text[]) t, unnest(array['delete from kiln.%s', 'insert into kiln.%s default values']) s;
+  from unnest('{none,kiln_admin}'::text[]) r, unnest('{job_end,tryon,upload_session}'::text[]) t, unnest(array['delete from kiln.%s', 'insert into kiln.%s default values']) s;
 select matches(pg_temp.tried(r, format('update kiln.account set role = ''user'' where account_id = %s', fixture.account('admin'))), 'kiln.set_role', r || ' takes a role away by the function that ends its streams')
   from unnest('{none,kiln_admin}'::text[]) r;
 select set_config('kiln.account_id', '', true), set_config('kiln.role', '', true) \g /dev/null
@@ -119,17 +119,17 @@ select is(left(pg_temp.tried(r, s), 5), 'KN003', format('an address to which not
 select is(pg_temp.tried('kiln_admin', 'update kiln.webhook_endpoint set url = ''https://hooks.example.com/b'''), 'done', 'one to which something is may be written');
 rollback to fresh;
 
--- The gate --------------------------------------------------------------------------------------------------------------------
+-- The limiter --------------------------------------------------------------------------------------------------------------------
 
-select throws_ok(s, 'KN001', null, 'refused: ' || s) from unnest('{delete from kiln.gate,truncate kiln.gate,delete from kiln.queue_gate,delete from kiln.floor}'::text[]) s;
-set role kiln_owner; delete from kiln.gate; reset role;
+select throws_ok(s, 'KN001', null, 'refused: ' || s) from unnest('{delete from kiln.provider_limiter,truncate kiln.provider_limiter,delete from kiln.queue_limiter,delete from kiln.low_watermark}'::text[]) s;
+set role kiln_owner; delete from kiln.provider_limiter; reset role;
 create temporary table ungated as select fixture.pay() as job;
-select matches(fixture.begin(job) ->> 'why', 'has lost its gate: no call begins', 'without a gate no call begins, rather than any number') from ungated;
+select matches(fixture.begin(job) ->> 'why', 'has lost its limiter: no call begins', 'without a limiter no call begins, rather than any number') from ungated;
 select is((select count(*)::int from kiln.call join ungated on job = job_id), 0, 'nothing was sent');
-select bag_eq($$ select distinct what from kiln.contradictions where what = 'gate' $$, array['gate'], 'kiln.contradictions names it');
+select bag_eq($$ select distinct what from kiln.contradictions where what = 'provider_limiter' $$, array['provider_limiter'], 'kiln.contradictions names it');
 select fixture.tick() \g /dev/null
-select is((select count(*) from kiln.gate), (select count(*) from kiln.provider), 'the tick makes it anew');
-select ok((select bool_and(paused_until > kiln_internal.now() + interval '60 seconds') from kiln.gate), 'closed for as long as a rate looks back');
+select is((select count(*) from kiln.provider_limiter), (select count(*) from kiln.provider), 'the tick makes it anew');
+select ok((select bool_and(paused_until > kiln_internal.now() + interval '60 seconds') from kiln.provider_limiter), 'closed for as long as a rate looks back');
 select fixture.pass('62 seconds'), fixture.tick() \g /dev/null
 select is(fixture.begin(job) ->> 'do', 'send', 'then it goes on') from ungated;
 rollback to fresh;
@@ -137,16 +137,16 @@ rollback to fresh;
 -- A runner without a heartbeat -----------------------------------------------------------------------------------------------------
 
 select throws_ok('delete from kiln.heartbeat', 'KN001', null, 'a heartbeat is not taken away');
-select fixture.runner('{image}', 4, 'ghost') as ghost, fixture.runner('{image}', 4, 'living') as living, fixture.enqueue() as suspect, fixture.enqueue() as theirs \gset
+select fixture.runner('{image}', 4, 'ghost') as ghost, fixture.runner('{image}', 4, 'living') as living, fixture.enqueue() as quarantined, fixture.enqueue() as theirs \gset
 select fixture.start(:theirs, :ghost) \g /dev/null
-update kiln.task set interruptions = 2 where job_id = :suspect;
+update kiln.task set interruptions = 2 where job_id = :quarantined;
 set role kiln_owner; delete from kiln.heartbeat where runner_id = :ghost; reset role;
 select bag_eq($$ select what || ' ' || complaint from kiln.contradictions where what = 'runner' $$, array['runner counts as alive, and has no heartbeat'], 'where it is, kiln.contradictions names the runner');
-select kiln_internal.reserve_suspects() \g /dev/null
-select is((select alone_task_id from kiln.runner where runner_id = :ghost), null, 'nothing is reserved for it');
-select is((select alone_task_id from kiln.runner where runner_id = :living), kiln_internal.task_id(:suspect, 1), 'but for one that beats');
+select kiln_internal.assign_quarantined() \g /dev/null
+select is((select quarantined_task_id from kiln.runner where runner_id = :ghost), null, 'nothing is reserved for it');
+select is((select quarantined_task_id from kiln.runner where runner_id = :living), kiln_internal.task_id(:quarantined, 1), 'but for one that beats');
 select fixture.outlive(:living, '6 seconds'), fixture.tick(:living) \g /dev/null
-select is((select ended_why from kiln.runner where runner_id = :ghost), 'dead', 'it is dead');
+select is((select ended_why from kiln.runner where runner_id = :ghost), 'expired', 'it is dead');
 select is((select state || ' ' || interruptions from kiln.task where job_id = :theirs), 'ready 1', 'and its task is another''s');
 rollback to fresh;
 
@@ -186,8 +186,8 @@ rollback to fresh;
 drop trigger t10_guard_truncate on kiln.event;
 select isnt_empty($$ select from kiln.contradictions where what = 'guard' and complaint ~ 'kiln.event can be emptied' $$, 'and a table that has lost its guard of TRUNCATE');
 rollback to fresh;
-select throws_ok('delete from kiln.' || t, 'KN001', null, 'refused: delete from ' || t) from unnest('{config,secret,chore,log_start,migration,mutex,restore,runner}'::text[]) t;
-select throws_ok($$ insert into kiln.chore values ('cheat', '1 second') $$, 'KN001', null, 'a chore that no function does would stop the tick: refused');
+select throws_ok('delete from kiln.' || t, 'KN001', null, 'refused: delete from ' || t) from unnest('{config,secret,maintenance,log_start,migration,mutex,restore,runner}'::text[]) t;
+select throws_ok($$ insert into kiln.maintenance values ('cheat', '1 second') $$, 'KN001', null, 'a maintenance job that no function does would stop the tick: refused');
 
 select is_empty($$ select distinct f.name from pg_trigger t, regexp_matches(encode(t.tgargs, 'escape'), 'kiln(?:_runner|_internal)?[.]([a-z_]+)[(]', 'g') m, lateral (select m[1] as name) f
                     where not t.tgisinternal and not exists (select from pg_proc p where p.proname = f.name and p.pronamespace in ('kiln'::regnamespace, 'kiln_internal'::regnamespace, 'kiln_runner'::regnamespace) and (p.prosecdef or p.proname = 'new_pipeline_version')) $$,
@@ -197,7 +197,7 @@ select is_empty($$ select distinct f.name from pg_trigger t, regexp_matches(enco
 
 select throws_ok('update kiln.config set ' || s, '23514', null, 'refused: ' || s)
   from unnest(array['lease = ''1 second''', 'lease = ''1 hour''', 'link_ttl = ''1 year''', 'upload_ttl = ''1 year''', 'event_keep = ''1 second''', 'task_grace = ''0''', 'upload_max_bytes = 0']) s;
-select throws_ok($$ update kiln.chore set every = '1 year' where name = 'bury' $$, '23514', null, 'refused: a chore once a year');
+select throws_ok($$ update kiln.maintenance set every = '1 year' where name = 'expire' $$, '23514', null, 'refused: a maintenance job once a year');
 select lives_ok($$ update kiln.config set currency = 'EUR' $$, 'the currency may be chosen before there is money');
 select kiln.grant_credit(fixture.account('ann'), 1000000, 'test') \g /dev/null
 select throws_ok($$ update kiln.config set currency = 'CHF' $$, 'KN001', null, 'and not when the ledger has amounts in it');

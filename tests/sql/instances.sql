@@ -82,7 +82,7 @@ select fixture.pass('3 seconds'), pg_temp.beat(:api1) \g /dev/null
 select fixture.pass('2100 milliseconds') \g /dev/null
 select is(array[pg_temp.state(:api1), pg_temp.state(:rt2)], '{alive,silent}', 'who does not beat for a lease is seen to be silent');
 select pg_temp.beat(:api1) \g /dev/null
-select is(array[pg_temp.state(:api1), pg_temp.state(:rt2), pg_temp.state(:both)], '{alive,dead,left}', 'and is dead at another''s next beat');
+select is(array[pg_temp.state(:api1), pg_temp.state(:rt2), pg_temp.state(:both)], '{alive,expired,left}', 'and is dead at another''s next beat');
 select is(streams, null, 'a dead one serves nothing') from kiln.instances where id = :rt2;
 select is(pg_temp.beat(:rt2), 'risen', 'it was only stopped: its beat is taken, and it is told that it was taken for dead');
 select is(pg_temp.beat(:rt2), 'alive', 'once');
@@ -92,11 +92,11 @@ select is(pg_temp.beat(0), 'unknown', 'a beat of nobody is told so: register aga
 select fixture.pass('30 seconds'), pg_temp.beat(:api1) \g /dev/null
 select is(pg_temp.state(:rt2), 'silent', 'after an outage, which makes all beats late, nobody is buried by whose own beat was late');
 select fixture.pass('2 seconds'), pg_temp.beat(:api1) \g /dev/null
-select is(pg_temp.state(:rt2), 'dead', 'but by the next');
+select is(pg_temp.state(:rt2), 'expired', 'but by the next');
 
-select fixture.pass('2 minutes'), kiln_internal.forget() \g /dev/null
-select is(pg_temp.state(:api1), 'dead', 'where no server is left to say it, the tick does');
-select fixture.pass('8 days'), kiln_internal.forget() \g /dev/null
+select fixture.pass('2 minutes'), kiln_internal.purge_expired() \g /dev/null
+select is(pg_temp.state(:api1), 'expired', 'where no server is left to say it, the tick does');
+select fixture.pass('8 days'), kiln_internal.purge_expired() \g /dev/null
 select is_empty('select from kiln.instance union all select from kiln.ping', 'a week later they are forgotten, and their pings with them');
 
 -- On a screen ------------------------------------------------------------------------------------------------------------------

@@ -83,11 +83,11 @@ insert into kiln.trash (storage_key) values ('cc/000000000000000000000000000000'
 reset role;
 create temporary table k as
 select array[pg_temp.file('result') ->> 'storage_key', 'aa/000000000000000000000000000000', 'bb/000000000000000000000000000000', 'cc/000000000000000000000000000000'] as keys;
-select is_empty('select s.storage_key from k, kiln_runner.strays(keys, array[9999, 9999, 9999, 9999]) s', 'as long as PostgreSQL has been up for less than stray_keep, no file is a stray: its row may still come')
+select is_empty('select s.storage_key from k, kiln_runner.orphans(keys, array[9999, 9999, 9999, 9999]) s', 'as long as PostgreSQL has been up for less than orphan_keep, no file is a orphan: its row may still come')
  where pg_postmaster_start_time() > pg_catalog.statement_timestamp() - interval '1 hour';
-update kiln.config set stray_keep = '10 milliseconds' \g /dev/null
-select is((select array_agg(s.storage_key) from k, kiln_runner.strays(keys, array[9, 9, 9, 9]) s), array['bb/000000000000000000000000000000'], 'a file that no row names, neither as itself nor as a thumbnail, nor the trash, is one');
-select is_empty('select s.storage_key from k, kiln_runner.strays(keys, array[0, 0, 0, 0]) s', 'a young file is none');
+update kiln.config set orphan_keep = '10 milliseconds' \g /dev/null
+select is((select array_agg(s.storage_key) from k, kiln_runner.orphans(keys, array[9, 9, 9, 9]) s), array['bb/000000000000000000000000000000'], 'a file that no row names, neither as itself nor as a thumbnail, nor the trash, is one');
+select is_empty('select s.storage_key from k, kiln_runner.orphans(keys, array[0, 0, 0, 0]) s', 'a young file is none');
 set role kiln_owner; delete from kiln.trash; reset role;
 
 -- Trash --------------------------------------------------------------------------------------------------------------------

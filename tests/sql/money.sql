@@ -66,7 +66,7 @@ select fixture.pass('2 minutes') \g /dev/null
 select kiln.resolve_job(job, 'fail', 'not worth it') from e \g /dev/null
 select is((fixture.ledger(job), (select (micros, perhaps)::text from kiln.waste w where w.job = e.job))::text, ('hold -100, release 100', (0, 100)::text)::text, 'given up, it may have cost') from e;
 update kiln.provider set webhook = '{"scheme": "hmac-sha256", "secret_env": "PAY_HOOK", "id": ["/id"]}' where name = 'pay';
-select kiln_internal.take_webhook('pay', (fixture.last_call(job)).webhook_token::text, '{"id": "r7", "status": "done", "files": ["https://pay.test/1.png"]}') from e \g /dev/null
+select kiln_internal.record_webhook('pay', (fixture.last_call(job)).webhook_token::text, '{"id": "r7", "status": "done", "files": ["https://pay.test/1.png"]}') from e \g /dev/null
 select is((fixture.ledger(job), (select (micros, perhaps, why)::text from kiln.waste w where w.job = e.job))::text,
           ('hold -100, release 100', (100, 0, E'the job failed\ntold after we gave up')::text)::text, 'told later that it did, it shows as certain, and the account pays nothing') from e;
 
@@ -91,10 +91,10 @@ select throws_ok($$ set local role kiln_owner; insert into kiln.ledger (account_
 select throws_ok($$ select kiln.grant_credit(0, 1, 'x') $$, 'KN002', null, 'credit needs an account');
 set local role kiln_admin;
 select throws_ok('update kiln.ledger set note = ''x''', '42501', null, 'an admin may not even try');
-select lives_ok($$ select * from kiln.balances, kiln.waste, kiln.calls, kiln.held_jobs, kiln.provider_weather $$, 'but read');
+select lives_ok($$ select * from kiln.balances, kiln.waste, kiln.calls, kiln.held_jobs, kiln.provider_health $$, 'but read');
 reset role;
 set local role kiln_reader;
-select lives_ok('select * from ' || v, 'a reader reads ' || v) from unnest('{kiln.balances,kiln.waste,kiln.calls,kiln.held_jobs,kiln.provider_weather,kiln.contradictions}'::text[]) v;
+select lives_ok('select * from ' || v, 'a reader reads ' || v) from unnest('{kiln.balances,kiln.waste,kiln.calls,kiln.held_jobs,kiln.provider_health,kiln.contradictions}'::text[]) v;
 reset role;
 
 -- The contradictions see what they are there for ---------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ create function pg_temp.call(p_job text) returns text language sql as $$ select 
 create function pg_temp.answer(p_job text, p_fence text, p_body text, p_status int default 200) returns text language sql as $$
     select format('select kiln_runner.call_answer(%s, %s, %s, %L) ->> %L', pg_temp.task(p_job), p_fence, pg_temp.call(p_job), json_build_object('kind', 'submit', 'status', p_status, 'body', p_body, 'elapsed_ms', 9)::text, 'do') $$;
 create function pg_temp.hook(p_job text, p_body text) returns text language sql as $$
-    select format('select kiln_internal.take_webhook(%L, %L, %L) ->> %L', 'race', fixture.run('a', format('select webhook_token from kiln.call where call_id = %s', pg_temp.call(p_job))), p_body, 'known') $$;
+    select format('select kiln_internal.record_webhook(%L, %L, %L) ->> %L', 'race', fixture.run('a', format('select webhook_token from kiln.call where call_id = %s', pg_temp.call(p_job))), p_body, 'known') $$;
 create function pg_temp.calls(p_job text) returns text language sql as $$
     select fixture.run('a', format('select string_agg(coalesce(outcome, state::text), %L order by call_id) from kiln.call where job_id = %s', ', ', p_job)) $$;
 
@@ -102,27 +102,27 @@ select is((fixture.answer('b'), pg_temp.calls(:'six'))::text, ('true', 'failed')
 -- Sixteen sessions against a limit of five: each with a task of its own, all begun at once.
 select fixture.run('a', format('select count(kiln.cancel_job(job_id)) from kiln.job where account_id = %s and finished_at is null', :account)) \g /dev/null
 select fixture.run('a', $$ update kiln.provider set max_calls = 5, rate_per_minute = null where name = 'race' $$) \g /dev/null
-select fixture.run('a', $$ do $d$ begin perform set_config('role', 'kiln_owner', true); update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln_internal.now(), judged_at = kiln_internal.now() where state <> 'settled'; delete from kiln.poll; update kiln.gate set circuit = 'closed', failures = 0, open_until = null; end $d$ $$) \g /dev/null
+select fixture.run('a', $$ do $d$ begin perform set_config('role', 'kiln_owner', true); update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln_internal.now(), classified_at = kiln_internal.now() where state <> 'settled'; delete from kiln.poll; update kiln.provider_limiter set circuit = 'closed', failures = 0, open_until = null; end $d$ $$) \g /dev/null
 select count(pg_temp.pay()) from generate_series(1, 16) \g /dev/null
 create temporary table c as
 select row_number() over () as n, split_part(t, ' ', 1) as task, split_part(t, ' ', 2) as fence
   from regexp_split_to_table(fixture.run('a', format('select string_agg(task_id || %L || fence, %L) from kiln_runner.claim(%s, 16)', ' ', ',', :runner)), ',') t;
 select is((select count(*)::int from c), 16, 'sixteen have a task');
 select count(fixture.open('s' || n)) from c \g /dev/null
--- The gate is held shut until all have come to it.
+-- The limiter is held shut until all have come to it.
 select fixture.run('a', 'begin') \g /dev/null
-select fixture.run('a', $$ select count(*) from (select from kiln.gate g join kiln.provider p using (provider_id) where p.name = 'race' for update of g) x $$) \g /dev/null
+select fixture.run('a', $$ select count(*) from (select from kiln.provider_limiter g join kiln.provider p using (provider_id) where p.name = 'race' for update of g) x $$) \g /dev/null
 select count(fixture.dblink_send_query('s' || n, format('select kiln_runner.begin_call(%s, %s) ->> %L', task, fence, 'do'))) from c \g /dev/null
 select pg_sleep(0.5) \g /dev/null
 select fixture.run('a', 'commit') \g /dev/null
 create temporary table done as select fixture.answer('s' || n) as what from c;
 select is((select string_agg(what || ' ' || count, ', ' order by what) from (select what, count(*) from done group by what) x), 'nothing 11, send 5', 'five may send, eleven wait, none is refused');
 select is(fixture.run('a', $$ select count(*) from kiln.call where state = 'open' $$), '5', 'and five calls are there');
-select is(fixture.run('a', $$ select string_agg(distinct reason, ' ') from kiln.parked $$) in ('calls', 'rate', 'calls rate'), true, 'the others are parked');
+select is(fixture.run('a', $$ select string_agg(distinct reason, ' ') from kiln.deferred_task $$) in ('calls', 'rate', 'calls rate'), true, 'the others are deferred');
 select is(fixture.run('a', 'select count(*) from kiln.contradictions where what in (''call'', ''task'', ''account'')'), '0', 'nothing contradicts anything');
 
 select fixture.run('a', format('select count(kiln.cancel_job(job_id)) from kiln.job where account_id = %s and finished_at is null', :account)) \g /dev/null
-select fixture.run('a', $$ do $d$ begin perform set_config('role', 'kiln_owner', true); update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln_internal.now(), judged_at = kiln_internal.now() where state <> 'settled'; delete from kiln.poll; delete from kiln.parked; end $d$ $$) \g /dev/null
+select fixture.run('a', $$ do $d$ begin perform set_config('role', 'kiln_owner', true); update kiln.call set state = 'settled', outcome = 'not_sent', charged_micros = 0, settled_at = kiln_internal.now(), classified_at = kiln_internal.now() where state <> 'settled'; delete from kiln.poll; delete from kiln.deferred_task; end $d$ $$) \g /dev/null
 select fixture.run('a', format('select count(kiln_runner.fail(task_id, fence, %L, %L)) from kiln.task_running where runner_id = %s', 'cancelled', 'x', :runner)) \g /dev/null
 select fixture.tidy('a', 'money race') \g /dev/null
 select fixture.run('a', $$ update kiln.provider set is_enabled = false, max_calls = null, rate_per_minute = null, rate_burst = 1 where name = 'race' $$) \g /dev/null

@@ -101,8 +101,8 @@ select is((select max(e.version) from kiln.event e where e.job_id = (j).job_id),
 
 select is((t).fence > 0 and (t).runner_id is not null and (t).started_at is not null, true, name || 'it has a fence, a runner and a start') from after where to_state = 'running';
 select is((t).due_at >= kiln_internal.now() - interval '1 minute', true, name || 'it is not due before the move') from after where to_state = 'waiting';
-select is((select x.vt > f.vt from kiln.task_ready x join kiln.floor f using (queue_id, priority) where x.task_id = (t).task_id), true,
-          name || 'its turn lies above the floor') from after where to_state = 'ready';
+select is((select x.virtual_time > f.virtual_time from kiln.task_ready x join kiln.low_watermark f using (queue_id, priority) where x.task_id = (t).task_id), true,
+          name || 'its turn lies above the low watermark') from after where to_state = 'ready';
 select is((t).output, case from_state when 'held' then '{"found": true}' else '{}' end::jsonb, name || 'its output is an object') from after where to_state = 'done';
 
 -- What never changes -----------------------------------------------------------------------------------------------------

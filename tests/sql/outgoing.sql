@@ -6,7 +6,7 @@ select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
 select fixture.account('ann') as ann, fixture.account('bob') as bob \gset
 create function pg_temp.endpoint(p_sub text, p_types text default '["job.completed", "notification"]', p_url text default 'https://example.com/hook') returns jsonb language sql as
 $$ select fixture.call(p_sub, 'create_webhook_endpoint', p_body => format('{"url": "%s", "types": %s}', p_url, p_types)) $$;
-create function pg_temp.take(p_limit int default 32, p_from text default null) returns jsonb language sql as $$ select kiln_runner.take_deliveries(1, p_limit, p_from)::jsonb $$;
+create function pg_temp.take(p_limit int default 32, p_from text default null) returns jsonb language sql as $$ select kiln_runner.claim_deliveries(1, p_limit, p_from)::jsonb $$;
 -- Events of a transaction that is over, as far as snapshots go.
 create function pg_temp.event(p_account bigint, p_type text default 'notification', p_data text default '{"hello": "world"}') returns void language sql as
 $$ insert into kiln.event (xid, account_id, type, data) values ('10', p_account, p_type::kiln.event_type, p_data::jsonb) $$;
@@ -134,13 +134,13 @@ set role kiln_owner; update kiln.webhook_endpoint set created_at = '2030-01-01' 
 insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body) select :ann, (:'made'::jsonb ->> 'id')::bigint, -i, 'notification', '{}' from generate_series(1, 100) i;
 insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, due_at) values (:bob, (:'bobs'::jsonb ->> 'id')::bigint, -1, 'notification', '{}', kiln_internal.now());
 select is((select count(*)::int from jsonb_array_elements(pg_temp.take() -> 'deliveries') d where d #>> '{hosts,0}' = 'other.example'), 1, 'behind a hundred of a failing endpoint, another''s goes at once');
-select is((select count(*)::int from kiln.delivery where account_id = :ann and taken_until > kiln_internal.now()), 1, 'and of the failing one a single one is under way');
+select is((select count(*)::int from kiln.delivery where account_id = :ann and claimed_until > kiln_internal.now()), 1, 'and of the failing one a single one is under way');
 
 -- Enough -----------------------------------------------------------------------------------------------------------------------
 
 update kiln.webhook_endpoint set failures = 19, failing_since = '2030-01-01 12:00:00Z' where account_id = :ann;
 select count(*) as told from kiln.notification where account_id = :ann \gset
-select pg_temp.answer((select jsonb_build_object('delivery_id', delivery_id::text, 'attempt', attempts) from kiln.delivery where account_id = :ann and taken_until > kiln_internal.now()), 503) \g /dev/null
+select pg_temp.answer((select jsonb_build_object('delivery_id', delivery_id::text, 'attempt', attempts) from kiln.delivery where account_id = :ann and claimed_until > kiln_internal.now()), 503) \g /dev/null
 select matches((select disabled_why from kiln.webhook_endpoint where account_id = :ann), '^20 attempts in a row failed, for more than a day; the last: It answered 503.', 'after 20 failures and a day it is disabled');
 select is((select count(*)::int from kiln.notification where account_id = :ann) - :told, 1, 'its account is told');
 select is((select count(*)::int from kiln.delivery where account_id = :ann and state = 'due'), 0, 'and what was due is given up');
@@ -227,7 +227,7 @@ select substring(:'head' from '<https://kiln.example/api/v1/unsubscribe/([^>]+)>
 select is(fixture.refusal(format('select kiln_api.unsubscribe(null, %L, null, null)', jsonb_build_object('token', t))) ->> 'code', 'KN008', 'no link: ' || coalesce(t, 'null'))
   from unnest(array['', 'x', null, '1-' || repeat('0', 40), regexp_replace(:'token', '^\d+', :cay::text), :'token' || '0', upper(:'token'), '99999999999999999999-' || repeat('a', 40)]) t;
 select ok((select notify_email from kiln.account where account_id = :ann), 'and nothing was turned off');
-set role kiln_owner; update kiln.delivery set state = 'due', ended_at = null, taken_until = null, due_at = kiln_internal.now() where account_id = :ann; reset role;
+set role kiln_owner; update kiln.delivery set state = 'due', ended_at = null, claimed_until = null, due_at = kiln_internal.now() where account_id = :ann; reset role;
 select is(kiln_api.unsubscribe(null, jsonb_build_object('token', :'token'), null, 'List-Unsubscribe=One-Click')::text, null, 'the link turns mail off, without signing in');
 select is((select notify_email from kiln.account where account_id = :ann), false, 'in the profile');
 select is(kiln_api.unsubscribe(null, jsonb_build_object('token', :'token'), null, null)::text, null, 'again is fine');
@@ -246,7 +246,7 @@ create function pg_temp.words(p_message text) returns text language sql as
 $$ select string_agg(convert_from(decode(split_part(split_part(p_message, E'base64\r\n\r\n', i), E'\r\n--', 1), 'base64'), 'UTF8'), E'\n') from generate_series(2, 3) i $$;
 delete from kiln.delivery;
 set role kiln_owner; delete from kiln.event; reset role;
-create function pg_temp.lands() returns void language sql as $$ update kiln.delivery set taken_until = null $$;      -- as if their runner had told
+create function pg_temp.lands() returns void language sql as $$ update kiln.delivery set claimed_until = null $$;      -- as if their runner had told
 set role kiln_owner; update kiln.outgoing set mailing_at = kiln_internal.now(); reset role;
 update kiln.config set public_url = 'https://kiln.example';
 select pg_temp.mail('bob', '{"display_name": "Buy gold at evil.example", "handle": "buy_gold"}') \g /dev/null
@@ -304,7 +304,7 @@ insert into kiln.delivery (account_id, event_id, type, body, due_at) select a, -
 select jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries') as first, pg_temp.lands() as landed \gset
 select is(:first + jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries'), 4, 'four mails to an address in a day, over all accounts');
 select is((select count(*)::int from kiln.delivery where state = 'failed' and why like 'This address had all its mails%'), 2, 'the others are given up, and say so');
-update kiln.delivery set due_at = kiln_internal.now(), taken_until = null where state = 'due';
+update kiln.delivery set due_at = kiln_internal.now(), claimed_until = null where state = 'due';
 select is(jsonb_array_length(pg_temp.take(p_from => 'kiln@example.org') -> 'deliveries'), 4, 'one that is tried again is not counted again');
 select is((select mails from kiln.mail_recipient where address_hash = kiln_internal.mail_key('ann@other.example')), 4, 'as the count says');
 
@@ -345,7 +345,7 @@ reset role;
 select pg_temp.take() \g /dev/null
 select is((select count(*)::int from kiln.delivery), 1, 'a day after the last runner that could send mail, none is made any more');
 select fixture.set_now('2030-01-07 13:00:00Z') \g /dev/null
-select kiln_internal.forget() \g /dev/null
+select kiln_internal.purge_expired() \g /dev/null
 select is((select concat_ws(' ', state, why) from kiln.delivery where account_id = :ann), 'failed No runner with KILN_SMTP_URL was there in three days.', 'and what was made is given up after three');
 select finish();
 rollback;

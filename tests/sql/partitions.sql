@@ -49,13 +49,13 @@ select fixture.call('ann', 'create_generation', p_body => '{"type": "image", "pr
 select fixture.call('ann', 'create_upload', p_body => '{"filename": "a.png", "content_type": "image/png", "bytes": 1}') \g /dev/null
 select fixture.call('ann', 'create_ticket', p_body => '{}') \g /dev/null
 select kiln_runner.unregister(fixture.runner(name => 'short')) \g /dev/null
-set role kiln_owner; insert into kiln.sleeper (name, wants_bus) values ('bus:0', true), ('bus:' || pg_backend_pid(), true); reset role;
+set role kiln_owner; insert into kiln.waiter (name, is_bus) values ('bus:0', true), ('bus:' || pg_backend_pid(), true); reset role;
 create temporary view kept as
 select (select count(*) from kiln.idempotency)::int as keys, (select count(*) from kiln.media where state = 'uploading')::int as uploads,
        (select count(*) from kiln.stream_ticket)::int as tickets, (select count(*) from kiln.runner where name = 'short')::int as runners;
 select fixture.tick() \g /dev/null
 select is(kept::text, '(1,1,1,1)', 'nothing is forgotten before its time') from kept;
-select is((select array_agg(name) from kiln.sleeper where wants_bus), array['bus:' || pg_backend_pid()], 'but for sleepers whose backend is gone');
+select is((select array_agg(name) from kiln.waiter where is_bus), array['bus:' || pg_backend_pid()], 'but for waiters whose backend is gone');
 select fixture.pass('3 hours'), fixture.tick() \g /dev/null
 select is(kept::text, '(1,0,1,1)', 'an upload that never came is forgotten after its link and an hour') from kept;
 select fixture.pass('22 hours'), fixture.tick() \g /dev/null
@@ -70,9 +70,9 @@ select kiln_internal.operator_account(), v.pipeline_version_id, 1, 'upload', s.s
        (select 'completed' as state, kiln_internal.now() - interval '8 days' as at from generate_series(1, 1001) union all values ('failed', kiln_internal.now() - interval '6 days'), ('queued', null)) s;
 reset role;
 create function pg_temp.checks() returns text language sql as $$ select string_agg(n || ' ' || state, ', ' order by state) from (select count(*) as n, state::text from kiln.job where kind = 'upload' group by state) x $$;
-select kiln_internal.forget() \g /dev/null
+select kiln_internal.purge_expired() \g /dev/null
 select is(pg_temp.checks(), '1 completed, 1 failed, 1 queued', 'the checks of uploads go after a week, a thousand at a time');
-select kiln_internal.forget() \g /dev/null
+select kiln_internal.purge_expired() \g /dev/null
 select is(pg_temp.checks(), '1 failed, 1 queued', 'and then the next; not those that ended later, or have not ended');
 select finish();
 rollback;

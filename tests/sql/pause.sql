@@ -19,7 +19,7 @@ select lives_ok($$ select kiln.resume_queue('image') $$, 'it is resumed by its n
 select is((select count(*)::int from r, kiln_runner.claim(fixture.runner('{image}'), 8)), 3, 'and all that waited is given out');
 
 update kiln.queue set is_paused = true where name = 'audio';
-select is((select count(*)::int from kiln.floor where is_paused and queue_id = fixture.queue('audio')), 4, 'a hand-typed UPDATE pauses as well');
+select is((select count(*)::int from kiln.low_watermark where is_paused and queue_id = fixture.queue('audio')), 4, 'a hand-typed UPDATE pauses as well');
 
 -- A queue that was born paused gave out its tasks: only UPDATE told the claims.
 insert into kiln.queue (name, is_paused) values ('born-paused', true);

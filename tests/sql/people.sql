@@ -41,8 +41,8 @@ select throws_ok('insert into kiln.config default values', '23505', null, 'the s
 select throws_ok('update kiln.config set lease = ''0''', '23514', null, 'a lease of nothing is refused');
 select throws_ok('update kiln.config set currency = ''euro''', '23514', null, 'so is a currency that is none');
 
-select throws_ok('delete from kiln.' || t, 'KN001', null, 'the rows of ' || t || ', on which everything stands, are not deleted') from unnest('{config,secret,chore,log_start,floor}'::text[]) t;
-select throws_ok('truncate kiln.' || t, 'KN001', null, 'nor emptied at a stroke: ' || t) from unnest('{config,floor}'::text[]) t;
+select throws_ok('delete from kiln.' || t, 'KN001', null, 'the rows of ' || t || ', on which everything stands, are not deleted') from unnest('{config,secret,maintenance,log_start,low_watermark}'::text[]) t;
+select throws_ok('truncate kiln.' || t, 'KN001', null, 'nor emptied at a stroke: ' || t) from unnest('{config,low_watermark}'::text[]) t;
 
 -- For those who run it.
 select is(fixture.call(null, 'ready') -> 'ready', 'true', 'the database says that it is ready');

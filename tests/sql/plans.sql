@@ -15,7 +15,7 @@ select is_empty($$ select state, substring(text from 'ERROR: [^\n]*') from plan 
 select cmp_ok((select count(*)::int from plan where plan.state = s), '>', 50, s || ': the statements inside the functions were explained') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 -- (Whoever deletes a file looks at all that runs, which is as small as the work in flight.)
 select is_empty(format($$
-    select left(query, 100), m[1] from plan, regexp_matches(text, '(Seq Scan on kiln\.(?:task|job|event|attempt|media|call|poll|ledger|parked|image)(?:_\w+)?\y[^\n(]*)', 'g') m
+    select left(query, 100), m[1] from plan, regexp_matches(text, '(Seq Scan on kiln\.(?:task|job|event|attempt|media|call|poll|ledger|deferred|image)(?:_\w+)?\y[^\n(]*)', 'g') m
      where state = %L and m[1] !~ 'job_move|task_move|call_move' and not (query ~ 't\.account_id = p_account_id' and m[1] ~ 'task_running') $$, s), s || ': no table that grows is read from end to end') from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
 select isnt_empty(format($$ select from plan where state = %L and text ~ 'using task_ready_claim_idx on kiln\.task_ready' and text ~ 'LockRows' $$, s), s || ': a claim goes along the index that is its order')
   from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;
@@ -25,7 +25,7 @@ select isnt_empty(format($$ select from plan where state = %L and text ~ 'using 
 create temporary view node as
 select state, query, n from plan, regexp_split_to_table(text, '\n *->  ') n;
 select is_empty(format($$ select left(query, 100), substring(n from '^[^\n(]*') from node
-                           where state = %L and n ~ '(Index|Bitmap Heap)( Only)? Scan .*on kiln\.(task|job|event|attempt|media|call|poll|ledger|parked|image)(_|\s)' and n !~ 'job_move|task_move|call_move' and n !~ '(Index|Recheck) Cond: '
+                           where state = %L and n ~ '(Index|Bitmap Heap)( Only)? Scan .*on kiln\.(task|job|event|attempt|media|call|poll|ledger|deferred|image)(_|\s)' and n !~ 'job_move|task_move|call_move' and n !~ '(Index|Recheck) Cond: '
                              and query !~ 'c\.provider_id = new\.provider_id and c\.state = ''accepted''' and not (query ~ 't\.account_id = p_account_id' and n ~ 'task_running') $$, s),
                 s || ': nor by a whole index')
   from unnest('{one row,"many rows","many rows, never analyzed"}'::text[]) s;

@@ -4,18 +4,18 @@ begin;
 \ir ../fixtures/money.sql
 select no_plan();
 select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
-create function pg_temp.taken(p_limit int default 100, p_runner bigint default null) returns int language sql volatile as $$ select count(*)::int from kiln_runner.take_polls(p_runner, p_limit) $$;
+create function pg_temp.taken(p_limit int default 100, p_runner bigint default null) returns int language sql volatile as $$ select count(*)::int from kiln_runner.claim_polls(p_runner, p_limit) $$;
 -- Of the tables that an answer could touch: how many row versions were written.
 create function pg_temp.written() returns text language sql volatile as $$
     select string_agg(x, ' ' order by x) from (select 'call ' || xmin::text || ctid::text as x from kiln.call union all select 'poll ' || xmin::text || ctid::text from kiln.poll
                                               union all select 'task ' || xmin::text || ctid::text from kiln.task union all select 'event ' || ctid::text from kiln.event
-                                              union all select 'gate ' || xmin::text || ctid::text from kiln.gate) x
+                                              union all select 'limiter ' || xmin::text || ctid::text from kiln.provider_limiter) x
 $$;
 
 create temporary table a as select fixture.accepted('r1') as job;
 select is(pg_temp.taken(), 0, 'nothing is asked before its time');
 select fixture.pass('1 second') \g /dev/null
-select is((select p ->> 'request' ~ 'pay.test/status/r1' from kiln_runner.take_polls(null) p), true, 'then it is, by the provider''s id');
+select is((select p ->> 'request' ~ 'pay.test/status/r1' from kiln_runner.claim_polls(null) p), true, 'then it is, by the provider''s id');
 select is(pg_temp.taken(), 0, 'once: taking sets the next time');
 create function pg_temp.rhythm() returns text language plpgsql as $$
 declare v_before timestamptz := kiln_internal.now(); v_all text := ''; v_poll timestamptz;
@@ -23,7 +23,7 @@ begin
     for n in 1..20 loop
         select poll_at into v_poll from kiln.poll;
         perform fixture.set_now(v_poll);
-        perform from kiln_runner.take_polls(null);
+        perform from kiln_runner.claim_polls(null);
         v_all := v_all || round(extract(epoch from v_poll - v_before), 1) || ' ';
         v_before := v_poll;
     end loop;
@@ -51,8 +51,8 @@ rollback to asked;
 select fixture.poll(job, 500, '{}'), fixture.poll(job, 429, '{}'), fixture.poll(job, 503, '{}'), fixture.poll(job, 200, 'not json'), fixture.poll(job, 200, '{"status": "dancing"}') from a \g /dev/null
 select is((fixture.calls(job), fixture.task_states(job))::text, ('accepted', 'waiting')::text, 'an error of the status page ends nothing') from a;
 select kiln_runner.poll_answers(format('[{"call_id": "%s", "kind": "poll", "error": {"code": "timeout", "message": "x", "was_sent": true}}]', (fixture.last_call(job)).call_id)::json) from a \g /dev/null
-select is((select ("429", "5xx", lost)::text from kiln.provider_weather where provider = 'pay'), (1, 2, 1)::text, 'but the weather counts it');
-select is((g.circuit, g.failures)::text, ('closed', 0)::text, 'and the circuit, which is about calls, does not') from kiln.gate g join kiln.provider p using (provider_id) where p.name = 'pay';
+select is((select ("429", "5xx", lost)::text from kiln.provider_health where provider = 'pay'), (1, 2, 1)::text, 'but the health counts it');
+select is((g.circuit, g.failures)::text, ('closed', 0)::text, 'and the circuit, which is about calls, does not') from kiln.provider_limiter g join kiln.provider p using (provider_id) where p.name = 'pay';
 select lives_ok($$ select kiln_runner.poll_answers('[]') $$, 'no answers are fine');
 select lives_ok($$ select kiln_runner.poll_answers('[{"call_id": "0", "kind": "poll", "status": 200, "body": "{}"}]') $$, 'and so is one about a call that is not there');
 rollback to asked;
@@ -69,10 +69,10 @@ select fixture.poll(job, 200, '{"status": "cancelled"}') from a \g /dev/null
 select is((fixture.calls(job), fixture.begin(job) ->> 'state', fixture.job_state(job))::text, ('cancelled', 'failed', 'failed')::text, 'what the provider cancelled, and billed, fails') from a;
 rollback to asked;
 
--- The bell.
-select kiln_internal.sleep('runner:1', (select array_agg(queue_id) from kiln.queue), false) \g /dev/null
+-- The wakeup.
+select kiln_internal.add_waiter('runner:1', (select array_agg(queue_id) from kiln.queue), false) \g /dev/null
 select fixture.poll(job, 200, '{"status": "done", "files": ["https://pay.test/1.png"]}') from a \g /dev/null
-select is(fixture.task_states(job), 'ready', 'what ended is ready for a sleeper that is rung for') from a;
+select is(fixture.task_states(job), 'ready', 'what ended is ready for a waiter that is rung for') from a;
 rollback to asked;
 
 -- Who asks.
@@ -84,7 +84,7 @@ select is(pg_temp.taken(100, poor), 0, 'a runner without the secret is not asked
 select is(pg_temp.taken(100, rich), 1, 'one that has it is') from r;
 update kiln.provider set base_url = 'https://new.test' where name = 'pay';
 select fixture.pass('1 minute') \g /dev/null
-select is((select p ->> 'request' ~ 'new.test' from kiln_runner.take_polls(null) p), true, 'a change of the description is in the next poll');
+select is((select p ->> 'request' ~ 'new.test' from kiln_runner.claim_polls(null) p), true, 'a change of the description is in the next poll');
 rollback to asked;
 
 -- A thousand.
@@ -100,7 +100,7 @@ begin
         v_begin := clock_timestamp();
         loop
             select json_agg(json_build_object('call_id', p ->> 'call_id', 'kind', p ->> 'kind', 'status', 200, 'headers', '{}'::json, 'body', '{"status": "running"}', 'elapsed_ms', 40)) into v_answers
-              from kiln_runner.take_polls(null, 100) p;
+              from kiln_runner.claim_polls(null, 100) p;
             exit when v_answers is null;
             perform kiln_runner.poll_answers(v_answers);
         end loop;
@@ -113,7 +113,7 @@ end $$;
 create temporary table cost as select pg_temp.ms(4) as ms;
 select cmp_ok(ms, '<', 1.0, 'a poll that says nothing new costs less than a millisecond') from cost;
 select diag('a poll: ' || round(ms, 3) || ' ms') from cost;
-select is((select count(*)::int from kiln_runner.take_polls(null, 7)), 0, 'and all were asked');
+select is((select count(*)::int from kiln_runner.claim_polls(null, 7)), 0, 'and all were asked');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select finish();
 rollback;

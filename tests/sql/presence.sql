@@ -7,15 +7,15 @@ select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
 create function pg_temp.start() returns bigint language sql as $$ select kiln_api.register_instance('realtime', 'h', 1, 1, 'test') $$;
 create function pg_temp.beat(p_id bigint) returns text language sql as $$ select kiln_api.beat_instance(p_id, 0, 0, 0, 1, 0, 1) $$;
 create function pg_temp.ids(p_subs text) returns bigint[] language sql as $$ select coalesce(array_agg(fixture.account(s)), '{}') from regexp_split_to_table(p_subs, ' ') s where s <> '' $$;
-create function pg_temp.tell(p_id bigint, p_came text, p_went text default '', p_is_anew boolean default false) returns boolean language sql as $$ select kiln_api.tell_audience(p_id, pg_temp.ids(p_came), pg_temp.ids(p_went), p_is_anew) $$;
--- What was whispered since the last look: to whom, about whom, what.
+create function pg_temp.tell(p_id bigint, p_came text, p_went text default '', p_is_anew boolean default false) returns boolean language sql as $$ select kiln_api.report_audience(p_id, pg_temp.ids(p_came), pg_temp.ids(p_went), p_is_anew) $$;
+-- What was emitted since the last look: to whom, about whom, what.
 create function pg_temp.heard() returns text language plpgsql set role = kiln_owner as $$
 declare
     v_text text;
 begin
     select string_agg(distinct format('%s: %s %s', l.handle, w.data -> 'account' ->> 'handle', w.data ->> 'state'), ', ' order by format('%s: %s %s', l.handle, w.data -> 'account' ->> 'handle', w.data ->> 'state'))
-      into v_text from kiln.whisper w join kiln.account l using (account_id) where w.type = 'presence';
-    delete from kiln.whisper;
+      into v_text from kiln.ephemeral_event w join kiln.account l using (account_id) where w.type = 'presence';
+    delete from kiln.ephemeral_event;
     return replace(coalesce(v_text, 'nothing'), 'test_', '');
 end $$;
 create function pg_temp.sees(p_sub text, p_other text) returns text language plpgsql as $$
@@ -45,7 +45,7 @@ select is(pg_temp.heard(), 'bob: ann online, dan: ann online', 'who shares a con
 select is(pg_temp.sees('bob', 'ann'), 'online', 'the list of members says it');
 select is((select string_agg(coalesce(i -> 'presence' ->> 'state', '-'), ' ' order by (i -> 'is_group')::boolean) from jsonb_array_elements(fixture.call('ann', 'list_conversations') -> 'items') i), 'online -', 'and the list of conversations, of those of two');
 select is(fixture.call('dan', 'get_conversation', jsonb_build_object('id', :'pair')) -> 'presence', '{"state": "online", "last_seen_at": null}', 'and each of those');
-select is((select data from kiln.whisper), null, 'a look tells nobody anything');
+select is((select data from kiln.ephemeral_event), null, 'a look tells nobody anything');
 
 select pg_temp.tell(:one, 'ann') \g /dev/null
 select is(pg_temp.heard(), 'nothing', 'a second process with a stream of ann''s is no news');
@@ -81,7 +81,7 @@ select fixture.set_now('2030-01-01 12:20:00Z'), pg_temp.beat(:one), pg_temp.beat
 select fixture.pass('2 seconds'), pg_temp.beat(:two) \g /dev/null
 select fixture.pass('2 seconds'), pg_temp.beat(:two) \g /dev/null
 select fixture.pass('2 seconds'), pg_temp.beat(:two), pg_temp.tell(:two, 'bob') \g /dev/null
-select is((select ended_why from kiln.instance where instance_id = :one), 'dead', 'one is dead');
+select is((select ended_why from kiln.instance where instance_id = :one), 'expired', 'one is dead');
 select is_empty(format('select from kiln.audience where instance_id = %s', :one), 'what it had is gone');
 select is(pg_temp.heard(), 'nothing', 'its people have the grace from its last beat on');
 select is(pg_temp.tell(:one, 'dan'), null, 'what a dead one says is not taken');
@@ -134,15 +134,15 @@ select fixture.act_as('many' || n) from generate_series(1, 300) n \g /dev/null
 select kiln_internal.make_group(fixture.account('eve'), 'small', array(select fixture.account('many' || n) from generate_series(1, 31) n)) \g /dev/null
 select kiln_internal.make_group(fixture.account('eve'), 'large', array(select fixture.account('many' || n) from generate_series(2, 33) n)) \g /dev/null
 select is((select count(*)::int from kiln_internal.contacts(fixture.account('eve'))), 31, 'a group of 32 is told, one of 33 is not');
-select is(kiln_api.tell_audience(:two, array(select fixture.account('many' || n) from generate_series(1, 300) n), '{}', false), true, 'of three hundred that come at once');
+select is(kiln_api.report_audience(:two, array(select fixture.account('many' || n) from generate_series(1, 300) n), '{}', false), true, 'of three hundred that come at once');
 select is((select count(*)::int from kiln.presence where is_online and due_at is null and account_id in (select fixture.account('many' || n) from generate_series(1, 300) n)), 100, 'a hundred are told of in one statement');
 select is(pg_temp.tell(:two, ''), true, 'and a hundred in the next');
 select is(pg_temp.tell(:two, ''), false, 'and the others in the last');
 select is((select count(*)::int from kiln.presence where is_online and account_id in (select fixture.account('many' || n) from generate_series(1, 300) n)), 300, 'then all are online');
 select delete_me from fixture.call('many1', 'delete_me') delete_me \g /dev/null
 select is_empty($$ select from kiln.presence p join kiln.account a using (account_id) where a.deleted_at is not null $$, 'of a deleted account nothing is kept');
-select fixture.pass('9 days'), kiln_internal.forget() \g /dev/null
+select fixture.pass('9 days'), kiln_internal.purge_expired() \g /dev/null
 select is_empty('select from kiln.audience', 'of processes that nobody buried the tick forgets all');
-select throws_ok($$ set local role kiln_owner; insert into kiln.whisper (account_id, type, data) values (1, 'gossip', '{}') $$, '23514', null, 'nothing else is whispered');
+select throws_ok($$ set local role kiln_owner; insert into kiln.ephemeral_event (account_id, type, data) values (1, 'gossip', '{}') $$, '23514', null, 'nothing else is emitted');
 select finish();
 rollback;

@@ -90,17 +90,17 @@ select fixture.run('a', 'select kiln_runner.tick()') \g /dev/null
 select is(fixture.begin_run('b', 'select kiln_runner.tick()::text'), false, 'while one runner ticks the others leave at once');
 select fixture.answer('b'), fixture.run('a', 'commit') \g /dev/null
 
--- The doorbell: without data, and only where someone sleeps.
-select fixture.open('bell') \g /dev/null
-select fixture.dblink_exec('bell', 'listen kiln_work') \g /dev/null
+-- The wakeup: without data, and only where someone sleeps.
+select fixture.open('wakeup') \g /dev/null
+select fixture.dblink_exec('wakeup', 'listen kiln_work') \g /dev/null
 create function pg_temp.rung() returns int language plpgsql as $$
 begin
     perform pg_sleep(0.1);
-    perform fixture.run('bell', 'select 1');
-    return (select count(*) from fixture.dblink_get_notify('bell'));
+    perform fixture.run('wakeup', 'select 1');
+    return (select count(*) from fixture.dblink_get_notify('wakeup'));
 end $$;
 select pg_temp.enqueue() \g /dev/null
-select is(pg_temp.rung(), 0, 'an enqueue rings no bell where all are awake');
+select is(pg_temp.rung(), 0, 'an enqueue rings no wakeup where all are awake');
 select fixture.run('a', format('select count(*) from kiln_runner.cycle(%s, %L, %L, %L, 8, %L, true)', :runner, '{}', '{}', '{}', '{}')) \g /dev/null
 select pg_temp.rung() \g /dev/null
 select pg_temp.enqueue() \g /dev/null
@@ -113,13 +113,13 @@ select is(pg_temp.rung(), 0, 'nor for one that has woken up');
 
 -- A hand-over rings as an enqueue does.
 select fixture.run('a', $$ select kiln_runner.register('race audio', 'here', 1, 'test', '{audio}', 8) $$) as audio \gset
-select fixture.run('a', $$ select kiln_runner.register('race sleeper', 'here', 1, 'test', '{audio}', 8) $$) as sleeper \gset
+select fixture.run('a', $$ select kiln_runner.register('race waiter', 'here', 1, 'test', '{audio}', 8) $$) as waiter \gset
 select fixture.run('a', format('select job_id from kiln_runner.claim(%s, 1)', :audio)) as speech \gset
 select pg_temp.fence(:'speech') as fence \gset
-select fixture.run('a', format('select count(*) from kiln_runner.cycle(%s, %L, %L, %L, 0, %L, true)', :sleeper, '{}', '{}', '{}', '{}')) \g /dev/null
+select fixture.run('a', format('select count(*) from kiln_runner.cycle(%s, %L, %L, %L, 0, %L, true)', :waiter, '{}', '{}', '{}', '{}')) \g /dev/null
 select pg_temp.rung() \g /dev/null
 select fixture.run('a', format('select kiln_runner.complete(%s, %s)', pg_temp.task(:'speech'), :fence)) \g /dev/null
-select is(pg_temp.rung(), 1, 'a hand-over rings for a sleeper of the next stage''s queue');
+select is(pg_temp.rung(), 1, 'a hand-over rings for a waiter of the next stage''s queue');
 
 -- Any login may take any advisory lock, and hold it for ever: nothing of ours waits for one. (kiln.tick was one: its holder stopped every timer.)
 select fixture.run('b', $$ select count(pg_advisory_lock(hashtext(n))::text) from unnest('{kiln.tick,kiln.outgoing,kiln.presence,kiln.role}'::text[]) n $$) \g /dev/null

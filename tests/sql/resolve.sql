@@ -47,7 +47,7 @@ rollback to now;
 -- Adopt a request id.
 select is(kiln.resolve_job(job, 'adopt', 'found in their console', '{"request_id": "x1"}'), 'running', 'a request id is adopted') from a;
 select is((fixture.calls(job), (fixture.last_call(job)).provider_request_id, fixture.begin(job) ->> 'state')::text, ('accepted', 'x1', 'waiting')::text, 'and its call is followed') from a;
-select is((select p ->> 'request' ~ '/status/x1' from kiln_runner.take_polls(null) p), true, 'by that id, at once');
+select is((select p ->> 'request' ~ '/status/x1' from kiln_runner.claim_polls(null) p), true, 'by that id, at once');
 rollback to now;
 update kiln.provider set poll = null where name = 'pay';
 select throws_ok(format('select kiln.resolve_job(%s, ''adopt'', ''x'', ''{"request_id": "x1"}'')', job), 'KN001', null, 'where the provider can be asked') from a;

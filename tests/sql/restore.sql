@@ -42,7 +42,7 @@ select is_empty($$ select c from unnest('{"act_as(''{}'')", bus_head(), "bus_rea
 select is(pg_temp.code($$ select kiln.enqueue('log', '{}') $$), 'KN017', 'nobody makes an event by hand either');
 select is(pg_temp.code($$ select kiln.new_pipeline_version('log') $$), 'KN017', 'nor a version of a pipeline');
 select set_eq('select what from kiln.contradictions', array['cluster'], 'kiln.contradictions says so');
-select lives_ok('select kiln_internal.keep_partitions()', 'what an upgrade loads is no obstacle');
+select lives_ok('select kiln_internal.maintain_partitions()', 'what an upgrade loads is no obstacle');
 set role kiln_owner; update kiln.cluster set system_identifier = (select system_identifier from pg_control_system()), relation = 1; reset role;
 select is(pg_temp.code('select kiln.contract()'), 'KN017', 'a dump and restore within one cluster is one, too');
 set role kiln_owner; update kiln.cluster set relation = 'kiln.cluster'::regclass; reset role;
@@ -57,7 +57,7 @@ insert into kiln.provider (name, base_url, submit, poll, lookup, idempotency_hea
 select n, 'https://pay.test', p.submit, p.poll, case n when 'looks' then '{"method": "GET", "path": "/find/{idempotency_key}", "accept": [200], "absent_on": [404], "id": ["/id"]}'::jsonb end,
        case n when 'repeats' then 'Idempotency-Key' end, case n when 'repeats' then interval '1 day' end
   from kiln.provider p, unnest('{looks,repeats}'::text[]) n where p.name = 'pay';
-set role kiln_owner; insert into kiln.gate (provider_id) select provider_id from kiln.provider where name in ('looks', 'repeats') on conflict do nothing; reset role;
+set role kiln_owner; insert into kiln.provider_limiter (provider_id) select provider_id from kiln.provider where name in ('looks', 'repeats') on conflict do nothing; reset role;
 select fixture.paid_pipeline('test/looks', '{"provider": "looks"}'), fixture.paid_pipeline('test/repeats', '{"provider": "repeats"}') \g /dev/null
 select fixture.pipeline('test/local', 1) \g /dev/null
 
@@ -86,8 +86,8 @@ insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body
 insert into kiln.delivery (account_id, webhook_endpoint_id, event_id, type, body, message_id, state, ended_at) values (:ann, :endpoint, 2, 'job.completed', '{}', 'msg_sent', 'sent', kiln_internal.now());
 select fixture.call('ann', 'create_ticket', p_body => '{}') \g /dev/null
 set role kiln_owner; insert into kiln.nonce values ('\x01', kiln_internal.now() + interval '1 hour'); reset role;
-set role kiln_owner; insert into kiln.whisper (xid, account_id, type, data) values ('999999999', :ann, 'typing', '{}'); reset role;
-set role kiln_owner; insert into kiln.sleeper (name, wants_bus) values ('bus:1', true); reset role;
+set role kiln_owner; insert into kiln.ephemeral_event (xid, account_id, type, data) values ('999999999', :ann, 'typing', '{}'); reset role;
+set role kiln_owner; insert into kiln.waiter (name, is_bus) values ('bus:1', true); reset role;
 select kiln_api.register_instance('both', 'h', 1, 1, 'v') as instance \gset
 -- The log of a cluster that was far ahead: events of transactions 1,000 and 699,999,999 (as were 670,558 of them once).
 insert into kiln.event (xid, account_id, type, data) values ('1000', :ann, 'notification', '{"text": "old"}'), ('699999999', :ann, 'job.completed', '{"text": "ahead"}');
@@ -95,7 +95,7 @@ set role kiln_owner; update kiln.outgoing set from_snapshot = '900:900:', cluste
 select max(event_id) as last_event from kiln.event \gset
 select last_value as fence from kiln.fence \gset
 create temporary table ids as select sequencename, last_value from pg_sequences where schemaname = 'kiln' and data_type = 'bigint'::regtype;
-create temporary table floors as select * from kiln.floor;
+create temporary table low_watermarks as select * from kiln.low_watermark;
 savepoint backup;
 
 select pg_temp.carry_away() \g /dev/null
@@ -131,19 +131,19 @@ select is(pg_temp.code(format('select * from kiln_runner.beat(%s)', (select max(
 
 -- What goes out.
 select is((select string_agg(message_id || ' ' || state, ', ' order by delivery_id) from kiln.delivery), 'msg_due failed, msg_sent sent', 'a due delivery is not sent again, and none is made of the past');
-select is(kiln_runner.take_deliveries(1) ->> 'deliveries', '[]', 'nor taken');
+select is(kiln_runner.claim_deliveries(1) ->> 'deliveries', '[]', 'nor taken');
 select lives_ok(what_to_do, 'someone may send it') from kiln.restore_findings where what = 'delivery';
 select is((select string_agg(message_id, ',') from kiln.delivery where state = 'due'), 'msg_due', 'under its own id');
 
 -- What was given away.
-select is((select count(*)::int from kiln.stream_ticket) + (select count(*)::int from kiln.nonce) + (select count(*)::int from kiln.whisper) + (select count(*)::int from kiln.sleeper), 0, 'tickets, nonces and what is not logged are gone');
+select is((select count(*)::int from kiln.stream_ticket) + (select count(*)::int from kiln.nonce) + (select count(*)::int from kiln.ephemeral_event) + (select count(*)::int from kiln.waiter), 0, 'tickets, nonces and what is not logged are gone');
 select is_empty($$ select i.sequencename from ids i join pg_sequences s using (sequencename) where s.schemaname = 'kiln' and s.last_value < coalesce(i.last_value, 0) + 100000000 $$, 'no id is given again that may have been given since');
 select cmp_ok((select last_value from kiln.fence), '>=', :fence + 100000000::bigint, 'nor a fence: who still runs from before cannot write');
-select kiln_internal.move_floors() \g /dev/null
-select is_empty($$ select from floors o join kiln.floor n using (queue_id, priority) where n.max_vt > o.max_vt + 50000000 $$, 'to the queues'' turns that is no time');
+select kiln_internal.advance_low_watermarks() \g /dev/null
+select is_empty($$ select from low_watermarks o join kiln.low_watermark n using (queue_id, priority) where n.max_virtual_time > o.max_virtual_time + 50000000 $$, 'to the queues'' turns that is no time');
 select ok(keeps_files, 'files that no row names stay, results that were paid since among them') from kiln.restore;
 select fixture.set_now(statement_timestamp() + interval '2 days') \g /dev/null
-select is_empty($$ select * from kiln_runner.strays('{zz/00000000000000000000000000000000}', '{400000000}') $$, 'they are no strays');
+select is_empty($$ select * from kiln_runner.orphans('{zz/00000000000000000000000000000000}', '{400000000}') $$, 'they are no orphans');
 
 -- Where nothing ran since the backup --------------------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ select is((select count(*)::int from kiln.delivery d join kiln.event e using (ev
 create temporary table told as select event_id, message_id from kiln.delivery where event_id in (select event_id from kiln.event where data ->> 'text' in ('old', 'ahead'));
 select is((select count(*)::int from kiln.stream_ticket), 1, 'tickets hold');
 select is_empty($$ select i.sequencename from ids i join pg_sequences s using (sequencename) where s.schemaname = 'kiln' and s.last_value > coalesce(i.last_value, 0) + 1000 $$, 'and ids go on as they were');
-select is((select keeps_files from kiln.restore), false, 'strays are strays');
+select is((select keeps_files from kiln.restore), false, 'orphans are orphans');
 
 -- The same events, told from elsewhere: a receiver knows them by their ids.
 select message_id as once from told order by event_id limit 1 \gset

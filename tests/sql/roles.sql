@@ -96,7 +96,7 @@ select ok(not has_function_privilege('kiln_server', 'kiln.made_later()', 'execut
 
 select is_empty($$ select name from function where nspname not in ('kiln', 'kiln_internal') and not prosecdef $$, 'every function that programs call runs with its owner''s rights');
 select is_empty($$ select name from function where prosecdef and not is_extension and not coalesce('search_path=""' = any (proconfig), false) $$, 'and none of those can be led astray by a search_path');
-select bag_eq($$ select proname::text from function where nspname = 'kiln_api' and owner <> 'kiln_definer' $$, '{act_as,bus_head,bus_read,bus_replay,watch_replay,use_ticket,ready,metrics,register_instance,beat_instance,end_instance,tell_audience,prove_bus,answer_ping}'::text[],
+select bag_eq($$ select proname::text from function where nspname = 'kiln_api' and owner <> 'kiln_definer' $$, '{act_as,bus_head,bus_read,bus_replay,watch_replay,use_ticket,ready,metrics,register_instance,beat_instance,end_instance,report_audience,prove_bus,answer_ping}'::text[],
               'of the API only what must see all accounts belongs to the owner of the tables');
 select is_empty($$ select name from function where not is_extension and owner not in ('kiln_owner', 'kiln_definer') $$, 'every function belongs to one of the two');
 select is_empty($$ select c.oid::regclass from pg_class c join ours o on o.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'S') and c.relowner <> 'kiln_owner'::regrole $$, 'every table, view and sequence belongs to kiln_owner');
@@ -137,16 +137,16 @@ select is(pg_temp.sees(f, jsonb_build_object('id', anns::text)), 'KN002', f || '
 select is(fixture.call('bob', 'list_generations') -> 'items' -> 0 ->> 'id', bobs::text, 'a list shows one''s own') from w;
 select is(jsonb_array_length(fixture.call('bob', 'list_generations') -> 'items'), 1, 'and nothing else');
 select bag_eq($$ select proname::text from function where nspname = 'kiln_api' and proname <> 'careless' $$,
-              '{act_as,create_generation,get_generation,list_generations,cancel_generation,retry_generation,delete_generation,list_models,get_model,create_upload,create_direct_upload,begin_upload,finish_upload,keep_receiving,end_receiving,complete_upload,get_upload,delete_upload,open_media,
+              '{act_as,create_generation,get_generation,list_generations,cancel_generation,retry_generation,delete_generation,list_models,get_model,create_upload,create_direct_upload,begin_upload,finish_upload,extend_upload_session,end_upload_session,complete_upload,get_upload,delete_upload,open_media,
                 create_ticket,use_ticket,open_stream,bus_head,bus_read,bus_replay,ready,metrics,list_jobs,cancel_job,retry_job,list_providers,estimate_generation,begin_tryon,create_tryon,get_tryon,list_tryons,cancel_tryon,retry_tryon,list_pipelines,get_pipeline,put_pipeline,
                 get_staging_options,create_project,list_projects,get_project,update_project,delete_project,stage_project,list_project_images,create_image,list_images,get_image,delete_image,cancel_image,retry_image,
                 list_categories,put_category,list_queues,list_runners,pause_queue,resume_queue,receive_webhook,webhook_keys,resolve_job,
                 find_people,create_invite,list_invites,delete_invite,find_invite,accept_invite,create_conversation,list_conversations,get_conversation,list_members,add_member,remove_member,
-                create_message,list_messages,mark_delivered,mark_read,tell_typing,get_message,edit_message,delete_message,create_block,list_blocks,delete_block,
+                create_message,list_messages,mark_delivered,mark_read,send_typing,get_message,edit_message,delete_message,create_block,list_blocks,delete_block,
                 list_notifications,read_notifications,announce,
                 create_webhook_endpoint,list_webhook_endpoints,delete_webhook_endpoint,rotate_webhook_secret,enable_webhook_endpoint,list_deliveries,resend_delivery,unsubscribe,confirm_email,send_confirmation,
                 create_api_key,list_api_keys,delete_api_key,create_share,list_shares,delete_share,open_share,download_project,
-                watch_replay,open_watch,register_instance,beat_instance,end_instance,tell_audience,prove_bus,answer_ping,
+                watch_replay,open_watch,register_instance,beat_instance,end_instance,report_audience,prove_bus,answer_ping,
                 create_nonce,sign_in,get_me,update_me,delete_me,sign_out_everywhere,list_identities,create_identity,delete_identity,
                 export_me,list_accounts,set_account_role,suspend_account,unsuspend_account,grant_account}'::text[], 'these are all routes there are: a new one wants its line here');
 

@@ -6,7 +6,7 @@ select no_plan();
 -- 1,300 jobs of bob's: every 100th has a heron; ann has one too.
 create temporary table b as select array(
     select kiln.enqueue('local/' || case when n % 200 = 0 then 'audio' else 'image' end,
-                        jsonb_build_object('prompt', 'Wish ' || n || case when n % 100 = 0 then ', a blue HERON' when n = 3 then ', 100%_\ wool' when n = 5 then ', 富士山の夜明け' when n = 7 then ', ÄRGER' else '' end),
+                        jsonb_build_object('prompt', 'Request ' || n || case when n % 100 = 0 then ', a blue HERON' when n = 3 then ', 100%_\ wool' when n = 5 then ', 富士山の夜明け' when n = 7 then ', ÄRGER' else '' end),
                         fixture.account('bob'), p_media_type => (case when n % 200 = 0 then 'audio' else 'image' end)::kiln.media_type) from generate_series(1, 1300) n) as ids;
 create temporary table anns as select fixture.enqueue(account => 'ann', input => '{"prompt": "my heron"}') as job_id;
 select kiln.enqueue('local/image', p_kind => 'upload', p_input => '{"prompt": "heron"}', p_account_id => fixture.account('bob')),
@@ -27,12 +27,12 @@ begin
 end $$;
 
 create temporary table query (q text, claim text);
-insert into query values ('heron', 'a word, whatever its case'), ('ERO', 'a part of one'), ('a blue h', 'several words'), ('wish 12', 'what many have'), ('100%_\', 'signs that patterns know'), ('%', 'one of them alone'),
+insert into query values ('heron', 'a word, whatever its case'), ('ERO', 'a part of one'), ('a blue h', 'several words'), ('request 12', 'what many have'), ('100%_\', 'signs that patterns know'), ('%', 'one of them alone'),
     ('山', 'one sign of another script'), ('富士山', 'a word of it'), ('ärger', 'letters beyond ASCII'), ('no such thing', 'what nobody wrote'), ('7', 'a single digit');
 select cmp_ok(cardinality(pg_temp.wanted('heron')), '=', 14, 'there is something to find');
 
 select is(pg_temp.walk(jsonb_build_object('q', q)), pg_temp.wanted(q), 'found: ' || claim) from query;
-select is(pg_temp.walk(jsonb_build_object('q', q, 'limit', '3')), pg_temp.wanted(q), 'in pages of three: ' || claim) from query where q not in ('7', 'wish 12', '%');
+select is(pg_temp.walk(jsonb_build_object('q', q, 'limit', '3')), pg_temp.wanted(q), 'in pages of three: ' || claim) from query where q not in ('7', 'request 12', '%');
 select is(pg_temp.walk('{"q": "heron", "type": "audio"}'), pg_temp.wanted('heron', 'media_type = ''audio'''), 'with a type');
 select cmp_ok(cardinality(pg_temp.walk('{"q": "heron", "type": "audio", "limit": "2"}')), '=', 6, 'of which there are some');
 select kiln.cancel_job(ids[300]), kiln.cancel_job(ids[400]), kiln.cancel_job(ids[401]) from b \g /dev/null

@@ -20,7 +20,7 @@ select is(fixture.bad_fields(format('select fixture.call(%L, %L, p_body => %L)',
   from (values ('{}', '/name'), ('{"name": " ", "description": 7, "what": 1}', '/description /name /what'), ('{"name": "x", "media": "all"}', '/media'),
                (format('{"name": "x", "media": ["%s", "%s", "999999999", "x"]}', :one, :bobs), '/media/1 /media/2 /media/3')) v (b, f);
 select is(fixture.call('ann', 'create_project', p_body => '{"name": "once"}', p_key => 'k') ->> 'id', fixture.call('ann', 'create_project', p_body => '{"name": "once"}', p_key => 'k') ->> 'id', 'one Idempotency-Key is one project');
-select is(fixture.call('ann', 'update_project', pg_temp.at(:'p'), p_body => '{"description": "Third floor"}') - 'pictures' - 'updated_at', (:'project'::jsonb - 'pictures' - 'updated_at') || '{"description": "Third floor"}', 'what is not named stays');
+select is(fixture.call('ann', 'update_project', pg_temp.at(:'p'), p_body => '{"description": "Third low watermark"}') - 'pictures' - 'updated_at', (:'project'::jsonb - 'pictures' - 'updated_at') || '{"description": "Third low watermark"}', 'what is not named stays');
 select is(jsonb_array_length(fixture.call('ann', 'list_projects', p_query => '{"limit": "1"}') -> 'items'), 1, 'projects come in pages');
 select is(fixture.call('ann', 'list_projects', p_query => jsonb_build_object('cursor', fixture.call('ann', 'list_projects', p_query => '{"limit": "1"}') ->> 'next_cursor')) #>> '{items,0,id}', :'p', 'the next page goes on');
 
@@ -28,14 +28,14 @@ select is(fixture.call('ann', 'list_projects', p_query => jsonb_build_object('cu
 create function pg_temp.body(p_more jsonb default '{}') returns jsonb language plpgsql as $$ begin
     return jsonb_build_object('project_id', current_setting('test.p'), 'media_id', current_setting('test.one'), 'room_type', 'living_room', 'style', 'modern') || p_more; end $$;
 select set_config('test.p', :'p', true), set_config('test.one', :'one', true) \g /dev/null
-select pg_temp.post(pg_temp.body('{"prompt": "a {room} with {wish}", "seed": 7, "variations": 2, "disclosure": "Digitally altered"}')) as image \gset
+select pg_temp.post(pg_temp.body('{"prompt": "a {room} with {user_prompt}", "seed": 7, "variations": 2, "disclosure": "Digitally altered"}')) as image \gset
 select (:'image'::jsonb) ->> 'id' as i \gset
 select is(jsonb_build_object('kind', i -> 'kind', 'state', i -> 'state', 'mode', i -> 'mode', 'room_type', i -> 'room_type', 'style', i -> 'style', 'seed', i -> 'seed', 'variations', i -> 'variations', 'model', i -> 'model',
-                             'wish', i -> 'wish', 'media', i #> '{media,0,id}', 'self', i #> '{links,self}', 'disclosure', i -> 'disclosure', 'versions', i -> 'versions'),
-          jsonb_build_object('kind', 'staging', 'state', 'queued', 'mode', 'stage', 'room_type', 'living_room', 'style', 'modern', 'seed', '7', 'variations', 2, 'model', 'local/furnish', 'wish', 'a {room} with {wish}',
+                             'user_prompt', i -> 'user_prompt', 'media', i #> '{media,0,id}', 'self', i #> '{links,self}', 'disclosure', i -> 'disclosure', 'versions', i -> 'versions'),
+          jsonb_build_object('kind', 'staging', 'state', 'queued', 'mode', 'stage', 'room_type', 'living_room', 'style', 'modern', 'seed', '7', 'variations', 2, 'model', 'local/furnish', 'user_prompt', 'a {room} with {user_prompt}',
                              'media', :'one', 'self', '/api/v1/images/' || :'i', 'disclosure', 'Digitally altered', 'versions', '{"pipeline": 1, "prompt": 1, "style": 1}'::jsonb), 'an image is a job with what was asked for')
   from (select :'image'::jsonb as i) x;
-select matches((:'image'::jsonb) ->> 'prompt', '^Furnish this living room in modern style.*The owner also asks: a \{room\} with \{wish\} Keep everything else exactly as it is: walls, windows', 'its prompt is the task, the style, the wish as it was said, and last what must not change');
+select matches((:'image'::jsonb) ->> 'prompt', '^Furnish this living room in modern style.*The owner also asks: a \{room\} with \{user_prompt\} Keep everything else exactly as it is: walls, windows', 'its prompt is the task, the style, the user_prompt as it was said, and last what must not change');
 select is((pg_temp.post(pg_temp.body(m)) ->> 'prompt') ~ r, true, 'the task follows the mode: ' || m::text) from (values ('{"mode": "declutter", "style": null}'::jsonb, '^Remove all movable furniture'), ('{"mode": "restyle"}', '^Replace the movable furniture')) v (m, r);
 select is(pg_temp.fields(b), f, c) from (values
     ('{}'::jsonb, '/media_id /project_id /room_type /style', 'nothing is not enough'),
@@ -79,7 +79,7 @@ select fixture.call('ann', 'retry_image', pg_temp.at(:'i'), p_body => '{"reason"
 select is(jsonb_build_array(a -> 'parent_id', a -> 'reason', a -> 'prompt', a -> 'seed', a -> 'project_id', a -> 'variations', a -> 'style', a #> '{versions,style}'),
           jsonb_build_array(:'i', 'the sofa blocks the door', (:'image'::jsonb) -> 'prompt', '7', :'p', 2, 'modern', 1), 'it is tried again with the reason, word for word') from (select :'again'::jsonb as a) x;
 select is(fixture.call('ann', 'retry_image', pg_temp.at(:'i'), p_body => '{"reason": "the sofa blocks the door"}', p_key => 'r') ->> 'id', (:'again'::jsonb) ->> 'id', 'once for one Idempotency-Key');
-select is((a #>> '{versions,style}', (a ->> 'prompt') ~ 'asks: less furniture Keep', a ->> 'wish')::text, '(2,t,"less furniture")', 'with other words the prompt is made anew')
+select is((a #>> '{versions,style}', (a ->> 'prompt') ~ 'asks: less furniture Keep', a ->> 'user_prompt')::text, '(2,t,"less furniture")', 'with other words the prompt is made anew')
   from (select fixture.call('ann', 'retry_image', pg_temp.at(:'i'), p_body => '{"prompt": "less furniture"}') as a) x;
 select pg_temp.finish(((:'again'::jsonb) ->> 'id')::bigint) \g /dev/null
 select is(fixture.call('ann', 'delete_image', pg_temp.at((:'again'::jsonb) ->> 'id')), null, 'what has ended is deleted');
@@ -137,14 +137,14 @@ select is((select state::text from kiln.job where job_id = :busy), 'cancelling',
 select is(pg_temp.code(format('select kiln.retry_job(%s)', :busy)), 'KN001', 'and is not tried again');
 -- What cannot go yet is not in the way of what can: neither a project of the next one, nor an image of another in its own.
 insert into kiln.project (account_id, name, deleted_at) values (fixture.account('ann'), 'later', kiln_internal.now()) returning project_id as later \gset
-select kiln_internal.clear_projects(1) from generate_series(1, 60) \g /dev/null
+select kiln_internal.purge_projects(1) from generate_series(1, 60) \g /dev/null
 select is((select array_agg(project_id) from kiln.project where deleted_at is not null), array[:all]::bigint[], 'a project that waits for its runner keeps no other');
 select fixture.job_in('completed') as done \gset
 insert into kiln.image select (jsonb_populate_record(i, jsonb_build_object('job_id', :done))).* from kiln.image i where i.job_id = :busy;
-select kiln_internal.clear_project(:all, 1) \g /dev/null
+select kiln_internal.purge_project(:all, 1) \g /dev/null
 select is((select array_agg(job_id) from kiln.image where project_id = :all), array[:busy]::bigint[], 'nor does an image keep those behind it');
 select fixture.fail(:busy, 'cancelled') \g /dev/null
-select kiln_internal.clear_projects(10) \g /dev/null
+select kiln_internal.purge_projects(10) \g /dev/null
 select is((select count(*)::int from kiln.image where project_id = :all) + (select count(*)::int from kiln.project where project_id = :all), 0, 'when its runner has let go, nothing is left');
 select is((select array_agg(media_id order by media_id) from kiln.media where media_id in (:one, :three)), array[:one, :three]::bigint[], 'the originals that another project has stay');
 select fixture.call('ann', 'create_message', pg_temp.at(fixture.call('ann', 'create_conversation', p_body => format('{"members": ["%s"]}', fixture.account('admin'))) ->> 'id'), p_body => format('{"media": ["%s"]}', :three)) \g /dev/null
@@ -186,8 +186,8 @@ select is(fixture.refusal(statement || '; set constraints all immediate') ->> 'm
     ('insert into kiln.style (name, title, position) values (''bare'', ''Bare'', 99)', 'style bare: it has no words'),
     ('insert into kiln.style_text (style, version, words) values (''boho'', 1, ''x'')', 'style boho: it is another name of bohemian, whose words count'),
     ('insert into kiln.style_text (style, version, words) values (''modern'', 99, ''x'')', 'style modern: its next words are version 3'),
-    ('insert into kiln.staging_prompt (version, stage, declutter, restyle, wish, preserve) values (2, ''{room} {wrds}'', ''{room}'', ''{room} {words}'', ''{wish}'', ''x'')', 'staging prompt, version 2: stage is to have {room} and {words}, and no other placeholder'),
-    ('insert into kiln.staging_prompt (version, stage, declutter, restyle, wish, preserve) values (2, ''{room} {words}'', ''{room}'', ''{room} {words}'', ''{wish}'', ''{room}'')', 'staging prompt, version 2: preserve is to have none, and no other placeholder'),
+    ('insert into kiln.staging_prompt (version, stage, declutter, restyle, user_prompt, preserve) values (2, ''{room} {wrds}'', ''{room}'', ''{room} {words}'', ''{user_prompt}'', ''x'')', 'staging prompt, version 2: stage is to have {room} and {words}, and no other placeholder'),
+    ('insert into kiln.staging_prompt (version, stage, declutter, restyle, user_prompt, preserve) values (2, ''{room} {words}'', ''{room}'', ''{room} {words}'', ''{user_prompt}'', ''{room}'')', 'staging prompt, version 2: preserve is to have none, and no other placeholder'),
     ('insert into kiln.staging_model (name, title, pipeline_id) select ''a/b'', ''X'', pipeline_id from kiln.pipeline where name = ''upload''', 'staging model a/b: pipeline ''upload'' checks what people send in, and makes nothing'),
     ('update kiln.staging_model set title = '' '' where name = ''local/furnish''', 'staging model local/furnish: title is to have 1 to 200 characters')) v (statement, said);
 select lives_ok($$ insert into kiln.style (name, title, position) values ('bare', 'Bare', 99); insert into kiln.style_text (style, version, words) values ('bare', 1, 'bare'); set constraints all immediate $$, 'a style with words is taken');

@@ -34,7 +34,7 @@ select is(fixture.begin_run('b', format('select kiln_internal.await_media(%s)::t
 select fixture.run('a', 'commit') \g /dev/null
 select is(fixture.answer('b'), 'false', 'then there is nothing to wait for');
 select is(pg_temp.task(:'late'), 'ready', 'and the job may start');
-select is(fixture.run('a', 'select count(*) from kiln.awaited'), '0', 'nothing is left that waits');
+select is(fixture.run('a', 'select count(*) from kiln.media_wait'), '0', 'nothing is left that waits');
 
 select fixture.run('a', format('select count(kiln.cancel_job(check_job_id)) from kiln.media where media_id in (%s, %s, %s)', :'one', :'two', :'three')),
        fixture.run('a', format('delete from kiln.job where job_id in (select check_job_id from kiln.media where account_id = %s)', :'account')),

@@ -118,7 +118,7 @@ select pg_temp.check_file(media_id) from input where n = 2 \g /dev/null
 select is((select state::text from kiln.task, raw where job_id = id), 'ready', 'then it may start');
 select is((select array_agg(m ->> 'storage_key' order by m ->> 'media_id') from raw, jsonb_array_elements((fixture.start(id)).media::jsonb) m), (select array_agg(m.storage_key order by m.media_id::text) from kiln.media m join input using (media_id)), 'its first stage is given what the checks made');
 select is((select count(*)::int from kiln.media m join input using (media_id) where m.incoming_key is not null), 0, 'of what was sent nothing is left');
-select is_empty('select from kiln.awaited join raw on id = job_id', 'and it waits for nothing more');
+select is_empty('select from kiln.media_wait join raw on id = job_id', 'and it waits for nothing more');
 
 create temporary table spoilt as select (pg_temp.post('{"category": "outfit", "prompt": "x"}', 2) ->> 'id')::bigint as id;
 create temporary table early as select (fixture.call('admin', 'retry_tryon', jsonb_build_object('id', fixture.call('admin', 'cancel_tryon', jsonb_build_object('id', x.id)) ->> 'id')) ->> 'id')::bigint as id, x.id::bigint as first
@@ -132,7 +132,7 @@ select throws_ok(format('select fixture.call(%L, %L, %L)', 'admin', 'retry_tryon
 select is((select state::text from kiln.task, early where job_id = id), 'waiting', 'a retry of one whose file is still being checked waits for that too');
 select pg_temp.check_files(id) from early \g /dev/null
 select is((select array_agg(j.state || ' ' || coalesce(t.state::text, '-') order by j.job_id) from early e join kiln.job j on j.job_id in (e.id, e.first) left join kiln.task t on t.job_id = j.job_id and t.state = 'ready'), '{cancelled -,queued ready}', 'and starts with it; what was cancelled stays so');
-select is_empty('select from kiln.awaited where job_id in (select id from early union select first from early union select id from spoilt)', 'none of them waits any more');
+select is_empty('select from kiln.media_wait where job_id in (select id from early union select first from early union select id from spoilt)', 'none of them waits any more');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 
 -- Queues

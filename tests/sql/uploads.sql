@@ -36,7 +36,7 @@ select is(fixture.bad_fields($$ select pg_temp.presign('{"filename": "a", "conte
 update kiln.config set upload_max_bytes = default;
 
 create temporary table begun as select fixture.call(null, 'begin_upload', path, query) as begun from w;
-select is(begun - 'receiving', '{"content_type": "image/png", "bytes": 1000, "md5": null, "reserved": 1000}', 'the signed way needs no token, and tells the server what was announced') from begun;
+select is(begun - 'upload_session', '{"content_type": "image/png", "bytes": 1000, "md5": null, "reserved": 1000}', 'the signed way needs no token, and tells the server what was announced') from begun;
 create function pg_temp.code(p_function text, p_path jsonb, p_query jsonb, p_body text default null) returns text language sql as $$
     select fixture.refusal(format('select fixture.call(null, %L, %L, %L, %L)', p_function, p_path, p_query, p_body)) ->> 'code' $$;
 select is(pg_temp.code(f, path, query || '{"sig": "00"}', '{}'), 'KN008', f || ': a forged way leads nowhere') from w, unnest('{begin_upload,finish_upload}'::text[]) f;
@@ -45,8 +45,8 @@ select is(pg_temp.code('open_media', path, query || '{"variant": "upload"}'), 'K
 select is(pg_temp.code('begin_upload', path, jsonb_build_object('exp', e.at::text, 'sig', kiln_internal.sign_link((path ->> 'id')::bigint, '', e.at))), 'KN008', 'and a way to read is none to write') from w, (select 1893502800::bigint as at) e;
 
 select is(pg_temp.code('begin_upload', path, query), 'KN001', 'one request at a time sends the bytes') from w;
-create temporary table f as select jsonb_build_object('receiving', (select begun ->> 'receiving' from begun), 'storage_key', 'ab/' || repeat('c', 30), 'bytes', 1000, 'sha256', encode(sha256('cat'), 'hex'), 'content_type', 'image/png')::text as found;
-select is(pg_temp.code('finish_upload', path, query, (found::jsonb || '{"receiving": "of another"}')::text), 'KN001', 'and no other may say that they are there') from w, f;
+create temporary table f as select jsonb_build_object('upload_session', (select begun ->> 'upload_session' from begun), 'storage_key', 'ab/' || repeat('c', 30), 'bytes', 1000, 'sha256', encode(sha256('cat'), 'hex'), 'content_type', 'image/png')::text as found;
+select is(pg_temp.code('finish_upload', path, query, (found::jsonb || '{"upload_session": "of another"}')::text), 'KN001', 'and no other may say that they are there') from w, f;
 create temporary table done as select fixture.call(null, 'finish_upload', path, query, found) as media from w, f;
 select is(media, jsonb_build_object('id', path ->> 'id', 'media_type', 'image', 'state', 'uploading', 'content_type', 'image/png', 'bytes', 1000, 'sha256', encode(sha256('cat'), 'hex'),
           'width', null, 'height', null, 'duration_ms', null, 'url', null, 'thumbnail_url', null), 'the bytes alone make nothing ready') from done, w;
@@ -141,21 +141,21 @@ select is(pg_temp.ask(60), 'ok', 'an account without a quota of its own has the 
 
 -- What is being received.
 update kiln.account set media_quota_bytes = 300 where account_id = fixture.account('carl');
-create temporary table lease as select kiln_internal.begin_receiving(fixture.account('carl'), null, 1000) as given;
+create temporary table lease as select kiln_internal.begin_upload_session(fixture.account('carl'), null, 1000) as given;
 select is((given ->> 'reserved')::int, 300 - (select sum(bytes)::int from kiln.media where account_id = fixture.account('carl') and state <> 'rejected'), 'a body without a promise may take what room there is') from lease;
 select is(pg_temp.ask(1), 'KN016', 'and then there is none');
-select is((kiln_internal.begin_receiving(fixture.account('carl'), null, 1000) ->> 'reserved')::int, 0, 'nor for a second body');
-select kiln_internal.end_receiving(given ->> 'receiving') from lease \g /dev/null
+select is((kiln_internal.begin_upload_session(fixture.account('carl'), null, 1000) ->> 'reserved')::int, 0, 'nor for a second body');
+select kiln_internal.end_upload_session(given ->> 'upload_session') from lease \g /dev/null
 select is(pg_temp.ask(1), 'ok', 'its end gives it back');
-create temporary table held as select m.media_id, kiln_internal.begin_receiving(m.account_id, m.media_id, m.bytes) as given from kiln.media m where m.account_id = fixture.account('carl') and m.state = 'uploading' and m.bytes = 1;
+create temporary table held as select m.media_id, kiln_internal.begin_upload_session(m.account_id, m.media_id, m.bytes) as given from kiln.media m where m.account_id = fixture.account('carl') and m.state = 'uploading' and m.bytes = 1;
 select fixture.set_now('2030-01-01 12:00:50Z') \g /dev/null
-select kiln_internal.keep_receiving(given ->> 'receiving') from held \g /dev/null
+select kiln_internal.extend_upload_session(given ->> 'upload_session') from held \g /dev/null
 select fixture.set_now('2030-01-01 12:01:40Z') \g /dev/null
-select is((fixture.refusal(format('select kiln_internal.begin_receiving(%s, %s, 1)', fixture.account('carl'), media_id))) ->> 'code', 'KN001', 'who says that it goes on has another minute') from held;
+select is((fixture.refusal(format('select kiln_internal.begin_upload_session(%s, %s, 1)', fixture.account('carl'), media_id))) ->> 'code', 'KN001', 'who says that it goes on has another minute') from held;
 select fixture.set_now('2030-01-01 12:01:51Z') \g /dev/null
-select isnt(kiln_internal.begin_receiving(fixture.account('carl'), media_id, 1) ->> 'receiving', given ->> 'receiving', 'who was silent for a minute has lost it') from held;
-select is((fixture.refusal(format('select kiln_internal.keep_receiving(%L)', given ->> 'receiving'))) ->> 'code', 'KN001', 'and is told so') from held;
-select is((fixture.refusal(format('select kiln_internal.keep_receiving(%L)', 'none'))) ->> 'code', 'KN001', 'as is who never had it');
+select isnt(kiln_internal.begin_upload_session(fixture.account('carl'), media_id, 1) ->> 'upload_session', given ->> 'upload_session', 'who was silent for a minute has lost it') from held;
+select is((fixture.refusal(format('select kiln_internal.extend_upload_session(%L)', given ->> 'upload_session'))) ->> 'code', 'KN001', 'and is told so') from held;
+select is((fixture.refusal(format('select kiln_internal.extend_upload_session(%L)', 'none'))) ->> 'code', 'KN001', 'as is who never had it');
 update kiln.account set media_quota_bytes = null where account_id = fixture.account('carl');
 select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
 

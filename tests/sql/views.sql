@@ -12,7 +12,7 @@ select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
 select is(kiln_internal.ago(kiln_internal.now() + t), w, 'what is ' || t || ' away is ' || w)
   from (values (interval '0', 'now'), ('-0.9 seconds', 'now'), ('-1 second', '1 s ago'), ('-99 seconds', '99 s ago'), ('-100 seconds', '1 min ago'), ('-3 minutes', '3 min ago'),
                ('-5 hours', '5 h ago'), ('-3 days', '3 d ago'), ('-1 year', '365 d ago'), ('0.2 seconds', 'in 1 s'), ('20 seconds', 'in 20 s'), ('1 hour', 'in 60 min'), ('2 days', 'in 2 d')) v (t, w);
-select is((kiln_internal.ago('infinity'), kiln_internal.ago('-infinity'), kiln_internal.ago(null), kiln_internal.say_time('0.35 seconds'), kiln_internal.say_time(null))::text, '(never,"long ago",,"350 ms",)', 'so are the ends of time, and a short one');
+select is((kiln_internal.ago('infinity'), kiln_internal.ago('-infinity'), kiln_internal.ago(null), kiln_internal.format_time('0.35 seconds'), kiln_internal.format_time(null))::text, '(never,"long ago",,"350 ms",)', 'so are the ends of time, and a short one');
 select is_empty($$ select c.table_name, c.column_name from information_schema.columns c join information_schema.views v using (table_schema, table_name)
                     where c.table_schema = 'kiln' and c.data_type in ('timestamp with time zone', 'interval') and c.table_name not in ('held_jobs', 'job_ends') $$, 'no view shows a time in another way, but the two that functions read');
 
@@ -55,47 +55,47 @@ select fixture.job_in('held') as held \gset
 select is(pg_temp.about(:held), 'held: perhaps paid', 'one that waits for a person');
 select fixture.enqueue() as poisoned \gset
 update kiln.task_ready set interruptions = 2 where job_id = :poisoned;
-select is(pg_temp.about(:poisoned), 'image: suspect, alone', 'one that two runners died with');
+select is(pg_temp.about(:poisoned), 'image: quarantined', 'one that two runners died with');
 update kiln.task_ready set interruptions = 0 where job_id = :poisoned;
 -- An upload whose check has not ended.
 set constraints all deferred;
 select fixture.media('ann') as media \gset
 select kiln.enqueue('test/one', jsonb_build_object('media', jsonb_build_array(:'media')), fixture.account('ann'), p_run_at => 'infinity') as upload \gset
 set role kiln_owner;
-insert into kiln.awaited (job_id, media_id) values (:upload, :media);
+insert into kiln.media_wait (job_id, media_id) values (:upload, :media);
 reset role;
 select is(pg_temp.about(:upload), 'waits for upload ' || :media, 'one that waits for a file');
 -- A provider.
-create function pg_temp.parked() returns text language plpgsql as $$
+create function pg_temp.deferred() returns text language plpgsql as $$
 declare v_job bigint := fixture.pay();
 begin perform fixture.begin(v_job); return pg_temp.about(v_job); end $$;
 savepoint provider;
 update kiln.provider set is_enabled = false where name = 'pay';
-select is(pg_temp.parked(), 'pay: off', 'one whose provider is off');
+select is(pg_temp.deferred(), 'pay: off', 'one whose provider is off');
 rollback to provider;
 set role kiln_owner;
-update kiln.gate g set circuit = 'open', open_until = kiln_internal.now() + interval '12 seconds' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
+update kiln.provider_limiter g set circuit = 'open', open_until = kiln_internal.now() + interval '12 seconds' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
 reset role;
-select is(pg_temp.parked(), 'pay: circuit, in 12 s', 'one whose provider keeps failing');
+select is(pg_temp.deferred(), 'pay: circuit, in 12 s', 'one whose provider keeps failing');
 rollback to provider;
 set role kiln_owner;
-update kiln.gate g set paused_until = kiln_internal.now() + interval '12 seconds' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
+update kiln.provider_limiter g set paused_until = kiln_internal.now() + interval '12 seconds' from kiln.provider p where p.provider_id = g.provider_id and p.name = 'pay';
 reset role;
-select is(pg_temp.parked(), 'pay: paused, in 12 s', 'one whose provider asked for a pause');
+select is(pg_temp.deferred(), 'pay: paused, in 12 s', 'one whose provider asked for a pause');
 rollback to provider;
 update kiln.provider set max_calls = 1 where name = 'pay';
-select pg_temp.parked() \g /dev/null
-select is(pg_temp.parked(), 'pay: full, 1 calls', 'one whose provider has no place');
+select pg_temp.deferred() \g /dev/null
+select is(pg_temp.deferred(), 'pay: full, 1 calls', 'one whose provider has no place');
 rollback to provider;
 update kiln.provider set rate_per_minute = 3 where name = 'pay';
-select pg_temp.parked() \g /dev/null
-select matches(pg_temp.parked(), '^pay: rate, in 2\d s$', 'one whose provider has a rate');
+select pg_temp.deferred() \g /dev/null
+select matches(pg_temp.deferred(), '^pay: rate, in 2\d s$', 'one whose provider has a rate');
 rollback to provider;
 update kiln.provider set day_cap_micros = 1 where name = 'pay';
-select is(pg_temp.parked(), 'pay: day cap', 'one whose provider has cost enough today');
+select is(pg_temp.deferred(), 'pay: day cap', 'one whose provider has cost enough today');
 rollback to provider;
 update kiln.account set day_cap_micros = 1 where account_id = fixture.account('ann');
-select is(pg_temp.parked(), 'account: cap, in 12 h', 'and one whose account has');
+select is(pg_temp.deferred(), 'account: cap, in 12 h', 'and one whose account has');
 rollback to fresh;
 
 -- Columns -----------------------------------------------------------------------------------------------------------------------------------

@@ -74,20 +74,20 @@ select is((fixture.job_state(job), fixture.ledger(job), (select micros from kiln
 select is_empty('select * from kiln.contradictions', 'since a person said so, nothing contradicts anything');
 rollback to fresh;
 
--- By the provider's id, and strays.
+-- By the provider's id, and orphans.
 create temporary table e as select fixture.accepted('r6') as job;
 select is(pg_temp.hook(null, pg_temp.done('r6'), p_token => 'nonsense'), '{"received": true, "known": true}', 'without a token it is found by the provider''s id') from e;
 select is(fixture.calls(job), 'succeeded', 'and settles its call') from e;
 select is(pg_temp.hook(null, pg_temp.done('r99'), p_token => gen_random_uuid()::text), '{"received": true, "known": false}', 'one about nothing we know is received as well');
-select is((select (request_id, token is not null)::text from kiln.stray_webhook), ('r99', true)::text, 'and noted');
+select is((select (request_id, token is not null)::text from kiln.unmatched_webhook), ('r99', true)::text, 'and noted');
 select is(pg_temp.hook(null, 'not json', p_token => 'x'), '{"received": true, "known": false}', 'so is one that is not even JSON');
 select is(fixture.refusal($$ select pg_temp.hook(null, '{}', 'nobody') $$) ->> 'code', 'KN002', 'a provider that is not there has no webhooks');
 select is(fixture.refusal($$ select pg_temp.hook(null, '{}', 'local') $$) ->> 'code', 'KN002', 'nor has one without');
 select fixture.pass('8 days'), fixture.tick() \g /dev/null
-select is_empty('select * from kiln.stray_webhook', 'strays are kept for a week');
+select is_empty('select * from kiln.unmatched_webhook', 'orphans are kept for a week');
 rollback to fresh;
 create temporary table f as select fixture.accepted('r6') as job;
-select is(pg_temp.hook(job, pg_temp.done('r7')), '{"received": true, "known": false}', 'a token with the word of another request is a stray') from f;
+select is(pg_temp.hook(job, pg_temp.done('r7')), '{"received": true, "known": false}', 'a token with the word of another request is a orphan') from f;
 select is(fixture.calls(job), 'accepted', 'and moves nothing') from f;
 rollback to fresh;
 
@@ -109,18 +109,18 @@ select is((select (request, result, error_message, charged_micros)::text from ki
 -- Keys ------------------------------------------------------------------------------------------------------------------------------------
 
 select is(fixture.call(null, 'webhook_keys', '{"id": "pay"}'), '{"scheme": "fal-ed25519", "keys": null, "secret_env": null, "tolerance_s": 300}', 'the server asks what a provider signs with');
-select is_empty('select * from kiln_runner.webhook_keys_wanted() w where w ->> ''provider'' = ''pay''', 'without a public address no webhook is asked for, and no key');
+select is_empty('select * from kiln_runner.required_webhook_keys() w where w ->> ''provider'' = ''pay''', 'without a public address no webhook is asked for, and no key');
 update kiln.config set public_url = 'https://kiln.test';
-select is((select w::jsonb from kiln_runner.webhook_keys_wanted() w where w ->> 'provider' = 'pay'), '{"provider": "pay", "jwks_url": "https://keys.test/jwks", "hosts": ["pay.test", "keys.test"]}', 'a runner is told whose keys to fetch');
+select is((select w::jsonb from kiln_runner.required_webhook_keys() w where w ->> 'provider' = 'pay'), '{"provider": "pay", "jwks_url": "https://keys.test/jwks", "hosts": ["pay.test", "keys.test"]}', 'a runner is told whose keys to fetch');
 select kiln_runner.store_webhook_keys('pay', '{"keys": [{"kty": "OKP"}]}') \g /dev/null
 select is(fixture.call(null, 'webhook_keys', '{"id": "pay"}') -> 'keys', '{"keys": [{"kty": "OKP"}]}', 'fetched, the server has them');
-select is_empty('select * from kiln_runner.webhook_keys_wanted() w where w ->> ''provider'' = ''pay''', 'and nobody fetches them again');
+select is_empty('select * from kiln_runner.required_webhook_keys() w where w ->> ''provider'' = ''pay''', 'and nobody fetches them again');
 select fixture.pass('2 minutes') \g /dev/null
 select fixture.call(null, 'webhook_keys', '{"id": "pay"}', p_body => '{"fetch": true}') \g /dev/null
-select isnt_empty('select * from kiln_runner.webhook_keys_wanted() w where w ->> ''provider'' = ''pay''', 'until none of them fits');
+select isnt_empty('select * from kiln_runner.required_webhook_keys() w where w ->> ''provider'' = ''pay''', 'until none of them fits');
 select kiln_runner.store_webhook_keys('pay', '{"keys": []}') \g /dev/null
 select fixture.pass('1 day') \g /dev/null
-select isnt_empty('select * from kiln_runner.webhook_keys_wanted() w where w ->> ''provider'' = ''pay''', 'or a day has passed');
+select isnt_empty('select * from kiln_runner.required_webhook_keys() w where w ->> ''provider'' = ''pay''', 'or a day has passed');
 select throws_ok($$ select kiln_runner.store_webhook_keys('pay', '{}') $$, 'KN006', null, 'what is no key set is not kept');
 select throws_ok($$ select kiln_runner.store_webhook_keys('nobody', '{"keys": []}') $$, 'KN002', null, 'nor the keys of nobody');
 select is(fixture.refusal($$ select fixture.call(null, 'webhook_keys', '{"id": "nobody"}') $$) ->> 'code', 'KN002', 'nobody has none');

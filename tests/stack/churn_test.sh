@@ -110,7 +110,7 @@ is "$errors" '' 'no step of the storm fails in a way a caller does not expect'
 is "$(value "select complaint from kiln.check_all() where complaint not like 'runs with runner%' limit 5")" '' 'after the storm nothing contradicts itself'
 
 # Calm: one runner works off what is left; people resume what is held.
-value "set role kiln_owner; delete from kiln.heartbeat where runner_id in (select runner_id from storm.runner); update kiln.runner set ended_at = now(), ended_why = 'dead' where ended_at is null" >/dev/null
+value "set role kiln_owner; delete from kiln.heartbeat where runner_id in (select runner_id from storm.runner); update kiln.runner set ended_at = now(), ended_why = 'expired' where ended_at is null" >/dev/null
 value "update kiln.task set state = 'ready', error_class = 'interrupted' where state = 'running'" >/dev/null
 # One statement a step, since the clock of a statement stands still, and the chores of the tick go by it.
 me=$(value "select kiln_runner.register('calm', 'here', 1, '0', null, 1000)")

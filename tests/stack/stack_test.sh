@@ -37,7 +37,7 @@ cleanup() {
     KILN_HOME=$work/closed/home ./kiln down >/dev/null 2>&1
     if [[ -n ${moved:-} && $moved == /var/lib/kiln-* ]]; then rm -rf "$moved"; fi
     if [[ -n ${small:-} ]]; then umount "$small" 2>/dev/null; fi
-    if [[ -n ${sleeper:-} ]]; then kill "$sleeper" 2>/dev/null; fi
+    if [[ -n ${waiter:-} ]]; then kill "$waiter" 2>/dev/null; fi
     cd / && rm -rf "$work"
 }
 trap cleanup EXIT
@@ -161,12 +161,12 @@ fi
 # --- down -----------------------------------------------------------------------------------------------------------------
 ./kiln psql -X -q -c "create table public.kept (a int); insert into public.kept values (7)" 2>/dev/null
 sleep 60 &
-sleeper=$!
-printf '%s 1 %s\n' "$sleeper" "$(</proc/sys/kernel/random/boot_id)" >"$home/pid/runner-9"
+waiter=$!
+printf '%s 1 %s\n' "$waiter" "$(</proc/sys/kernel/random/boot_id)" >"$home/pid/runner-9"
 pids="$(pid_of server) $(pid_of runner-1) $(head -n 1 "$home/pg/postmaster.pid")"
 out=$(./kiln down 2>&1)
 ok $? 'down ends well' "$out"
-alive "$sleeper"
+alive "$waiter"
 ok $? 'and leaves alone a process that got the number of one of ours'
 left=0
 for pid in $pids; do if alive "$pid"; then left=$((left + 1)); fi; done

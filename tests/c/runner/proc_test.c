@@ -239,7 +239,7 @@ static void whoever_it_leaves_behind_ends_with_it_and_is_not_waited_for(void **s
 
     (void)state;
     assert_int_equal(run->end.cause, PROC_EXITED);
-    assert_true(base_now_ms() - begin < 2000); /* though the sleeper holds its stdout open */
+    assert_true(base_now_ms() - begin < 2000); /* though the waiter holds its stdout open */
     assert_string_equal(run->out, "here\n");
     assert_true(is_gone(word));
     done(run);

@@ -1,6 +1,6 @@
 -- What follows when tasks are held, fail, are cancelled, or go back to waiting. Their jobs are locked first: one that is being
 -- cancelled meanwhile takes its task with it.
-create or replace function kiln_internal.follow_cold_moves(p_task_ids bigint[])
+create or replace function kiln_internal.propagate_task_moves(p_task_ids bigint[])
 returns void
 language plpgsql
 as $$
@@ -38,7 +38,7 @@ begin
 
     v_stopped := array(
         select t.task_id from kiln.task t
-         cross join lateral (select j.state from kiln.job j where j.job_id = t.job_id limit 1) j      -- a look by key, never a join: see kiln_internal.hand_over
+         cross join lateral (select j.state from kiln.job j where j.job_id = t.job_id limit 1) j      -- a look by key, never a join: see kiln_internal.advance_jobs
          where t.task_id = any (p_task_ids) and t.state in ('ready', 'waiting') and j.state not in ('queued', 'running', 'held'));
     if v_stopped <> '{}' then
         update kiln.task set state = 'cancelled' where task_id = any (v_stopped) and state in ('ready', 'waiting');
@@ -47,7 +47,7 @@ begin
     with back as (
         update kiln.task_ready t
            set priority = (select j.priority from kiln.job j where j.job_id = t.job_id),
-               vt = greatest(t.vt, (select f.next_vt + 1 from kiln.floor f
+               virtual_time = greatest(t.virtual_time, (select f.next_virtual_time + 1 from kiln.low_watermark f
                                      where f.queue_id = t.queue_id and f.priority = (select j.priority from kiln.job j where j.job_id = t.job_id)))
          where t.task_id = any (p_task_ids)
         returning t.queue_id, t.job_id
@@ -55,10 +55,10 @@ begin
     select array_agg(distinct b.queue_id), array_agg(b.job_id) into v_queue_ids, v_back from back b;
     if v_queue_ids is not null then
         update kiln.job j set state = 'running' where j.job_id = any (v_back) and j.state = 'held';
-        perform kiln_internal.ring(v_queue_ids);
+        perform kiln_internal.notify_waiters(v_queue_ids);
     end if;
 end
 $$;
-comment on function kiln_internal.follow_cold_moves(bigint[]) is
+comment on function kiln_internal.propagate_task_moves(bigint[]) is
 'Holds, fails, cancels or resumes the jobs of tasks that were held, failed, were cancelled or became ready, and gives the ready
-ones a turn above the floor.';
+ones a turn above the low watermark.';

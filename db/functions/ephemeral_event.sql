@@ -1,5 +1,5 @@
 -- Typing: told to streams, kept nowhere.
-create or replace function kiln_internal.tell_typing(p_actor bigint, p_conversation_id bigint)
+create or replace function kiln_internal.emit_typing(p_actor bigint, p_conversation_id bigint)
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -14,39 +14,39 @@ begin
     if not found then
         return;
     end if;
-    insert into kiln.whisper (account_id, type, data)
+    insert into kiln.ephemeral_event (account_id, type, data)
     select m.account_id, 'typing', jsonb_build_object('conversation_id', p_conversation_id::text, 'account', kiln_internal.render_person(p_actor))
       from kiln.member m
      where m.conversation_id = p_conversation_id and m.until_number is null and m.account_id <> p_actor and not kiln_internal.is_blocked(p_actor, m.account_id);
-    perform kiln_internal.ring(null);
+    perform kiln_internal.notify_waiters(null);
 end
 $$;
-comment on function kiln_internal.tell_typing(bigint, bigint) is 'Tells the other members'' streams that p_actor, a member, is typing; at most every two seconds. KN004: has left.';
+comment on function kiln_internal.emit_typing(bigint, bigint) is 'Tells the other members'' streams that p_actor, a member, is typing; at most every two seconds. KN004: has left.';
 
-create or replace function kiln_internal.whispers_between(p_from pg_snapshot, p_until pg_snapshot)
-returns setof kiln.whisper
+create or replace function kiln_internal.ephemeral_events_between(p_from pg_snapshot, p_until pg_snapshot)
+returns setof kiln.ephemeral_event
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 begin
     return query
-    select w.* from (select * from kiln.whisper w where w.xid >= pg_snapshot_xmax(p_from) and w.xid < pg_snapshot_xmax(p_until)
+    select w.* from (select * from kiln.ephemeral_event w where w.xid >= pg_snapshot_xmax(p_from) and w.xid < pg_snapshot_xmax(p_until)
                      union all
-                     select * from kiln.whisper w where w.xid = any (array(select pg_snapshot_xip(p_from)))) w
+                     select * from kiln.ephemeral_event w where w.xid = any (array(select pg_snapshot_xip(p_from)))) w
      where pg_visible_in_snapshot(w.xid, p_until)
-     order by w.whisper_id;
+     order by w.ephemeral_event_id;
 end
 $$;
-comment on function kiln_internal.whispers_between(pg_snapshot, pg_snapshot) is 'Whispers that p_until sees and p_from did not, in order.';
+comment on function kiln_internal.ephemeral_events_between(pg_snapshot, pg_snapshot) is 'Ephemeral events that p_until sees and p_from did not, in order.';
 
-create or replace function kiln_internal.forget_whispers()
+create or replace function kiln_internal.purge_ephemeral_events()
 returns void
 language plpgsql security definer
 set search_path = '' set enable_seqscan = off
 as $$
 begin
-    delete from kiln.whisper w where w.at < kiln_internal.now() - interval '30 seconds';
+    delete from kiln.ephemeral_event w where w.at < kiln_internal.now() - interval '30 seconds';
     delete from kiln.typing t where t.at < kiln_internal.now() - interval '1 day';
 end
 $$;
-comment on function kiln_internal.forget_whispers() is 'A chore: drops what was whispered half a minute ago.';
+comment on function kiln_internal.purge_ephemeral_events() is 'A maintenance job: drops what was emitted half a minute ago.';

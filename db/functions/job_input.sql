@@ -26,11 +26,11 @@ end
 $$;
 comment on function kiln_internal.find_model(jsonb) is 'The model that {type, model?} asks for, or the errors of these fields.';
 
-create or replace function kiln_internal.draw_seed()
+create or replace function kiln_internal.random_seed()
 returns text
 language sql volatile
 return floor(random() * 9007199254740991)::bigint::text;
-comment on function kiln_internal.draw_seed() is 'A seed for who names none; below 2^53, so that a client that reads it as a number keeps it whole.';
+comment on function kiln_internal.random_seed() is 'A seed for who names none; below 2^53, so that a client that reads it as a number keeps it whole.';
 
 create or replace function kiln_internal.is_seed(p_seed text)
 returns boolean
@@ -38,7 +38,7 @@ language sql immutable
 return case when p_seed ~ '^[0-9]{1,19}$' then p_seed::numeric <= 9223372036854775807 else false end;
 comment on function kiln_internal.is_seed(text) is 'Whether this is a seed: a whole number from 0 to 9223372036854775807, in digits. Null is none.';
 
-create or replace function kiln_internal.read_wish(p_actor bigint, p_body jsonb, p_errors jsonb, p_model kiln.model, p_media_type text, p_files int default 0)
+create or replace function kiln_internal.read_job_input(p_actor bigint, p_body jsonb, p_errors jsonb, p_model kiln.model, p_media_type text, p_files int default 0)
 returns jsonb
 language plpgsql volatile
 set search_path = ''
@@ -61,7 +61,7 @@ begin
         v_errors := v_errors || kiln_internal.field_error('/prompt', 'is required' || case when p_media_type is distinct from 'audio' then ' unless there is media' else '' end);
     end if;
     if coalesce(p_body -> 'seed', 'null') = 'null' then
-        v_seed := kiln_internal.draw_seed();
+        v_seed := kiln_internal.random_seed();
     elsif not coalesce(kiln_internal.is_seed(v_seed), false) then
         v_errors := v_errors || kiln_internal.field_error('/seed', 'must be a whole number from 0 to 9223372036854775807');
     end if;
@@ -69,9 +69,9 @@ begin
         v_errors := v_errors || kiln_internal.field_error('/media', 'must be an array of at most 12 media ids');
     else
         v_count := cardinality(v_ids) + p_files;
-        select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/media/' || (u.turn - 1), 'message', 'is no media of yours that is ready')), '[]')
+        select v_errors || coalesce(jsonb_agg(jsonb_build_object('field', '/media/' || (u.ord - 1), 'message', 'is no media of yours that is ready')), '[]')
           into v_errors
-          from unnest(v_ids) with ordinality as u (id, turn)
+          from unnest(v_ids) with ordinality as u (id, ord)
          where not exists (select from kiln.media m
                             where m.media_id = case when u.id ~ '^[0-9]{1,18}$' then u.id::bigint end
                               and m.account_id = p_actor and m.state = 'ready');
@@ -88,6 +88,6 @@ begin
     return jsonb_build_object('prompt', coalesce(v_prompt, ''), 'params', v_params, 'seed', v_seed, 'media', v_media, 'media_type', p_media_type);
 end
 $$;
-comment on function kiln_internal.read_wish(bigint, jsonb, jsonb, kiln.model, text, int) is
+comment on function kiln_internal.read_job_input(bigint, jsonb, jsonb, kiln.model, text, int) is
 'A job''s input {prompt, params, seed, media, media_type} from a body, its media the actor''s and its parameters those of the model, with the
 defaults filled in (no model: none). p_errors: what is wrong already; p_files: files that came with it. KN003: every field that is wrong.';

@@ -1,8 +1,8 @@
--- The chores that tidy up. (Which there are and how often: kiln.chore.)
+-- The maintenance jobs that tidy up. (Which there are and how often: kiln.maintenance.)
 
 -- Partitions: made apart and then attached, so that writers wait for a moment only; dropped whole under a short lock time-out,
 -- and tried again a minute later where someone is in the way.
-create or replace function kiln_internal.keep_partitions()
+create or replace function kiln_internal.maintain_partitions()
 returns void
 language plpgsql security definer
 set search_path = ''
@@ -81,11 +81,11 @@ begin
     perform set_config('lock_timeout', v_wait, true);
 end
 $$;
-comment on function kiln_internal.keep_partitions() is 'Makes the next partitions of events and attempts and drops those that are older than kiln.config says.';
+comment on function kiln_internal.maintain_partitions() is 'Makes the next partitions of events and attempts and drops those that are older than kiln.config says.';
 
 -- By the thousand, the oldest first: what has piled up, while nothing ran the timer for a month, costs each tick no more than a moment.
 -- A tick that passes its time limit would begin anew with the same, for ever.
-create or replace function kiln_internal.forget()
+create or replace function kiln_internal.purge_expired()
 returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -106,10 +106,10 @@ begin
                select o.ctid from kiln.delivery o where o.ended_at < kiln_internal.now() - interval '30 days'
                limit c_most for update skip locked));
     update kiln.delivery d
-       set state = 'failed', ended_at = kiln_internal.now(), taken_until = null, why = coalesce(d.why, 'No runner with KILN_SMTP_URL was there in three days.')
+       set state = 'failed', ended_at = kiln_internal.now(), claimed_until = null, why = coalesce(d.why, 'No runner with KILN_SMTP_URL was there in three days.')
      where d.ctid = any (array(select o.ctid from kiln.delivery o
                                 where o.target = 0 and o.state = 'due' and o.created_at < kiln_internal.now() - interval '3 days'
-                                  and coalesce(o.taken_until, '-infinity') < kiln_internal.now()
+                                  and coalesce(o.claimed_until, '-infinity') < kiln_internal.now()
                                 limit c_most for update skip locked));
     delete from kiln.mail_recipient r
      where r.ctid = any (array(select o.ctid from kiln.mail_recipient o
@@ -120,11 +120,11 @@ begin
                limit c_most for update skip locked));
     delete from kiln.account_rate r
      where r.ctid = any (array(
-               select o.ctid from kiln.account_rate o where o.free_at < kiln_internal.now() - interval '1 hour'
+               select o.ctid from kiln.account_rate o where o.theoretical_arrival_at < kiln_internal.now() - interval '1 hour'
                limit c_most for update skip locked));
-    delete from kiln.receiving r
+    delete from kiln.upload_session r
      where r.ctid = any (array(
-               select o.ctid from kiln.receiving o where o.until < kiln_internal.now() - interval '1 hour'
+               select o.ctid from kiln.upload_session o where o.until < kiln_internal.now() - interval '1 hour'
                limit c_most for update skip locked));
     delete from kiln.media m
      where m.ctid = any (array(select o.ctid from kiln.media o
@@ -134,16 +134,16 @@ begin
      where j.job_id = any (array(
                select w.job_id from (select u.job_id, u.finished_at from kiln.job u where u.kind = 'upload' order by u.job_id limit 1000) w
                 where w.finished_at < kiln_internal.now() - interval '7 days'));
-    delete from kiln.stray_webhook w
+    delete from kiln.unmatched_webhook w
      where w.ctid = any (array(
-               select o.ctid from kiln.stray_webhook o where o.at < kiln_internal.now() - interval '7 days'
+               select o.ctid from kiln.unmatched_webhook o where o.at < kiln_internal.now() - interval '7 days'
                limit c_most for update skip locked));
     delete from kiln.runner r where r.ended_at < kiln_internal.now() - interval '7 days';
-    perform kiln_internal.bury_instances(array(select i.instance_id from kiln.instance i where i.ended_at is null and i.beat_at < kiln_internal.now() - interval '1 minute' for update skip locked));
+    perform kiln_internal.expire_instances(array(select i.instance_id from kiln.instance i where i.ended_at is null and i.beat_at < kiln_internal.now() - interval '1 minute' for update skip locked));
     delete from kiln.instance i where i.ended_at < kiln_internal.now() - interval '7 days';
 end
 $$;
-comment on function kiln_internal.forget() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, checks of uploads that ended a week ago, deliveries of a month ago, mail that nobody could send in three days, runners and servers that ended a week ago, stray webhooks.';
+comment on function kiln_internal.purge_expired() is 'Removes what has had its time: idempotency keys after a day, tickets, nonces, rates at rest, abandoned uploads, checks of uploads that ended a week ago, deliveries of a month ago, mail that nobody could send in three days, runners and servers that ended a week ago, orphan webhooks.';
 
 -- By the key and so many: what it costs does not grow with the history.
 create or replace function kiln_internal.measure_models()

@@ -1,12 +1,12 @@
--- The gate of a provider: limits, rates, pauses, the circuit, caps. What is refused waits, is told why, and costs no attempt.
+-- The limiter of a provider: limits, rates, pauses, the circuit, caps. What is refused waits, is told why, and costs no attempt.
 begin;
 \ir ../fixtures/fixture.sql
 \ir ../fixtures/money.sql
 select no_plan();
 select fixture.set_now('2030-01-01 12:00:00Z') \g /dev/null
-create function pg_temp.gate() returns kiln.gate language sql volatile as $$ select g.* from kiln.gate g join kiln.provider p using (provider_id) where p.name = 'pay' $$;
-create function pg_temp.parked() returns text language sql volatile as $$ select string_agg(k.reason, ' ' order by k.priority desc, k.vt) from kiln.parked k where k.woken_at is null $$;
-select is((pg_temp.gate()).circuit, 'closed', 'a provider has a gate from the start');
+create function pg_temp.limiter() returns kiln.provider_limiter language sql volatile as $$ select g.* from kiln.provider_limiter g join kiln.provider p using (provider_id) where p.name = 'pay' $$;
+create function pg_temp.deferred() returns text language sql volatile as $$ select string_agg(k.reason, ' ' order by k.priority desc, k.virtual_time) from kiln.deferred_task k where k.admitted_at is null $$;
+select is((pg_temp.limiter()).circuit, 'closed', 'a provider has a limiter from the start');
 savepoint fresh;
 
 -- So many at once ---------------------------------------------------------------------------------------------------------------------
@@ -20,24 +20,24 @@ select is((t.attempts, t.interruptions, t.label, (kiln_internal.render_job(j)::j
 select matches(fixture.events(three), 'progress/2$', 'the stream too') from a;
 select is(fixture.begin(four) ->> 'state', 'waiting', 'so does a fourth') from a;
 select fixture.tick() \g /dev/null
-select is(pg_temp.parked(), 'calls calls', 'as long as there is no place');
+select is(pg_temp.deferred(), 'calls calls', 'as long as there is no place');
 select is(fixture.answer(one, 200, '{"id": "r1"}') ->> 'state', 'waiting', 'a call that is accepted still has its place') from a1;
 select fixture.tick() \g /dev/null
-select is(pg_temp.parked(), 'calls calls', 'and frees none');
+select is(pg_temp.deferred(), 'calls calls', 'and frees none');
 select fixture.poll(one, 200, '{"status": "failed"}') from a \g /dev/null
 select fixture.tick() \g /dev/null
-select is((pg_temp.parked(), fixture.task_states(three), fixture.task_states(four))::text, ('calls', 'ready', 'waiting')::text, 'a place that is free wakes the one whose turn it is') from a;
+select is((pg_temp.deferred(), fixture.task_states(three), fixture.task_states(four))::text, ('calls', 'ready', 'waiting')::text, 'a place that is free wakes the one whose turn it is') from a;
 create temporary table a5 as select fixture.pay() as five;
 select is(fixture.begin(five) ->> 'state', 'waiting', 'a newcomer does not take that place') from a5;
 select is(fixture.begin(three) ->> 'do', 'send', 'it is kept for the one that was woken') from a;
-select is((select (p.calls, p.parked, w.sky)::text from kiln.providers p join kiln.provider_weather w using (provider) where provider = 'pay'), ('2/2', 2, 'ok')::text, 'the weather tells of it');
+select is((select (p.calls, p.deferred, w.health)::text from kiln.providers p join kiln.provider_health w using (provider) where provider = 'pay'), ('2/2', 2, 'ok')::text, 'the health tells of it');
 select kiln.cancel_job(four) from a \g /dev/null
-select is((select count(*)::int from kiln.parked where woken_at is null), 1, 'a job that is cancelled waits no more');
+select is((select count(*)::int from kiln.deferred_task where admitted_at is null), 1, 'a job that is cancelled waits no more');
 update kiln.provider set max_calls = null where name = 'pay';
 select fixture.tick() \g /dev/null
-select is((pg_temp.parked(), fixture.task_states(five))::text, (null::text, 'ready')::text, 'lifting the limit wakes the rest') from a5;
+select is((pg_temp.deferred(), fixture.task_states(five))::text, (null::text, 'ready')::text, 'lifting the limit wakes the rest') from a5;
 select is(fixture.begin(five) ->> 'do', 'send', 'who may then send') from a5;
-select is_empty('select * from kiln.parked', 'nobody is parked');
+select is_empty('select * from kiln.deferred_task', 'nobody is deferred');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 rollback to fresh;
 
@@ -71,7 +71,7 @@ update kiln.provider set rate_per_minute = 6, rate_burst = 2 where name = 'pay';
 create temporary table r as select fixture.pay() as one, fixture.pay() as two, fixture.pay() as three;
 select is((fixture.begin(one) ->> 'do', fixture.begin(two) ->> 'do', fixture.begin(three) ->> 'why')::text, ('send', 'send', 'Provider pay takes 6 calls a minute.')::text, 'a burst of two, then it waits') from r;
 select fixture.pass('11 seconds'), fixture.tick() \g /dev/null
-select is((pg_temp.parked(), fixture.task_states(three))::text, ('rate', 'waiting')::text, 'not yet') from r;
+select is((pg_temp.deferred(), fixture.task_states(three))::text, ('rate', 'waiting')::text, 'not yet') from r;
 select fixture.pass('2 seconds'), fixture.tick() \g /dev/null
 select is(fixture.task_states(three), 'ready', 'woken when its time has come') from r;
 select is(fixture.begin(three) ->> 'do', 'send', 'and then it goes') from r;
@@ -115,7 +115,7 @@ rollback to fresh;
 create temporary table p as select fixture.pay() as one, fixture.pay() as two;
 select fixture.answer(fixture.begin(one), 503, '{}', p_headers => '{"retry-after": "20"}') from p \g /dev/null
 select is(fixture.begin(two) ->> 'why', 'Provider pay asked for a pause until 12:00:20.', 'a Retry-After stops the others at once') from p;
-select is((select (sky, until, "5xx")::text from kiln.provider_weather where provider = 'pay'), ('paused', 'in 20 s', 1)::text, 'the weather says so');
+select is((select (health, until, "5xx")::text from kiln.provider_health where provider = 'pay'), ('paused', 'in 20 s', 1)::text, 'the health says so');
 select fixture.pass('19 seconds'), fixture.tick() \g /dev/null
 select is(fixture.task_states(two), 'waiting', 'as long as it said') from p;
 select fixture.pass('2 seconds'), fixture.tick() \g /dev/null
@@ -136,24 +136,24 @@ begin
     return fixture.task_states(v_job);
 end $$;
 select is((select string_agg(pg_temp.fail_one(), ' ') from generate_series(1, 5)), 'waiting waiting waiting waiting waiting', 'five failures in a row');
-select is((pg_temp.gate()).circuit, 'open', 'open the circuit');
+select is((pg_temp.limiter()).circuit, 'open', 'open the circuit');
 create temporary table o as select fixture.pay(500) as dear, fixture.pay(10) as cheap;
 select is(fixture.begin(dear) ->> 'why', 'Provider pay keeps failing: no call before 12:00:15.', 'then nothing is sent') from o;
 select is(fixture.begin(cheap) ->> 'state', 'waiting', 'by nobody') from o;
 select is((select sum(attempts)::int from kiln.task), 0, 'and no attempt is lost');
-select is((select (sky, until, lost)::text from kiln.provider_weather where provider = 'pay'), ('broken', 'in 15 s', 5)::text, 'the weather says so');
+select is((select (health, until, lost)::text from kiln.provider_health where provider = 'pay'), ('broken', 'in 15 s', 5)::text, 'the health says so');
 select fixture.pass('16 seconds'), kiln_runner.tick() \g /dev/null
 select is((fixture.task_states(cheap), fixture.task_states(dear))::text, ('ready', 'waiting')::text, 'half open: the cheapest is woken, alone') from o;
 create temporary table o1 as select fixture.begin(cheap) as step from o;
-select is((step ->> 'do', (pg_temp.gate()).circuit)::text, ('send', 'half_open')::text, 'and tries') from o1;
+select is((step ->> 'do', (pg_temp.limiter()).circuit)::text, ('send', 'half_open')::text, 'and tries') from o1;
 create temporary table o2 as select fixture.pay() as other;
 select is(fixture.begin(other) ->> 'why', 'Provider pay kept failing: one call is trying it.', 'nobody else does meanwhile') from o2;
 savepoint trying;
 select fixture.trouble(step, 'connect', false) from o1 \g /dev/null
-select is(((pg_temp.gate()).circuit, (pg_temp.gate()).open_until)::text, ('open', kiln_internal.now() + interval '30 seconds')::text, 'failing, it opens for twice as long');
+select is(((pg_temp.limiter()).circuit, (pg_temp.limiter()).open_until)::text, ('open', kiln_internal.now() + interval '30 seconds')::text, 'failing, it opens for twice as long');
 rollback to trying;
 select fixture.answer(step, 422) from o1 \g /dev/null
-select is((pg_temp.gate()).circuit, 'closed', 'any answer closes it');
+select is((pg_temp.limiter()).circuit, 'closed', 'any answer closes it');
 select kiln_runner.tick() \g /dev/null
 select is((fixture.task_states(dear), fixture.begin(dear) ->> 'do')::text, ('ready', 'send')::text, 'and the others go on') from o;
 rollback to trying;
@@ -162,7 +162,7 @@ select is(fixture.begin(t.job_id) ->> 'do', 'send', 'where the one that tried is
 rollback to fresh;
 create temporary table q as select fixture.pay() as job;
 select is((select count(*)::int from generate_series(1, 6) n, lateral (select fixture.answer(fixture.begin(fixture.pay(n)), 422)) x), 6, 'refusals');
-select is((pg_temp.gate()).circuit, 'closed', 'are no failures of the provider');
+select is((pg_temp.limiter()).circuit, 'closed', 'are no failures of the provider');
 rollback to fresh;
 
 -- Caps -----------------------------------------------------------------------------------------------------------------------------------
@@ -172,8 +172,8 @@ create temporary table k as select fixture.pay(1000000) as one, fixture.pay(1000
 select is((fixture.begin(one) ->> 'do', fixture.begin(two) ->> 'do')::text, ('send', 'send')::text, 'within its cap a provider is asked') from k;
 select is(fixture.begin(three) ->> 'why', 'Provider pay may cost 2.50 USD a day, and that is reached: it goes on at 2030-01-02 00:00 UTC.', 'beyond it nothing is sent, and it says so') from k;
 select is(fixture.begin(small) ->> 'do', 'send', 'what still fits goes') from k;
-select is((select today from kiln.providers where provider = 'pay'), 2.40, 'the weather counts the day''s money, by estimate at first');
-select is((pg_temp.parked(), t.attempts)::text, ('provider_cap', 0)::text, 'it is no attempt') from k join kiln.task_waiting t on t.job_id = k.three;
+select is((select today from kiln.providers where provider = 'pay'), 2.40, 'the health counts the day''s money, by estimate at first');
+select is((pg_temp.deferred(), t.attempts)::text, ('provider_cap', 0)::text, 'it is no attempt') from k join kiln.task_waiting t on t.job_id = k.three;
 savepoint capped;
 update kiln.provider set day_cap_micros = 9000000 where name = 'pay';
 select kiln_runner.tick() \g /dev/null
@@ -189,7 +189,7 @@ select is(fixture.begin(one) ->> 'do', 'send', 'within its cap an account is ser
 select is(fixture.begin(two) ->> 'why', 'This account may spend 0.00015 USD a day, and that is reached: it goes on at 2030-01-02 00:00 UTC.', 'beyond it waits, and it says so') from k;
 select is(fixture.begin(bobs) ->> 'do', 'send', 'others are not its concern') from k;
 select kiln_runner.tick() \g /dev/null
-select is(pg_temp.parked(), 'account_cap', 'it waits for the day''s end');
+select is(pg_temp.deferred(), 'account_cap', 'it waits for the day''s end');
 savepoint capped;
 update kiln.account set day_cap_micros = 1000 where account_id = fixture.account('ann');
 select kiln_runner.tick() \g /dev/null
@@ -213,7 +213,7 @@ select is(fixture.begin(job) ->> 'do', 'send', 'and no longer') from s;
 rollback to fresh;
 
 update kiln.provider set auth = '{"header": "authorization", "prefix": "Key ", "env": "PAY_KEY"}' where name = 'pay';
-select ok(kiln_runner.secrets_wanted() @> '{PAY_KEY}', 'runners are told which secrets are wanted, by name');
+select ok(kiln_runner.required_secrets() @> '{PAY_KEY}', 'runners are told which secrets are wanted, by name');
 create temporary table n as select fixture.pay() as job, fixture.runner('{image}', name => 'without') as poor, fixture.runner('{image}', name => 'with') as rich;
 select is(fixture.begin(job, poor) ->> 'do', 'send', 'a runner that has not said is trusted') from n;
 select kiln_runner.offer_secrets(poor, '{}'), kiln_runner.offer_secrets(rich, '{PAY_KEY}') from n \g /dev/null
@@ -266,7 +266,7 @@ select kiln_runner.unregister(r.runner_id) from kiln.runner r, n where r.ended_a
 create temporary table n4 as select fixture.pay() as job;
 select is(fixture.begin(n4.job, poor) ->> 'why', 'Waits for a runner that has PAY_KEY.', 'where no runner has it, the task waits for one') from n, n4;
 select is(pg_temp.looks('2 minutes', n4.job, poor), 0, 'and is not looked at until then') from n, n4;
-select is((fixture.attempts(n4.job), t.attempts)::text, ('ask#1 parked', 0)::text, 'it has one row of history, and no attempt') from n4 join kiln.task t on t.job_id = n4.job;
+select is((fixture.attempts(n4.job), t.attempts)::text, ('ask#1 deferred', 0)::text, 'it has one row of history, and no attempt') from n4 join kiln.task t on t.job_id = n4.job;
 select is((select about from kiln.jobs, n4 where kiln.jobs.job = n4.job), 'pay: no PAY_KEY', 'kiln.jobs says what is missing');
 select is((select (secret, missing_on)::text from kiln.providers where provider = 'pay'), '(PAY_KEY,"all 1 runners")', 'kiln.providers says of which runners');
 select is(kiln_runner.offer_secrets(poor, '{}'), '{PAY_KEY}', 'and they themselves are told, for their log') from n;
@@ -284,14 +284,14 @@ select fixture.trouble(fixture.begin(n6.job, new), 'secret', false) from n5, n6 
 select is((fixture.task_states(n6.job), (select s.names from kiln.runner_secret s where s.runner_id = new))::text, '(waiting,{})', 'what it could not add to a request it does not have') from n5, n6;
 select throws_ok('select kiln_runner.offer_secrets(0, ''{}'')', 'KN011', null, 'a runner that is not known offers nothing');
 
--- The weather -----------------------------------------------------------------------------------------------------------------------------
+-- The health -----------------------------------------------------------------------------------------------------------------------------
 
 select is((kiln_internal.quantile_ms(array[0,0,10,0,0,0,0,0,0,0,0,0,0,0,0,0], 0.5), kiln_internal.quantile_ms(array[5,0,0,90,0,0,5,0,0,0,0,0,0,0,0,0], 0.5), kiln_internal.quantile_ms(array_fill(0, '{16}'), 0.5))::text, (128, 256, null::int)::text, 'quantiles are read from the steps of a histogram');
-select is((select array_agg((kiln_internal.count_answer(format('{"status": 200, "elapsed_ms": %s}', ms)::jsonb))[n]) from (values (1, 1), (32, 1), (33, 2), (64, 2), (1000, 6), (99999999, 16)) v (ms, n)), '{1,1,1,1,1,1}', 'a latency falls into the step that holds it');
+select is((select array_agg((kiln_internal.count_provider_answer(format('{"status": 200, "elapsed_ms": %s}', ms)::jsonb))[n]) from (values (1, 1), (32, 1), (33, 2), (64, 2), (1000, 6), (99999999, 16)) v (ms, n)), '{1,1,1,1,1,1}', 'a latency falls into the step that holds it');
 rollback to fresh;
 select fixture.answer(fixture.begin(fixture.pay()), 200, '{"id": "w"}') from generate_series(1, 3) \g /dev/null
-select is((select (replies, p50, p95, "429", "5xx", lost)::text from kiln.provider_weather where provider = 'pay'), (3, 128, 128, 0, 0, 0)::text, 'the weather shows how it answered');
+select is((select (replies, p50, p95, "429", "5xx", lost)::text from kiln.provider_health where provider = 'pay'), (3, 128, 128, 0, 0, 0)::text, 'the health shows how it answered');
 select fixture.pass('11 minutes') \g /dev/null
-select is((select (replies, p50)::text from kiln.provider_weather where provider = 'pay'), (0, null::int)::text, 'for ten minutes at most');
+select is((select (replies, p50)::text from kiln.provider_health where provider = 'pay'), (0, null::int)::text, 'for ten minutes at most');
 select finish();
 rollback;
