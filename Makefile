@@ -71,7 +71,7 @@ vips_cflags = $(eval vips_cflags := $(patsubst -I%,-isystem %,$(shell pkg-config
 vips_libs   = $(eval vips_libs := $(shell pkg-config --libs vips libjpeg))$(vips_libs)
 
 version := -DKILN_VERSION='"$(file <VERSION)"'
-CFLAGS  = -std=gnu11 -D_GNU_SOURCE $(version) $(warnings) $(flags) -MMD -MP -I. -Ilib
+CFLAGS  = -std=gnu11 -D_GNU_SOURCE $(version) $(warnings) $(flags) -MMD -MP -I.
 LDFLAGS = $(ldflags) -Wl,--as-needed
 
 # --- what there is to build: whatever lies in the folders -----------------------------------------------------------
@@ -101,10 +101,10 @@ $(B)/librunner.a: $(call object,$(filter-out pipeline_runner/main.c,$(runner_src
 $(B)/libmedia.a:  $(call object,$(filter-out media/main.c,$(media_src)))
 
 $(B)/obj/server/% $(B)/obj/tests/c/server/%:                  CFLAGS += $(pkg_cflags)
-$(B)/obj/pipeline_runner/% $(B)/obj/tests/c/runner/%:         CFLAGS += -Ipipeline_runner $(pkg_cflags)
+$(B)/obj/pipeline_runner/% $(B)/obj/tests/c/runner/%:         CFLAGS += $(pkg_cflags)
 $(B)/obj/media/% $(B)/obj/tests/c/media/%:                    CFLAGS += $(pkg_cflags) $(vips_cflags)
 $(B)/obj/lib/% $(B)/obj/tests/c/lib/% $(B)/obj/tests/c/base/%: CFLAGS += $(pkg_cflags)
-$(B)/obj/tests/fuzz/%:  CFLAGS += -Ipipeline_runner $(pkg_cflags) $(vips_cflags)
+$(B)/obj/tests/fuzz/%:  CFLAGS += $(pkg_cflags) $(vips_cflags)
 
 $(B)/obj/%.o: %.c Makefile VERSION
 	$(note) CC $<
@@ -200,8 +200,8 @@ contract: programs tests/node_modules/.installed ## requests generated from docs
 api-coverage: test-deps s3-deps browser-deps programs chaos-programs ## run the end-to-end tests and write docs/api-coverage.md: which status of which route was seen
 	@FLAVOUR=$(FLAVOUR) TEST_API_DOC=docs/api-coverage.md tests/run integration
 
-lint: test-deps docs/lint/node_modules/.installed ## clang-format, clang-tidy, cppcheck, shellcheck, plpgsql_check, spectral, redocly, tsc; changes nothing
-	@CFLAGS="-std=gnu11 -D_GNU_SOURCE $(warnings) -I. -Ilib" scripts/lint.sh
+lint: test-deps docs/lint/node_modules/.installed programs ## the floors of the C folders, clang-format, clang-tidy, cppcheck, shellcheck, plpgsql_check, spectral, redocly, tsc; changes nothing
+	@CFLAGS="-std=gnu11 -D_GNU_SOURCE $(warnings) -I." scripts/lint.sh
 
 fix: test-deps ## let clang-format set the C files straight
 	@scripts/lint.sh --fix

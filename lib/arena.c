@@ -1,7 +1,7 @@
 /*
  * arena: a list of blocks; allocating moves a mark, closing frees the list.
  */
-#include "arena.h"
+#include "lib/arena.h"
 
 #include <stdalign.h>
 #include <stdarg.h>

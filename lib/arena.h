@@ -9,7 +9,7 @@
 #ifndef KILN_ARENA_H
 #define KILN_ARENA_H
 
-#include "base.h"
+#include "lib/base.h"
 
 struct arena;
 

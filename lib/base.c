@@ -1,7 +1,7 @@
 /*
  * base: randomness, clocks, and a closed memory.
  */
-#include "base.h"
+#include "lib/base.h"
 
 #include <stdlib.h>
 #include <sys/prctl.h>

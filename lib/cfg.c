@@ -1,7 +1,7 @@
 /*
  * cfg: the one table of variables, and what reads the environment by it.
  */
-#include "cfg.h"
+#include "lib/cfg.h"
 
 #include <errno.h>
 #include <stdlib.h>

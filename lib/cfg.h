@@ -10,9 +10,9 @@
 
 #include <stdio.h>
 
-#include "base.h"
-#include "err.h"
-#include "log.h"
+#include "lib/base.h"
+#include "lib/err.h"
+#include "lib/log.h"
 
 /* Strings point into the environment and are never NULL (empty where unset and without default). */
 struct cfg {

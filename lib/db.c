@@ -9,16 +9,16 @@
  * has arrived, not before: the implicit transaction commits at the sync, and a commit can still
  * fail.
  */
-#include "db.h"
+#include "lib/db.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "failpoint.h"
-#include "jbuf.h"
-#include "log.h"
+#include "lib/failpoint.h"
+#include "lib/jbuf.h"
+#include "lib/log.h"
 
 #define CONNINFO_MAX   64
 #define BACKOFF_MIN_MS 100

@@ -19,9 +19,9 @@
 
 #include <libpq-fe.h>
 
-#include "base.h"
-#include "err.h"
-#include "loop.h"
+#include "lib/base.h"
+#include "lib/err.h"
+#include "lib/loop.h"
 
 struct db;
 

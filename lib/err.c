@@ -1,7 +1,7 @@
 /*
  * err: filling struct err.
  */
-#include "err.h"
+#include "lib/err.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -68,4 +68,22 @@ void err_errno(struct err *err, const char *verb, const char *what)
 bool err_is(const struct err *err, const char *prefix)
 {
     return strncmp(err->sqlstate, prefix, strlen(prefix)) == 0;
+}
+
+bool err_is_passing(const struct err *err)
+{
+    static const char *const classes[] = {
+        "08",    /* the link */
+        "57P0",  /* the server is stopping or starting */
+        "57014", /* statement_timeout */
+        "55P03", /* lock_timeout */
+        "40",    /* serialization, deadlock */
+        "53",    /* no memory, no disk, too many connections */
+        "25006", /* read-only: a standby, for a moment after a failover */
+    };
+
+    for (size_t i = 0; i < countof(classes); i++)
+        if (err_is(err, classes[i]))
+            return true;
+    return false;
 }

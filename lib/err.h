@@ -9,7 +9,7 @@
 #ifndef KILN_ERR_H
 #define KILN_ERR_H
 
-#include "base.h"
+#include "lib/base.h"
 
 struct err {
     char sqlstate[6];
@@ -32,5 +32,8 @@ void err_format(char *to, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* err_is(err, "08") tests a class, err_is(err, "08006") a code. */
 bool err_is(const struct err *err, const char *prefix);
+
+/* Whether an error says nothing about what was asked, so that asking again later is right. */
+bool err_is_passing(const struct err *err);
 
 #endif

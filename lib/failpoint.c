@@ -3,7 +3,7 @@
  *
  * Works in forked children too (they inherit the pages), and uses nothing that may itself hold a fail point.
  */
-#include "failpoint.h"
+#include "lib/failpoint.h"
 
 #ifdef KILN_FAILPOINTS
 
@@ -18,14 +18,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "lib/base.h"
 
 #define PAGE_BYTES 256
 #define NAME_BYTES 64
 
 static const char *const names[] = {
 #define FAILPOINT_DEF(name, program, what) name,
-#include "failpoints.def"
+#include "lib/failpoints.def"
 #undef FAILPOINT_DEF
 };
 

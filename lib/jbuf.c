@@ -1,7 +1,7 @@
 /*
  * jbuf: a JSON writer over one growing buffer.
  */
-#include "jbuf.h"
+#include "lib/jbuf.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -15,7 +15,7 @@
 #ifndef KILN_JBUF_H
 #define KILN_JBUF_H
 
-#include "base.h"
+#include "lib/base.h"
 
 struct jbuf {
     char    *text; /* NUL-ended once something was written */

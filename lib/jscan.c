@@ -1,13 +1,13 @@
 /*
  * jscan: one pass over a JSON text.
  */
-#include "jscan.h"
+#include "lib/jscan.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "jbuf.h"
+#include "lib/jbuf.h"
 
 #define POINTER_BYTES 200
 

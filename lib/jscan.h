@@ -11,8 +11,8 @@
 #ifndef KILN_JSCAN_H
 #define KILN_JSCAN_H
 
-#include "base.h"
-#include "err.h"
+#include "lib/base.h"
+#include "lib/err.h"
 
 #define JSCAN_NUMBER_CHARS    40
 #define JSCAN_EXPONENT_DIGITS 2

@@ -1,7 +1,7 @@
 /*
  * log: one line, one write(2), so that lines of several processes on one stderr do not mix.
  */
-#include "log.h"
+#include "lib/log.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "jbuf.h"
+#include "lib/jbuf.h"
 
 static struct {
     const char    *program;

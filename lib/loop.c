@@ -6,7 +6,7 @@
  * rounds; what is left then makes the next wait return at once, so no pair of tasks can keep
  * sockets from being looked at.
  */
-#include "loop.h"
+#include "lib/loop.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -14,8 +14,8 @@
 
 #include <sys/epoll.h>
 
-#include "base.h"
-#include "err.h"
+#include "lib/base.h"
+#include "lib/err.h"
 
 struct loop;
 

@@ -1,7 +1,7 @@
 /*
  * s3: requests, answers, parts; see s3.h.
  */
-#include "s3.h"
+#include "lib/s3.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -13,8 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "failpoint.h"
-#include "sigv4.h"
+#include "lib/failpoint.h"
+#include "lib/sigv4.h"
 
 #define CONNECT_MS  3000
 #define STALL_S     15

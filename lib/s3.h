@@ -16,8 +16,8 @@
 #ifndef KILN_S3_H
 #define KILN_S3_H
 
-#include "base.h"
-#include "err.h"
+#include "lib/base.h"
+#include "lib/err.h"
 
 struct s3;
 

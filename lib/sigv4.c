@@ -1,7 +1,7 @@
 /*
  * sigv4: canonical request, string to sign, signing key; see sigv4.h.
  */
-#include "sigv4.h"
+#include "lib/sigv4.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

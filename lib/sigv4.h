@@ -11,7 +11,7 @@
 
 #include <time.h>
 
-#include "base.h"
+#include "lib/base.h"
 
 #define SIGV4_PAIRS_MAX 24
 #define SIGV4_UNSIGNED  "UNSIGNED-PAYLOAD"

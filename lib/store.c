@@ -1,7 +1,7 @@
 /*
  * store: a folder of media files, or a bucket; see store.h for what it promises.
  */
-#include "store.h"
+#include "lib/store.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "failpoint.h"
-#include "s3.h"
+#include "lib/failpoint.h"
+#include "lib/s3.h"
 
 #define TEMPORARY          "tmp"
 #define LITTER_SECONDS     86400

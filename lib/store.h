@@ -18,8 +18,8 @@
 #ifndef KILN_STORE_H
 #define KILN_STORE_H
 
-#include "base.h"
-#include "err.h"
+#include "lib/base.h"
+#include "lib/err.h"
 
 struct store;
 struct store_writer;

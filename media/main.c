@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base.h"
+#include "lib/base.h"
 #include "media/cli.h"
 
 int main(int argc, char **argv)

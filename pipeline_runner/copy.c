@@ -1,5 +1,5 @@
 /* copy: one file after the other, and a bar; see copy.h. */
-#include "copy.h"
+#include "pipeline_runner/copy.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "store.h"
+#include "lib/store.h"
 
 #define BAR      30
 #define EVERY_MS 200

@@ -11,7 +11,7 @@
  * A bucket answers when it likes. So what is asked of one is asked by a child process, one at a time, which
  * tells on its stdout what it has done, line by line: a child that is ended has done that much.
  */
-#include "housekeeping.h"
+#include "pipeline_runner/housekeeping.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,10 +20,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "failpoint.h"
-#include "literal.h"
-#include "log.h"
-#include "proc.h"
+#include "lib/failpoint.h"
+#include "lib/array_literal.h"
+#include "lib/log.h"
+#include "pipeline_runner/exec/proc.h"
 
 #define FIRST_MS  1000 /* what a runner that died left is not left for long */
 #define EVERY_MS  10000
@@ -38,14 +38,14 @@
 #define NEXT      "next "
 
 struct housekeeping {
-    struct runner    *runner;
-    struct loop_timer timer;
-    struct literal    gone;
+    struct runner       *runner;
+    struct loop_timer    timer;
+    struct array_literal gone;
 
-    unsigned       folder;                   /* of the store, where the next look begins */
-    size_t         skip;                     /* names of it that were looked at */
-    char           after[STORE_AFTER_BYTES]; /* of a bucket: the last that was looked at */
-    struct literal keys, ages;
+    unsigned             folder;                   /* of the store, where the next look begins */
+    size_t               skip;                     /* names of it that were looked at */
+    char                 after[STORE_AFTER_BYTES]; /* of a bucket: the last that was looked at */
+    struct array_literal keys, ages;
 
     struct proc *proc; /* what asks the bucket */
     PGresult    *rows; /* that it works on */
@@ -64,7 +64,7 @@ static void emptied(void *ctx, PGresult *result, const struct err *err)
     (void)ctx;
     FAILPOINT("runner.trash.emptied");
     PQclear(result);
-    if (err && !runner_is_passing(err))
+    if (err && !err_is_passing(err))
         log_warn("the trash could not be emptied", "sqlstate", err->sqlstate, "error", err->message,
                  NULL);
 }
@@ -72,7 +72,7 @@ static void emptied(void *ctx, PGresult *result, const struct err *err)
 /* With the keys of h->gone, whose files are. */
 static void tell_gone(struct housekeeping *h)
 {
-    const char *params[] = { literal_end(&h->gone) };
+    const char *params[] = { array_literal_end(&h->gone) };
 
     FAILPOINT("runner.trash.emptying");
     (void)!db_send(h->runner->work, ST_TRASH_DONE, params, emptied, h,
@@ -83,12 +83,12 @@ static void unlink_all(struct housekeeping *h, const PGresult *rows)
 {
     struct err err = { 0 };
 
-    literal_begin(&h->gone);
+    array_literal_begin(&h->gone);
     for (int i = 0; i < PQntuples(rows); i++) {
         const char *key = PQgetvalue(rows, i, 0);
 
         if (store_unlink(h->runner->store, key, &err))
-            literal_add(&h->gone, key);
+            array_literal_add(&h->gone, key);
         else
             log_warn("a file could not be removed", "storage_key", key, "error", err.message, NULL);
     }
@@ -153,9 +153,9 @@ static int end_removal(struct housekeeping *h, const struct proc_end *end)
     if (!text)
         abort();
     h->proc = NULL;
-    literal_begin(&h->gone);
+    array_literal_begin(&h->gone);
     for (; (line = next_line(&at)); done++)
-        literal_add(&h->gone, line);
+        array_literal_add(&h->gone, line);
     free(text);
     if (done < PQntuples(h->rows))
         log_warn("files could not be removed", "error",
@@ -191,7 +191,7 @@ static void stray_told(void *ctx, PGresult *result, const struct err *err)
     struct err           own = { 0 };
 
     FAILPOINT("runner.orphans.listed");
-    if (err && !runner_is_passing(err))
+    if (err && !err_is_passing(err))
         log_warn("strays could not be asked for", "sqlstate", err->sqlstate, "error", err->message,
                  NULL);
     if (result && PQntuples(result) > 0 && store_is_remote(h->runner->store)) {
@@ -213,8 +213,8 @@ static void add_file(void *ctx, const char *key, int64_t age_s)
 {
     struct housekeeping *h = ctx;
 
-    literal_add(&h->keys, key);
-    literal_add_i64(&h->ages, age_s);
+    array_literal_add(&h->keys, key);
+    array_literal_add_i64(&h->ages, age_s);
 }
 
 static size_t look_at_folders(struct housekeeping *h)
@@ -236,7 +236,7 @@ static size_t look_at_folders(struct housekeeping *h)
 
 static void ask_strays(struct housekeeping *h)
 {
-    const char *params[] = { literal_end(&h->keys), literal_end(&h->ages) };
+    const char *params[] = { array_literal_end(&h->keys), array_literal_end(&h->ages) };
 
     FAILPOINT("runner.orphans.asking");
     (void)!db_send(h->runner->work, ST_STRAYS, params, stray_told, h,
@@ -246,8 +246,8 @@ static void ask_strays(struct housekeeping *h)
 /* Goes on where the last look ended; a small store is seen whole each time. */
 static void look_here(struct housekeeping *h)
 {
-    literal_begin(&h->keys);
-    literal_begin(&h->ages);
+    array_literal_begin(&h->keys);
+    array_literal_begin(&h->ages);
     if (look_at_folders(h) > 0)
         ask_strays(h);
 }
@@ -284,8 +284,8 @@ static void bucket_looked(void *ctx, const struct proc_end *end)
     if (!text)
         abort();
     h->proc = NULL;
-    literal_begin(&h->keys);
-    literal_begin(&h->ages);
+    array_literal_begin(&h->keys);
+    array_literal_begin(&h->ages);
     while ((line = next_line(&at))) {
         age = strchr(line, ' ');
         if (strncmp(line, NEXT, strlen(NEXT)) == 0) {
@@ -338,7 +338,7 @@ static void listed(void *ctx, PGresult *result, const struct err *err)
     struct housekeeping *h = ctx;
 
     FAILPOINT("runner.trash.listed");
-    if (err && !runner_is_passing(err))
+    if (err && !err_is_passing(err))
         log_warn("the trash could not be listed", "sqlstate", err->sqlstate, "error", err->message,
                  NULL);
     if (result && store_is_remote(h->runner->store) && !h->proc) {
@@ -392,8 +392,8 @@ void housekeeping_close(struct housekeeping *h)
     if (h->proc)
         proc_abandon(h->proc);
     PQclear(h->rows);
-    literal_free(&h->gone);
-    literal_free(&h->keys);
-    literal_free(&h->ages);
+    array_literal_free(&h->gone);
+    array_literal_free(&h->keys);
+    array_literal_free(&h->ages);
     free(h);
 }

@@ -7,7 +7,7 @@
 #ifndef RUNNER_HOUSEKEEPING_H
 #define RUNNER_HOUSEKEEPING_H
 
-#include "runner.h"
+#include "pipeline_runner/context/runner.h"
 
 struct housekeeping *housekeeping_open(struct runner *runner);
 void                 housekeeping_close(struct housekeeping *housekeeping);

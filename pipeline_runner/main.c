@@ -13,19 +13,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "beat.h"
-#include "copy.h"
-#include "deliver.h"
-#include "dispatch.h"
-#include "folder.h"
-#include "handlers.h"
-#include "housekeeping.h"
-#include "keys.h"
-#include "runner.h"
-#include "sandbox.h"
-#include "polls.h"
-#include "secrets.h"
-#include "transfer.h"
+#include "pipeline_runner/dispatch/heartbeat.h"
+#include "pipeline_runner/copy.h"
+#include "pipeline_runner/call/deliver.h"
+#include "pipeline_runner/dispatch/dispatch.h"
+#include "pipeline_runner/dispatch/drain.h"
+#include "pipeline_runner/exec/folder.h"
+#include "pipeline_runner/call/handlers.h"
+#include "pipeline_runner/housekeeping.h"
+#include "pipeline_runner/call/keys.h"
+#include "pipeline_runner/context/runner.h"
+#include "pipeline_runner/exec/sandbox.h"
+#include "pipeline_runner/call/polls.h"
+#include "pipeline_runner/call/secrets.h"
+#include "pipeline_runner/http/transfer.h"
 
 #define IDLE_EXIT_S 1
 
@@ -107,21 +108,21 @@ static int read_flags(int argc, char **argv, struct flags *flags)
 /* ---- settings ---- */
 
 /* "a,b" as {"a","b"}; NULL where empty. */
-static const char *queue_list(const char *text, struct literal *literal)
+static const char *queue_list(const char *text, struct array_literal *literal)
 {
     char *copy = strdup(text), *rest = copy, *item;
     bool  has_any = false;
 
-    literal_begin(literal);
+    array_literal_begin(literal);
     while (rest && (item = strsep(&rest, ","))) {
         item += strspn(item, " ");
         item[strcspn(item, " ")] = '\0';
         if (item[0])
-            literal_add(literal, item);
+            array_literal_add(literal, item);
         has_any = has_any || item[0];
     }
     free(copy);
-    return has_any ? literal_end(literal) : NULL;
+    return has_any ? array_literal_end(literal) : NULL;
 }
 
 static const char *runner_name(const char *given, char *own, size_t size)
@@ -170,21 +171,21 @@ static void work_up(void *ctx, struct db *db)
     dispatch_link_up(runner->dispatch);
 }
 
-static void bell_up(void *ctx, struct db *db)
+static void listen_up(void *ctx, struct db *db)
 {
     struct runner *runner = ctx;
 
     (void)db;
-    dispatch_bell(runner->dispatch); /* it may have rung while nobody listened */
+    dispatch_notified(runner->dispatch); /* there may be work of which nobody was told */
 }
 
-static void on_bell(void *ctx, struct db *db, const char *payload)
+static void on_notify(void *ctx, struct db *db, const char *payload)
 {
     struct runner *runner = ctx;
 
     (void)db;
     (void)payload;
-    dispatch_bell(runner->dispatch);
+    dispatch_notified(runner->dispatch);
 }
 
 static void link_down(void *ctx, struct db *db, const struct err *err)
@@ -193,7 +194,7 @@ static void link_down(void *ctx, struct db *db, const struct err *err)
 
     (void)db;
     (void)err; /* lib/db has logged it */
-    if (runner->is_once && runner->dispatch->runner_id == 0) {
+    if (runner->is_once && runner->runner_id == 0) {
         runner->exit_code = EXIT_NO_DB;
         loop_stop(runner->loop);
     }
@@ -209,20 +210,20 @@ static void link_refused(void *ctx, struct db *db, const struct err *err)
     loop_stop(runner->loop);
 }
 
-static struct db_options link_options(struct runner *runner, bool is_bell)
+static struct db_options link_options(struct runner *runner, bool is_listening)
 {
     return (struct db_options) {
-        .url          = is_bell ? runner->cfg->listen_url : runner->cfg->database_url,
+        .url          = is_listening ? runner->cfg->listen_url : runner->cfg->database_url,
         .user         = "kiln_worker",
-        .application  = is_bell ? "kiln-runner bell" : "kiln-runner",
+        .application  = is_listening ? "kiln-runner listen" : "kiln-runner",
         .statements   = runner_statements,
         .nstatements  = ST_COUNT,
-        .listen       = is_bell ? "kiln_work" : NULL,
-        .is_preparing = is_bell || runner->cfg->is_preparing,
+        .listen       = is_listening ? "kiln_work" : NULL,
+        .is_preparing = is_listening || runner->cfg->is_preparing,
         .ctx          = runner,
-        .on_up        = is_bell ? bell_up : work_up,
+        .on_up        = is_listening ? listen_up : work_up,
         .on_down      = link_down,
-        .on_notify    = is_bell ? on_bell : NULL,
+        .on_notify    = is_listening ? on_notify : NULL,
         .on_refused   = link_refused,
     };
 }
@@ -248,12 +249,12 @@ static void on_signal(void *ctx, int signo)
     struct runner *runner = ctx;
 
     (void)signo;
-    leave(runner->dispatch);
+    drain(runner->dispatch);
 }
 
 static bool open_all(struct runner *runner, struct err *err)
 {
-    struct db_options work = link_options(runner, false), bell = link_options(runner, true);
+    struct db_options work = link_options(runner, false), listen = link_options(runner, true);
 
     runner->store = store_open(runner->cfg->media, err);
     runner->transfers =
@@ -265,26 +266,26 @@ static bool open_all(struct runner *runner, struct err *err)
     if (!runner->deliver)
         return false;
     runner->dispatch     = dispatch_open(runner);
-    runner->beat         = beat_open(runner);
+    runner->heartbeat    = heartbeat_open(runner);
     runner->polls        = polls_open(runner);
     runner->secrets      = secrets_open(runner);
     runner->keys         = keys_open(runner);
     runner->housekeeping = housekeeping_open(runner);
     runner->work         = db_open(runner->loop, &work, err);
-    runner->bell         = runner->work ? db_open(runner->loop, &bell, err) : NULL;
-    return runner->bell != NULL;
+    runner->listen       = runner->work ? db_open(runner->loop, &listen, err) : NULL;
+    return runner->listen != NULL;
 }
 
 static void close_all(struct runner *runner)
 {
-    db_close(runner->bell);
+    db_close(runner->listen);
     db_close(runner->work);
     housekeeping_close(runner->housekeeping);
     keys_close(runner->keys);
     secrets_close(runner->secrets);
     deliver_close(runner->deliver);
     polls_close(runner->polls);
-    beat_close(runner->beat);
+    heartbeat_close(runner->heartbeat);
     dispatch_close(runner->dispatch);
     transfers_close(runner->transfers);
     store_close(runner->store);
@@ -353,18 +354,18 @@ static int run_with_sandbox(struct runner *runner)
 
 static int start(struct cfg *cfg, const struct flags *flags)
 {
-    char           name[256], self[PATH_MAX], work[PATH_MAX];
-    struct literal queues = { 0 };
-    struct err     err    = { 0 };
-    struct runner  runner = {
-         .cfg     = cfg,
-         .name    = runner_name(flags->name ? flags->name : cfg->runner_name, name, sizeof name),
-         .queues  = queue_list(flags->queues ? flags->queues : cfg->runner_queues, &queues),
-         .slots   = flags->slots ? (int)flags->slots : cfg->runner_slots,
-         .is_once = flags->is_once,
-         .idle_exit_ms = (uint64_t)flags->idle_exit_s * 1000,
-         .work_folder  = work,
-         .self_folder  = self,
+    char                 name[256], self[PATH_MAX], work[PATH_MAX];
+    struct array_literal queues = { 0 };
+    struct err           err    = { 0 };
+    struct runner        runner = {
+               .cfg  = cfg,
+               .name = runner_name(flags->name ? flags->name : cfg->runner_name, name, sizeof name),
+               .queues  = queue_list(flags->queues ? flags->queues : cfg->runner_queues, &queues),
+               .slots   = flags->slots ? (int)flags->slots : cfg->runner_slots,
+               .is_once = flags->is_once,
+               .idle_exit_ms = (uint64_t)flags->idle_exit_s * 1000,
+               .work_folder  = work,
+               .self_folder  = self,
     };
     int code;
 
@@ -377,7 +378,7 @@ static int start(struct cfg *cfg, const struct flags *flags)
     } else {
         code = run_with_sandbox(&runner);
     }
-    literal_free(&queues);
+    array_literal_free(&queues);
     return code;
 }
 

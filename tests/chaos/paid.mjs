@@ -1,8 +1,7 @@
 // Paid calls in the storm: the fake provider (tests/fakes) behind a wire of its own, known under several names with different
 // powers, and its bill, which is compared with ours.
-import fs from 'node:fs';
 import path from 'node:path';
-import { root, until } from '../e2e/lib.mjs';
+import { until } from '../e2e/lib.mjs';
 import { FakeProvider } from '../fakes/client.mjs';
 import { Proxy } from './proxy.mjs';
 
@@ -22,7 +21,6 @@ const price = 25000;
 export class Paid {
     constructor(world) {
         this.world = world;
-        this.has_engine = /begin_call/.test(fs.readFileSync(path.join(root, 'pipeline_runner/runner.c'), 'utf8'));
     }
     async begin() {
         const { kiln } = this.world;
@@ -31,11 +29,11 @@ export class Paid {
         kiln.fake = this.fake = await new FakeProvider({ state: path.join(kiln.folder, 'provider'), base }).start();
         this.wire.target = { host: '127.0.0.1', port: this.fake.port };
         await kiln.point_to(base);
-        Object.assign(kiln.env, this.fake.keys, this.has_engine ? { KILN_TRUSTED_HOSTS: `${kiln.env.KILN_TRUSTED_HOSTS},127.0.0.1:${this.wire.port}` } : {});
+        Object.assign(kiln.env, this.fake.keys, { KILN_TRUSTED_HOSTS: `${kiln.env.KILN_TRUSTED_HOSTS},127.0.0.1:${this.wire.port}` });
         await kiln.psql(`update kiln.config set public_url = '${kiln.url}'`);
         await kiln.psql(`update kiln.provider set reply_timeout = '4 s', poll = poll || '{"every_ms": 60, "max_every_ms": 300}' where name = 'fal'`);
         // kiln-runner's engine, and a client of the same functions that is not ours.
-        this.runners = [...this.has_engine ? [['kiln', 'image']] : [], ['guest', 'guest']];
+        this.runners = [['kiln', 'image'], ['guest', 'guest']];
         await kiln.psql(`insert into kiln.queue (name) values ('guest')`);
         const submit = JSON.parse(await kiln.value(`select submit from kiln.provider where name = 'fal'`));
         for (const [name, { reference, ...changes }] of Object.entries(powers)) {

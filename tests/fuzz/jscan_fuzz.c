@@ -2,7 +2,7 @@
  * jscan: whatever the bytes, it ends and reads none beyond them; what was blanked has no huge number
  * any more and is JSON still; a text that passes holds nothing that jansson could not give back.
  */
-#include "jscan.h"
+#include "lib/jscan.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "literal.h"
-#include "protocol.h"
-#include "retry_after.h"
+#include "lib/array_literal.h"
+#include "pipeline_runner/exec/protocol.h"
+#include "pipeline_runner/http/retry_after.h"
 
 static void fuzz_progress(char *text)
 {
@@ -58,12 +58,12 @@ static void fuzz_clean(char *text)
 
 static void fuzz_literal(const char *text)
 {
-    struct literal literal = { 0 };
+    struct array_literal literal = { 0 };
 
-    literal_begin(&literal);
-    literal_add(&literal, text);
-    assert(strlen(literal_end(&literal)) >= strlen(text) + 4);
-    literal_free(&literal);
+    array_literal_begin(&literal);
+    array_literal_add(&literal, text);
+    assert(strlen(array_literal_end(&literal)) >= strlen(text) + 4);
+    array_literal_free(&literal);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arena.h"
+#include "lib/arena.h"
 
 static void memory_is_zeroed_and_aligned(void **state)
 {

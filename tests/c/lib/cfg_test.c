@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "cfg.h"
+#include "lib/cfg.h"
 
 static void an_empty_environment_gives_the_defaults(void **state)
 {

@@ -15,8 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "db.h"
-#include "log.h"
+#include "lib/db.h"
+#include "lib/log.h"
 
 enum { ECHO, FAIL, SLEEP, TWICE, DIE, RING };
 

@@ -9,7 +9,7 @@
 
 #include <errno.h>
 
-#include "err.h"
+#include "lib/err.h"
 
 static void a_full_disk_has_its_own_code(void **state)
 {

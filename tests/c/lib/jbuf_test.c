@@ -10,7 +10,7 @@
 #include <jansson.h>
 #include <math.h>
 
-#include "jbuf.h"
+#include "lib/jbuf.h"
 
 static void commas_and_nesting_are_right(void **state)
 {

@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#include "jscan.h"
+#include "lib/jscan.h"
 
 static void is_good(const char *text)
 {

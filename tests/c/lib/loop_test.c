@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "loop.h"
+#include "lib/loop.h"
 
 struct fixture {
     struct loop *loop;

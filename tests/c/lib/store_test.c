@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store.h"
+#include "lib/store.h"
 
 static char          folder[] = "/tmp/kiln-store-XXXXXX";
 static struct store *store;

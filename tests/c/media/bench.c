@@ -1,5 +1,5 @@
 /* bench: see bench.h. */
-#include "bench.h"
+#include "tests/c/media/bench.h"
 
 #include <ftw.h>
 #include <stdio.h>

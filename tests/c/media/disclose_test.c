@@ -2,7 +2,7 @@
  * furnish and disclose: the local sample of a staging, and the label that says so: legible on any ground and at any size, with
  * the same words in the file, and nothing else of the picture touched.
  */
-#include "bench.h"
+#include "tests/c/media/bench.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * draw and finish: what a newcomer sees first. Goldens are compared by how they look (another machine's libm may round
  * another way), repetition by bytes.
  */
-#include "bench.h"
+#include "tests/c/media/bench.h"
 
 #include <math.h>
 #include <stdio.h>

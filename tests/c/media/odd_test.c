@@ -3,7 +3,7 @@
  * programs show and we once refused. Each is checked as an upload is; its clean copy, its thumbnail and what a stage is given
  * are upright, of the right size and as see-through as before, and hold nothing that stood behind the end.
  */
-#include "bench.h"
+#include "tests/c/media/bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * probe and prepare: what comes from outside. A file is believed when it ends where its format ends and decodes to there.
  */
-#include "bench.h"
+#include "tests/c/media/bench.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * film and speak, and their finishing: what moves and what sounds.
  */
-#include "bench.h"
+#include "tests/c/media/bench.h"
 
 #include <errno.h>
 #include <signal.h>

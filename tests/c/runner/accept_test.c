@@ -1,7 +1,7 @@
 /*
  * accept: the description's list counts; without one 2xx does.
  */
-#include "accept.h"
+#include "pipeline_runner/http/accept.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

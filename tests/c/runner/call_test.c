@@ -1,14 +1,14 @@
 /* call: the steps of a paid request: begun, sent once, told until it is taken, its files kept. */
-#include "fake_transfer.h"
+#include "tests/c/runner/fake_transfer.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "call.h"
-#include "fake_link.h"
-#include "fetch.h"
-#include "outputs.h"
-#include "polls.h"
+#include "pipeline_runner/call/call.h"
+#include "tests/c/runner/fake_link.h"
+#include "pipeline_runner/http/fetch.h"
+#include "pipeline_runner/call/outputs.h"
+#include "pipeline_runner/call/polls.h"
 
 /* ---- the runner around it: what the task was told, and what its files become ---- */
 
@@ -88,9 +88,9 @@ void task_gone(struct task *task)
     seen.is_gone = true;
 }
 
-void dispatch_is_able(struct dispatch *d)
+void task_able(struct task *task)
 {
-    (void)d;
+    (void)task;
 }
 
 void polls_wake(struct polls *polls)

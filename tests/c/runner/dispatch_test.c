@@ -7,10 +7,12 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "beat.h"
-#include "dispatch.h"
-#include "fake_link.h"
-#include "handlers.h"
+#include "pipeline_runner/dispatch/heartbeat.h"
+#include "pipeline_runner/dispatch/dispatch.h"
+#include "pipeline_runner/dispatch/drain.h"
+#include "pipeline_runner/dispatch/lease.h"
+#include "tests/c/runner/fake_link.h"
+#include "pipeline_runner/call/handlers.h"
 
 static void add_task(PGresult *result, const char *task_id, const char *handler)
 {
@@ -64,8 +66,8 @@ static int open_world(void **state)
     w->runner.name         = "test";
     w->runner.slots        = 4;
     fake_link_open(w->runner.loop);
-    w->runner.dispatch = dispatch_open(&w->runner);
-    w->runner.beat     = beat_open(&w->runner);
+    w->runner.dispatch  = dispatch_open(&w->runner);
+    w->runner.heartbeat = heartbeat_open(&w->runner);
     dispatch_link_up(w->runner.dispatch);
     answer(await(ST_REGISTER), one("11"));
     *state = w;
@@ -77,7 +79,7 @@ static int close_world(void **state)
     struct world *w = *state;
 
     lose_link();
-    beat_close(w->runner.beat);
+    heartbeat_close(w->runner.heartbeat);
     dispatch_close(w->runner.dispatch);
     loop_close(w->runner.loop);
     free(w);
@@ -115,9 +117,9 @@ static void outcomes_go_with_the_next_claim_and_their_slots_are_asked_for(void *
     assert_string_equal(cycle->params[3], "{\"{\\\"a\\\":1}\",\"{\\\"a\\\":1}\"}");
     assert_string_equal(cycle->params[4], "4");
     assert_string_equal(cycle->params[6], "f");
-    assert_int_equal(dispatch_running(of(state)), 2); /* until the database has taken them */
+    assert_int_equal(slots_in_use(of(state)), 2); /* until the database has taken them */
     answer(cycle, tasks(NULL, NULL, NULL));
-    assert_int_equal(dispatch_running(of(state)), 0);
+    assert_int_equal(slots_in_use(of(state)), 0);
 }
 
 static void what_runs_is_named_busy_and_its_slots_are_not_asked_for(void **state)
@@ -162,7 +164,7 @@ static void a_handler_nobody_has_fails_as_invalid_and_is_named(void **state)
     assert_non_null(strstr(fail->params[3], "\"sing\""));
     assert_string_equal(fail->params[4], "-");
     answer(fail, one("failed"));
-    assert_int_equal(dispatch_running(of(state)), 0);
+    assert_int_equal(slots_in_use(of(state)), 0);
 }
 
 /* ---- errors ---- */
@@ -179,7 +181,7 @@ static void a_stale_completion_is_found_by_sending_each_alone(void **state)
     second = await(ST_COMPLETE);
     assert_string_equal(second->params[0], "2");
     answer(second, one(""));
-    assert_int_equal(dispatch_running(of(state)), 0);
+    assert_int_equal(slots_in_use(of(state)), 0);
     assert_string_equal(await(ST_CYCLE)->params[1], "{}");
 }
 
@@ -190,7 +192,7 @@ static void an_output_that_cannot_be_stored_fails_as_invalid(void **state)
     refuse(await(ST_COMPLETE), "22P05");
     assert_string_equal(await(ST_FAIL)->params[2], "invalid");
     answer(await(ST_FAIL), one("failed"));
-    assert_int_equal(dispatch_running(of(state)), 0);
+    assert_int_equal(slots_in_use(of(state)), 0);
 }
 
 static void a_lock_timeout_is_tried_again_as_it_was(void **state)
@@ -206,7 +208,7 @@ static void an_unknown_runner_registers_again_and_drops_what_it_ran(void **state
     answer(await(ST_CYCLE), tasks("1", NULL, "http"));
     refuse(await(ST_CYCLE), "KN011");
     turn(5);
-    assert_int_equal(dispatch_running(of(state)), 0);
+    assert_int_equal(slots_in_use(of(state)), 0);
     assert_null(asked(ST_FAIL));
     answer(await(ST_REGISTER), one("12"));
     assert_string_equal(await(ST_CYCLE)->params[0], "12");
@@ -236,7 +238,7 @@ static void a_fault_of_the_machine_is_no_attempt_and_claims_pause(void **state)
     turn(50);
     assert_null(asked(ST_CYCLE));
     d->claim_hold_ns = base_now_ns() + 50 * PACE_MS;
-    dispatch_wake(d);
+    slots_wake(d);
     assert_string_equal(await(ST_CYCLE)->params[4], "4");
 }
 
@@ -247,14 +249,14 @@ static void the_pause_grows_until_work_succeeds(void **state)
 
     for (size_t i = 0; i < countof(seconds); i++) {
         d->claim_hold_ns = 0;
-        dispatch_is_unable(d);
-        dispatch_is_unable(d); /* the same fault met another task */
+        dispatch_task_owner.on_machine(&d->slots[0], false);
+        dispatch_task_owner.on_machine(&d->slots[0], false); /* the same fault met another task */
         assert_int_equal(d->claim_pause_ns, seconds[i] * 1000 * PACE_MS);
         assert_true(d->claim_hold_ns > base_now_ns() + (seconds[i] - 1) * 1000 * PACE_MS);
     }
-    dispatch_is_able(d);
+    dispatch_task_owner.on_machine(&d->slots[0], true);
     d->claim_hold_ns = 0;
-    dispatch_is_unable(d);
+    dispatch_task_owner.on_machine(&d->slots[0], false);
     assert_int_equal(d->claim_pause_ns, 2000 * PACE_MS);
 }
 
@@ -269,7 +271,7 @@ static void results_wait_in_their_slots_while_the_database_is_away(void **state)
     task_done(hanging[0], "{\"kept\":true}");
     task_fail(hanging[1], OUTCOME_REFUSED, -1, "no");
     turn(30);
-    assert_int_equal(dispatch_running(d), 2);
+    assert_int_equal(slots_in_use(d), 2);
     fake_link.is_up = true;
     dispatch_link_up(d);
     assert_string_equal(await(ST_FAIL)->params[2], "refused");
@@ -320,7 +322,7 @@ static void a_cancelled_task_is_stopped_and_reported_so(void **state)
     struct dispatch *d = of(state);
 
     answer(await(ST_CYCLE), tasks("1", NULL, "http"));
-    task_stop(dispatch_find(d, 1, 70), STOP_CANCELLED);
+    task_stop(slots_find(d, 1, 70), STOP_CANCELLED);
     assert_string_equal(await(ST_FAIL)->params[2], "cancelled");
 }
 
@@ -329,17 +331,17 @@ static void a_lost_task_is_stopped_and_not_reported(void **state)
     struct dispatch *d = of(state);
 
     answer(await(ST_CYCLE), tasks("1", NULL, "http"));
-    task_stop(dispatch_find(d, 1, 70), STOP_LOST);
+    task_stop(slots_find(d, 1, 70), STOP_LOST);
     turn(20);
     assert_null(asked(ST_FAIL));
-    assert_int_equal(dispatch_running(d), 0);
+    assert_int_equal(slots_in_use(d), 0);
 }
 
 static void an_order_for_another_fence_is_for_another_claim(void **state)
 {
     answer(await(ST_CYCLE), tasks("1", NULL, "http"));
-    assert_null(dispatch_find(of(state), 1, 69));
-    assert_non_null(dispatch_find(of(state), 1, 70));
+    assert_null(slots_find(of(state), 1, 69));
+    assert_non_null(slots_find(of(state), 1, 70));
 }
 
 /* ---- progress ---- */
@@ -363,7 +365,7 @@ static void stale_progress_ends_the_work(void **state)
     task_progress(hanging[0], 0.5, "busy");
     refuse(await(ST_PROGRESS), "KN010");
     turn(5);
-    assert_int_equal(dispatch_running(of(state)), 0);
+    assert_int_equal(slots_in_use(of(state)), 0);
 }
 
 /* The answer carries no name: another task in that slot would be taken for the stale one. */
@@ -375,9 +377,9 @@ static void a_slot_is_not_given_away_while_an_answer_about_it_is_to_come(void **
     task_progress(hanging[0], 0.5, "busy");
     task_stop(hanging[0], STOP_LOST);
     turn(5);
-    assert_int_equal(dispatch_running(d), 1);
+    assert_int_equal(slots_in_use(d), 1);
     answer(await(ST_PROGRESS), one(""));
-    assert_int_equal(dispatch_running(d), 0);
+    assert_int_equal(slots_in_use(d), 0);
 }
 
 /* ---- the end ---- */
@@ -389,7 +391,7 @@ static void draining_claims_nothing_and_signs_off_after_the_last(void **state)
 
     answer(await(ST_CYCLE), tasks("1", NULL, "http"));
     answer(await(ST_CYCLE), tasks(NULL, NULL, NULL));
-    leave(d);
+    drain(d);
     turn(20);
     task_done(hanging[0], "{}");
     cycle = await(ST_CYCLE);
@@ -404,7 +406,7 @@ static void after_the_drain_time_what_runs_is_handed_back(void **state)
 
     answer(await(ST_CYCLE), tasks("1", NULL, "http"));
     answer(await(ST_CYCLE), tasks(NULL, NULL, NULL));
-    leave(d);
+    drain(d);
     turn(200);
     assert_null(asked(ST_RELEASE));
     assert_string_equal(await(ST_RELEASE)->params[0], "1");
@@ -416,8 +418,8 @@ static void a_second_order_hands_back_at_once(void **state)
 
     answer(await(ST_CYCLE), tasks("1", NULL, "http"));
     answer(await(ST_CYCLE), tasks(NULL, NULL, NULL));
-    leave(d);
-    leave(d);
+    drain(d);
+    drain(d);
     turn(5);
     assert_non_null(asked(ST_RELEASE));
 }
@@ -441,8 +443,8 @@ static void beats_are_for_this_runner_and_their_orders_are_obeyed(void **state)
     PQsetvalue(orders, 0, 0, "1", 1);
     PQsetvalue(orders, 0, 1, "70", 2);
     PQsetvalue(orders, 0, 2, "cancelled", 9);
-    assert_string_equal(await(ST_BEAT)->params[0], "11");
-    answer(asked(ST_BEAT), orders);
+    assert_string_equal(await(ST_HEARTBEAT)->params[0], "11");
+    answer(asked(ST_HEARTBEAT), orders);
     assert_string_equal(await(ST_FAIL)->params[2], "cancelled");
 }
 

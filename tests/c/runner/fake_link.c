@@ -1,7 +1,7 @@
 /*
  * fake_link: see fake_link.h.
  */
-#include "fake_link.h"
+#include "tests/c/runner/fake_link.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

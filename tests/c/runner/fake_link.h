@@ -5,7 +5,7 @@
 #ifndef TEST_FAKE_LINK_H
 #define TEST_FAKE_LINK_H
 
-#include "runner.h"
+#include "pipeline_runner/context/runner.h"
 
 #define SENT_MAX 64
 

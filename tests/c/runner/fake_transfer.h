@@ -16,14 +16,14 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "transfer.h"
+#include "pipeline_runner/http/transfer.h"
 
 #define EXCHANGES_MAX 80
 
 struct transfer {
     struct transfer_options opt; /* without what was only lent */
     char                    method[8], url[128];
-    struct guard_url        at;
+    struct url_policy_url   at;
     bool                    was_sent;
 };
 
@@ -70,7 +70,7 @@ bool transfer_was_sent(const struct transfer *t)
     return t->was_sent;
 }
 
-const struct guard_url *transfer_url(const struct transfer *t)
+const struct url_policy_url *transfer_url(const struct transfer *t)
 {
     return &t->at;
 }

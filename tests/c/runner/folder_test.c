@@ -12,8 +12,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "folder.h"
-#include "tool.h"
+#include "pipeline_runner/exec/folder.h"
+#include "pipeline_runner/exec/child.h"
 
 static char work[64];
 
@@ -153,13 +153,13 @@ static void the_environment_is_four_names(void **state)
     (void)state;
     setenv("DATABASE_URL", "postgresql://secret", 1);
     setenv("PGPASSFILE", "/secret", 1);
-    env = tool_environment(arena, "/opt/tools", "/work/1-2");
+    env = child_environment(arena, "/opt/tools", "/work/1-2");
     assert_string_equal(env[0], "PATH=/opt/tools:/usr/local/bin:/usr/bin:/bin");
     assert_string_equal(env[1], "HOME=/work/1-2");
     assert_string_equal(env[2], "TMPDIR=/work/1-2");
     assert_string_equal(env[3], "LANG=C.UTF-8");
     assert_null(env[4]);
-    assert_string_equal(tool_environment(arena, "", "/w")[0], "PATH=/usr/local/bin:/usr/bin:/bin");
+    assert_string_equal(child_environment(arena, "", "/w")[0], "PATH=/usr/local/bin:/usr/bin:/bin");
     arena_close(arena);
 }
 
@@ -168,14 +168,14 @@ static void tools_are_found_only_in_the_folders_named(void **state)
     struct arena *arena = arena_open(1024);
 
     (void)state;
-    assert_string_equal(tool_find(arena, "/nonexistent:/bin", "sh"), "/bin/sh");
-    assert_null(tool_find(arena, "", "sh"));
-    assert_null(tool_find(arena, "/bin", "/bin/sh"));
-    assert_null(tool_find(arena, "/usr", "../bin/sh"));
-    assert_null(tool_find(arena, "bin:.", "sh"));
-    assert_null(tool_find(arena, "/etc", "passwd")); /* not executable */
-    assert_null(tool_find(arena, "/", "bin"));       /* a folder */
-    assert_null(tool_find(arena, "/bin", ""));
+    assert_string_equal(child_find_program(arena, "/nonexistent:/bin", "sh"), "/bin/sh");
+    assert_null(child_find_program(arena, "", "sh"));
+    assert_null(child_find_program(arena, "/bin", "/bin/sh"));
+    assert_null(child_find_program(arena, "/usr", "../bin/sh"));
+    assert_null(child_find_program(arena, "bin:.", "sh"));
+    assert_null(child_find_program(arena, "/etc", "passwd")); /* not executable */
+    assert_null(child_find_program(arena, "/", "bin"));       /* a folder */
+    assert_null(child_find_program(arena, "/bin", ""));
     arena_close(arena);
 }
 

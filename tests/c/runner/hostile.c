@@ -1,7 +1,7 @@
 /*
  * hostile: the tricks; see hostile.h. Each answers whether it did harm.
  */
-#include "hostile.h"
+#include "tests/c/runner/hostile.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -33,7 +33,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "lib/base.h"
 
 extern char **environ;
 

@@ -1,8 +1,8 @@
 /* keys: a provider's public keys are fetched one after the other, and one that has none keeps nobody waiting. */
-#include "fake_transfer.h"
+#include "tests/c/runner/fake_transfer.h"
 
-#include "fake_link.h"
-#include "keys.h"
+#include "tests/c/runner/fake_link.h"
+#include "pipeline_runner/call/keys.h"
 
 struct world {
     struct runner runner;

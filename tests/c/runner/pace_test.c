@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "pace.h"
+#include "pipeline_runner/dispatch/pace.h"
 
 #define MS PACE_MS
 

@@ -1,24 +1,21 @@
 /* polls: what is due is asked of providers, and the answers go home together. */
-#include "fake_transfer.h"
+#include "tests/c/runner/fake_transfer.h"
 
-#include "dispatch.h"
-#include "fake_link.h"
-#include "polls.h"
+#include "tests/c/runner/fake_link.h"
+#include "pipeline_runner/call/polls.h"
 
 struct world {
-    struct runner   runner;
-    struct dispatch dispatch;
-    struct polls   *polls;
+    struct runner runner;
+    struct polls *polls;
 };
 
 static int open_world(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
 
-    nstopped              = 0;
-    w->runner.loop        = loop_open(NULL);
-    w->runner.dispatch    = &w->dispatch;
-    w->dispatch.runner_id = 11;
+    nstopped            = 0;
+    w->runner.loop      = loop_open(NULL);
+    w->runner.runner_id = 11;
     fake_link_open(w->runner.loop);
     w->polls = polls_open(&w->runner);
     *state   = w;
@@ -166,15 +163,15 @@ static void nothing_is_taken_by_one_who_leaves_or_is_not_registered(void **state
 {
     struct world *w = *state;
 
-    w->dispatch.runner_id = 0;
+    w->runner.runner_id = 0;
     turn(600);
     assert_null(asked(ST_TAKE_POLLS));
-    w->dispatch.runner_id = 11;
-    w->dispatch.leaving   = DRAINING;
+    w->runner.runner_id = 11;
+    w->runner.drain     = DRAINING;
     polls_wake(w->polls);
     turn(600);
     assert_null(asked(ST_TAKE_POLLS));
-    w->dispatch.leaving = STAYING;
+    w->runner.drain = NOT_DRAINING;
     polls_wake(w->polls);
     await(ST_TAKE_POLLS);
 }
@@ -197,9 +194,8 @@ static void a_link_that_is_back_is_one_question(void **state)
 {
     struct world *w = *state;
 
-    polls_look(NULL);
     answer(await(ST_TAKE_POLLS), due(0));
-    polls_look(w->polls);
+    runner_tell(&w->runner, RUNNER_REGISTERED);
     answer(await(ST_TAKE_POLLS), due(0));
     turn(1500);
     assert_null(asked(ST_TAKE_POLLS)); /* nothing was accepted here, so nothing is hurried for */

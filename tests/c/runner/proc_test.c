@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "proc.h"
+#include "pipeline_runner/exec/proc.h"
 
 static struct sandbox sandbox; /* the strongest that this machine has */
 

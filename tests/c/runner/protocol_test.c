@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "protocol.h"
+#include "pipeline_runner/exec/protocol.h"
 
 #define EXITED(code)  ((code) << 8)
 #define SIGNALED(sig) (sig)

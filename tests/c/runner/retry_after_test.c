@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "retry_after.h"
+#include "pipeline_runner/http/retry_after.h"
 
 #define NOW ((time_t)784111777) /* Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110 */
 

@@ -24,8 +24,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "hostile.h"
-#include "proc.h"
+#include "tests/c/runner/hostile.h"
+#include "pipeline_runner/exec/proc.h"
 
 #define LISTENERS 4
 #define LIMIT     ((uint64_t)64 << 20)

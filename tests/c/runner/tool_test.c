@@ -12,11 +12,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "dispatch.h"
-#include "fake_link.h"
-#include "folder.h"
-#include "sandbox.h"
-#include "tool.h"
+#include "pipeline_runner/dispatch/dispatch.h"
+#include "tests/c/runner/fake_link.h"
+#include "pipeline_runner/exec/folder.h"
+#include "pipeline_runner/exec/sandbox.h"
+#include "pipeline_runner/call/tool.h"
 
 #define KEY "ab/cdefcdefcdefcdefcdefcdefcdefcd"
 
@@ -83,6 +83,7 @@ static int open_world(void **state)
     w->dispatch.free_slots                 = calloc(1, sizeof(struct task *));
     w->dispatch.step                       = (struct loop_task) { .on_turn_end = nothing };
     w->task.runner                         = &w->runner;
+    w->task.owner                          = &dispatch_task_owner;
     task_clear(&w->task);
     fake_link_open(w->runner.loop);
     *state = w;

@@ -2,7 +2,7 @@
  * transfer: every end of an exchange with a provider that means harm, and what it says of whether a
  * byte of the request had left.
  */
-#include "transfer.h"
+#include "pipeline_runner/http/transfer.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "answer.h"
+#include "pipeline_runner/call/answer.h"
 
 #define LIMIT_S 20
 
