@@ -171,7 +171,7 @@ declare
     c_page     constant int := 500;
     c_sections constant text[] := '{generations,projects,media,messages,notifications,ledger,shares,api_keys,webhook_endpoints,blocks,invites,conversations}';
     v_wanted   text := p_query ->> 'section';
-    v_before   bigint := coalesce((kiln_internal.parse_page(p_query - 'limit')).before, 9223372036854775807);
+    v_before   bigint := (kiln_internal.parse_page(p_query - 'limit')).below;
     v_parts    jsonb := '{}';
     v_section  text;
     v_items    jsonb;
@@ -303,10 +303,10 @@ begin
     perform kiln_internal.require_admin(p_actor);
     v_page := kiln_internal.parse_page(p_query);
     v_ids := kiln_internal.find_accounts(nullif(p_query ->> 'q', ''), v_page.before, v_page.page_limit + 1);
-    return json_build_object(
-        'items', coalesce((select json_agg(kiln_internal.render_account_for_admin(a) order by a.account_id desc)
-                             from kiln.account a where a.account_id = any (v_ids[1:v_page.page_limit])), '[]'),
-        'next_cursor', case when cardinality(v_ids) > v_page.page_limit then kiln_internal.render_cursor(v_ids[v_page.page_limit]) end);
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_account_for_admin(a) order by a.account_id desc)
+           from kiln.account a where a.account_id = any (v_ids[:v_page.page_limit])),
+        kiln_internal.last_of_page(v_ids, v_page.page_limit));
 end
 $$;
 comment on function kiln_api.list_accounts(bigint, jsonb, jsonb, text) is

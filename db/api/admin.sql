@@ -51,11 +51,10 @@ begin
     if v_state is not null and not exists (select from unnest(enum_range(null::kiln.job_state)) as s where s::text = v_state) then
         raise exception 'state must be one of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
     end if;
-    v_jobs := kiln_internal.job_page(v_state::kiln.job_state, coalesce(v_page.before, 9223372036854775807), v_page.page_limit + 1);
-    return json_build_object(
-        'items', coalesce((select json_agg(kiln_internal.render_job_for_admin(v_jobs[i]) order by i)
-                             from generate_series(1, least(cardinality(v_jobs), v_page.page_limit)) as i), '[]'),
-        'next_cursor', case when cardinality(v_jobs) > v_page.page_limit then kiln_internal.render_cursor(v_jobs[v_page.page_limit].job_id) end);
+    v_jobs := kiln_internal.job_page(v_state::kiln.job_state, v_page.below, v_page.page_limit + 1);
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_job_for_admin(j)) from unnest(v_jobs[:v_page.page_limit]) as j),
+        (kiln_internal.last_of_page(v_jobs, v_page.page_limit)).job_id);
 end
 $$;
 comment on function kiln_api.list_jobs(bigint, jsonb, jsonb, text) is

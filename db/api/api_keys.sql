@@ -111,12 +111,12 @@ begin
     perform kiln_internal.require_actor(p_actor);
     v_page := kiln_internal.parse_page(p_query);
     v_rows := array(select k.api_key_id from kiln.api_key k
-                     where k.account_id = p_actor and k.api_key_id < coalesce(v_page.before, 9223372036854775807)
+                     where k.account_id = p_actor and k.api_key_id < v_page.below
                      order by k.api_key_id desc limit v_page.page_limit + 1);
-    return json_build_object(
-        'items', coalesce((select jsonb_agg(kiln_internal.render_api_key(k) order by k.api_key_id desc)
-                             from kiln.api_key k where k.account_id = p_actor and k.api_key_id = any (v_rows[:v_page.page_limit])), '[]'),
-        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln_internal.render_cursor(v_rows[v_page.page_limit]) end);
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_api_key(k) order by k.api_key_id desc)
+           from kiln.api_key k where k.account_id = p_actor and k.api_key_id = any (v_rows[:v_page.page_limit])),
+        kiln_internal.last_of_page(v_rows, v_page.page_limit));
 end
 $$;
 comment on function kiln_api.list_api_keys(bigint, jsonb, jsonb, text) is 'GET /api-keys: the actor''s, newest first, without the keys.';

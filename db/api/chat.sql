@@ -121,14 +121,16 @@ begin
     perform kiln_internal.require_actor(p_actor);
     v_page := kiln_internal.parse_page(p_query);
     v_rows := array(select i.invite_id from kiln.invite i
-                     where i.account_id = p_actor and i.invite_id < coalesce(v_page.before, 9223372036854775807)
+                     where i.account_id = p_actor and i.invite_id < v_page.below
                      order by i.invite_id desc limit v_page.page_limit + 1);
-    return json_build_object(
-        'items', coalesce((
-            select json_agg(json_build_object('id', i.invite_id::text, 'conversation_id', i.conversation_id::text, 'expires_at', kiln_internal.render_time(i.expires_at),
-                                              'revoked_at', kiln_internal.render_time(i.revoked_at), 'created_at', kiln_internal.render_time(i.created_at)) order by i.invite_id desc)
-              from kiln.invite i where i.invite_id = any (v_rows[:v_page.page_limit])), '[]'),
-        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln_internal.render_cursor(v_rows[v_page.page_limit]) end);
+    return kiln_internal.render_page(
+        (select json_agg(json_build_object('id', i.invite_id::text, 'conversation_id', i.conversation_id::text,
+                                           'expires_at', kiln_internal.render_time(i.expires_at),
+                                           'revoked_at', kiln_internal.render_time(i.revoked_at),
+                                           'created_at', kiln_internal.render_time(i.created_at))
+                         order by i.invite_id desc)
+           from kiln.invite i where i.invite_id = any (v_rows[:v_page.page_limit])),
+        kiln_internal.last_of_page(v_rows, v_page.page_limit));
 end
 $$;
 comment on function kiln_api.list_invites(bigint, jsonb, jsonb, text) is 'GET /invites: the actor''s, newest first, without their tokens.';
@@ -259,11 +261,11 @@ begin
     v_page := kiln_internal.parse_page(p_query);
     v_rows := array(
         select c from kiln.member m join kiln.conversation c using (conversation_id)
-         where m.account_id = p_actor and c.activity < coalesce(v_page.before, 9223372036854775807)
+         where m.account_id = p_actor and c.activity < v_page.below
          order by c.activity desc limit v_page.page_limit + 1);
-    return json_build_object(
-        'items', coalesce((select json_agg(kiln_internal.render_conversation(v_rows[i], p_actor) order by i) from generate_series(1, least(cardinality(v_rows), v_page.page_limit)) as i), '[]'),
-        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln_internal.render_cursor((v_rows[v_page.page_limit]).activity) end);
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_conversation(c, p_actor)) from unnest(v_rows[:v_page.page_limit]) as c),
+        (kiln_internal.last_of_page(v_rows, v_page.page_limit)).activity);
 end
 $$;
 comment on function kiln_api.list_conversations(bigint, jsonb, jsonb, text) is 'GET /conversations: the actor''s, the one with the latest message first, as {items, next_cursor}.';
@@ -460,7 +462,7 @@ begin
     perform kiln_internal.require_actor(p_actor);
     v_conversation := kiln_internal.see_conversation(p_path);
     v_page := kiln_internal.parse_page(p_query);
-    v_before := least(coalesce(v_page.before, 9223372036854775807), kiln_internal.visible_until(v_conversation.conversation_id));
+    v_before := least(v_page.below, kiln_internal.visible_until(v_conversation.conversation_id));
     if v_page.before is null or v_before < v_page.before then
         v_before := case when v_before < 9223372036854775807 then v_before + 1 else v_before end;     -- the last one that may be seen is seen
     end if;
@@ -470,9 +472,9 @@ begin
          where m.conversation_id = v_conversation.conversation_id and m.number < v_before
          order by m.conversation_id desc, m.number desc
          limit v_page.page_limit + 1);
-    return json_build_object(
-        'items', coalesce((select json_agg(kiln_internal.render_message(v_rows[i]) order by i) from generate_series(1, least(cardinality(v_rows), v_page.page_limit)) as i), '[]'),
-        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln_internal.render_cursor((v_rows[v_page.page_limit]).number) end);
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_message(m)) from unnest(v_rows[:v_page.page_limit]) as m),
+        (kiln_internal.last_of_page(v_rows, v_page.page_limit)).number);
 end
 $$;
 comment on function kiln_api.list_messages(bigint, jsonb, jsonb, text) is 'GET /conversations/{id}/messages?limit=&cursor=: newest first, by index however long it is; for who has left, up to then.';
@@ -599,11 +601,11 @@ begin
     perform kiln_internal.require_actor(p_actor);
     v_page := kiln_internal.parse_page(p_query);
     v_rows := array(select b.blocked_id from kiln.block b
-                     where b.account_id = p_actor and b.blocked_id < coalesce(v_page.before, 9223372036854775807)
+                     where b.account_id = p_actor and b.blocked_id < v_page.below
                      order by b.account_id desc, b.blocked_id desc limit v_page.page_limit + 1);
-    return json_build_object(
-        'items', coalesce((select json_agg(kiln_internal.render_person(v_rows[i]) order by i) from generate_series(1, least(cardinality(v_rows), v_page.page_limit)) as i), '[]'),
-        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln_internal.render_cursor(v_rows[v_page.page_limit]) end);
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_person(b)) from unnest(v_rows[:v_page.page_limit]) as b),
+        kiln_internal.last_of_page(v_rows, v_page.page_limit));
 end
 $$;
 comment on function kiln_api.list_blocks(bigint, jsonb, jsonb, text) is 'GET /blocks: whom the actor has blocked.';

@@ -95,7 +95,7 @@ end
 $$;
 comment on function kiln_api.get_generation(bigint, jsonb, jsonb, text) is 'GET /generations/{id}: one job of the actor''s. KN002: not there, or not theirs.';
 
-create or replace function kiln_internal.parse_page(p_query jsonb, out page_limit int, out before bigint)
+create or replace function kiln_internal.parse_page(p_query jsonb, out page_limit int, out before bigint, out below bigint)
 language plpgsql immutable
 set search_path = ''
 as $$
@@ -110,17 +110,35 @@ begin
             raise invalid_parameter_value;
         end if;
     end if;
+    below := coalesce(before, 9223372036854775807);
 exception when invalid_parameter_value or invalid_text_representation or numeric_value_out_of_range or character_not_in_repertoire then
     raise exception 'cursor is not one of ours' using errcode = 'KN006';
 end
 $$;
-comment on function kiln_internal.parse_page(jsonb) is 'limit (1..100, default 20) and cursor of a list. KN006: malformed.';
+comment on function kiln_internal.parse_page(jsonb) is
+'limit (1..100, default 20) and cursor of a list: before is the id in the cursor, below the same or the highest id.
+KN006: malformed.';
 
 create or replace function kiln_internal.render_cursor(p_id bigint)
 returns text
 language sql immutable
 return translate(rtrim(encode(convert_to(p_id::text, 'UTF8'), 'base64'), '='), '+/', '-_');
 comment on function kiln_internal.render_cursor(bigint) is 'The cursor behind the last item of a page.';
+
+-- A list reads one row more than its page shows: that there is one says that there is a next page.
+create or replace function kiln_internal.last_of_page(p_rows anyarray, p_limit int)
+returns anyelement
+language sql immutable
+as $$ select case when cardinality(p_rows) > p_limit then p_rows[p_limit] end $$;
+comment on function kiln_internal.last_of_page(anyarray, int) is
+'The last row that a page of p_limit shows, where p_rows has more; null: the list ends here.';
+
+create or replace function kiln_internal.render_page(p_items json, p_last_id bigint)
+returns json
+language sql immutable
+return json_build_object('items', coalesce(p_items, '[]'), 'next_cursor', kiln_internal.render_cursor(p_last_id));
+comment on function kiln_internal.render_page(json, bigint) is
+'A page of a list: {items, next_cursor}. p_last_id: the place of its last item, or null where the list ends.';
 
 -- What an installation or an account has only some tens of is read whole; the cursor of such a list counts what went before.
 create or replace function kiln_internal.cut_page(p_items json[], p_query jsonb)
@@ -132,8 +150,8 @@ declare
     v_page record := kiln_internal.parse_page(p_query);
     v_from int    := least(coalesce(v_page.before, 0), coalesce(cardinality(p_items), 0));
 begin
-    return json_build_object('items', coalesce(array_to_json(p_items[v_from + 1:v_from + v_page.page_limit]), '[]'),
-                             'next_cursor', case when cardinality(p_items) > v_from + v_page.page_limit then kiln_internal.render_cursor(v_from + v_page.page_limit) end);
+    return kiln_internal.render_page(array_to_json(p_items[v_from + 1:v_from + v_page.page_limit]),
+                                     case when cardinality(p_items) > v_from + v_page.page_limit then v_from + v_page.page_limit end);
 end
 $$;
 comment on function kiln_internal.cut_page(json[], jsonb) is 'The page of a short list that limit and cursor ask for, as {items, next_cursor}. KN006: malformed.';
@@ -159,7 +177,7 @@ declare
 begin
     perform kiln_internal.require_actor(p_actor);
     v_page := kiln_internal.parse_page(p_query);
-    v_before := coalesce(v_page.before, 9223372036854775807);
+    v_before := v_page.below;
     if p_query ->> 'type' is not null and p_query ->> 'type' not in ('image', 'video', 'audio') then
         raise exception 'type must be image, video or audio' using errcode = 'KN006';
     end if;
@@ -204,9 +222,9 @@ begin
         v_jobs := array(select j from kiln.job j where j.job_id = any (v_found) order by j.job_id desc);
     end if;
     v_next := case when cardinality(v_jobs) > v_page.page_limit then v_jobs[v_page.page_limit].job_id else v_end end;
-    return json_build_object(
-        'items', coalesce((select json_agg(kiln_internal.render_job(v_jobs[i]) order by i) from generate_series(1, least(cardinality(v_jobs), v_page.page_limit)) as i), '[]'),
-        'next_cursor', kiln_internal.render_cursor(v_next));
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_job(j)) from unnest(v_jobs[:v_page.page_limit]) as j),
+        v_next);
 end
 $$;
 comment on function kiln_api.list_generations(bigint, jsonb, jsonb, text) is

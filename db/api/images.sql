@@ -112,12 +112,12 @@ begin
     v_page := kiln_internal.parse_page(p_query);
     v_projects := array(
         select p from kiln.project p
-         where p.account_id = p_actor and p.project_id < coalesce(v_page.before, 9223372036854775807) and p.deleted_at is null
+         where p.account_id = p_actor and p.project_id < v_page.below and p.deleted_at is null
          order by p.project_id desc
          limit v_page.page_limit + 1);
-    return json_build_object(
-        'items', coalesce((select json_agg(kiln_internal.render_project(v_projects[i]) order by i) from generate_series(1, least(cardinality(v_projects), v_page.page_limit)) as i), '[]'),
-        'next_cursor', kiln_internal.render_cursor(case when cardinality(v_projects) > v_page.page_limit then v_projects[v_page.page_limit].project_id end));
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_project(p)) from unnest(v_projects[:v_page.page_limit]) as p),
+        (kiln_internal.last_of_page(v_projects, v_page.page_limit)).project_id);
 end
 $$;
 comment on function kiln_api.list_projects(bigint, jsonb, jsonb, text) is 'GET /projects: the actor''s, newest first.';
@@ -282,10 +282,10 @@ begin
     if v_project is not null and not exists (select from kiln.project p where p.project_id = kiln_internal.parse_id(v_project) and p.account_id = p_actor and p.deleted_at is null) then
         raise exception 'there is no such project' using errcode = 'KN002';
     end if;
-    v_found := kiln_internal.image_page(p_actor, v_project::bigint, v_state, coalesce(v_page.before, 9223372036854775807), v_page.page_limit);
-    return json_build_object(
-        'items', coalesce((select json_agg(kiln_internal.render_image(v_found.jobs[i]) order by i) from generate_series(1, cardinality(v_found.jobs)) as i), '[]'),
-        'next_cursor', kiln_internal.render_cursor(v_found.next_id));
+    v_found := kiln_internal.image_page(p_actor, v_project::bigint, v_state, v_page.below, v_page.page_limit);
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_image(j)) from unnest(v_found.jobs) as j),
+        v_found.next_id);
 end
 $$;
 comment on function kiln_api.list_images(bigint, jsonb, jsonb, text) is

@@ -56,9 +56,9 @@ begin
                               when 'relevance' then -ts_rank(m.search, v_query) end, m.model_id desc
         offset v_skip
          limit v_page.page_limit + 1);
-    return json_build_object(
-        'items', coalesce((select json_agg(kiln_internal.render_model(v_models[i]) order by i) from generate_series(1, least(cardinality(v_models), v_page.page_limit)) as i), '[]'),
-        'next_cursor', case when cardinality(v_models) > v_page.page_limit then kiln_internal.render_cursor(v_skip + v_page.page_limit) end);
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_model(m)) from unnest(v_models[:v_page.page_limit]) as m),
+        case when cardinality(v_models) > v_page.page_limit then v_skip + v_page.page_limit end);
 end
 $$;
 comment on function kiln_api.list_models(bigint, jsonb, jsonb, text) is

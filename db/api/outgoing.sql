@@ -46,12 +46,12 @@ begin
     perform kiln_internal.require_actor(p_actor);
     v_page := kiln_internal.parse_page(p_query);
     v_rows := array(select e.webhook_endpoint_id from kiln.webhook_endpoint e
-                     where e.account_id = p_actor and e.webhook_endpoint_id < coalesce(v_page.before, 9223372036854775807)
+                     where e.account_id = p_actor and e.webhook_endpoint_id < v_page.below
                      order by e.webhook_endpoint_id desc limit v_page.page_limit + 1);
-    return json_build_object(
-        'items', coalesce((select jsonb_agg(kiln_internal.render_endpoint(e) order by e.webhook_endpoint_id desc)
-                             from kiln.webhook_endpoint e where e.account_id = p_actor and e.webhook_endpoint_id = any (v_rows[:v_page.page_limit])), '[]'),
-        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln_internal.render_cursor(v_rows[v_page.page_limit]) end);
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_endpoint(e) order by e.webhook_endpoint_id desc)
+           from kiln.webhook_endpoint e where e.account_id = p_actor and e.webhook_endpoint_id = any (v_rows[:v_page.page_limit])),
+        kiln_internal.last_of_page(v_rows, v_page.page_limit));
 end
 $$;
 comment on function kiln_api.list_webhook_endpoints(bigint, jsonb, jsonb, text) is 'GET /webhook-endpoints: the actor''s, newest first, without the secrets.';
@@ -121,11 +121,12 @@ begin
     end if;
     v_page := kiln_internal.parse_page(p_query);
     v_rows := array(select d.delivery_id from kiln.delivery d
-                     where d.webhook_endpoint_id = v_id and d.delivery_id < coalesce(v_page.before, 9223372036854775807)
+                     where d.webhook_endpoint_id = v_id and d.delivery_id < v_page.below
                      order by d.delivery_id desc limit v_page.page_limit + 1);
-    return json_build_object(
-        'items', coalesce((select jsonb_agg(kiln_internal.render_delivery(d) order by d.delivery_id desc) from kiln.delivery d where d.delivery_id = any (v_rows[:v_page.page_limit])), '[]'),
-        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln_internal.render_cursor(v_rows[v_page.page_limit]) end);
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_delivery(d) order by d.delivery_id desc)
+           from kiln.delivery d where d.delivery_id = any (v_rows[:v_page.page_limit])),
+        kiln_internal.last_of_page(v_rows, v_page.page_limit));
 end
 $$;
 comment on function kiln_api.list_deliveries(bigint, jsonb, jsonb, text) is 'GET /webhook-endpoints/{id}/deliveries: newest first, with their attempts. KN002: no such endpoint, or another''s.';

@@ -64,9 +64,9 @@ declare
 begin
     perform kiln_internal.require_admin(p_actor);
     v_page := kiln_internal.parse_page(p_query);
-    v_items := kiln_internal.render_runners(coalesce(v_page.before, 9223372036854775807), v_page.page_limit + 1);
-    return json_build_object('items', coalesce(array_to_json(v_items[1:v_page.page_limit]), '[]'),
-                             'next_cursor', case when cardinality(v_items) > v_page.page_limit then kiln_internal.render_cursor((v_items[v_page.page_limit] ->> 'id')::bigint) end);
+    v_items := kiln_internal.render_runners(v_page.below, v_page.page_limit + 1);
+    return kiln_internal.render_page(array_to_json(v_items[:v_page.page_limit]),
+                                     (kiln_internal.last_of_page(v_items, v_page.page_limit) ->> 'id')::bigint);
 end
 $$;
 comment on function kiln_api.list_runners(bigint, jsonb, jsonb, text) is 'GET /admin/runners?limit=&cursor=: newest first, alive, silent, left or expired.';

@@ -186,13 +186,14 @@ begin
     perform kiln_internal.require_actor(p_actor);
     v_page := kiln_internal.parse_page(p_query);
     v_rows := array(select s.share_id from kiln.share s
-                     where s.account_id = p_actor and s.share_id < coalesce(v_page.before, 9223372036854775807)
+                     where s.account_id = p_actor and s.share_id < v_page.below
                      order by s.share_id desc limit v_page.page_limit + 1);
-    return json_build_object(
-        'items', coalesce((select jsonb_agg(kiln_internal.render_share(row (s.share_id, s.account_id, s.job_id, null, s.originals, s.disclosure, s.expires_at, s.revoked_at, s.created_at)::kiln.share)
-                                            order by s.share_id desc)
-                             from kiln.share s where s.account_id = p_actor and s.share_id = any (v_rows[:v_page.page_limit])), '[]'),
-        'next_cursor', case when cardinality(v_rows) > v_page.page_limit then kiln_internal.render_cursor(v_rows[v_page.page_limit]) end);
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_share(row (s.share_id, s.account_id, s.job_id, null, s.originals, s.disclosure,
+                                                         s.expires_at, s.revoked_at, s.created_at)::kiln.share)
+                         order by s.share_id desc)
+           from kiln.share s where s.account_id = p_actor and s.share_id = any (v_rows[:v_page.page_limit])),
+        kiln_internal.last_of_page(v_rows, v_page.page_limit));
 end
 $$;
 comment on function kiln_api.list_shares(bigint, jsonb, jsonb, text) is 'GET /shares: the actor''s, newest first, revoked and expired ones too, without their addresses.';

@@ -119,10 +119,10 @@ begin
     if v_state is not null and not v_states <@ enum_range(null::kiln.job_state)::text[] then
         raise exception 'state must be pending, processed, error, or one of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
     end if;
-    v_found := kiln_internal.tryon_page(case when v_state is not null then v_states end, p_query ->> 'category', coalesce(v_page.before, 9223372036854775807), v_page.page_limit);
-    return json_build_object(
-        'items', coalesce((select json_agg(kiln_internal.render_tryon(v_found.jobs[i]) order by i) from generate_series(1, cardinality(v_found.jobs)) as i), '[]'),
-        'next_cursor', kiln_internal.render_cursor(v_found.next_id));
+    v_found := kiln_internal.tryon_page(case when v_state is not null then v_states end, p_query ->> 'category', v_page.below, v_page.page_limit);
+    return kiln_internal.render_page(
+        (select json_agg(kiln_internal.render_tryon(j)) from unnest(v_found.jobs) as j),
+        v_found.next_id);
 end
 $$;
 comment on function kiln_api.list_tryons(bigint, jsonb, jsonb, text) is

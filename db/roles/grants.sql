@@ -89,7 +89,7 @@ grant select (share_id, account_id, job_id, originals, disclosure, expires_at, r
 grant execute on all functions in schema kiln_api to kiln_definer;
 grant execute on function
     kiln_internal.now(), kiln_internal.acting_account(), kiln_internal.acts_as_admin(), kiln_internal.require_actor(bigint), kiln_internal.require_admin(bigint), kiln_internal.begin_idempotent(bigint, text, text),
-    kiln_internal.end_idempotent(bigint, text, bigint), kiln_internal.parse_body(text), kiln_internal.parse_id(text), kiln_internal.parse_later(jsonb), kiln_internal.parse_page(jsonb), kiln_internal.render_cursor(bigint), kiln_internal.cut_page(json[], jsonb),
+    kiln_internal.end_idempotent(bigint, text, bigint), kiln_internal.parse_body(text), kiln_internal.parse_id(text), kiln_internal.parse_later(jsonb), kiln_internal.parse_page(jsonb), kiln_internal.render_cursor(bigint), kiln_internal.last_of_page(anyarray, int), kiln_internal.render_page(json, bigint), kiln_internal.cut_page(json[], jsonb),
     kiln_internal.field_error(text, text), kiln_internal.refuse_fields(jsonb), kiln_internal.unknown_fields(jsonb, text[]), kiln_internal.pointer(text), kiln_internal.shorten(text, int), kiln_internal.text_field(jsonb, text), kiln_internal.plain_field(jsonb, text), kiln_internal.texts(jsonb, int),
     kiln_internal.check_value(jsonb, jsonb, text), kiln_internal.check_params(jsonb, jsonb),
     kiln_internal.find_model(jsonb), kiln_internal.random_seed(), kiln_internal.is_seed(text), kiln_internal.read_job_input(bigint, jsonb, jsonb, kiln.model, text, int), kiln_internal.read_variants(jsonb),
