@@ -728,23 +728,28 @@ function page() {
     const aim = f => f.target === undefined ? '' : `${f.at_most ? '≤' : '≥'} ${f.target}${f.unit === '×' ? '' : ` ${f.unit}`}`;
     return `# Benchmarks
 
-Written by \`make bench\`${is_quick ? ' with KILN_BENCH_QUICK=1 (one short run a figure)' : ` (medians of ${runs} runs of ${seconds} s)`} on ${new Date().toISOString().slice(0, 10)}: ${os.cpus().length} cores of ${cpu.trim()},
-${Math.round(os.totalmem() / 2 ** 30)} GiB, PostgreSQL ${version}, Debian 12. Load generator, server and database share the cores. The cluster is durable
-(fsync, synchronous_commit); ratios are to a baseline of the same run. Read the ratios, not the rates.
+Made by \`make bench\`${is_quick ? ' with KILN_BENCH_QUICK=1 (one short run a figure)' : ` (medians of ${runs} runs of ${seconds} s)`} on ${new Date().toISOString().slice(0, 10)}; do not edit.
+Machine: ${os.cpus().length} cores of ${cpu.trim()}, ${Math.round(os.totalmem() / 2 ** 30)} GiB,
+PostgreSQL ${version}, Debian 12.
+
+Load generator, server and database share the cores. The cluster is durable (fsync, synchronous_commit).
+Ratios are to a baseline of the same run: read the ratios, not the rates.
 
 ![ratios](bench.svg)
 
-${figures.some(f => f.is_met === false) ? `Missed: ${figures.filter(f => f.is_met === false).map(f => f.name).join('; ')}.` : 'Every aim is met.'}
+${figures.some(f => f.is_met === false) ? `Missed aims:\n\n${figures.filter(f => f.is_met === false).map(f => `- ${f.name}`).join('\n')}` : 'Every aim is met.'}
 
 | figure | measured | aim | |
 | --- | --- | --- | --- |
 ${figures.map(f => `| ${f.name} | ${value(f)} | ${aim(f)} | ${f.is_met === undefined ? '' : f.is_met ? 'met' : '**missed**'}${f.note ? ` ${f.note}` : ''} |`).join('\n')}
 ${tables.map(([title, header, rows]) => `\n## ${title}\n\n| ${header.join(' | ')} |\n|${header.map(() => ' --- ').join('|')}|\n${rows.map(row => `| ${row.join(' | ')} |`).join('\n')}\n`).join('')}
-Baselines: \`pgbench -N\` at scale 10, 8 clients; a bare one-row insert of the same job_input (identity key, one index by account); the same
-function called by \`pgbench -M prepared\`, the better of 4 and 16 clients. A task counts with its row, its attempt, its job's guard, its
-events and the hand-over to the second stage of two. "Without a rule" is bench/rows.sql: the same rows written by the least that
-functions in plpgsql can do, on the same machine in the same minutes, which bounds what the figure beside it can reach. Enqueues are measured with nobody marked asleep, as with busy runners. Pickup
-goes from just before the client sends the enqueue to the start of the handler in a real runner.
+The baselines are \`pgbench -N\` at scale 10 with 8 clients, a bare one-row insert of the same input (identity
+key, one index by account), and the same function called by \`pgbench -M prepared\` (the better of 4 and 16
+clients). A task counts with its row, its attempt, the guard of its job, its events and the hand-over to the
+second of two stages. "Without a rule" is \`bench/rows.sql\`: the same rows, written by the least that plpgsql
+functions can do, on the same machine in the same minutes. It bounds what the figure beside it can reach.
+Enqueues are measured with all runners busy. Pickup is the time from just before the client sends the enqueue
+to the start of the handler in a real runner.
 
 \`\`\`
 make bench                          # all of it, and this page

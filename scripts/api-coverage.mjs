@@ -25,9 +25,10 @@ for (const [route, item] of Object.entries(api.paths)) {
 }
 fs.writeFileSync(page, `# What of the API the tests have seen
 
-Made by \`make api-coverage\` from a run of the end-to-end tests; do not edit. Each answer that counts here was held against its schema
-in [openapi.json](openapi.json) as it came. Not met are mostly answers that every route can give and a test of one route covers: 400 of a
-broken body, 413, 415, 429 of the account's rate, 503 of a database that is away.
+Made by \`make api-coverage\` from a run of the end-to-end tests; do not edit. Each answer that
+counts here was checked against its schema in [openapi.json](openapi.json) when it arrived. Most answers that
+are missing are ones that every route can give and one test covers: 400 of a broken body, 413, 415, 429 of the
+account's rate, 503 without a database.
 
 ${rows.length} routes, ${open} of them without an answer of success; ${met} of ${described} described answers were seen.
 

@@ -57,7 +57,8 @@ print <<'TOP';
 Made by `make docs` from `docs/console.tasks` and from the comments of the database; do not edit.
 `./kiln psql` opens the console. The schema `kiln` holds what a person types and nothing else: tables, views
 and these functions. `\df kiln.*` and `\dv kiln.*` list them, `\df+ kiln.cancel_job` explains one. A member of
-`kiln_reader` may read, a member of `kiln_admin` may do all of it. An UPDATE changes a state too: [states.md](states.md).
+`kiln_reader` may read, a member of `kiln_admin` may do all of it. An UPDATE changes a state too:
+[states.md](states.md).
 TOP
 for my $each (@tasks) {
     print "\n## $each->{title}\n\n```sql\n", (map { "$_\n" } @{ $each->{statements} }), "```\n\n";

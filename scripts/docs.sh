@@ -62,8 +62,9 @@ states() {
     cat <<'TOP'
 # States
 
-Made by `make docs` from the tables of legal moves (`kiln.job_move`, `kiln.task_move`) and from the guards; do not edit. An UPDATE of a state is
-the transition: what is not listed here is refused with SQLSTATE KN001, for everybody.
+Made by `make docs` from the tables of legal moves (`kiln.job_move`, `kiln.task_move`) and from the guards; do
+not edit. An UPDATE of a state is the transition. A move that is not listed here is refused with SQLSTATE
+KN001, for every role.
 TOP
     for what in job task; do
         printf '\n## The moves of a %s\n\n```mermaid\nstateDiagram-v2\n' "$what"
@@ -79,8 +80,9 @@ TOP
 
 ## What a person may type
 
-Every column has one answer, for a superuser too: an UPDATE of it is performed, refused with the function to call, or free, since what reads the
-row reads the new value. `tests/sql/columns.sql` lists them all and tries each.
+Every column has one answer, for a superuser too. An UPDATE of it is performed, or refused with the function
+to call, or free, because whatever reads the row reads the new value. `tests/sql/columns.sql` lists and tries
+them all.
 
 | typed | what happens |
 | --- | --- |
@@ -94,13 +96,15 @@ row reads the new value. `tests/sql/columns.sql` lists them all and tries each.
 | `insert into kiln.job`, `kiln.task`, `kiln.call` | refused: `kiln.enqueue()` |
 | `update` or `delete` of events, attempts, the ledger, resolutions; `truncate` of anything | refused |
 
-The guards are ENABLE ALWAYS triggers: `session_replication_role` does not switch them off. `alter table … disable trigger all` does, and
-`enable trigger all` after it leaves them ORIGIN: `kiln.contradictions` names each with the statement that mends it, and so does the next upgrade.
-`pg_restore --data-only --disable-triggers` is such a case. A logical subscriber takes the tables alone (`pg_dump --section=pre-data`), since the guards
-would fire there.
+The guards are ENABLE ALWAYS triggers: `session_replication_role` does not switch them off.
+`alter table … disable trigger all` does, and `enable trigger all` after it leaves them ORIGIN.
+`kiln.contradictions` names each such trigger with the statement that mends it, and the next upgrade mends it
+too. `pg_restore --data-only --disable-triggers` is such a case. A logical subscriber takes the tables alone
+(`pg_dump --section=pre-data`), because the guards would fire there.
 
-The functions of Kiln are known by the role they run as (`kiln_owner`). Who has to repair past them says `begin; set local role kiln_owner; …`, which
-takes a superuser or a member of that role. The ledger, the resolutions and TRUNCATE stay refused even then.
+The guards know Kiln's functions by their role, `kiln_owner`. A repair past the guards begins with
+`begin; set local role kiln_owner;`, which takes a superuser or a member of that role. The ledger, the
+resolutions and TRUNCATE stay refused even then.
 
 ### Tables that functions alone write
 

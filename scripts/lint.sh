@@ -126,8 +126,8 @@ SQL
     return "$status"
 }
 
-# The list of variables stands in one table in C; pages that repeat it must agree.
-lint_docs() { scripts/docs.sh --check && scripts/types.mjs --check && scripts/openapi.mjs --check && scripts/vendor.sh --check; }
+# The list of variables stands in one table in C; pages that repeat it must agree. Width, length and links of all pages: scripts/pages.mjs.
+lint_docs() { scripts/pages.mjs && scripts/docs.sh --check && scripts/types.mjs --check && scripts/openapi.mjs --check && scripts/vendor.sh --check; }
 # Two linters of others, by their own rules; what is off and why stands in docs/lint. Both together take some 4 s.
 lint_openapi() {
     docs/lint/node_modules/.bin/spectral lint docs/openapi.json --ruleset docs/lint/spectral.yaml --fail-severity=hint --quiet && node docs/lint/redocly.mjs

@@ -28,31 +28,50 @@ export function write_page(file, { seed, rounds, worlds, table, columns, hits, s
     const sum = victim => rows.reduce((all, { name }) => all + (table.get(`${name} ${victim}`)?.done ?? 0), 0);
     fs.writeFileSync(file, `# The crash matrix
 
-Written by \`make chaos\` (tests/chaos); the next run writes it anew.
+Made by \`make chaos\` (tests/chaos); do not edit.
 
-PostgreSQL, a server and two runners stand under load: tools in three stages, pictures, uploads, cancellations, deletions, ${bill ? 'paid calls, ' : ''}and a
-stream that is open all the time. One after another a program is stopped at a fail point (lib/failpoints.def: each place where something
-has just been committed or sent, or is about to be), and while it stands there something dies, is cut, freezes or jumps. After each storm
-of ${storms.size} strikes the load ends, and then no row of tests/chaos/invariants.sql may be left, every row must have its file and every file its row, what
-tools were started for must be what the history tells, a client's key must have made one job, and the stream must have told each event once${bill ? `,
-and the provider's own bill must have at most one charge for each stage of a job` : ''}.
+**${kills} kills among ${strikes} strikes** in ${storms.count} storms and ${minutes} minutes, ${worlds} storms at a time:
+${storms.complaints ? `**${storms.complaints} complaints**` : 'no complaint'}. Seed ${seed}.
 
-Seed ${seed}: **${kills} kills among ${strikes} strikes** in ${storms.count} storms, ${worlds} at a time, each world with a
-PostgreSQL of its own, and ${minutes} minutes: ${storms.complaints ? `**${storms.complaints} complaints**` : 'no complaint'}. Jobs: ${jobs}. Held: ${held || 'none'}.${bill ? ` Paid: ${bill}.` : ''}
-\`KILN_CHAOS_SEED=${seed}:3 KILN_CHAOS_ROUNDS=${rounds} tests/chaos/run\` repeats storm 3. Every storm that ever found something stands in tests/chaos/seeds.txt and is part of \`make test\`.
-With KILN_CHAOS_MUTANT=no_fence or no_intent the same strikes meet a database that lacks that protection, and must find it.
+| what | how many |
+| --- | --- |
+| jobs | ${jobs} |
+| held | ${held || 'none'} |${bill ? `\n| paid | ${bill} |` : ''}
+
+## What is done
+
+PostgreSQL, a server and two runners work under load: tools in three stages, pictures, uploads, cancellations,
+deletions, ${bill ? 'paid calls, ' : ''}and an event stream that is always open. A program is stopped at a fail point
+(\`lib/failpoints.def\`): a place where something has just been committed or sent, or is about to be. While it
+stands there, something dies, is cut, freezes or jumps.
+
+The load ends after each storm of ${storms.size} strikes. Then all of this must hold:
+
+- no row of \`tests/chaos/invariants.sql\` is left;
+- every row has its file, and every file its row;
+- the history names every start of a tool;
+- a client's idempotency key has made one job;
+- the stream has told each event once${bill ? `;\n- the provider's own bill has at most one charge for each stage of a job` : ''}.
+
+\`KILN_CHAOS_SEED=${seed}:3 KILN_CHAOS_ROUNDS=${rounds} tests/chaos/run\` repeats storm 3. Every storm that ever found
+something is in \`tests/chaos/seeds.txt\` and part of \`make test\`. \`KILN_CHAOS_MUTANT=no_fence\` or \`no_intent\`
+removes that protection from the database; the same strikes must then find harm.
+
+## Who dies
 
 | victim | what happens | strikes |
 |---|---|---:|
 ${columns.map(victim => `| ${victim} | ${meaning[victim]} | ${sum(victim)} |`).join('\n')}
 
-The first column of figures is how often the programs came by the point, the others how often it met the victim.
+## Where
+
+\`passed\` counts how often the programs came by the point; the other columns count the strikes there.
 
 | point | passed | ${columns.join(' | ')} |
 |---|---:|${columns.map(() => '---:').join('|')}|
 ${rows.map(({ name }) => `| ${name} | ${hits[name]} | ${columns.map(victim => cell(name, victim)).join(' | ')} |`).join('\n')}
 
-What each point means:
+## What each point means
 
 | point | committed or sent |
 |---|---|
