@@ -112,7 +112,8 @@ comment on function kiln_api.create_invite(bigint, jsonb, jsonb, text) is
 create or replace function kiln_api.list_invites(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
     v_page record;
@@ -592,7 +593,8 @@ comment on function kiln_api.create_block(bigint, jsonb, jsonb, text) is 'POST /
 create or replace function kiln_api.list_blocks(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
     v_page record;

@@ -102,7 +102,8 @@ comment on function kiln_api.get_project(bigint, jsonb, jsonb, text) is 'GET /pr
 create or replace function kiln_api.list_projects(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql stable security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
     v_page     record;

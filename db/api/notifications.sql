@@ -9,7 +9,7 @@ declare
     v_cursor text[];
     v_items  jsonb;
     v_next   text;
-    v_total  int;
+    v_more   boolean;
     v_counts record;
 begin
     perform kiln_internal.require_actor(p_actor);
@@ -32,22 +32,28 @@ begin
         union all
         select e.*, min(e.at) over (order by e.xid desc, e.id desc) from ended e),
     ranked as (
-        select m.*, row_number() over (order by m.key desc, m.xid is null, m.xid desc, m.id desc) as rank from merged m)
-    select coalesce(jsonb_agg(r.item order by r.rank) filter (where r.rank <= v_page.page_limit), '[]'), count(*),
+        select m.*, row_number() over w as rank,
+               bool_or(m.item is null) over (w rows between unbounded preceding and 1 preceding) as is_behind
+          from merged m
+        window w as (order by m.key desc, m.xid is null, m.xid desc, m.id desc))
+    select coalesce(jsonb_agg(r.item order by r.rank) filter (where r.rank <= v_page.page_limit and r.item is not null), '[]'),
+           count(*) > v_page.page_limit or bool_or(r.item is null),
            coalesce((min(r.id) filter (where r.xid is null and r.rank <= v_page.page_limit))::text, v_cursor[1]) || '.'
            || coalesce((array_agg(r.xid || '.' || r.id order by r.rank desc) filter (where r.xid is not null and r.rank <= v_page.page_limit))[1],
                        v_cursor[2] || '.' || v_cursor[3])
-      into v_items, v_total, v_next
-      from ranked r;
+      into v_items, v_more, v_next
+      from ranked r
+     where r.is_behind is not true;
     v_counts := kiln_internal.count_unread(p_actor);
-    return json_build_object('items', v_items, 'next_cursor', case when v_total > v_page.page_limit then v_next end,
+    return json_build_object('items', v_items, 'next_cursor', case when v_more then v_next end,
                              'unread', v_counts.unread, 'unread_jobs', v_counts.unread_jobs);
 exception when numeric_value_out_of_range then
     raise exception 'cursor is not one of ours' using errcode = 'KN006';
 end
 $$;
 comment on function kiln_api.list_notifications(bigint, jsonb, jsonb, text) is
-'GET /notifications?limit=&cursor=: the actor''s, and the ends of its jobs as the log keeps them, newest first, as {items, next_cursor, unread, unread_jobs}.';
+'GET /notifications?limit=&cursor=: the actor''s, and the ends of its jobs as the log keeps them, newest first, as {items, next_cursor,
+unread, unread_jobs}. A page reads some 1,000 of the account''s events: it may be short, and with a cursor goes on.';
 
 create or replace function kiln_api.read_notifications(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json

@@ -37,7 +37,8 @@ comment on function kiln_api.create_webhook_endpoint(bigint, jsonb, jsonb, text)
 create or replace function kiln_api.list_webhook_endpoints(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
     v_page record;
@@ -108,7 +109,8 @@ comment on function kiln_api.enable_webhook_endpoint(bigint, jsonb, jsonb, text)
 create or replace function kiln_api.list_deliveries(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
     v_id   bigint := kiln_internal.parse_id(p_path ->> 'id');

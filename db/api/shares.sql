@@ -177,7 +177,8 @@ comment on function kiln_api.create_share(bigint, jsonb, jsonb, text) is
 create or replace function kiln_api.list_shares(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql stable security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
     v_page record;

@@ -68,15 +68,13 @@ comment on function kiln_internal.open_job_ids(bigint, kiln.job_kind, kiln.job_s
 'The newest jobs of an account below a job_id that may be in this state, which is not final (null: any), found by their tasks, in no order: p_limit by each way of
 finding them, or p_most of those that have not begun. Reads what runs, which is as small as the work in flight.';
 
--- Only job_end_account_idx holds all five columns: with plain scans of an index switched off the planner cannot take the index of all
--- accounts instead, whatever the statistics say. Equalities, since PostgreSQL 15 does not end a scan by a comparison of rows: a list of
--- failed jobs read a million completed ones.
+-- Equalities, since PostgreSQL 15 does not end a scan by a comparison of rows: a list of failed jobs read a million completed ones.
 create or replace function kiln_internal.ended_job_ids(p_account_id bigint, p_kind kiln.job_kind, p_state kiln.job_state, p_type kiln.media_type,
                                               p_before bigint, p_limit int)
 returns bigint[]
 language plpgsql stable
 set search_path = '' set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_indexscan = off
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
 as $$
 begin
     return array(
@@ -176,8 +174,8 @@ begin
         v_ids := array(select e.job_id
                          from unnest(enum_range(null::kiln.job_kind)) as k (kind)
                         cross join lateral (select e.job_id from kiln.job_end e
-                                             where e.kind = k.kind and e.state = p_state and e.job_id < p_before
-                                             order by e.job_id desc limit p_limit) e);
+                                             where e.kind = k.kind and e.state = p_state and - e.job_id > - p_before
+                                             order by - e.job_id limit p_limit) e);
     elsif p_state = 'queued' then
         v_ids := array(
             (select t.job_id from kiln.task_ready t where t.task_id < v_task and t.stage = 1 and t.started_at is null order by t.task_id desc limit p_limit)

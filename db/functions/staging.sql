@@ -234,6 +234,7 @@ begin
                              p_kind => 'staging', p_media_type => 'image', p_parent_id => p_old.job_id, p_estimated_micros => v_model.price_micros * v_image.variations);
     v_image.job_id := v_job_id;
     v_image.batch_id := null;
+    v_image.state := 'queued';
     insert into kiln.image select v_image.*;
     return v_job_id;
 end
@@ -283,59 +284,57 @@ end
 $$;
 comment on function kiln_internal.render_project(kiln.project) is 'A project, as its owner sees it: its originals in their order, and how many images there are. The caller has checked whose it is.';
 
--- The jobs of a page: found by the index of the account, or of the project, and with a state looked for in so many and no more.
-create or replace function kiln_internal.image_page(p_account_id bigint, p_project_id bigint, p_state text, p_before bigint, p_limit int, out jobs kiln.job[], out next_id bigint)
-language plpgsql stable security definer
--- A bitmap or a hash has no order: all images of the account would be read and sorted for each page.
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+-- Of each state that is asked for no more images are read than a page has: see kiln_internal.tryon_ids. (Images of a project that was
+-- deleted are passed over until they are cleared.)
+create or replace function kiln_internal.image_ids(p_account_id bigint, p_project_id bigint, p_states kiln.job_state[], p_before bigint, p_limit int)
+returns bigint[]
+language plpgsql stable
+set search_path = '' set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
+set enable_hashjoin = off set enable_mergejoin = off
 as $$
-declare
-    c_open   constant int := 20000;
-    v_window int := case when p_state is null then p_limit + 1 else 200 end;
-    v_ids    bigint[];
-    v_end    bigint;
 begin
     if p_project_id is null then
-        v_ids := array(select i.job_id from kiln.image i
-                        where (i.account_id, i.job_id) < (p_account_id, p_before) and i.account_id >= p_account_id
-                          and not exists (select from kiln.project p where p.project_id = i.project_id and p.deleted_at is not null)
-                        order by i.account_id desc, i.job_id desc limit v_window);
-    else
-        v_ids := array(select i.job_id from kiln.image i where i.project_id = p_project_id and i.account_id = p_account_id and i.job_id < p_before order by i.job_id desc limit v_window);
+        return array(
+            select i.job_id
+              from unnest(p_states) as s (state)
+             cross join lateral (
+                 select i.job_id from kiln.image i
+                  where i.account_id = p_account_id and i.state = s.state and - i.job_id > - p_before
+                    and not exists (select from kiln.project p where p.project_id = i.project_id and p.deleted_at is not null)
+                  order by - i.job_id limit p_limit) i);
     end if;
-    jobs := array(select j from kiln.job j where j.job_id = any (v_ids) and (p_state is null or j.state::text = p_state) order by j.job_id desc limit p_limit + 1);
-    if p_state is not null and cardinality(jobs) <= p_limit and cardinality(v_ids) = v_window then
-        -- The rest is older than what was walked: by how it ended, or among the account's open jobs.
-        v_end := v_ids[v_window];
-        if p_state in ('completed', 'failed', 'cancelled') then
-            v_ids := array(
-                select e.job_id
-                  from kiln.job_end e
-                 where (e.account_id, e.kind, e.state, e.media_type, e.job_id) < (p_account_id, 'staging', p_state::kiln.job_state, 'image', v_end)
-                   and (e.account_id, e.kind, e.state, e.media_type, e.job_id) > (p_account_id, 'staging', p_state::kiln.job_state, 'image', 0)
-                   and exists (select from kiln.image i join kiln.project p using (project_id)
-                                where i.job_id = e.job_id and case when p_project_id is null then p.deleted_at is null else p.project_id = p_project_id end)
-                 order by e.account_id desc, e.kind desc, e.state desc, e.media_type desc, e.job_id desc limit p_limit + 1);
-        else
-            v_ids := kiln_internal.open_job_ids(p_account_id, 'staging', p_state::kiln.job_state, null, v_end, case when p_project_id is null then p_limit + 1 else c_open end, c_open);
-            if cardinality(v_ids) >= c_open then
-                v_ids := array(select i.job_id
-                                 from kiln.image i
-                                cross join lateral (select x.state from kiln.job x where x.job_id = i.job_id limit 1) j
-                                where i.account_id = p_account_id and i.job_id < v_end and (p_project_id is null or i.project_id = p_project_id) and j.state::text = p_state
-                                order by i.job_id desc limit p_limit + 1);
-            end if;
-        end if;
-        jobs := jobs || array(
-            select j.job
-              from unnest(v_ids) as u (job_id)
-             cross join lateral (select i.* from kiln.image i where i.job_id = u.job_id limit 1) i
-             cross join lateral (select x as job, x.* from kiln.job x where x.job_id = u.job_id limit 1) j
-             where j.job_id < v_end and i.account_id = p_account_id and j.state::text = p_state
-               and exists (select from kiln.project p where p.project_id = i.project_id and case when p_project_id is null then p.deleted_at is null else p.project_id = p_project_id end)
-             order by j.job_id desc
-             limit p_limit + 1 - cardinality(jobs));
+    return array(
+        select i.job_id
+          from unnest(p_states) as s (state)
+         cross join lateral (
+             select i.job_id from kiln.image i
+              where i.project_id = p_project_id and i.state = s.state and - i.job_id > - p_before
+              order by - i.job_id limit p_limit) i);
+end
+$$;
+comment on function kiln_internal.image_ids(bigint, bigint, kiln.job_state[], bigint, int) is
+'Of each of these states the p_limit newest images below a job_id of one project, or (null) of an account, in no order.';
+
+create or replace function kiln_internal.image_page(p_account_id bigint, p_project_id bigint, p_state text, p_before bigint, p_limit int, out jobs kiln.job[], out next_id bigint)
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+declare
+    v_states kiln.job_state[] := enum_range(null::kiln.job_state);
+    v_ids    bigint[];
+begin
+    if p_state is not null then
+        v_states := array[p_state];
     end if;
+    v_ids := kiln_internal.image_ids(p_account_id, p_project_id, v_states, p_before, p_limit + 1);
+    jobs := array(
+        select j.job
+          from unnest(v_ids) as u (job_id)
+         cross join lateral (select x as job, x.* from kiln.job x where x.job_id = u.job_id limit 1) j
+         where j.account_id = p_account_id
+         order by j.job_id desc
+         limit p_limit + 1);
     next_id := case when cardinality(jobs) > p_limit then jobs[p_limit].job_id end;
     jobs := jobs[1:p_limit];
 end

@@ -18,60 +18,50 @@ $$;
 comment on function kiln_internal.pipeline_reason(smallint) is 'Why a pipeline cannot be used now, as a sentence: a provider of one of its stages; null: it can.';
 
 -- As its owner, who needs no policy: behind one, only what is said of job_id may look into an index, and not what is said of kind.
+-- Of each state that is asked for no more rows are read than a page has.
+create or replace function kiln_internal.tryon_ids(p_states kiln.job_state[], p_category text, p_before bigint, p_limit int)
+returns bigint[]
+language plpgsql stable
+set search_path = '' set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
+as $$
+begin
+    if p_category is null then
+        return array(
+            select t.job_id
+              from unnest(p_states) as s (state)
+             cross join lateral (
+                 select t.job_id from kiln.tryon t where t.state = s.state and - t.job_id > - p_before
+                  order by - t.job_id limit p_limit) t);
+    end if;
+    return array(
+        select t.job_id
+          from unnest(p_states) as s (state)
+         cross join lateral (
+             select t.job_id from kiln.tryon t where t.category = p_category and t.state = s.state and 0 - t.job_id > 0 - p_before
+              order by 0 - t.job_id limit p_limit) t);
+end
+$$;
+comment on function kiln_internal.tryon_ids(kiln.job_state[], text, bigint, int) is
+'Of each of these states the p_limit newest try-ons below a job_id, of a category (null: any), in no order.';
+
 create or replace function kiln_internal.tryon_page(p_states text[], p_category text, p_before bigint, p_limit int, out jobs kiln.job[], out next_id bigint)
 language plpgsql stable security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off
 as $$
 declare
-    c_walk constant int := 200;
-    v_end  bigint;
-    v_ids  bigint[];
+    v_ids bigint[];
 begin
     if kiln_internal.is_no_operator() then
         raise exception 'this is for administrators' using errcode = 'KN004';
     end if;
-    select w.job_id into v_end from kiln.job w where w.kind = 'tryon' and w.job_id < p_before order by w.job_id desc offset c_walk limit 1;
+    v_ids := kiln_internal.tryon_ids(coalesce(p_states::kiln.job_state[], enum_range(null::kiln.job_state)), p_category, p_before, p_limit + 1);
     jobs := array(
-        select j
-          from kiln.job j
-         where j.kind = 'tryon' and j.job_id < p_before and j.job_id >= coalesce(v_end, 0)
-           and (p_states is null or j.state::text = any (p_states))
-           and (p_category is null or j.input ->> 'category' = p_category)
+        select j.job
+          from unnest(v_ids) as i (job_id)
+         cross join lateral (select x as job, x.job_id from kiln.job x where x.job_id = i.job_id limit 1) j
          order by j.job_id desc
          limit p_limit + 1);
-    if cardinality(jobs) <= p_limit and v_end is not null then
-        -- The rest is older than what was walked.
-        if p_category is not null then
-            v_ids := array(
-                select t.job_id
-                  from kiln.tryon t
-                 cross join lateral (select x.state from kiln.job x where x.job_id = t.job_id limit 1) j
-                 where t.category = p_category and t.job_id < v_end and (p_states is null or j.state::text = any (p_states))
-                 order by t.job_id desc limit p_limit + 1);
-        elsif p_states <@ '{completed,failed,cancelled}' then
-            v_ids := array(
-                select e.job_id
-                  from unnest(p_states) as s (state)
-                 cross join lateral (select e.job_id from kiln.job_end e where (e.kind, e.state, e.job_id) < ('tryon', s.state::kiln.job_state, v_end) and (e.kind, e.state, e.job_id) > ('tryon', s.state::kiln.job_state, 0)
-                                      order by e.kind desc, e.state desc, e.job_id desc limit p_limit + 1) e);
-        elsif p_states = '{held}' then
-            v_ids := array(
-                select t.job_id
-                  from kiln.task_held t
-                 cross join lateral (select x.kind from kiln.job x where x.job_id = t.job_id limit 1) j
-                 where t.task_id < kiln_internal.task_id(v_end, 0) and j.kind = 'tryon'
-                 order by t.task_id desc limit p_limit + 1);
-        else
-            v_ids := array(select w.job_id from kiln.job w where w.kind = 'tryon' and w.job_id < v_end and (p_states is null or w.state::text = any (p_states))
-                            order by w.job_id desc limit p_limit + 1);
-        end if;
-        jobs := jobs || array(
-            select j.job
-              from unnest(v_ids) as i (job_id)
-             cross join lateral (select x as job, x.job_id from kiln.job x where x.job_id = i.job_id limit 1) j
-             order by j.job_id desc
-             limit p_limit + 1 - cardinality(jobs));
-    end if;
     next_id := case when cardinality(jobs) > p_limit then jobs[p_limit].job_id end;
     jobs := jobs[1:p_limit];
 end

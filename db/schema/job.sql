@@ -31,8 +31,8 @@ create table kiln.job (
     output              jsonb
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 create index job_account_id_idx on kiln.job (account_id, job_id);
--- For the list of all try-ons, and for the checks of uploads that have had their time: one index for both, since each is a cost at every enqueue.
-create index job_kind_idx on kiln.job (kind, job_id) where kind in ('tryon', 'upload');
+-- For the checks of uploads that have had their time.
+create index job_upload_idx on kiln.job (job_id) where kind = 'upload';
 
 comment on table kiln.job is
 'One request of one account, made by kiln.enqueue(). An UPDATE of `state` is the transition (kiln.job_move), by whomever.
@@ -69,7 +69,9 @@ create table kiln.job_end (
     media_type text            not null
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 create index job_end_account_idx on kiln.job_end (account_id, kind, state, media_type, job_id);
-create index job_end_kind_idx on kiln.job_end (kind, state, job_id);
+-- An order of its own (-job_id): a planner that expects few rows, or many, would take for one account's list the index of all accounts, or
+-- the primary key, and read until enough of that account were found. No other index has this order.
+create index job_end_kind_idx on kiln.job_end (kind, state, (- job_id));
 comment on table kiln.job_end is 'How jobs ended, for lists by state: written by the trigger of kiln.job with its last move, deleted with the job.';
 comment on column kiln.job_end.job_id is 'The job.';
 comment on column kiln.job_end.account_id is 'Whose it is.';
@@ -77,11 +79,16 @@ comment on column kiln.job_end.kind is 'Which product asked.';
 comment on column kiln.job_end.state is 'completed, failed or cancelled.';
 comment on column kiln.job_end.media_type is 'What was to come out; empty: nothing that is media. (Text, since a null has no place in the order of an index scan.)';
 
+-- Try-ons are few beside the calls that they pay for: each has a row that follows its job's state, so that every list is an index range.
 create table kiln.tryon (
-    job_id   bigint primary key,
-    category text   not null
+    job_id   bigint         primary key,
+    category text           not null,
+    state    kiln.job_state not null default 'queued'
 );
-create index tryon_category_idx on kiln.tryon (category, job_id);
-comment on table kiln.tryon is 'The category of each try-on, for lists by category: written by kiln.enqueue(), deleted with the job.';
+-- Each with an order that no other has, as kiln.job_end.
+create index tryon_state_idx on kiln.tryon (state, (- job_id));
+create index tryon_category_state_idx on kiln.tryon (category, state, (0 - job_id));
+comment on table kiln.tryon is 'The category and state of each try-on, for lists: written by kiln.enqueue() and the moves of its job, deleted with it.';
 comment on column kiln.tryon.job_id is 'The job.';
 comment on column kiln.tryon.category is 'kiln.category.name at that time.';
+comment on column kiln.tryon.state is 'As its job''s.';

@@ -112,7 +112,7 @@ create table kiln.project (
     constraint project_name_check check (kiln_internal.is_name(name, 200)),
     constraint project_description_check check (length(description) <= 4000)
 );
-create index project_account_id_idx on kiln.project (account_id, project_id);
+create index project_account_id_idx on kiln.project (account_id, project_id) where deleted_at is null;
 create index project_deleted_idx on kiln.project (project_id) where deleted_at is not null;
 comment on table kiln.project is 'Pictures that belong together, a flat for instance, and what was made of them.';
 comment on column kiln.project.project_id is 'The key; sent to clients as a decimal string.';
@@ -154,6 +154,7 @@ create table kiln.image (
     model          text              not null,
     variations     smallint          not null,
     disclosure     text,
+    state          kiln.job_state    not null default 'queued',
     foreign key (project_id, media_id) references kiln.picture (project_id, media_id),
     constraint image_style_check check (mode = 'declutter' or style is not null),
     constraint image_style_version_check check ((style is null) = (style_version is null)),
@@ -162,6 +163,9 @@ create table kiln.image (
 );
 create index image_account_id_idx on kiln.image (account_id, job_id);
 create index image_project_id_idx on kiln.image (project_id, job_id);
+-- In an order that no other index has, as kiln.job_end.
+create index image_account_state_idx on kiln.image (account_id, state, (- job_id));
+create index image_project_state_idx on kiln.image (project_id, state, (- job_id));
 create index image_original_idx on kiln.image (project_id, media_id);
 create index image_batch_id_idx on kiln.image (batch_id) where batch_id is not null;
 comment on table kiln.image is 'What a job of kind staging was asked for; goes with its job. The whole prompt and the seed stand in kiln.job.input, the results in its output.';
@@ -179,3 +183,4 @@ comment on column kiln.image.prompt_version is 'Of the prompt''s parts, kiln.sta
 comment on column kiln.image.model is 'kiln.staging_model.name.';
 comment on column kiln.image.variations is 'How many results were asked for.';
 comment on column kiln.image.disclosure is 'What the label on the results says; null: the usual words.';
+comment on column kiln.image.state is 'As its job''s: for lists by state.';

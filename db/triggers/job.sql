@@ -265,7 +265,7 @@ begin
                                      when 'running'   then o.state = 'held' or exists (select from kiln.task_running t where t.task_id = kiln_internal.task_id(n.job_id, 1))
                                      else false end) as is_legal,
            bool_or(n.state not in ('running', 'completed') or o.state = 'held') as is_cold,
-           bool_or(n.estimated_micros > 0 and n.finished_at is not null) as is_priced
+           bool_or(n.estimated_micros > 0 and n.finished_at is not null) as is_priced, bool_or(n.kind in ('tryon', 'staging')) as is_listed
       into v_moved
       from new_rows n
       join old_rows o on o.job_id = n.job_id
@@ -329,6 +329,21 @@ begin
             end if;
         end loop;
     end if;
+    -- Row by row, by the key: a join with the moved rows would be planned over whole tables.
+    if v_moved.is_listed then
+        for v_move in
+            select n.job_id, n.kind, n.state
+              from new_rows n
+              join old_rows o on o.job_id = n.job_id
+             where o.state <> n.state and n.kind in ('tryon', 'staging')
+        loop
+            if v_move.kind = 'tryon' then
+                update kiln.tryon t set state = v_move.state where t.job_id = v_move.job_id;
+            else
+                update kiln.image i set state = v_move.state where i.job_id = v_move.job_id;
+            end if;
+        end loop;
+    end if;
     if v_moved.is_priced then
         perform kiln_internal.settle_job(n.job_id) from new_rows n join old_rows o on o.job_id = n.job_id where o.state <> n.state and n.estimated_micros > 0;
     end if;
@@ -340,7 +355,7 @@ end
 $$;
 comment on function kiln_internal.on_job_moves() is
 'Refuses illegal moves of jobs (KN001); for the others writes the events and the ends (kiln.job_end), cancels the waiting tasks of a job that stops,
-readies those of a job that resumes.';
+readies those of a job that resumes, and lets kiln.tryon and kiln.image follow.';
 
 create or replace trigger t50_moved
     after update on kiln.job referencing old table as old_rows new table as new_rows
@@ -362,7 +377,7 @@ begin
      where e.ctid = any (array(
                select x.ctid
                  from old_rows o
-                cross join lateral (select d.ctid from kiln.job_end d where d.kind = o.kind and d.state = o.state and d.job_id = o.job_id limit 1) x));
+                cross join lateral (select d.ctid from kiln.job_end d where d.kind = o.kind and d.state = o.state and - d.job_id = - o.job_id limit 1) x));
     delete from kiln.tryon t where t.job_id = any (array(select o.job_id from old_rows o where o.kind = 'tryon'));
     return null;
 end

@@ -17,7 +17,7 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('content_type', 'free', 'content_type alias_of file_ending is_accepted'),
     ('upload_session', 'refused', 'token account_id media_id bytes until'),
     ('job_end', 'refused', 'job_id account_id kind state media_type'),
-    ('tryon', 'refused', 'job_id category'),
+    ('tryon', 'refused', 'job_id category state'),
     ('account', 'free', 'email_verified_at handle display_name email notify_email media_quota_bytes'),
     ('account', 'performed', 'day_cap_micros'),
     ('account', 'refused', 'account_id role show_presence is_suspended tokens_from deleted_at purged_at created_at'),
@@ -67,7 +67,7 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('idempotency', 'refused', 'account_id route key body_hash thing_id created_at'),
     ('identity', 'refused', 'token_issued_at issuer subject account_id created_at identity_id'),
     ('revoked_identity', 'refused', 'identity_hash revoked_at'),
-    ('image', 'refused', 'job_id project_id media_id account_id batch_id mode room_type style style_asked '
+    ('image', 'refused', 'job_id project_id media_id account_id batch_id mode room_type style style_asked state '
         'style_version prompt_version model variations disclosure'),
     ('instance', 'refused', 'instance_id role host pid port version started_at beat_at sse websocket poll '
         'memory_kib lag_ms database_ms proof_at proof_pongs proof_ms proof_by ended_at '

@@ -41,7 +41,10 @@ create temporary table original as select fixture.media('bob') as media_id;
 insert into kiln.picture (project_id, media_id, account_id) select project_id, media_id, fixture.account('bob') from project, original;
 create function pg_temp.image(p_state kiln.job_state, p_project text) returns void language sql as $$
     insert into kiln.image (job_id, project_id, media_id, account_id, mode, room_type, style, style_version, prompt_version, model, variations)
-    select pg_temp.make(p_state, 'staging', 'image'), p.project_id, o.media_id, fixture.account('bob'), 'stage', 'auto', 'modern', 1, 1, 'local/furnish', 1 from project p, original o where p.name = p_project $$;
+    select pg_temp.make(p_state, 'staging', 'image'), p.project_id, o.media_id, fixture.account('bob'), 'stage', 'auto', 'modern', 1, 1, 'local/furnish', 1 from project p, original o where p.name = p_project;
+    set role kiln_owner;
+    update kiln.image i set state = j.state from kiln.job j where j.job_id = i.job_id and i.state <> j.state;
+    reset role $$;
 select pg_temp.image(s, p) from generate_series(1, 3), unnest(enum_range(null::kiln.job_state)) s, unnest('{x,y}'::text[]) p \g /dev/null
 
 create function pg_temp.page(p_who text, p_list text, p_query jsonb) returns jsonb language sql as $$ select fixture.call(p_who, p_list, p_query => p_query) $$;
