@@ -4065,7 +4065,7 @@ export interface Operations {
     /**
      * GET /api/v1/generations: List generations.
      *
-     * The filters `type`, `state` and `q` (a part of the prompt) combine. The list is newest first. A page looks through 10,000 jobs at most, so a page with a filter may be short. Scope: `read`.
+     * The filters `type`, `state` and `q` (a part of the prompt) combine. The list is newest first. With `q` a page looks through 10,000 jobs or 8 MB of prompts at most: it may be short, or empty, and `next_cursor` goes on behind them. Scope: `read`.
      */
     list_generations: { takes: { query?: { type?: MediaType; state?: JobState; q?: string; limit?: number; cursor?: string } }; gives: JobPage };
     /**
@@ -4113,7 +4113,7 @@ export interface Operations {
     /**
      * GET /api/v1/tryons: List try-ons.
      *
-     * `state` is a state of a job or a group: `pending`, `processed` or `error`. The list has the try-ons of all accounts, newest first. A page looks through 10,000 at most, so a page with a filter may be short. Scope: `admin`.
+     * `state` is a state of a job or a group: `pending`, `processed` or `error`. The list has the try-ons of all accounts, newest first. Scope: `admin`.
      */
     list_tryons: { takes: { query?: { state?: 'pending' | 'processed' | 'error' | 'queued' | 'running' | 'cancelling' | 'held' | 'completed' | 'failed' | 'cancelled'; category?: string; limit?: number; cursor?: string } }; gives: TryonPage };
     /**
@@ -4179,7 +4179,7 @@ export interface Operations {
     /**
      * GET /api/v1/projects/{id}/images: List images of a project.
      *
-     * The list is newest first. A page with a `state` may be short. Scope: `read`.
+     * The list is newest first. Scope: `read`.
      */
     list_project_images: { takes: { path: { id: Id }; query?: { state?: JobState; limit?: number; cursor?: string } }; gives: ImagePage };
     /**
@@ -4191,7 +4191,7 @@ export interface Operations {
     /**
      * GET /api/v1/images: List images.
      *
-     * The list is newest first. A page with a `state` looks through 1,000 images, so it may be short. An unknown `project` is 404. Scope: `read`.
+     * The list is newest first. An unknown `project` is 404. Scope: `read`.
      */
     list_images: { takes: { query?: { project?: Id; state?: JobState; limit?: number; cursor?: string } }; gives: ImagePage };
     /**
@@ -4425,7 +4425,7 @@ export interface Operations {
     /**
      * GET /api/v1/notifications: List notifications.
      *
-     * Ends of jobs are listed as long as the event log keeps them. `unread` is exact; `unread_jobs` counts among the last 500 events. The list is newest first. Scope: `read`.
+     * Ends of jobs are listed as long as the event log keeps them. `unread` is exact; `unread_jobs` counts among the last 500 events. The list is newest first. A page looks through 1,000 events at most: it may be short, and `next_cursor` goes on behind them. Scope: `read`.
      */
     list_notifications: { takes: { query?: { limit?: number; cursor?: string } }; gives: NoticePage };
     /**
@@ -4473,7 +4473,7 @@ export interface Operations {
     /**
      * GET /api/v1/admin/jobs: List jobs of all accounts.
      *
-     * `state=held` shows the jobs that wait for a person, with the reason and what can be done. The list is newest first. A page looks through 10,000 jobs at most, so it may be short. Scope: `admin`.
+     * `state=held` shows the jobs that wait for a person, with the reason and what can be done. The list is newest first. Scope: `admin`.
      */
     list_jobs: { takes: { query?: { state?: JobState; limit?: number; cursor?: string } }; gives: AdminJobPage };
     /**

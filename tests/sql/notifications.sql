@@ -76,6 +76,18 @@ begin
 end $$;
 select is(cardinality(pg_temp.walk(100)), (select count(*)::int from kiln.notification where account_id = :ann) + (select count(*)::int from kiln.job_ends where account_id = :ann), 'a page of all shows all');
 select is(pg_temp.walk(n), pg_temp.walk(100), format('so do pages of %s, in the same order, each once', n)) from unnest('{1,2,3,7}'::int[]) n;
+-- Behind any number of other events a page ends after a thousand of them: short, with a cursor that goes on.
+savepoint many_events;
+set role kiln_owner;
+insert into kiln.event (account_id, type, data) select :ann, 'media.ready', '{}' from generate_series(1, 2500);
+reset role;
+select fixture.pass('1 second'), pg_temp.announce('admin', format('{"account_id": "%s", "text": "newest"}', :ann)) \g /dev/null
+select is((select (jsonb_array_length(l -> 'items'), l ->> 'next_cursor' is not null)::text from pg_temp.list('ann', '{"limit": "5"}') l), '(1,t)',
+          'a page may be short, and goes on');
+select is(cardinality(pg_temp.walk(n)), (select count(*)::int from kiln.notification where account_id = :ann) + (select count(*)::int from kiln.job_ends where account_id = :ann),
+          format('pages of %s show all behind 2,500 other events', n)) from unnest('{2,5,100}'::int[]) n;
+select is(pg_temp.walk(2), pg_temp.walk(100), 'in the same order');
+rollback to many_events;
 select is(fixture.refusal(format('select pg_temp.list(%L, %L)', 'ann', jsonb_build_object('cursor', c))) ->> 'code', 'KN006', 'no cursor of ours: ' || c) from unnest('{x,1.2,1.2.x,9999999999999999999.1.1,1.1.9999999999999999999}'::text[]) c;
 select is(fixture.refusal('select pg_temp.list(null)') ->> 'code', 'KN009', 'nobody has notifications');
 
