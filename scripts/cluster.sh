@@ -2,13 +2,15 @@
 # cluster: one private PostgreSQL in a folder, reachable by a unix socket only. The stack, the tests, the benchmark and
 # the coverage run all start theirs here, beside whatever other PostgreSQL the machine has.
 #
-#   scripts/cluster.sh start DIR [--fast] [--set NAME=VALUE]…   makes it if need be; prints the socket folder (PGHOST)
+#   scripts/cluster.sh start DIR [--fast] [--like DIR] [--set NAME=VALUE]…
+#                                                               makes it if need be; prints the socket folder (PGHOST)
 #   scripts/cluster.sh stop DIR [fast|immediate]                also fine when it is not running
 #   scripts/cluster.sh restart DIR [fast|immediate]             with the settings it was started with
 #   scripts/cluster.sh host DIR                                 prints PGHOST; exit 1 when it is not running
 #
 # The superuser is postgres, by peer: only the owner of DIR and root get in. Everybody else needs a password (scram).
 # --fast gives up durability (fsync off): for tests, never for figures or for data.
+# --like makes it as a copy of another cluster of this script, which is stopped; the copy has its system identifier too.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -23,7 +25,7 @@ is_up() { [[ -s $dir/pg/postmaster.pid ]] && pg_ctl status >/dev/null 2>&1; }
 free_mb() { df -Pk "$1" | awk 'NR == 2 { print int($4 / 1024) }'; }
 
 make_cluster() {
-    local fast=$1 mb
+    local fast=$1 like=$2 mb
     if [[ -d $dir/pg ]]; then
         [[ -e $dir/pg/kiln.conf ]] || die "$dir/pg is there, but was not made by Kiln: set KILN_HOME to another folder"
         return
@@ -33,6 +35,12 @@ make_cluster() {
     local part=$dir/pg.part out
     # A run that was cut off leaves this folder, which nobody has used: begin again.
     rm -rf "$part"
+    if [[ -n $like ]]; then
+        [[ ! -e $like/pg/postmaster.pid ]] || die "$like/pg is in use: stop it before it is copied"
+        as_user "$user" cp -a --reflink=auto "$like/pg" "$part"
+        mv "$part" "$dir/pg"
+        return
+    fi
     local args=(-D "$part" -U postgres -E UTF8 --locale=C.UTF-8 --auth-local=peer --auth-host=scram-sha-256)
     [[ $fast = yes ]] && args+=(-N)
     out=$(cd / && as_user "$user" "$bin/initdb" "${args[@]}" 2>&1) || die "initdb failed: $out"
@@ -93,17 +101,18 @@ SETTINGS
 }
 
 start() {
-    local fast=no settings=() log
+    local fast=no like='' settings=() log
     while (($#)); do
         case $1 in
             --fast) fast=yes ;;
+            --like) like=$2; shift ;;
             --set) settings+=("${2%%=*} = ${2#*=}"); shift ;;
             *) usage ;;
         esac
         shift
     done
     if ! is_up; then
-        make_cluster "$fast"
+        make_cluster "$fast" "$like"
         bin=$(pg_bindir "$dir/pg")
         socket_dir
         write_settings "$fast" ${settings[@]+"${settings[@]}"}

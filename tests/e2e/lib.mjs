@@ -19,7 +19,6 @@ import { fileURLToPath } from 'node:url';
 import * as description from './description.mjs';
 import * as events from './events.mjs';
 import { FakeProvider } from '../fakes/client.mjs';
-import { Runner } from '../fakes/runner.mjs';
 import { Links } from './links.mjs';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
@@ -27,8 +26,6 @@ const cluster_sh = path.join(root, 'scripts/cluster.sh');
 const built = process.env.TEST_BIN || path.join(root, process.env.FLAVOUR && process.env.FLAVOUR !== 'release' ? `build/${process.env.FLAVOUR}/bin` : 'build/bin');
 export const isSanitized = /asan/.test(built);
 const isCoverage = /coverage/.test(built);
-/** Does the kiln-runner that was built carry out paid requests? If not, tests of these use the runner of tests/fakes. */
-export const has_engine = fs.existsSync(path.join(built, 'kiln-runner')) && fs.readFileSync(path.join(built, 'kiln-runner')).includes('kiln_runner.begin_call');
 
 // Whoever runs this has settings of their own; they must not reach into the tests, a provider's real key least of all.
 const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(KILN_|PG|DATABASE_URL$|NODE_|FLAVOUR$)|_(KEY|TOKEN|SECRET)$/.test(name)));
@@ -44,8 +41,10 @@ function fail_if_wrong() {
 if (is_test) (await import('node:test')).afterEach(fail_if_wrong);
 const ours = new Map();         // ports of kiln-server, and whether it has all the routes
 
-/** Looks until `look` gives something true; `what` completes "waited in vain for". */
+/** Looks until `look` gives something true; `what` completes "waited in vain for". `ms` is what a machine that does nothing else needs at
+    most; one that does other things too has three times as long. */
 export async function until(what, look, ms = 10000) {
+    ms *= 3;
     const deadline = Date.now() + ms;
     let seen;
     for (;;) {
@@ -177,7 +176,6 @@ export class Kiln {
         this.programs = new Set();
         this.sessions = new Set();
         this.streams = new Set();
-        this.stand_ins = new Set();
         open.add(this);
         this.guard = spawn('bash', ['-c', guard_script, 'guard', cluster_sh, this.folder, process.env.KILN_E2E_KEEP ?? ''], { env: clean, detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
         this.guard.unref();
@@ -185,12 +183,15 @@ export class Kiln {
         this.guard.stdin.on('error', () => {});
     }
 
-    /** `settings`: of the cluster; the benchmark takes others, without --fast. */
+    /** `settings`: of the cluster; the benchmark takes others, without --fast. TEST_TEMPLATE names a cluster with Kiln in it to copy. */
     async start_database(settings) {
-        await this.start_cluster(settings);
-        await this.create_database();
-        const installed = await run('psql', ['-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', '-f', 'db/install.psql'], { env: this.pg });
-        if (installed.code !== 0) throw new Error(`db/install.psql: ${installed.err}`);
+        const template = process.env.TEST_TEMPLATE;
+        await this.start_cluster(settings, template ? ['--like', template] : []);
+        if (!template) {
+            await this.create_database();
+            const installed = await run(path.join(root, 'scripts/migrate.sh'), [], { env: this.pg });
+            if (installed.code !== 0) throw new Error(`scripts/migrate.sh: ${installed.err}`);
+        }
         // Tests and the benchmark write faster than people; those of the rate set it themselves.
         await this.psql(`update kiln.config set writes_per_minute = null`);
         await this.set_passwords();
@@ -204,14 +205,14 @@ export class Kiln {
         this.pg.PGDATABASE = 'kiln';
     }
     /** A cluster without a database, or, where its folder has one already (a base backup), as it is. */
-    async start_cluster(settings = ['--fast', '--set', 'synchronous_commit=on', '--set', 'log_min_messages=warning']) {
+    async start_cluster(settings = ['--fast', '--set', 'synchronous_commit=on', '--set', 'log_min_messages=warning'], more = []) {
         // Copies, so that a build beside us never changes a program that runs.
         for (const name of ['kiln-server', 'kiln-runner', 'kiln-media']) fs.copyFileSync(path.join(built, name), path.join(this.bin, name));
         if (isSanitized) {      // a tool's environment is small, so what fontconfig and glib never free has to be forgiven here
             fs.renameSync(path.join(this.bin, 'kiln-media'), path.join(this.bin, 'kiln-media.asan'));
             fs.writeFileSync(path.join(this.bin, 'kiln-media'), '#!/bin/bash\nASAN_OPTIONS=detect_leaks=0 exec "$0.asan" "$@"\n', { mode: 0o755 });
         }
-        const started = await run(cluster_sh, ['start', this.cluster, ...settings, '--set', 'log_min_messages=warning']);
+        const started = await run(cluster_sh, ['start', this.cluster, ...settings, '--set', 'log_min_messages=warning', ...more]);
         if (started.code !== 0) throw new Error(`no cluster: ${started.err}`);
         this.socket = started.out.trim();
         this.pg = { ...clean, PGHOST: this.socket, PGPORT: '5432', PGUSER: 'postgres', PGDATABASE: 'kiln', PGOPTIONS: '-c client_min_messages=warning' };
@@ -237,7 +238,7 @@ export class Kiln {
         await this.point_to(this.fake.url);
         Object.assign(this.env, this.fake.keys);
         this.trusted = [this.fake.host, ...trusted].join();
-        if (fs.readFileSync(path.join(this.bin, 'kiln-runner')).includes('KILN_TRUSTED_HOSTS')) this.env.KILN_TRUSTED_HOSTS = this.trusted;
+        this.env.KILN_TRUSTED_HOSTS = this.trusted;
         for (const { secret } of await this.rows(`select distinct webhook ->> 'secret_env' as secret from kiln.provider where webhook ? 'secret_env'`)) this.env[secret] = this.fake.webhook_secret;
         return this.fake;
     }
@@ -293,13 +294,6 @@ export class Kiln {
                 return runner.id = await this.value(`select runner_id from kiln.runner where name = '${name}' and pid = ${runner.pid} and ended_at is null`);
             }, 15000);
         }
-        return runner;
-    }
-
-    /** A runner of the tests' own for handler http, in this process. */
-    async stand_in(options) {
-        const runner = await new Runner(this, { env: { ...this.env, KILN_TRUSTED_HOSTS: this.trusted }, ...options }).start();
-        this.stand_ins.add(runner);
         return runner;
     }
 
@@ -412,7 +406,6 @@ export class Kiln {
 
     async end() {
         for (const stream of this.streams) stream.close();
-        for (const runner of this.stand_ins) if (runner.is_up) runner.kill();
         await Promise.all([...this.programs].filter(p => !p.ended && p.name === 'kiln-runner').map(p => p.stop('SIGTERM', 15000)));
         await Promise.all([...this.programs].filter(p => !p.ended).map(p => p.stop('SIGTERM', 15000)));
         if (isCoverage) await run(path.join(root, 'scripts/coverage.sh'), ['collect'], { env: this.pg });

@@ -263,9 +263,7 @@ describe('outgoing mail', () => {
             const job = await bob.make({ type: 'image', prompt: 'meanwhile' });
             await kiln.job_state(job.id, 'completed', 60000);
             assert.equal((await delivery(bob)).said[0].elapsed_ms, null, 'work goes on while the mail server is silent');
-            const began = Date.now();
-            assert.equal((await runners()[0].stop()).code, 0);
-            assert.ok(Date.now() - began < 8000, 'and the runner ends in time');
+            assert.equal((await runners()[0].stop()).code, 0, 'and the runner ends, which the mail server never does');
         } finally {
             for (const socket of held) socket.destroy();
             rude.close();

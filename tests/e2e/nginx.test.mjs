@@ -59,12 +59,10 @@ describe('behind nginx', () => {
 
     test('a stream\'s first byte and each event pass at once', async () => {
         const stream = ann.stream({ base });
-        const began = Date.now();
         await stream.opened();
-        const opened = Date.now();
         const job = await make();
         await stream.sees('the event', e => e.data.job_id === job);
-        assert.ok(opened - began < 3000 && Date.now() - opened < 3000, `${opened - began} ms, ${Date.now() - opened} ms`);
+        assert.equal(stream.comments.length, 0, 'they did not come with the first sign of life, as of a proxy that keeps bytes back');
         stream.close();
     });
 

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { begin, has_engine, pause, request, run, until } from './lib.mjs';
+import { begin, pause, request, run, until } from './lib.mjs';
 import { png } from '../fakes/media.mjs';
 
 const admin_key = 'an-admin-key-that-is-long-enough-for-tests';
@@ -14,7 +14,7 @@ const fal_image = { endpoint: 'fal-ai/nano-banana', body: { prompt: '{prompt}', 
 const hasty = { reply_timeout: '1 s' };
 
 describe('providers', () => {
-    let kiln, fake, ann, account, runner, stand_in, requests = 0;
+    let kiln, fake, ann, account, runner, requests = 0;
     const twice = [];           // the prompts that may have been charged twice, each with a reason in its test
     before(async () => {
         kiln = await begin({ provider: { trusted: ['127.0.0.1:9'] }, server: false });
@@ -25,11 +25,10 @@ describe('providers', () => {
         await kiln.psql(`update kiln.config set public_url = '${kiln.url}'`);
         ann = kiln.user('ann');
         account = await ann.account();
-        runner = await kiln.runner({ name: 'one', args: has_engine ? ['--slots', '16'] : ['--queues', 'local'] });
-        if (!has_engine) stand_in = await kiln.stand_in();
+        runner = await kiln.runner({ name: 'one', args: ['--slots', '16'] });
         await until('the models to be available', async () => await kiln.value(`select bool_and(kiln_internal.model_reason(m) is null) from kiln.model m`) === 't');
     });
-    after(async () => { if (stand_in?.log.length) console.log(`stand-in: ${[...new Set(stand_in.log)].slice(0, 20).join('\n')}`); await kiln.end(); });
+    after(() => kiln.end());
 
     // --- what a test arranges and looks at
 
@@ -68,7 +67,7 @@ describe('providers', () => {
         assert.deepEqual([(await calls(id)).length, (await fake.bill(prompt)).charges.length, (await outputs(id)).length], [1, 1, 0]);
         return call.error_message;
     }
-    const another = name => has_engine ? kiln.runner({ name, args: ['--slots', '1'] }) : kiln.stand_in({ name, slots: 1 });
+    const another = name => kiln.runner({ name, args: ['--slots', '1'] });
     const resolve = (id, body) => request(kiln.url, 'POST', `/api/v1/admin/jobs/${id}/resolve`, { headers: { 'Content-Type': 'application/json', 'X-API-Key': admin_key }, body: JSON.stringify(body) });
     const sum = bytes => createHash('sha256').update(bytes).digest('hex');
 
@@ -342,7 +341,6 @@ describe('providers', () => {
                 });
                 for (const name of ['file-gone', 'file-lies-about-type', 'file-empty', 'file-truncated', 'file-huge', 'file-bomb', 'file-gzip-bomb', 'file-big']) {
                     test(`${name.replaceAll('-', ' ')}: not completed, tried again, never paid again, and the reason is there`, async t => {
-                        if (name === 'file-truncated' && !has_engine) { t.skip('the stand-in does not decode'); return; }
                         await refused_file(await request_job({ provider: { max_file_bytes: 1 << 20 }, told: [name] }));
                     });
                 }
@@ -517,7 +515,7 @@ describe('providers', () => {
         const answer = await ann.call('POST', '/generate', { type: 'image', model: 'keyless/image', prompt: 'a key' });
         assert.equal(answer.status, 422, answer.text);
         assert.match(answer.text, /KEYLESS_KEY/);
-        const other = await (has_engine ? kiln.runner({ name: 'with-the-key', env: { KEYLESS_KEY: 'there' } }) : kiln.stand_in({ name: 'with-the-key', env: { ...kiln.env, KEYLESS_KEY: 'there' } }));
+        const other = await kiln.runner({ name: 'with-the-key', env: { KEYLESS_KEY: 'there' } });
         await until('the model to be available', async () => await kiln.value(`select kiln_internal.model_reason(m) is null from kiln.model m where name = 'keyless/image'`) === 't');
         await other.stop();
     });

