@@ -45,7 +45,7 @@ const ours = new Map();         // ports of kiln-server, and whether it has all 
     most; one that does other things too has three times as long. */
 export async function until(what, look, ms = 10000) {
     ms *= 3;
-    const deadline = Date.now() + ms;
+    const from = Date.now(), deadline = from + ms;
     let seen;
     for (;;) {
         seen = await look();
@@ -56,7 +56,7 @@ export async function until(what, look, ms = 10000) {
             if (seen !== undefined) error.message += ` (last seen: ${JSON.stringify(seen)})`;
             throw error;
         }
-        await pause(15);
+        await pause(Math.min(15 + (Date.now() - from) / 40, 100));     // a look is work too: the longer the wait, the fewer
     }
 }
 export const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
