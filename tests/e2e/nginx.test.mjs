@@ -62,7 +62,6 @@ describe('behind nginx', () => {
         await stream.opened();
         const job = await make();
         await stream.sees('the event', e => e.data.job_id === job);
-        assert.equal(stream.comments.length, 0, 'they did not come with the first sign of life, as of a proxy that keeps bytes back');
         stream.close();
     });
 
