@@ -3,6 +3,5 @@
 create or replace function kiln_internal.version()
 returns text
 language sql immutable parallel safe
-set search_path = ''
 return :'version';
 comment on function kiln_internal.version() is 'The release of Kiln that this database was installed or upgraded by.';

@@ -32,7 +32,7 @@ insert into kiln.style_text (style, version, words) values
     ('scandinavian', 1, 'in Scandinavian style: pale wood, white and soft grey, wool and linen, a plant, uncluttered'),
     ('industrial', 1, 'in industrial style: dark metal frames, worn leather, reclaimed wood, a visible filament lamp'),
     ('traditional', 1, 'in traditional style: turned wood, upholstered seats in deep warm colours, a patterned rug, symmetry'),
-    ('minimalist', 1, 'in minimalist style: very few pieces, white and beige, hidden storage, much free low watermark'),
+    ('minimalist', 1, 'in minimalist style: very few pieces, white and beige, hidden storage, much free floor'),
     ('luxury', 1, 'in a luxurious style: velvet, marble and brass, tailored pieces, dark jewel colours, layered light'),
     ('farmhouse', 1, 'in farmhouse style: painted and raw wood, cream and sage, woven baskets, simple cotton'),
     ('coastal', 1, 'in coastal style: white and sea blue, bleached wood, rattan, striped linen, airy'),
@@ -43,11 +43,11 @@ insert into kiln.style_text (style, version, words) values
     ('rustic', 1, 'in rustic style: heavy rough wood, stone and iron, wool blankets, warm earth colours');
 
 insert into kiln.staging_prompt (version, stage, declutter, restyle, user_prompt, preserve) values (1,
-    'Furnish this {room} {words}. Use realistic furniture of the right size for the room, standing on its low watermark, lit as the room is, with no door, window or way through blocked.',
-    'Remove all movable furniture and all loose things from this {room}, and show it empty and clean. What becomes visible behind them goes on as the low watermark and the walls beside it.',
+    'Furnish this {room} {words}. Use realistic furniture of the right size for the room, standing on its floor, lit as the room is, with no door, window or way through blocked.',
+    'Remove all movable furniture and all loose things from this {room}, and show it empty and clean. What becomes visible behind them goes on as the floor and the walls beside it.',
     'Replace the movable furniture and the decoration of this {room} by others {words}. Use realistic furniture of the right size for the room, standing where furniture stood.',
     'The owner also asks: {user_prompt}',
-    'Keep everything else exactly as it is: walls, windows, doors, low watermark, ceiling, built-in fixtures, the view outside, the camera''s position and angle, the crop, and the direction of the light. Add no people, no text and no logos.');
+    'Keep everything else exactly as it is: walls, windows, doors, floor, ceiling, built-in fixtures, the view outside, the camera''s position and angle, the crop, and the direction of the light. Add no people, no text and no logos.');
 
 create function pg_temp.pipeline(p_name text, p_description text, p_stages jsonb)
 returns void
