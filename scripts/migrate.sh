@@ -8,8 +8,8 @@
 # A restored database is migrated too; then someone who sits there is asked, and without one of the two it ends with 75.
 #
 # An empty database gets db/ whole (db/install.psql). An older one gets what it lacks of migrations/, and its code anew:
-# views, kiln_api and kiln_runner are dropped first, so that a migration may change what they lean on, and db/code.psql
-# loads them again. A lock of kiln.migration lets one migration run at a time. The database's comment keeps a
+# views, kiln_api and kiln_runner are dropped first, so that a migration may change what they lean on, and the code of
+# db/install.psql is loaded again. A lock of kiln.migration lets one migration run at a time. The database's comment keeps a
 # checksum of db/, so that a second run with nothing to do touches nothing, and one of the tables alone, so that new code
 # is never put over old tables without a migration between.
 # Needs the right to create roles and extensions (a superuser, or the owner on a managed service).
@@ -51,7 +51,7 @@ fi
 
 code=$(find db migrations VERSION -type f \( -name '*.sql' -o -name '*.psql' -o -name VERSION \) -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16)
 # The tables alone, without remarks: where they differ and no migration leads there, new code would meet old tables.
-tables=$({ find db/schema db/tables.psql -type f -print0 2>/dev/null || true; } | LC_ALL=C sort -z | xargs -0r cat | sed 's/--.*//' | tr -d ' \n' | sha256sum | cut -c1-16)
+tables=$({ find db/schema -type f -print0 2>/dev/null || true; } | LC_ALL=C sort -z | xargs -0r cat | sed 's/--.*//' | tr -d ' \n' | sha256sum | cut -c1-16)
 
 {
     cat <<'BEGIN'
@@ -142,7 +142,9 @@ REST
 ONE
     done
     cat <<'END'
-    \i db/code.psql
+    \set part code
+    \i db/install.psql
+    \unset part
     \echo 'database: code loaded'
 \else
     \echo 'database: up to date'

@@ -1,7 +1,7 @@
 /*
  * instance: this process among the others of the server. It registers itself, beats, proves at its
  * start by ten pings that the bus works in both directions, and answers the pings of others. Every
- * rule of that (who answers which, when one is dead) is SQL's: db/api/instances.sql. It also tells
+ * rule of that (who answers which, when one is dead) is SQL's: db/api/cluster/instances.sql. It also tells
  * whose first stream was opened here and whose last one closed, of which SQL makes who is online.
  *
  * It has a link of its own, so that a beat waits for nobody's work. Nothing waits for it: a proof

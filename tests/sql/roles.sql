@@ -105,7 +105,7 @@ select is_empty($$ select f.name, s.setting from function f, unnest('{plan_cache
 
 -- Row-level security: the second wall ------------------------------------------------------------------------------------------
 
-select is((select array_agg(relname::text order by 1) from pg_class where oid in ('kiln.job'::regclass, 'kiln.media'::regclass) and relrowsecurity), '{job,media}', 'jobs and media have row-level security');
+select is((select array_agg(relname::text order by relname) from pg_class where oid in ('kiln.job'::regclass, 'kiln.media'::regclass) and relrowsecurity), '{job,media}', 'jobs and media have row-level security');
 create temporary table w as select fixture.job_in('completed', 'ann') as anns, fixture.job_in('running', 'bob') as bobs, fixture.media('ann') as anns_media, fixture.media('bob') as bobs_media;
 
 -- A route whose author forgot to ask whose job it is.
