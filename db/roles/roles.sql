@@ -1,5 +1,5 @@
--- Who there is, by audience. Roles belong to the cluster, so a second database finds them there. None has a password here:
--- that is the installation's affair (./kiln up writes one to a file for each program).
+-- Who there is, by audience. Roles belong to the cluster, so a second database finds them there. None has a
+-- password here: that is the installation's affair (./kiln up writes one to a file for each program).
 do $$
 declare
     v_role text;
@@ -19,7 +19,8 @@ begin
 end
 $$;
 comment on role kiln_owner is 'Owns everything of Kiln; nobody logs in as it, migrations SET ROLE to it.';
-comment on role kiln_definer is 'Owns the kiln_api functions and no table: row-level security holds for it, whatever a function forgets.';
+comment on role kiln_definer is
+'Owns the kiln_api functions and no table: row-level security holds for it, whatever a function forgets.';
 comment on role kiln_server is 'kiln-server: may execute kiln_api, and touch no table.';
 comment on role kiln_worker is 'Runners: may execute kiln_runner, and touch no table.';
 comment on role kiln_reader is 'People who look: may read the tables and views but for secrets.';

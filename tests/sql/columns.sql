@@ -1,6 +1,7 @@
--- Every column of every table: what an UPDATE does that a person types, a superuser too. refused: KN001 with a sentence, whatever the
--- settings; performed: a trigger does what belongs to it (guards.sql shows each); free: who reads the row reads the new value.
--- The list is held against the catalogue, so a new column without a decision fails here.
+-- Every column of every table: what an UPDATE does that a person types, a superuser too. refused: KN001 with
+-- a sentence, whatever the settings; performed: a trigger does what belongs to it (guards.sql shows each);
+-- free: who reads the row reads the new value. The list is held against the catalogue, so a new column
+-- without a decision fails here.
 begin;
 \ir ../fixtures/fixture.sql
 \ir ../fixtures/money.sql
@@ -12,7 +13,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('cluster', 'refused', 'only_row system_identifier relation history'),
     ('lost_position', 'refused', 'account_id timeline xid began_xid seen_at'),
     ('restore', 'free', 'keeps_files'),
-    ('restore', 'refused', 'restore_id restored_at former_identifier system_identifier xid_base nothing_ran by_name findings'),
+    ('restore', 'refused',
+     'restore_id restored_at former_identifier system_identifier xid_base nothing_ran by_name findings'),
     ('timeline', 'refused', 'timeline xid noted_at'),
     ('content_type', 'free', 'content_type alias_of file_ending is_accepted'),
     ('upload_session', 'refused', 'token account_id media_id bytes until'),
@@ -20,7 +22,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('tryon', 'refused', 'job_id category state'),
     ('account', 'free', 'email_verified_at handle display_name email notify_email media_quota_bytes'),
     ('account', 'performed', 'day_cap_micros'),
-    ('account', 'refused', 'account_id role show_presence is_suspended tokens_from deleted_at purged_at created_at'),
+    ('account', 'refused',
+     'account_id role show_presence is_suspended tokens_from deleted_at purged_at created_at'),
     ('account_act', 'refused', 'account_act_id account_id kind details reason made_by by_name at'),
     ('account_rate', 'refused', 'account_id class theoretical_arrival_at'),
     ('announcement', 'free', 'kind text link'),
@@ -32,7 +35,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('audience', 'refused', 'instance_id account_id'),
     ('media_wait', 'refused', 'job_id media_id'),
     ('block', 'refused', 'account_id blocked_id created_at'),
-    ('call', 'refused', 'malformed_reply call_id task_id job_id account_id provider_id fence runner_id number state request '
+    ('call', 'refused',
+     'malformed_reply call_id task_id job_id account_id provider_id fence runner_id number state request '
         'request_hash idempotency_key webhook_token sends send_before timeout_at '
         'provider_request_id urls poll_request queue_position fraction result_at fetches '
         'cancel_requested_at cancel_sent_at expires_at why outcome error_class error_code '
@@ -59,7 +63,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('delivery_attempt', 'refused', 'delivery_id attempt runner_id at status elapsed_ms error reply_bytes'),
     ('endpoint_secret', 'refused', 'webhook_endpoint_id secret previous previous_until'),
     ('event', 'refused', 'event_id xid at account_id job_id version type data'),
-    ('low_watermark', 'refused', 'queue_id priority virtual_time next_virtual_time max_virtual_time seen_job moved_at is_paused'),
+    ('low_watermark', 'refused',
+     'queue_id priority virtual_time next_virtual_time max_virtual_time seen_job moved_at is_paused'),
     ('provider_limiter', 'free', 'circuit failures opened open_until paused_until paused_why'),
     ('provider_limiter', 'refused', 'provider_id theoretical_arrival_at window_at counts last_counts'),
     ('handler', 'refused', 'name description config_schema'),
@@ -67,7 +72,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('idempotency', 'refused', 'account_id route key body_hash thing_id created_at'),
     ('identity', 'refused', 'token_issued_at issuer subject account_id created_at identity_id'),
     ('revoked_identity', 'refused', 'identity_hash revoked_at'),
-    ('image', 'refused', 'job_id project_id media_id account_id batch_id mode room_type style style_asked state '
+    ('image', 'refused',
+     'job_id project_id media_id account_id batch_id mode room_type style style_asked state '
         'style_version prompt_version model variations disclosure'),
     ('instance', 'refused', 'instance_id role host pid port version started_at beat_at sse websocket poll '
         'memory_kib lag_ms database_ms proof_at proof_pongs proof_ms proof_by ended_at '
@@ -103,7 +109,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('notification', 'free', 'text link read_at'),
     ('notification', 'refused', 'notification_id account_id kind conversation_id announcement_id created_at'),
     ('outgoing', 'refused', 'only_row cluster from_snapshot until_snapshot after_id mailing_at'),
-    ('deferred_task', 'refused', 'task_id provider_id account_id priority virtual_time estimated_micros reason since admitted_at'),
+    ('deferred_task', 'refused',
+     'task_id provider_id account_id priority virtual_time estimated_micros reason since admitted_at'),
     ('picture', 'refused', 'picture_id project_id media_id account_id'),
     ('ping', 'refused', 'instance_id number role sent_at answered_by answered_at ended_at is_reported'),
     ('pipeline', 'free', 'description'),
@@ -129,7 +136,9 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('resolution', 'refused', 'resolution_id job_id task_id call_id action reason output actor at'),
     ('room_type', 'free', 'title words position'),
     ('room_type', 'refused', 'name'),
-    ('runner', 'refused', 'sandbox runner_id name host pid version queue_ids limited_ids slots quarantined_task_id quarantined_at address '
+    ('runner', 'refused',
+     'sandbox runner_id name host pid version queue_ids limited_ids slots quarantined_task_id quarantined_at '
+     'address '
         'started_at ended_at ended_why'),
     ('runner_secret', 'refused', 'runner_id names offered_at'),
     ('secret', 'free', 'value'),
@@ -139,7 +148,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('waiter', 'refused', 'name queue_ids is_bus'),
     ('stage', 'refused', 'pipeline_version_id position name handler config queue_id time_limit max_attempts '
         'backoff_base backoff_cap'),
-    ('staging_model', 'free', 'title description pipeline_id price_micros max_variations is_default is_enabled'),
+    ('staging_model', 'free',
+     'title description pipeline_id price_micros max_variations is_default is_enabled'),
     ('staging_model', 'refused', 'name'),
     ('staging_prompt', 'refused', 'version stage declutter restyle user_prompt preserve created_at'),
     ('unmatched_webhook', 'refused', 'unmatched_webhook_id provider_id request_id token at'),
@@ -149,7 +159,8 @@ select t as name, kind, unnest(string_to_array(columns, ' ')) as column
     ('style_text', 'refused', 'style version words created_at'),
     ('task', 'free', 'attempts interruptions'),
     ('task', 'performed', 'due_at state'),
-    ('task', 'refused', 'task_id job_id account_id virtual_time fence runner_id started_at created_at finished_at '
+    ('task', 'refused',
+     'task_id job_id account_id virtual_time fence runner_id started_at created_at finished_at '
         'pipeline_version_id fraction queue_id priority stage slot label error_class '
         'error_message output'),
     ('task_move', 'refused', 'from_state event to_state'),
@@ -167,28 +178,39 @@ select c.relname::text as name, a.attname::text as column, a.atttypid, a.attnum,
   join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
   join pg_type t on t.oid = a.atttypid
  where c.relnamespace = 'kiln'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition;
-select is_empty('select name, "column" from catalogue except select name, "column" from decision', 'every column has a decision');
-select is_empty('select name, "column" from decision except select name, "column" from catalogue', 'and every decision has its column');
+select is_empty('select name, "column" from catalogue except select name, "column" from decision',
+                'every column has a decision');
+select is_empty('select name, "column" from decision except select name, "column" from catalogue',
+                'and every decision has its column');
 select is_empty('select name, "column" from decision group by 1, 2 having count(*) > 1', 'one');
 
 -- A row of each table whose guard looks at rows.
 select fixture.pay() as paid, fixture.job_in('completed') as done, fixture.job_in('held') as held \gset
 select fixture.begin(:paid) \g /dev/null
 select fixture.media('ann') as media \gset
-insert into kiln.project (account_id, name) values (fixture.account('ann'), 'x') returning project_id as project \gset
+insert into kiln.project (account_id, name) values (fixture.account('ann'), 'x')
+returning project_id as project \gset
 set role kiln_owner;
-insert into kiln.picture (project_id, media_id, account_id) select project_id, :media, account_id from kiln.project;
-insert into kiln.image (job_id, project_id, media_id, account_id, mode, room_type, style, style_version, prompt_version, model, variations)
-select :done, project_id, :media, account_id, 'stage', 'auto', 'modern', 1, 1, 'local/furnish', 1 from kiln.project;
-insert into kiln.restore (former_identifier, system_identifier, xid_base, nothing_ran, keeps_files, findings) select 1, 2, 0, true, false, '[]';
+insert into kiln.picture (project_id, media_id, account_id) select project_id, :media, account_id
+                                                              from kiln.project;
+insert into kiln.image (job_id, project_id, media_id, account_id, mode, room_type, style, style_version,
+                        prompt_version, model, variations)
+select :done, project_id, :media, account_id, 'stage', 'auto', 'modern', 1, 1, 'local/furnish', 1
+  from kiln.project;
+insert into kiln.restore (former_identifier, system_identifier, xid_base, nothing_ran, keeps_files, findings)
+select 1, 2, 0, true, false, '[]';
 insert into kiln.block (account_id, blocked_id) select min(account_id), max(account_id) from kiln.account;
-insert into kiln.notification (account_id, kind, text) select account_id, 'test', 'x' from kiln.account limit 1;
-insert into kiln.delivery (account_id, event_id, type, body) select account_id, 1, 'job.completed', '{}' from kiln.account limit 1;
-insert into kiln.share (account_id, job_id, token_hash, originals) values (fixture.account('ann'), :done, sha256('x'), '[]');
+insert into kiln.notification (account_id, kind, text) select account_id, 'test', 'x' from kiln.account
+                                                        limit 1;
+insert into kiln.delivery (account_id, event_id, type, body) select account_id, 1, 'job.completed', '{}'
+                                                               from kiln.account limit 1;
+insert into kiln.share (account_id, job_id, token_hash, originals)
+values (fixture.account('ann'), :done, sha256('x'), '[]');
 reset role;
 select kiln_internal.make_group(fixture.account('ann'), 'g', array[fixture.account('bob')]) as talk \gset
 select kiln_internal.post_message(fixture.account('ann'), :talk, 'x', 'hello', '{}', null) \g /dev/null
-select kiln_internal.make_invite(fixture.account('ann'), :talk, 'token', kiln_internal.now() + interval '1 day') \g /dev/null
+select kiln_internal.make_invite(fixture.account('ann'), :talk, 'token',
+                                 kiln_internal.now() + interval '1 day') \g /dev/null
 select kiln.make_api_key(fixture.account('ann'), 'k', '{read}', null) \g /dev/null
 select kiln_internal.make_endpoint(fixture.account('ann'), 'https://x.test/', '{job.completed}') \g /dev/null
 select kiln.announce('test', 'x') \g /dev/null
@@ -199,7 +221,8 @@ create function pg_temp.another(p_column text, p_type oid) returns text language
     select case when p_type in (21, 23, 20, 700, 701, 1700) then format('coalesce(%I, 0) + 1', p_column)
                 when p_type = 16 then format('not coalesce(%I, false)', p_column)
                 when p_type = 25 then format('coalesce(%I, %L) || %L', p_column, '', 'x')
-                when p_type = 1184 then format('coalesce(nullif(%I, %L), now()) + interval %L', p_column, 'infinity', '1 hour')
+                when p_type = 1184 then format('coalesce(nullif(%I, %L), now()) + interval %L', p_column,
+                                               'infinity', '1 hour')
                 when p_type = 1186 then format('coalesce(%I, %L) + interval %L', p_column, '0', '1 second')
                 when p_type = 3802 then format('coalesce(%I, %L) || %L', p_column, '{}', '{"another": 1}')
                 when p_type = 17 then format('coalesce(%I, %L) || %L', p_column, '', '\x00')
@@ -210,18 +233,21 @@ create function pg_temp.another(p_column text, p_type oid) returns text language
                 when p_type = 'pg_snapshot'::regtype then quote_literal('1:1:')
                 when p_type = 'tsvector'::regtype then quote_literal('another')
                 when exists (select from pg_type where oid = p_type and typtype = 'e')
-                    then format('(select e from unnest(enum_range(null::%s)) e where e is distinct from %I limit 1)', p_type::regtype, p_column)
+                    then format('(select e from unnest(enum_range(null::%s)) e where e is distinct from %I '
+                                'limit 1)', p_type::regtype, p_column)
                 else format('array_append(%I, null)', p_column) end
 $$;
 -- What comes of it: the SQLSTATE, done, or that there was nothing to try it on. Undone.
-create function pg_temp.tried(p_name text, p_column text, p_value text, p_role text default 'none') returns text language plpgsql as $$
+create function pg_temp.tried(p_name text, p_column text, p_value text, p_role text default 'none')
+returns text language plpgsql as $$
 declare
     v_rows int;
 begin
     perform set_config('role', p_role, true);
     execute format('update kiln.%I set %I = %s', p_name, p_column, p_value);
     get diagnostics v_rows = row_count;
-    raise exception 'undo' using errcode = 'KN999', detail = case v_rows when 0 then 'there was no row' else 'done' end;
+    raise exception 'undo' using errcode = 'KN999',
+        detail = case v_rows when 0 then 'there was no row' else 'done' end;
 exception when others then
     if sqlstate = 'KN999' then
         get stacked diagnostics p_value = pg_exception_detail;
@@ -236,14 +262,20 @@ select ok(pg_temp.tried(name, d.column, pg_temp.another(d.column, base)) in ('KN
   from decision d join catalogue c using (name, "column") where kind = 'refused' order by name, attnum;
 set local session_replication_role = replica;
 select is_empty($$ select name, d.column from decision d join catalogue c using (name, "column")
-                    where kind = 'refused' and pg_temp.tried(name, d.column, pg_temp.another(d.column, base)) not in ('KN001', '428C9') $$,
+                    where kind = 'refused' and pg_temp.tried(name, d.column,
+                                                             pg_temp.another(d.column, base)) not in ('KN001',
+                                                                 '428C9') $$,
                 'with session_replication_role = replica too');
 set local session_replication_role = origin;
 select is_empty($$ select name, d.column, pg_temp.tried(name, d.column, quote_ident(d.column)) from decision d
-                    where kind <> 'refused' and pg_temp.tried(name, d.column, quote_ident(d.column)) not in ('done', 'there was no row') $$,
+                    where kind <> 'refused' and pg_temp.tried(name, d.column,
+                                                              quote_ident(d.column)) not in ('done',
+                                                                  'there was no row') $$,
                 'what is not refused may be typed');
 select is_empty($$ select name, d.column from decision d join catalogue c using (name, "column")
-                    where kind = 'refused' and pg_temp.tried(name, d.column, pg_temp.another(d.column, base), 'kiln_admin') not in ('KN001', '428C9', '42501') $$,
+                    where kind = 'refused' and pg_temp.tried(name, d.column, pg_temp.another(d.column, base),
+                                                             'kiln_admin') not in ('KN001', '428C9',
+                                                                 '42501') $$,
                 'an administrator''s is refused likewise');
 select finish();
 rollback;

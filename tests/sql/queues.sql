@@ -2,14 +2,17 @@
 begin;
 \ir ../fixtures/fixture.sql
 select no_plan();
-select fixture.pipeline('test/image', p_queue => 'image'), fixture.pipeline('test/video', p_queue => 'video'), fixture.pipeline('test/audio', p_queue => 'audio') \g /dev/null
+select fixture.pipeline('test/image', p_queue => 'image'), fixture.pipeline('test/video', p_queue => 'video'),
+       fixture.pipeline('test/audio', p_queue => 'audio') \g /dev/null
 
-create function pg_temp.busy(p_runner_id bigint) returns int[] language sql as $$ select coalesce(array_agg(queue_id::int), '{}') from kiln.task_running where runner_id = p_runner_id $$;
+create function pg_temp.busy(p_runner_id bigint) returns int[] language sql
+as $$ select coalesce(array_agg(queue_id::int), '{}') from kiln.task_running where runner_id = p_runner_id $$;
 create function pg_temp.claim(p_runner_id bigint, p_limit int) returns int language sql as $$
     select count(*)::int from kiln_runner.claim(p_runner_id, p_limit, pg_temp.busy(p_runner_id))
 $$;
 create function pg_temp.runs(p_runner_id bigint, p_queue text) returns int language sql as $$
-    select count(*)::int from kiln.task_running where runner_id = p_runner_id and queue_id = fixture.queue(p_queue)
+    select count(*)::int from kiln.task_running where runner_id = p_runner_id
+       and queue_id = fixture.queue(p_queue)
 $$;
 
 -- A flood of video.
@@ -27,16 +30,20 @@ update kiln.task set state = 'cancelled' where state = 'ready';
 select fixture.enqueue('test/video', priority => n % 4) from generate_series(1, 40) n \g /dev/null
 select is(pg_temp.claim(runner, 8), 6, 'more urgent videos take no more slots than videos') from p;
 select fixture.enqueue('test/image', priority => 0) \g /dev/null
-select is(pg_temp.claim(runner, 2), 1, 'the least urgent image finds its slot among the most urgent videos') from p;
+select is(pg_temp.claim(runner, 2), 1, 'the least urgent image finds its slot among the most urgent videos')
+  from p;
 
 -- Shares follow what is free.
 create temporary table s as select fixture.runner('{image,video,audio}', 8) as runner;
 update kiln.task set state = 'cancelled' where state = 'ready';
-select fixture.enqueue('test/' || q) from unnest('{image,video,audio}'::text[]) q, generate_series(1, 20) \g /dev/null
+select fixture.enqueue('test/' || q)
+  from unnest('{image,video,audio}'::text[]) q, generate_series(1, 20) \g /dev/null
 select is(pg_temp.claim(runner, 8), 8, 'with work in all queues all slots are used') from s;
-select ok(pg_temp.runs(runner, 'image') <= 6 and pg_temp.runs(runner, 'video') <= 6 and pg_temp.runs(runner, 'audio') <= 6, 'by no queue more than its allowance') from s;
+select ok(pg_temp.runs(runner, 'image') <= 6 and pg_temp.runs(runner, 'video') <= 6
+          and pg_temp.runs(runner, 'audio') <= 6, 'by no queue more than its allowance') from s;
 
-create temporary table t as select fixture.runner('{image,video,audio}', 1) as small, fixture.runner('{video}', 8) as single;
+create temporary table t as select fixture.runner('{image,video,audio}', 1) as small,
+                                   fixture.runner('{video}', 8) as single;
 select is(pg_temp.claim(small, 1), 1, 'a runner of one slot serves all its queues in turn') from t;
 select is(pg_temp.claim(single, 8), 8, 'a runner of one queue keeps nothing free') from t;
 select is(pg_temp.runs(single, 'video'), 8, 'and takes from no other') from t;
@@ -54,13 +61,18 @@ begin
 end $$;
 select fixture.complete(x.job_id) from t, kiln.task_running x where x.runner_id = t.small \g /dev/null
 select pg_temp.turn() from generate_series(1, 9) \g /dev/null
-select is((select count(distinct queue_id)::int from seen), 3, 'no queue starves another on a runner of one slot');
+select is((select count(distinct queue_id)::int from seen), 3,
+          'no queue starves another on a runner of one slot');
 
 -- --queues.
-select throws_ok($$ select fixture.runner('{image,nowhere}') $$, 'KN002', null, 'a runner for a queue that is not there is refused');
-select matches(fixture.refusal($$ select fixture.runner('{nowhere}') $$) ->> 'hint', 'There are: image, video, audio, local', 'and told which there are');
+select throws_ok($$ select fixture.runner('{image,nowhere}') $$, 'KN002', null,
+                 'a runner for a queue that is not there is refused');
+select matches(fixture.refusal($$ select fixture.runner('{nowhere}') $$) ->> 'hint',
+               'There are: image, video, audio, local', 'and told which there are');
 create temporary table everything as select fixture.runner('{}') as runner_id;
-select is((select queue_ids::int[] from kiln.runner join everything using (runner_id)), (select array_agg(queue_id::int order by queue_id) from kiln.queue), 'no queue named means all');
+select is((select queue_ids::int[] from kiln.runner
+             join everything using (runner_id)), (select array_agg(queue_id::int order by queue_id)
+                                                    from kiln.queue), 'no queue named means all');
 select throws_ok($$ select fixture.runner(slots => 0) $$, '23514', null, 'a runner without slots is refused');
 select is_empty('select * from kiln.contradictions', 'nothing contradicts anything');
 select finish();

@@ -5,7 +5,8 @@ begin;
 select no_plan();
 
 create temporary view function as
-select p.oid, p.oid::regprocedure::text as name, n.nspname, p.proname, p.prorettype, p.proargnames, p.pronargs,
+select p.oid, p.oid::regprocedure::text as name, n.nspname, p.proname, p.prorettype, p.proargnames,
+       p.pronargs,
        exists (select from pg_depend d
                 where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e') as is_extension
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace
@@ -61,7 +62,8 @@ select is_empty(format($$ select name from function where nspname = 'kiln_intern
                 r || ' executes no internal function') from unnest('{kiln_server,kiln_worker}'::text[]) r;
 select bag_eq($$ select distinct grantee from granted where nspname = 'kiln_internal' $$,
               '{kiln_definer,kiln_reader,kiln_admin}'::text[],
-              'the API''s owner executes internal functions, and people do, since views and triggers run as who types');
+              'the API''s owner executes internal functions, and people do, since views and triggers run as '
+              'who types');
 select cmp_ok((select count(*)::int from granted where nspname = 'kiln_internal'
                     and grantee = 'kiln_reader'), '<=', 40,
               'a reader executes those only that views lean on');
@@ -74,10 +76,12 @@ select is_empty($$ select t.tgrelid::regclass, m[1] from pg_trigger t,
 \set tasks `cat docs/console.tasks`
 create temporary table typed as
 select trim(both E' \n' from s) as statement
-  from regexp_split_to_table(regexp_replace(regexp_replace(:'tasks', '(--|#)[^\n]*', '', 'g'), ' \\gset', ';', 'g'), ';') s
+  from regexp_split_to_table(regexp_replace(regexp_replace(:'tasks', '(--|#)[^\n]*', '', 'g'), ' \\gset', ';',
+                                            'g'), ';') s
  where trim(both E' \n' from s) !~ '^(begin|commit|)$';
 select cmp_ok((select count(*)::int from typed), '>', 50, 'docs/console.tasks was read');
-select lives_ok('explain ' || replace(statement, ':version', '1'), 'it can be typed: ' || statement) from typed;
+select lives_ok('explain ' || replace(statement, ':version', '1'), 'it can be typed: ' || statement)
+  from typed;
 
 select finish();
 rollback;

@@ -11,8 +11,11 @@ declare
     v_id   bigint;
 begin
     perform kiln_internal.require_actor(p_actor);
-    if coalesce(kiln_internal.plain_field(v_body, 'account_id'), '') !~ '^[0-9]{1,18}$' or kiln_internal.plain_field(v_body, 'account_id')::bigint = p_actor then
-        perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{account_id}') || kiln_internal.field_error('/account_id', 'must be somebody else''s account'));
+    if coalesce(kiln_internal.plain_field(v_body, 'account_id'), '') !~ '^[0-9]{1,18}$'
+       or kiln_internal.plain_field(v_body, 'account_id')::bigint = p_actor then
+        perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{account_id}')
+                                            || kiln_internal.field_error('/account_id',
+                                                        'must be somebody else''s account'));
     end if;
     perform kiln_internal.refuse_fields(kiln_internal.unknown_fields(v_body, '{account_id}'));
     v_id := kiln_internal.begin_idempotent(p_actor, 'create_block', p_body);
@@ -24,12 +27,15 @@ begin
     return json_build_object('account_id', v_id::text);
 end
 $$;
-comment on function kiln_api.create_block(bigint, jsonb, jsonb, text) is 'POST /blocks: {account_id}; twice is once. From then on neither writes to, finds or adds the other. KN002: no account that one could find or has met.';
+comment on function kiln_api.create_block(bigint, jsonb, jsonb, text) is
+'POST /blocks: {account_id}; twice is once. From then on neither writes to, finds or adds the other. KN002: no
+account that one could find or has met.';
 
 create or replace function kiln_api.list_blocks(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan
+    = off
 set enable_sort = off
 as $$
 declare
@@ -46,7 +52,8 @@ begin
         kiln_internal.last_of_page(v_rows, v_page.page_limit));
 end
 $$;
-comment on function kiln_api.list_blocks(bigint, jsonb, jsonb, text) is 'GET /blocks: whom the actor has blocked.';
+comment on function kiln_api.list_blocks(bigint, jsonb, jsonb, text) is
+'GET /blocks: whom the actor has blocked.';
 
 create or replace function kiln_api.delete_block(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -59,4 +66,5 @@ begin
     return null;
 end
 $$;
-comment on function kiln_api.delete_block(bigint, jsonb, jsonb, text) is 'DELETE /blocks/{account id}: no longer; twice is once.';
+comment on function kiln_api.delete_block(bigint, jsonb, jsonb, text) is
+'DELETE /blocks/{account id}: no longer; twice is once.';

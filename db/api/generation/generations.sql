@@ -1,5 +1,7 @@
--- Generations over REST. Each function is (p_actor, p_path, p_query, p_body) returns json; the actor is what act_as() returned.
-create or replace function kiln_api.create_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+-- Generations over REST. Each function is (p_actor, p_path, p_query, p_body) returns json; the actor is what
+-- act_as() returned.
+create or replace function kiln_api.create_generation(p_actor bigint, p_path jsonb, p_query jsonb,
+                                                      p_body text)
 returns json
 language plpgsql security definer
 set search_path = ''
@@ -24,8 +26,10 @@ begin
         loop
             -- The seeds of the others follow that of the first, so the whole row can be had again.
             v_job_id := kiln.enqueue(
-                v_name, v_input || jsonb_build_object('seed', mod((v_input ->> 'seed')::numeric + v_variant, 9223372036854775808)::text),
-                p_actor, p_media_type => (v_found.model).media_type, p_model_id => (v_found.model).model_id, p_parent_id => v_first_id,
+                v_name, v_input || jsonb_build_object('seed', mod((v_input ->> 'seed')::numeric + v_variant,
+                                                                  9223372036854775808)::text),
+                p_actor, p_media_type => (v_found.model).media_type, p_model_id => (v_found.model).model_id,
+                                     p_parent_id => v_first_id,
                 p_estimated_micros => kiln.estimate((v_found.model).model_id, v_input));
             v_first_id := coalesce(v_first_id, v_job_id);
         end loop;
@@ -35,16 +39,20 @@ begin
 end
 $$;
 comment on function kiln_api.create_generation(bigint, jsonb, jsonb, text) is
-'POST /generate: {type, prompt, model?, params?, seed?, variants?, media?: [id]} makes a job and returns it; more variants are jobs of their
-own, with the next seeds and this one as their parent_id. KN003: fields that are wrong.';
+'POST /generate: {type, prompt, model?, params?, seed?, variants?, media?: [id]} makes a job and returns it;
+more variants are jobs of their own, with the next seeds and this one as their parent_id. KN003: fields that
+are wrong.';
 
 create or replace function kiln_internal.read_variants(p_body jsonb)
 returns int
 language sql immutable
-return case when p_body -> 'variants' is null then 1 when jsonb_typeof(p_body -> 'variants') = 'number' and p_body ->> 'variants' ~ '^[1-8]$' then (p_body ->> 'variants')::int end;
-comment on function kiln_internal.read_variants(jsonb) is 'How many variants a body asks for, 1 to 8; null: it is no such number.';
+return case when p_body -> 'variants' is null then 1 when jsonb_typeof(p_body -> 'variants') = 'number'
+            and p_body ->> 'variants' ~ '^[1-8]$' then (p_body ->> 'variants')::int end;
+comment on function kiln_internal.read_variants(jsonb) is
+'How many variants a body asks for, 1 to 8; null: it is no such number.';
 
-create or replace function kiln_internal.read_generation(p_actor bigint, p_body jsonb, p_model kiln.model, p_errors jsonb, p_variants int)
+create or replace function kiln_internal.read_generation(p_actor bigint, p_body jsonb, p_model kiln.model,
+                                                         p_errors jsonb, p_variants int)
 returns jsonb
 language plpgsql volatile
 set search_path = ''
@@ -52,13 +60,17 @@ as $$
 begin
     return kiln_internal.read_job_input(p_actor, p_body,
         kiln_internal.unknown_fields(p_body, '{type,prompt,model,params,seed,variants,media}') || p_errors
-            || case when p_variants is null then kiln_internal.field_error('/variants', 'must be a whole number from 1 to 8') else '[]' end,
+            || case when p_variants is null
+                        then kiln_internal.field_error('/variants', 'must be a whole number from 1 to 8')
+                    else '[]' end,
         p_model, kiln_internal.text_field(p_body, 'type')) || jsonb_build_object('model', p_model.name);
 end
 $$;
-comment on function kiln_internal.read_generation(bigint, jsonb, kiln.model, jsonb, int) is 'The input of a generation from the body of POST /generate. KN003: fields that are wrong.';
+comment on function kiln_internal.read_generation(bigint, jsonb, kiln.model, jsonb, int) is
+'The input of a generation from the body of POST /generate. KN003: fields that are wrong.';
 
-create or replace function kiln_api.estimate_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+create or replace function kiln_api.estimate_generation(p_actor bigint, p_path jsonb, p_query jsonb,
+                                                        p_body text)
 returns json
 language plpgsql security definer
 set search_path = ''
@@ -71,11 +83,13 @@ declare
 begin
     perform kiln_internal.require_actor(p_actor);
     v_input := kiln_internal.read_generation(p_actor, v_body, v_found.model, v_found.errors, v_variants);
-    return json_build_object('estimated', kiln.estimate((v_found.model).model_id, v_input) * v_variants, 'currency', (select c.currency from kiln.config c));
+    return json_build_object('estimated', kiln.estimate((v_found.model).model_id, v_input) * v_variants,
+                             'currency', (select c.currency from kiln.config c));
 end
 $$;
 comment on function kiln_api.estimate_generation(bigint, jsonb, jsonb, text) is
-'POST /generate/estimate: what the same body would cost, in millionths of the currency; makes nothing. KN003: fields that are wrong.';
+'POST /generate/estimate: what the same body would cost, in millionths of the currency; makes nothing. KN003:
+fields that are wrong.';
 
 create or replace function kiln_api.get_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -86,20 +100,24 @@ declare
     v_job kiln.job;
 begin
     perform kiln_internal.require_actor(p_actor);
-    select j.* into v_job from kiln.job j where j.job_id = kiln_internal.parse_id(p_path ->> 'id') and j.account_id = p_actor;
+    select j.* into v_job from kiln.job j where j.job_id = kiln_internal.parse_id(p_path ->> 'id')
+       and j.account_id = p_actor;
     if not found then
         raise exception 'there is no such generation' using errcode = 'KN002';
     end if;
     return kiln_internal.render_job(v_job);
 end
 $$;
-comment on function kiln_api.get_generation(bigint, jsonb, jsonb, text) is 'GET /generations/{id}: one job of the actor''s. KN002: not there, or not theirs.';
+comment on function kiln_api.get_generation(bigint, jsonb, jsonb, text) is
+'GET /generations/{id}: one job of the actor''s. KN002: not there, or not theirs.';
 
 create or replace function kiln_api.list_generations(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
 language plpgsql security definer
--- A bitmap has no order and no use for the window's end: all jobs of the account would be read and sorted for each page.
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+-- A bitmap has no order and no use for the window's end: all jobs of the account would be read and sorted for
+-- each page.
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan
+    = off
 as $$
 declare
     c_window constant int := 10000;
@@ -122,28 +140,34 @@ begin
     end if;
     if p_query ->> 'state' is not null and not exists (
         select from unnest(enum_range(null::kiln.job_state)) as s where s::text = p_query ->> 'state') then
-        raise exception 'state must be one of %', array_to_string(enum_range(null::kiln.job_state), ', ') using errcode = 'KN006';
+        raise exception 'state must be one of %', array_to_string(enum_range(null::kiln.job_state), ', ')
+            using errcode = 'KN006';
     end if;
     if length(p_query ->> 'q') > 200 then
         raise exception 'q may have 200 characters' using errcode = 'KN006';
     end if;
     if p_query ->> 'q' is null then
-        v_jobs := kiln_internal.generation_page(p_actor, (p_query ->> 'state')::kiln.job_state, (p_query ->> 'type')::kiln.media_type, v_before, v_page.page_limit + 1);
+        v_jobs := kiln_internal.generation_page(p_actor, (p_query ->> 'state')::kiln.job_state,
+                                                (p_query ->> 'type')::kiln.media_type, v_before,
+                                                v_page.page_limit + 1);
     else
-        -- A search looks through so many jobs and no more; the next goes on from there. (Why no index over the words: docs/products.md.)
+        -- A search looks through so many jobs and no more; the next goes on from there. (Why no index over
+        -- the words: docs/products.md.)
         select w.job_id into v_end
           from kiln.job w
          where w.account_id >= p_actor and (w.account_id, w.job_id) < (p_actor, v_before)
          order by w.account_id desc, w.job_id desc
         offset c_window limit 1;
-        -- Of long prompts a page looks through so many bytes and no more: 10,000 of the longest took 2 s, most of it for their lower case.
+        -- Of long prompts a page looks through so many bytes and no more: 10,000 of the longest took 2 s,
+        -- most of it for their lower case.
         v_words := lower(p_query ->> 'q');
         for v_job in
             select j.job_id, lower(j.input ->> 'prompt') as prompt
               from (select w.* from kiln.job w
                      where w.account_id >= p_actor and (w.account_id, w.job_id) < (p_actor, v_before)
                      order by w.account_id desc, w.job_id desc
-                     limit c_window + 1) j        -- a comparison of rows begins a scan of an index, and does not end it
+                     -- a comparison of rows begins a scan of an index, and does not end it
+                     limit c_window + 1) j
              where j.kind = 'generation'
                and (p_query ->> 'type' is null or j.media_type::text = p_query ->> 'type')
                and (p_query ->> 'state' is null or j.state::text = p_query ->> 'state')
@@ -160,17 +184,20 @@ begin
         end loop;
         v_jobs := array(select j from kiln.job j where j.job_id = any (v_found) order by j.job_id desc);
     end if;
-    v_next := case when cardinality(v_jobs) > v_page.page_limit then v_jobs[v_page.page_limit].job_id else v_end end;
+    v_next := case when cardinality(v_jobs) > v_page.page_limit then v_jobs[v_page.page_limit].job_id
+                   else v_end end;
     return kiln_internal.render_page(
         (select json_agg(kiln_internal.render_job(j)) from unnest(v_jobs[:v_page.page_limit]) as j),
         v_next);
 end
 $$;
 comment on function kiln_api.list_generations(bigint, jsonb, jsonb, text) is
-'GET /generations?type=&state=&q=&limit=&cursor=: the actor''s jobs, newest first, as {items, next_cursor}. A page is full, or the list is at its
-end; but a search (q) looks through 10,000 jobs and 8 MB of prompts a page at most, so that it may be short and still have a next_cursor.';
+'GET /generations?type=&state=&q=&limit=&cursor=: the actor''s jobs, newest first, as {items, next_cursor}. A
+page is full, or the list is at its end; but a search (q) looks through 10,000 jobs and 8 MB of prompts a page
+at most, so that it may be short and still have a next_cursor.';
 
-create or replace function kiln_api.cancel_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+create or replace function kiln_api.cancel_generation(p_actor bigint, p_path jsonb, p_query jsonb,
+                                                      p_body text)
 returns json
 language plpgsql security definer
 set search_path = ''
@@ -182,9 +209,11 @@ begin
 end
 $$;
 comment on function kiln_api.cancel_generation(bigint, jsonb, jsonb, text) is
-'POST /generations/{id}/cancel: at once where it waits; where a runner has it, the runner is told. KN001: it has ended.';
+'POST /generations/{id}/cancel: at once where it waits; where a runner has it, the runner is told. KN001: it
+has ended.';
 
-create or replace function kiln_internal.retry_as_asked(p_actor bigint, p_route text, p_job_id bigint, p_body text)
+create or replace function kiln_internal.retry_as_asked(p_actor bigint, p_route text, p_job_id bigint,
+                                                        p_body text)
 returns bigint
 language plpgsql
 set search_path = ''
@@ -200,14 +229,18 @@ begin
     if v_job_id is not null then
         return v_job_id;
     end if;
-    if coalesce(v_body -> 'seed', 'null') <> 'null' and coalesce(v_seed not in ('same', 'new') and not kiln_internal.is_seed(v_seed), true) then
-        v_errors := v_errors || kiln_internal.field_error('/seed', 'must be same, new, or a whole number from 0 to 9223372036854775807');
+    if coalesce(v_body -> 'seed', 'null') <> 'null'
+       and coalesce(v_seed not in ('same', 'new') and not kiln_internal.is_seed(v_seed), true) then
+        v_errors := v_errors || kiln_internal.field_error('/seed',
+                                        'must be same, new, or a whole number from 0 to 9223372036854775807');
     end if;
-    if jsonb_typeof(v_body -> 'prompt') not in ('string', 'null') or not kiln_internal.is_visible(v_prompt) or octet_length(v_prompt) > 8000 then
+    if jsonb_typeof(v_body -> 'prompt') not in ('string', 'null') or not kiln_internal.is_visible(v_prompt)
+       or octet_length(v_prompt) > 8000 then
         v_errors := v_errors || kiln_internal.field_error('/prompt', 'must be a string of 1 to 8000 bytes');
     end if;
     if jsonb_typeof(v_body -> 'reason') <> 'string' or length(v_body ->> 'reason') > 1000 then
-        v_errors := v_errors || kiln_internal.field_error('/reason', 'must be a string of at most 1000 characters');
+        v_errors := v_errors || kiln_internal.field_error('/reason',
+                                                          'must be a string of at most 1000 characters');
     end if;
     perform kiln_internal.refuse_fields(v_errors);
     v_job_id := kiln.retry_job(p_job_id, v_seed, v_prompt, v_body ->> 'reason');
@@ -216,7 +249,8 @@ begin
 end
 $$;
 comment on function kiln_internal.retry_as_asked(bigint, text, bigint, text) is
-'The new job of a request {seed?: same|new|number, reason?, prompt?} to try a job again; the caller has asked whether the actor may. KN003: a field is wrong.';
+'The new job of a request {seed?: same|new|number, reason?, prompt?} to try a job again; the caller has asked
+whether the actor may. KN003: a field is wrong.';
 
 create or replace function kiln_api.retry_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -227,14 +261,17 @@ declare
     v_job_id bigint;
 begin
     perform kiln_api.get_generation(p_actor, p_path, p_query, null);
-    v_job_id := kiln_internal.retry_as_asked(p_actor, 'retry_generation', kiln_internal.parse_id(p_path ->> 'id'), p_body);
+    v_job_id := kiln_internal.retry_as_asked(p_actor, 'retry_generation',
+                                             kiln_internal.parse_id(p_path ->> 'id'), p_body);
     return kiln_api.get_generation(p_actor, jsonb_build_object('id', v_job_id::text), '{}', null);
 end
 $$;
 comment on function kiln_api.retry_generation(bigint, jsonb, jsonb, text) is
-'POST /generations/{id}/retry: {seed?: same|new|number, reason?, prompt?} makes a new job from one that has ended; parent_id names that one.';
+'POST /generations/{id}/retry: {seed?: same|new|number, reason?, prompt?} makes a new job from one that has
+ended; parent_id names that one.';
 
-create or replace function kiln_api.delete_generation(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+create or replace function kiln_api.delete_generation(p_actor bigint, p_path jsonb, p_query jsonb,
+                                                      p_body text)
 returns json
 language plpgsql security definer
 set search_path = ''
@@ -246,4 +283,5 @@ begin
 end
 $$;
 comment on function kiln_api.delete_generation(bigint, jsonb, jsonb, text) is
-'DELETE /generations/{id}: the job, its media and (by a runner, within seconds) their files. KN001: it has not ended.';
+'DELETE /generations/{id}: the job, its media and (by a runner, within seconds) their files. KN001: it has not
+ended.';

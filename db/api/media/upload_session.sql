@@ -1,5 +1,6 @@
 -- What the server calls while it receives a body.
-create or replace function kiln_api.extend_upload_session(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+create or replace function kiln_api.extend_upload_session(p_actor bigint, p_path jsonb, p_query jsonb,
+                                                          p_body text)
 returns json
 language plpgsql security definer
 set search_path = ''
@@ -9,9 +10,12 @@ begin
     return '{}';
 end
 $$;
-comment on function kiln_api.extend_upload_session(bigint, jsonb, jsonb, text) is 'A server in the middle of a body with files: {upload_session}, as begin_upload or begin_tryon gave it. KN001: end it.';
+comment on function kiln_api.extend_upload_session(bigint, jsonb, jsonb, text) is
+'A server in the middle of a body with files: {upload_session}, as begin_upload or begin_tryon gave it. KN001:
+end it.';
 
-create or replace function kiln_api.end_upload_session(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
+create or replace function kiln_api.end_upload_session(p_actor bigint, p_path jsonb, p_query jsonb,
+                                                       p_body text)
 returns json
 language plpgsql security definer
 set search_path = ''
@@ -21,4 +25,5 @@ begin
     return '{}';
 end
 $$;
-comment on function kiln_api.end_upload_session(bigint, jsonb, jsonb, text) is 'A body with files came to nothing: {upload_session}. Its bytes are off the disk.';
+comment on function kiln_api.end_upload_session(bigint, jsonb, jsonb, text) is
+'A body with files came to nothing: {upload_session}. Its bytes are off the disk.';

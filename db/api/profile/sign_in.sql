@@ -11,4 +11,5 @@ begin
 end
 $$;
 comment on function kiln_api.sign_in(bigint, jsonb, jsonb, text) is
-'POST /auth/siwe: the server has checked message and signature and sends {address, nonce}; of the answer it makes {token, expires_at, account}.';
+'POST /auth/siwe: the server has checked message and signature and sends {address, nonce}; of the answer it
+makes {token, expires_at, account}.';

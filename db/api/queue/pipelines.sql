@@ -6,10 +6,13 @@ set search_path = ''
 as $$
 begin
     perform kiln_internal.require_admin(p_actor);
-    return kiln_internal.cut_page((select array_agg(x.pipeline order by x.name) from (select p.name, kiln_internal.render_pipeline(p.name) as pipeline from kiln.pipeline p) x where x.pipeline is not null), p_query);
+    return kiln_internal.cut_page((select array_agg(x.pipeline order by x.name)
+                                     from (select p.name, kiln_internal.render_pipeline(p.name) as pipeline
+                                             from kiln.pipeline p) x where x.pipeline is not null), p_query);
 end
 $$;
-comment on function kiln_api.list_pipelines(bigint, jsonb, jsonb, text) is 'GET /admin/pipelines?limit=&cursor=: all of them, by name, each with the stages of its newest version.';
+comment on function kiln_api.list_pipelines(bigint, jsonb, jsonb, text) is
+'GET /admin/pipelines?limit=&cursor=: all of them, by name, each with the stages of its newest version.';
 
 create or replace function kiln_api.get_pipeline(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -30,7 +33,8 @@ begin
     return v_pipeline;
 end
 $$;
-comment on function kiln_api.get_pipeline(bigint, jsonb, jsonb, text) is 'GET /admin/pipelines/{name}?version=: its stages, of the newest or that version. KN002: there is none.';
+comment on function kiln_api.get_pipeline(bigint, jsonb, jsonb, text) is
+'GET /admin/pipelines/{name}?version=: its stages, of the newest or that version. KN002: there is none.';
 
 create or replace function kiln_api.put_pipeline(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -42,4 +46,6 @@ begin
     return kiln_internal.write_pipeline(kiln_internal.parse_body(p_body));
 end
 $$;
-comment on function kiln_api.put_pipeline(bigint, jsonb, jsonb, text) is 'PUT /admin/pipelines: writes the next version of a pipeline, stage by stage in order. KN003: fields; KN001: somebody was quicker.';
+comment on function kiln_api.put_pipeline(bigint, jsonb, jsonb, text) is
+'PUT /admin/pipelines: writes the next version of a pipeline, stage by stage in order. KN003: fields; KN001:
+somebody was quicker.';

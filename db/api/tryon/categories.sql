@@ -6,10 +6,12 @@ set search_path = ''
 as $$
 begin
     perform kiln_internal.require_admin(p_actor);
-    return kiln_internal.cut_page((select array_agg(kiln_internal.render_category(c.name) order by c.name) from kiln.category c), p_query);
+    return kiln_internal.cut_page((select array_agg(kiln_internal.render_category(c.name) order by c.name)
+                                     from kiln.category c), p_query);
 end
 $$;
-comment on function kiln_api.list_categories(bigint, jsonb, jsonb, text) is 'GET /admin/categories?limit=&cursor=: what try-ons may be of, with the pipeline that each takes.';
+comment on function kiln_api.list_categories(bigint, jsonb, jsonb, text) is
+'GET /admin/categories?limit=&cursor=: what try-ons may be of, with the pipeline that each takes.';
 
 create or replace function kiln_api.put_category(p_actor bigint, p_path jsonb, p_query jsonb, p_body text)
 returns json
@@ -22,4 +24,5 @@ begin
 end
 $$;
 comment on function kiln_api.put_category(bigint, jsonb, jsonb, text) is
-'PUT /admin/categories/{name}: {title?, description?, media_type?, pipeline?, version?, prompt?, params?, price?, is_enabled?} changes a category or makes one. KN003: fields.';
+'PUT /admin/categories/{name}: {title?, description?, media_type?, pipeline?, version?, prompt?, params?,
+price?, is_enabled?} changes a category or makes one. KN003: fields.';

@@ -1,5 +1,6 @@
--- Accounts: their profile, the ways into them, their end, and what operators do to them. The API calls these for who acts, people
--- type them: whoever acts through the API may do this to its own account only, or is an administrator; in psql nobody acts.
+-- Accounts: their profile, the ways into them, their end, and what operators do to them. The API calls these
+-- for who acts, people type them: whoever acts through the API may do this to its own account only, or is an
+-- administrator; in psql nobody acts.
 create or replace function kiln_internal.guard_own(p_account_id bigint)
 returns void
 language plpgsql stable
@@ -14,7 +15,8 @@ begin
     end if;
 end
 $$;
-comment on function kiln_internal.guard_own(bigint) is 'Refuses who acts through the API on another''s account (KN004), and an account that is not there (KN002).';
+comment on function kiln_internal.guard_own(bigint) is
+'Refuses who acts through the API on another''s account (KN004), and an account that is not there (KN002).';
 
 create or replace function kiln_internal.guard_operator(p_account_id bigint)
 returns void
@@ -30,4 +32,6 @@ begin
     end if;
 end
 $$;
-comment on function kiln_internal.guard_operator(bigint) is 'Refuses who acts through the API and is no administrator (KN004), and an account that is not there any more (KN002).';
+comment on function kiln_internal.guard_operator(bigint) is
+'Refuses who acts through the API and is no administrator (KN004), and an account that is not there any more
+(KN002).';

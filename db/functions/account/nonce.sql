@@ -12,7 +12,8 @@ begin
     return json_build_object('nonce', v_nonce, 'expires_at', kiln_internal.render_time(v_expires));
 end
 $$;
-comment on function kiln_internal.make_nonce() is 'A random nonce to be signed in a wallet; only its hash is kept, until it is used or expires.';
+comment on function kiln_internal.make_nonce() is
+'A random nonce to be signed in a wallet; only its hash is kept, until it is used or expires.';
 
 create or replace function kiln_internal.consume_nonce(p_nonce text)
 returns void
@@ -20,10 +21,13 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-    delete from kiln.nonce n where n.nonce_hash = sha256(convert_to(p_nonce, 'UTF8')) and n.expires_at > kiln_internal.now();
+    delete from kiln.nonce n where n.nonce_hash = sha256(convert_to(p_nonce, 'UTF8'))
+       and n.expires_at > kiln_internal.now();
     if not found then       -- of two at the same moment the second waits here, and then finds none
-        perform kiln_internal.refuse_fields(kiln_internal.field_error('/message', 'nonce: is not one of ours, was used, or has expired'));
+        perform kiln_internal.refuse_fields(kiln_internal.field_error('/message',
+                                                      'nonce: is not one of ours, was used, or has expired'));
     end if;
 end
 $$;
-comment on function kiln_internal.consume_nonce(text) is 'Uses a nonce up. KN003: unknown, used or expired, which are not told apart.';
+comment on function kiln_internal.consume_nonce(text) is
+'Uses a nonce up. KN003: unknown, used or expired, which are not told apart.';

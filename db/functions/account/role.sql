@@ -1,17 +1,21 @@
 -- What operators do: roles and suspensions, each with its reason.
-create or replace function kiln_internal.record_account_act(p_account_id bigint, p_kind kiln.account_act_kind, p_details jsonb, p_reason text)
+create or replace function kiln_internal.record_account_act(p_account_id bigint, p_kind kiln.account_act_kind,
+                                                            p_details jsonb, p_reason text)
 returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-    insert into kiln.account_act (account_id, kind, details, reason, made_by) values (p_account_id, p_kind, p_details, p_reason, kiln_internal.acting_account());
+    insert into kiln.account_act (account_id, kind, details, reason, made_by)
+    values (p_account_id, p_kind, p_details, p_reason, kiln_internal.acting_account());
 end
 $$;
-comment on function kiln_internal.record_account_act(bigint, kiln.account_act_kind, jsonb, text) is 'Writes down what an operator did to an account.';
+comment on function kiln_internal.record_account_act(bigint, kiln.account_act_kind, jsonb, text) is
+'Writes down what an operator did to an account.';
 
--- In psql the next administrator is made as the first; through the API nobody could. A token may name the role itself: who has it so, and no account
--- with it, can appoint one. Two at the same moment come one after the other, and the second counts anew.
+-- In psql the next administrator is made as the first; through the API nobody could. A token may name the
+-- role itself: who has it so, and no account with it, can appoint one. Two at the same moment come one after
+-- the other, and the second counts anew.
 create or replace function kiln_internal.guard_last_admin(p_account_id bigint)
 returns void
 language plpgsql
@@ -25,13 +29,17 @@ begin
     if array[p_account_id] = array(
            select a.account_id from kiln.account a
             where a.role = 'admin' and not a.is_suspended
-              and not exists (select from kiln.identity i where i.issuer = 'kiln' and i.subject = 'operator' and i.account_id = a.account_id)) then
-        raise exception 'account % is the last administrator', p_account_id using errcode = 'KN001', hint = 'Make another account one first.';
+              and not exists (select from kiln.identity i
+                               where i.issuer = 'kiln' and i.subject = 'operator'
+                                 and i.account_id = a.account_id)) then
+        raise exception 'account % is the last administrator', p_account_id
+            using errcode = 'KN001', hint = 'Make another account one first.';
     end if;
 end
 $$;
 comment on function kiln_internal.guard_last_admin(bigint) is
-'Refuses who acts through the API to take the last account that is an administrator''s (KN001). The operator''s account, with which nobody signs in, does not count.';
+'Refuses who acts through the API to take the last account that is an administrator''s (KN001). The
+operator''s account, with which nobody signs in, does not count.';
 
 create or replace function kiln.set_role(p_account_id bigint, p_role kiln.role, p_reason text default null)
 returns void
@@ -43,17 +51,20 @@ declare
 begin
     perform kiln_internal.guard_operator(p_account_id);
     if p_account_id = kiln_internal.acting_account() and p_role = 'user' then
-        raise exception 'nobody takes this from himself' using errcode = 'KN001', hint = 'Another administrator can, so that there is always one.';
+        raise exception 'nobody takes this from himself'
+            using errcode = 'KN001', hint = 'Another administrator can, so that there is always one.';
     end if;
     if p_role = 'user' then
         perform kiln_internal.guard_last_admin(p_account_id);
     end if;
     select a.role into v_was from kiln.account a where a.account_id = p_account_id for no key update;
     update kiln.account a set role = p_role where a.account_id = p_account_id;
-    if v_was = 'admin' and p_role <> 'admin' then       -- else a stream of everybody's events stays open till the token ends
+    -- else a stream of everybody's events stays open till the token ends
+    if v_was = 'admin' and p_role <> 'admin' then
         perform kiln_internal.end_sessions(p_account_id, 'is no administrator any more');
     end if;
-    perform kiln_internal.record_account_act(p_account_id, 'role', jsonb_build_object('role', p_role), p_reason);
+    perform kiln_internal.record_account_act(p_account_id, 'role', jsonb_build_object('role', p_role),
+                                             p_reason);
 end
 $$;
 comment on function kiln.set_role(bigint, kiln.role, text) is
@@ -67,14 +78,16 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-    v_issuer     text := coalesce(p_issuer, case when p_subject ~ '^0x[0-9a-fA-F]{40}$' then 'urn:kiln:wallet' else '' end);
+    v_issuer     text := coalesce(p_issuer, case when p_subject ~ '^0x[0-9a-fA-F]{40}$' then 'urn:kiln:wallet'
+                                                 else '' end);
     v_subject    text := case v_issuer when 'urn:kiln:wallet' then lower(p_subject) else p_subject end;
     v_account_id bigint;
 begin
     if kiln_internal.is_no_operator() then
         raise exception 'this is for administrators' using errcode = 'KN004';
     end if;
-    select i.account_id into v_account_id from kiln.identity i where i.issuer = v_issuer and i.subject = v_subject;
+    select i.account_id into v_account_id from kiln.identity i
+     where i.issuer = v_issuer and i.subject = v_subject;
     if not found then
         v_account_id := kiln_internal.make_account(v_issuer, v_subject);
     end if;

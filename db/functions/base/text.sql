@@ -31,15 +31,18 @@ return (select case when s is null then null
                     when s < 172800 then floor(s / 3600)::bigint || ' h'
                     else floor(s / 86400)::bigint || ' d' end
           from (select abs(extract(epoch from p_time)) as s) x);
-comment on function kiln_internal.format_time(interval) is 'How long, in one number and a unit: 350 ms, 20 s, 3 min, 5 h, 2 d. Rounded down.';
+comment on function kiln_internal.format_time(interval) is
+'How long, in one number and a unit: 350 ms, 20 s, 3 min, 5 h, 2 d. Rounded down.';
 
 create or replace function kiln_internal.ago(p_at timestamptz)
 returns text
 language sql stable
 return case when p_at = 'infinity' then 'never'
             when p_at = '-infinity' then 'long ago'
-            when kiln_internal.now() - p_at >= interval '1 second' then kiln_internal.format_time(kiln_internal.now() - p_at) || ' ago'
+            when kiln_internal.now() - p_at >= interval '1 second'
+                then kiln_internal.format_time(kiln_internal.now() - p_at) || ' ago'
             -- Rounded up, so that what is due in half a second is not due now.
-            when p_at > kiln_internal.now() then 'in ' || kiln_internal.format_time(ceil(extract(epoch from p_at - kiln_internal.now())) * interval '1 second')
+            when p_at > kiln_internal.now()
+                then 'in ' || kiln_internal.format_time(ceil(extract(epoch from p_at - kiln_internal.now())) * interval '1 second')
             when p_at is not null then 'now' end;
 comment on function kiln_internal.ago(timestamptz) is 'When, from now: 3 min ago, now, in 20 s, never.';

@@ -5,4 +5,5 @@ create or replace function kiln_internal.version()
 returns text
 language sql immutable parallel safe
 return :'version';
-comment on function kiln_internal.version() is 'The release of Kiln that this database was installed or upgraded by.';
+comment on function kiln_internal.version() is
+'The release of Kiln that this database was installed or upgraded by.';

@@ -1,6 +1,6 @@
--- The wakeup. A NOTIFY takes a lock of the whole cluster at commit (enqueues fall to a quarter), so it carries no data
--- and is rung only where someone sleeps. The race that is left (someone falls asleep as we look) is closed by the waiter,
--- who looks again after 3, 30 and 300 ms and then each second.
+-- The wakeup. A NOTIFY takes a lock of the whole cluster at commit (enqueues fall to a quarter), so it
+-- carries no data and is rung only where someone sleeps. The race that is left (someone falls asleep as we
+-- look) is closed by the waiter, who looks again after 3, 30 and 300 ms and then each second.
 create or replace function kiln_internal.notify_waiters(p_queue_ids smallint[])
 returns void
 language plpgsql
@@ -20,4 +20,5 @@ begin
 end
 $$;
 comment on function kiln_internal.notify_waiters(smallint[]) is
-'Rings kiln_work if a runner of one of these queues sleeps (null: none), and kiln_event if a realtime process does.';
+'Rings kiln_work if a runner of one of these queues sleeps (null: none), and kiln_event if a realtime process
+does.';

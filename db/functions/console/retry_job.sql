@@ -1,5 +1,6 @@
 -- What people type, and what the API calls once it has checked whose job it is.
-create or replace function kiln.retry_job(p_job_id bigint, p_seed text default null, p_prompt text default null, p_reason text default null)
+create or replace function kiln.retry_job(p_job_id bigint, p_seed text default null,
+                                          p_prompt text default null, p_reason text default null)
 returns bigint
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -24,9 +25,12 @@ begin
     end if;
     v_input := v_job.input;
     -- A result that was found bad would come out the same of the same words and seed.
-    v_seed := coalesce(p_seed, case when v_job.state = 'completed' and btrim(p_reason) <> '' and p_prompt is null then 'new' else 'same' end);
+    v_seed := coalesce(p_seed, case when v_job.state = 'completed' and btrim(p_reason) <> ''
+                                    and p_prompt is null then 'new' else 'same' end);
     if v_seed <> 'same' then
-        v_input := v_input || jsonb_build_object('seed', case v_seed when 'new' then kiln_internal.random_seed() else v_seed end);
+        v_input := v_input || jsonb_build_object('seed', case v_seed when 'new'
+                                                                  then kiln_internal.random_seed()
+                                                              else v_seed end);
     end if;
     if p_prompt is not null then
         v_input := v_input || jsonb_build_object('prompt', p_prompt);
@@ -37,7 +41,8 @@ begin
     if v_job.kind = 'tryon' then
         select c.* into v_category from kiln.category c where c.name = v_input ->> 'category';
         if p_prompt is not null then
-            v_input := v_input || jsonb_build_object('user_prompt', p_prompt, 'prompt', btrim(v_category.prompt || ' ' || p_prompt));
+            v_input := v_input || jsonb_build_object('user_prompt', p_prompt,
+                                                     'prompt', btrim(v_category.prompt || ' ' || p_prompt));
         end if;
     end if;
     if v_job.kind = 'staging' then
@@ -45,16 +50,26 @@ begin
     else
         -- Files that came with it: refused, or not checked yet.
         if v_job.kind = 'tryon' then
-            if exists (select from jsonb_array_elements_text(v_input -> 'media') as i join kiln.media m on m.media_id = i::bigint where m.state = 'rejected') then
-                raise exception 'a file of job % was rejected', p_job_id using errcode = 'KN001', hint = 'Send another one.';
+            if exists (select from jsonb_array_elements_text(v_input -> 'media') as i
+                         join kiln.media m on m.media_id = i::bigint where m.state = 'rejected') then
+                raise exception 'a file of job % was rejected', p_job_id
+                    using errcode = 'KN001', hint = 'Send another one.';
             end if;
-            v_waits := exists (select from jsonb_array_elements_text(v_input -> 'media') as i join kiln.media m on m.media_id = i::bigint where m.state = 'checking');
+            v_waits := exists (select from jsonb_array_elements_text(v_input -> 'media') as i
+                                 join kiln.media m on m.media_id = i::bigint where m.state = 'checking');
         end if;
         select p.name into v_name
           from kiln.pipeline p
-         where p.pipeline_id = coalesce(v_category.pipeline_id, (select v.pipeline_id from kiln.pipeline_version v where v.pipeline_version_id = v_job.pipeline_version_id));
-        v_new := kiln.enqueue(v_name, v_input, v_job.account_id, v_job.priority, case when v_waits then 'infinity'::timestamptz end, v_job.kind, v_job.media_type,
-                              v_job.model_id, v_job.job_id, coalesce(v_category.price_micros, kiln.estimate(v_job.model_id, v_input)), v_category.pipeline_version);
+         where p.pipeline_id = coalesce(v_category.pipeline_id, (select v.pipeline_id
+                                                                   from kiln.pipeline_version v
+                                                                  where v.pipeline_version_id
+                                                                        = v_job.pipeline_version_id));
+        v_new := kiln.enqueue(v_name, v_input, v_job.account_id, v_job.priority,
+                              case when v_waits then 'infinity'::timestamptz end, v_job.kind,
+                              v_job.media_type,
+                              v_job.model_id, v_job.job_id,
+                              coalesce(v_category.price_micros, kiln.estimate(v_job.model_id, v_input)),
+                              v_category.pipeline_version);
         if v_waits then
             perform kiln_internal.await_media(v_new);
         end if;
@@ -63,12 +78,16 @@ begin
         -- What was said of its result stands at the end of the old job's story.
         select e.task_id, e.runner_id, e.stage, e.attempts into v_task
           from kiln.task_ended e
-         where e.task_id between kiln_internal.task_id(p_job_id, 0) and kiln_internal.task_id(p_job_id, 99, 99) and e.runner_id is not null
+         where e.task_id between kiln_internal.task_id(p_job_id, 0) and kiln_internal.task_id(p_job_id, 99,
+                                                        99) and e.runner_id is not null
          order by e.task_id desc limit 1;
         if found then
-            insert into kiln.attempt (fence, task_id, job_id, runner_id, started_at, stage, attempt, outcome, message)
-            values (nextval('kiln.fence'), v_task.task_id, p_job_id, v_task.runner_id, kiln_internal.now(), v_task.stage, v_task.attempts, 'rejected',
-                    format('Job %s is to do better: %s', v_new, kiln_internal.shorten(btrim(p_reason), 1000)));
+            insert into kiln.attempt (fence, task_id, job_id, runner_id, started_at, stage, attempt, outcome,
+                                      message)
+            values (nextval('kiln.fence'), v_task.task_id, p_job_id, v_task.runner_id, kiln_internal.now(),
+                    v_task.stage, v_task.attempts, 'rejected',
+                    format('Job %s is to do better: %s', v_new,
+                           kiln_internal.shorten(btrim(p_reason), 1000)));
         end if;
     end if;
     return v_new;

@@ -8,18 +8,23 @@ declare
     v_quota bigint;
     v_used  bigint;
 begin
-    -- One at a time for an account, and counted in a later statement than the lock: fifty at once do not all see the same room.
+    -- One at a time for an account, and counted in a later statement than the lock: fifty at once do not all
+    -- see the same room.
     perform from kiln.account a where a.account_id = p_account_id for no key update;
-    select coalesce(a.media_quota_bytes, c.media_quota_bytes) into v_quota from kiln.account a cross join kiln.config c where a.account_id = p_account_id;
-    select coalesce(sum(m.bytes), 0) into v_used from kiln.media m where m.account_id = p_account_id and m.state <> 'rejected';
+    select coalesce(a.media_quota_bytes, c.media_quota_bytes) into v_quota from kiln.account a
+     cross join kiln.config c where a.account_id = p_account_id;
+    select coalesce(sum(m.bytes), 0) into v_used from kiln.media m
+     where m.account_id = p_account_id and m.state <> 'rejected';
     return v_quota - v_used - (select coalesce(sum(r.bytes), 0) from kiln.upload_session r
                                 where r.account_id = p_account_id and r.until > kiln_internal.now()
-                                  and not exists (select from kiln.media m where m.media_id = r.media_id and m.state <> 'rejected'));
+                                  and not exists (select from kiln.media m
+                                                   where m.media_id = r.media_id and m.state <> 'rejected'));
 end
 $$;
 comment on function kiln_internal.media_room(bigint) is
-'How many bytes an account''s quota of media has left; exact until the end of the transaction. What is promised counts, and what is being received
-although its promise was deleted, or without one.';
+'How many bytes an account''s quota of media has left; exact until the end of the transaction. What is
+promised
+counts, and what is being received although its promise was deleted, or without one.';
 
 create or replace function kiln_internal.require_room(p_account_id bigint, p_bytes bigint)
 returns void
@@ -36,4 +41,5 @@ begin
 end
 $$;
 comment on function kiln_internal.require_room(bigint, bigint) is
-'Refuses (KN016) what would take an account beyond its quota of media; exact, however many ask at once. What is promised counts.';
+'Refuses (KN016) what would take an account beyond its quota of media; exact, however many ask at once. What
+is promised counts.';

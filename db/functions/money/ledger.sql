@@ -4,7 +4,9 @@ returns void
 language plpgsql
 as $$
 begin
-    insert into kiln.ledger (account_id, job_id, kind, amount_micros) values (p_account_id, p_job_id, 'hold', -p_micros);
+    insert into kiln.ledger (account_id, job_id, kind, amount_micros)
+    values (p_account_id, p_job_id, 'hold', -p_micros);
 end
 $$;
-comment on function kiln_internal.hold_for_job(bigint, bigint, bigint) is 'Sets a job''s estimated price aside.';
+comment on function kiln_internal.hold_for_job(bigint, bigint, bigint) is
+'Sets a job''s estimated price aside.';

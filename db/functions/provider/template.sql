@@ -1,7 +1,8 @@
 -- Requests as a provider wants them: the templates of its description, filled with what a job asks for.
 --
--- A string "{params.seed}" becomes the value with its type, so a seed stays an exact integer; inside a longer string it becomes
--- text. A key whose value is missing is dropped. What is filled in is never read as a template again, so a prompt says what it says.
+-- A string "{params.seed}" becomes the value with its type, so a seed stays an exact integer; inside a longer
+-- string it becomes text. A key whose value is missing is dropped. What is filled in is never read as a
+-- template again, so a prompt says what it says.
 
 -- RFC 6901, with `*` for every element of an array.
 create or replace function kiln_internal.pointer_values(p_doc jsonb, p_pointer text)
@@ -29,7 +30,8 @@ begin
         loop
             if jsonb_typeof(v_at) = 'array' then
                 if v_part = '*' then
-                    for v_item in select e from jsonb_array_elements(v_at) as e     -- one by one: that alone is done in place
+                    -- one by one: that alone is done in place
+                    for v_item in select e from jsonb_array_elements(v_at) as e
                     loop
                         v_next := v_next || v_item;
                     end loop;
@@ -49,8 +51,9 @@ begin
 end
 $$;
 comment on function kiln_internal.pointer_values(jsonb, text) is
-'The values that a JSON pointer (RFC 6901) leads to; `*` stands for every element of an array, or for one value that stands where an
-array may. Empty where there is none.';
+'The values that a JSON pointer (RFC 6901) leads to; `*` stands for every element of an array, or for one
+value
+that stands where an array may. Empty where there is none.';
 
 create or replace function kiln_internal.at_pointer(p_doc jsonb, p_pointers jsonb)
 returns jsonb
@@ -63,7 +66,8 @@ declare
 begin
     for v_pointer in select jsonb_array_elements_text(p_pointers)
     loop
-        v_found := array(select v from unnest(kiln_internal.pointer_values(p_doc, v_pointer)) as v where v <> 'null');
+        v_found := array(select v from unnest(kiln_internal.pointer_values(p_doc, v_pointer)) as v
+                          where v <> 'null');
         if v_found <> '{}' then
             return v_found[1];
         end if;
@@ -71,7 +75,8 @@ begin
     return null;
 end
 $$;
-comment on function kiln_internal.at_pointer(jsonb, jsonb) is 'The first value, other than null, that the first of these pointers that leads anywhere leads to.';
+comment on function kiln_internal.at_pointer(jsonb, jsonb) is
+'The first value, other than null, that the first of these pointers that leads anywhere leads to.';
 
 -- RFC 3986: unreserved characters stay; in paths the slash too.
 create or replace function kiln_internal.percent_encode(p_text text, p_keep text default '')
@@ -81,12 +86,16 @@ set search_path = ''
 as $$
 begin
     return (select coalesce(string_agg(case when c ~ '^[A-Za-z0-9._~-]$' or strpos(p_keep, c) > 0 then c
-                                            else (select string_agg('%' || upper(to_hex(get_byte(convert_to(c, 'UTF8'), i))), '' order by i)
-                                                    from generate_series(0, octet_length(convert_to(c, 'UTF8')) - 1) as i) end, '' order by n), '')
+                                            else (select string_agg('%' || upper(to_hex(get_byte(convert_to(c,
+                                                        'UTF8'), i))), '' order by i)
+                                                    from generate_series(0,
+                                                        octet_length(convert_to(c, 'UTF8')) - 1) as i) end, ''
+                                       order by n), '')
               from regexp_split_to_table(p_text, '') with ordinality as x (c, n) where c <> '');
 end
 $$;
-comment on function kiln_internal.percent_encode(text, text) is 'Percent-encoding of all but the unreserved characters of RFC 3986 and those of p_keep.';
+comment on function kiln_internal.percent_encode(text, text) is
+'Percent-encoding of all but the unreserved characters of RFC 3986 and those of p_keep.';
 
 create or replace function kiln_internal.placeholders(p_text text)
 returns text[]
@@ -97,10 +106,12 @@ begin
     return array(select m[1] from regexp_matches(p_text, '\{([a-z_]+(?:\.[A-Za-z0-9_-]+)*)\}', 'g') as m);
 end
 $$;
-comment on function kiln_internal.placeholders(text) is 'What a template string names, in order: {prompt}, {params.seed}, {media.0}.';
+comment on function kiln_internal.placeholders(text) is
+'What a template string names, in order: {prompt}, {params.seed}, {media.0}.';
 
 -- A string of a template: null where something that it names is missing.
-create or replace function kiln_internal.fill_text(p_text text, p_context jsonb, p_is_url boolean default false)
+create or replace function kiln_internal.fill_text(p_text text, p_context jsonb,
+                                                   p_is_url boolean default false)
 returns text
 language plpgsql immutable
 set search_path = ''
@@ -133,7 +144,8 @@ begin
 end
 $$;
 comment on function kiln_internal.fill_text(text, jsonb, boolean) is
-'Fills a string. p_is_url: values are percent-encoded, slashes stay, and none may hold a . or .. segment. Null: a value is missing.';
+'Fills a string. p_is_url: values are percent-encoded, slashes stay, and none may hold a . or .. segment.
+Null: a value is missing.';
 
 create or replace function kiln_internal.fill(p_template jsonb, p_context jsonb)
 returns jsonb
@@ -163,11 +175,13 @@ begin
             end if;
             return v_out || coalesce((
                 select jsonb_object_agg(f.key, f.value)
-                  from (select e.key, kiln_internal.fill(e.value, p_context) as value from jsonb_each(p_template) as e where e.key <> '$merge' offset 0) f
+                  from (select e.key, kiln_internal.fill(e.value, p_context) as value
+                          from jsonb_each(p_template) as e where e.key <> '$merge' offset 0) f
                  where f.value is not null), '{}');
         when 'array' then
             return coalesce((select jsonb_agg(f.value order by f.n) from (
-                select kiln_internal.fill(e.value, p_context) as value, e.n from jsonb_array_elements(p_template) with ordinality as e (value, n)) f
+                select kiln_internal.fill(e.value, p_context) as value, e.n
+                  from jsonb_array_elements(p_template) with ordinality as e (value, n)) f
                 where f.value is not null), '[]');
         else
             return p_template;
@@ -175,13 +189,16 @@ begin
 end
 $$;
 comment on function kiln_internal.fill(jsonb, jsonb) is
-'A template with its placeholders filled; {"$merge": "{params}", …} begins with all keys of an object. What is missing is dropped.';
+'A template with its placeholders filled; {"$merge": "{params}", …} begins with all keys of an object. What is
+missing is dropped.';
 
 create or replace function kiln_internal.url_host(p_url text)
 returns text
 language sql immutable
-return lower(substring(p_url from '^https?://([A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?)(?:[/?]|$)'));
-comment on function kiln_internal.url_host(text) is 'host or host:port of an http(s) URL; null where it is none, or hides a user name in it.';
+return lower(substring(p_url from '^https?://([A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,'
+                                  '5})?)(?:[/?]|$)'));
+comment on function kiln_internal.url_host(text) is
+'host or host:port of an http(s) URL; null where it is none, or hides a user name in it.';
 
 create or replace function kiln_internal.reply_url(p_provider kiln.provider, p_url text)
 returns text
@@ -191,20 +208,27 @@ as $$
 begin
     return case when length(p_url) <= 2048 and p_url !~ '[[:space:][:cntrl:]#]'
                  and substring(p_url from '^(https?)://') = substring(p_provider.base_url from '^(https?)://')
-                 and kiln_internal.url_host(p_url) in (select kiln_internal.url_host(p_provider.base_url) union all select lower(h) from unnest(p_provider.reply_hosts) as h)
+                 and kiln_internal.url_host(p_url) in (select kiln_internal.url_host(p_provider.base_url)
+                                                       union all select lower(h)
+                                                                   from unnest(p_provider.reply_hosts) as h)
                 then p_url end;
 end
 $$;
-comment on function kiln_internal.reply_url(kiln.provider, text) is 'A URL of a reply, if it may be asked: the base''s scheme, and a host of the description. Else null: the template is used.';
+comment on function kiln_internal.reply_url(kiln.provider, text) is
+'A URL of a reply, if it may be asked: the base''s scheme, and a host of the description. Else null: the
+template is used.';
 
-create or replace function kiln_internal.render_request(p_provider kiln.provider, p_kind text, p_context jsonb)
+create or replace function kiln_internal.render_request(p_provider kiln.provider, p_kind text,
+                                                        p_context jsonb)
 returns jsonb
 language plpgsql volatile
 set search_path = ''
 as $$
 declare
-    v_spec    jsonb := case p_kind when 'submit' then p_provider.submit when 'poll' then p_provider.poll when 'result' then p_provider.result
-                                   when 'cancel' then p_provider.cancel when 'lookup' then p_provider.lookup end;
+    v_spec    jsonb := case p_kind when 'submit' then p_provider.submit when 'poll' then p_provider.poll
+                            when 'result' then p_provider.result
+                                   when 'cancel' then p_provider.cancel when 'lookup'
+                                then p_provider.lookup end;
     v_config  jsonb := p_context -> 'config';
     v_point   text  := v_config ->> 'endpoint';
     v_context jsonb := p_context;
@@ -228,29 +252,41 @@ begin
     if p_kind = 'submit' then
         -- A file is a word that nobody can guess; the runner puts the bytes in its place.
         if jsonb_typeof(p_context -> 'media') = 'array' and p_context -> 'media' <> '[]' then
-            select jsonb_agg(jsonb_build_object('token', 'kiln-file-' || gen_random_uuid(), 'media_id', m ->> 'media_id', 'storage_key', m -> 'storage_key',
-                                                'content_type', m -> 'content_type', 'as', coalesce(v_config ->> 'media_as', 'data_uri')))
+            select jsonb_agg(jsonb_build_object('token', 'kiln-file-' || gen_random_uuid(),
+                                                'media_id', m ->> 'media_id',
+                                                'storage_key', m -> 'storage_key',
+                                                'content_type', m -> 'content_type',
+                                                'as', coalesce(v_config ->> 'media_as', 'data_uri')))
               into v_files from jsonb_array_elements(p_context -> 'media') as m;
-            v_context := v_context || jsonb_build_object('media', (select jsonb_agg(f -> 'token') from jsonb_array_elements(v_files) as f));
+            v_context := v_context || jsonb_build_object('media', (select jsonb_agg(f -> 'token')
+                                                                    from jsonb_array_elements(v_files) as f));
         else
             v_context := v_context - 'media';
         end if;
-        v_context := v_context || jsonb_build_object('body', kiln_internal.fill(coalesce(v_config -> 'body', '{"$merge": "{params}", "prompt": "{prompt}"}'), v_context));
-        select coalesce(jsonb_agg(o -> 'pointer') filter (where o ->> 'as' in ('base64', 'data')), '[]'), coalesce(bool_or(o ->> 'as' = 'binary'), false)
+        v_context := v_context
+            || jsonb_build_object('body', kiln_internal.fill(coalesce(v_config -> 'body',
+                                                 '{"$merge": "{params}", "prompt": "{prompt}"}'), v_context));
+        select coalesce(jsonb_agg(o -> 'pointer') filter (where o ->> 'as' in ('base64', 'data')), '[]'),
+               coalesce(bool_or(o ->> 'as' = 'binary'), false)
           into v_take, v_binary from jsonb_array_elements(v_config -> 'outputs') as o;
     end if;
 
-    v_url := case p_kind when 'poll'   then kiln_internal.reply_url(p_provider, p_context -> 'urls' ->> 'status')
-                         when 'result' then kiln_internal.reply_url(p_provider, p_context -> 'urls' ->> 'result')
-                         when 'cancel' then kiln_internal.reply_url(p_provider, p_context -> 'urls' ->> 'cancel') end;
+    v_url := case p_kind when 'poll'
+                      then kiln_internal.reply_url(p_provider, p_context -> 'urls' ->> 'status')
+                         when 'result' then kiln_internal.reply_url(p_provider,
+                                                                    p_context -> 'urls' ->> 'result')
+                         when 'cancel' then kiln_internal.reply_url(p_provider,
+                                                                    p_context -> 'urls' ->> 'cancel') end;
     if v_url is null then
         v_path := kiln_internal.fill_text(v_spec ->> 'path', v_context, true);
         if v_path is null then
-            raise exception 'provider %, %: % names what there is not', p_provider.name, p_kind, v_spec ->> 'path' using errcode = '22023';
+            raise exception 'provider %, %: % names what there is not', p_provider.name, p_kind,
+                v_spec ->> 'path' using errcode = '22023';
         end if;
         v_url := rtrim(p_provider.base_url, '/') || v_path;
     end if;
-    select string_agg(kiln_internal.percent_encode(q.key) || '=' || kiln_internal.percent_encode(q.value #>> '{}'), '&' order by q.key) into v_query
+    select string_agg(kiln_internal.percent_encode(q.key) || '='
+                      || kiln_internal.percent_encode(q.value #>> '{}'), '&' order by q.key) into v_query
       from jsonb_each(kiln_internal.fill(coalesce(v_spec -> 'query', '{}'), v_context)) as q;
     if v_query is not null then
         v_url := v_url || case when strpos(v_url, '?') > 0 then '&' else '?' end || v_query;
@@ -260,17 +296,22 @@ begin
     v_headers := jsonb_build_object('Accept', case when v_binary then '*/*' else 'application/json' end)
         || case when v_body is not null then '{"Content-Type": "application/json"}' else '{}' end::jsonb
         || case when p_kind = 'submit' and p_provider.idempotency_header is not null
-                then jsonb_build_object(p_provider.idempotency_header, p_context ->> 'idempotency_key') else '{}' end
+                then jsonb_build_object(p_provider.idempotency_header, p_context ->> 'idempotency_key')
+                else '{}' end
         || kiln_internal.fill(coalesce(v_spec -> 'headers', '{}'), v_context);
     return jsonb_build_object(
-        'method', coalesce(v_spec ->> 'method', case when p_kind in ('submit', 'cancel') then 'POST' else 'GET' end),
+        'method', coalesce(v_spec ->> 'method', case when p_kind in ('submit', 'cancel') then 'POST'
+                                                     else 'GET' end),
         'url', v_url,
-        'headers', (select jsonb_object_agg(h.key, regexp_replace(h.value #>> '{}', '[[:cntrl:]]', ' ', 'g')) from jsonb_each(v_headers) as h),
+        'headers', (select jsonb_object_agg(h.key, regexp_replace(h.value #>> '{}', '[[:cntrl:]]', ' ', 'g'))
+                      from jsonb_each(v_headers) as h),
         'auth', p_provider.auth - 'for_files',
         'body', v_body::text,
         'files', v_files,
         'hosts', to_jsonb(array_prepend(kiln_internal.url_host(p_provider.base_url), p_provider.reply_hosts)),
-        'timeout_ms', (extract(epoch from case when p_kind = 'submit' then p_provider.reply_timeout else least(p_provider.reply_timeout, '30 seconds') end) * 1000)::int,
+        'timeout_ms', (extract(epoch from case when p_kind = 'submit' then p_provider.reply_timeout
+                                               else least(p_provider.reply_timeout,
+                                                          '30 seconds') end) * 1000)::int,
         'connect_timeout_ms', 10000,
         'max_bytes', p_provider.max_reply_bytes,
         'max_file_bytes', p_provider.max_file_bytes,
@@ -280,6 +321,8 @@ begin
 end
 $$;
 comment on function kiln_internal.render_request(kiln.provider, text, jsonb) is
-'The request that a runner sends: method, url, headers, auth (names the secret''s variable), body (text), files (words in the body that
-stand for files), hosts it may go to, bounds, accept (statuses, or null: 2xx), take (where the reply carries files as base64), binary (the reply is the file).
-p_kind: submit, poll, result, cancel, lookup. Null: the description has no such request. 22023: its path names what is missing.';
+'The request that a runner sends: method, url, headers, auth (names the secret''s variable), body (text),
+files
+(words in the body that stand for files), hosts it may go to, bounds, accept (statuses, or null: 2xx), take
+(where the reply carries files as base64), binary (the reply is the file). p_kind: submit, poll, result,
+cancel, lookup. Null: the description has no such request. 22023: its path names what is missing.';

@@ -8,14 +8,16 @@ declare
     v_task_ids bigint[];
 begin
     v_task_ids := array(
-        select t.task_id from kiln.task_waiting t where t.due_at <= kiln_internal.now() order by t.due_at limit p_limit for update skip locked);
+        select t.task_id from kiln.task_waiting t where t.due_at <= kiln_internal.now() order by t.due_at
+         limit p_limit for update skip locked);
     if v_task_ids <> '{}' then
         update kiln.task t set state = 'ready' where t.state = 'waiting' and t.task_id = any (v_task_ids);
     end if;
     return cardinality(v_task_ids);
 end
 $$;
-comment on function kiln_internal.ready_due_tasks(int) is 'Readies up to p_limit waiting tasks whose time has come.';
+comment on function kiln_internal.ready_due_tasks(int) is
+'Readies up to p_limit waiting tasks whose time has come.';
 
 create or replace function kiln_internal.fail_overdue(p_limit int)
 returns int
@@ -35,10 +37,12 @@ begin
          limit p_limit
            for no key update skip locked
     loop
-        perform kiln_internal.fail_task(v_task, 'timeout', 'Its time limit passed and its runner did not stop it.');
+        perform kiln_internal.fail_task(v_task, 'timeout',
+                                        'Its time limit passed and its runner did not stop it.');
         v_all := v_all + 1;
     end loop;
     return v_all;
 end
 $$;
-comment on function kiln_internal.fail_overdue(int) is 'Fails, as timeouts, running tasks whose runner lives but has not ended them in time.';
+comment on function kiln_internal.fail_overdue(int) is
+'Fails, as timeouts, running tasks whose runner lives but has not ended them in time.';

@@ -2,8 +2,11 @@
 create or replace function kiln_internal.job_stage(p_job_id bigint)
 returns smallint
 language sql stable
-return (select coalesce(max(t.stage), 1) from kiln.task t where t.task_id between kiln_internal.task_id(p_job_id, 0) and kiln_internal.task_id(p_job_id, 99, 99));
-comment on function kiln_internal.job_stage(bigint) is 'The stage of a job whose turn it is, or the last one that had it.';
+return (select coalesce(max(t.stage), 1) from kiln.task t
+         where t.task_id between kiln_internal.task_id(p_job_id, 0) and kiln_internal.task_id(p_job_id, 99,
+                                                        99));
+comment on function kiln_internal.job_stage(bigint) is
+'The stage of a job whose turn it is, or the last one that had it.';
 
 create or replace function kiln.resume_job(p_job_id bigint)
 returns kiln.job_state
@@ -11,9 +14,12 @@ language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
-    if exists (select from kiln.job j join kiln.call c using (job_id) where j.job_id = p_job_id and j.state = 'held' and c.state = 'unknown') then
+    if exists (select from kiln.job j join kiln.call c using (job_id)
+                where j.job_id = p_job_id and j.state = 'held' and c.state = 'unknown') then
         raise exception 'job % is held since a call of it may have been paid', p_job_id
-            using errcode = 'KN001', hint = format('select kiln.resolve_job(%s, ''resend'', ''why''); or ''fail'', or ''adopt'': \df+ kiln.resolve_job', p_job_id);
+            using errcode = 'KN001',
+            hint = format('select kiln.resolve_job(%s, ''resend'', ''why''); or ''fail'', or ''adopt'': \df+ '
+                          'kiln.resolve_job', p_job_id);
     end if;
     update kiln.job set state = 'running' where job_id = p_job_id and state = 'held';
     if not found then
@@ -63,4 +69,5 @@ begin
 end
 $$;
 comment on function kiln_internal.drop_job(bigint, kiln.job_state) is
-'Cancels and deletes a job of an account or a project that was deleted; what its runner or its provider has stays, cancelled, until it is tried again. One that is gone already is no error.';
+'Cancels and deletes a job of an account or a project that was deleted; what its runner or its provider has
+stays, cancelled, until it is tried again. One that is gone already is no error.';

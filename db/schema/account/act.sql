@@ -15,7 +15,8 @@ create table kiln.account_act (
     at             timestamptz           not null default kiln_internal.now()
 );
 create index account_act_account_id_idx on kiln.account_act (account_id, account_act_id);
-comment on table kiln.account_act is 'Every role, suspension and grant: who gave it, to whom, why. Append-only.';
+comment on table kiln.account_act is
+'Every role, suspension and grant: who gave it, to whom, why. Append-only.';
 comment on column kiln.account_act.account_act_id is 'The key.';
 comment on column kiln.account_act.account_id is 'To whom.';
 comment on column kiln.account_act.kind is 'What.';

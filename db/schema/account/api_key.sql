@@ -1,10 +1,12 @@
 -- Keys for programs, and what a key may do.
 
--- Keys of programs. The key itself is shown once; what is kept is its hash, so that a copy of this table opens nothing.
+-- Keys of programs. The key itself is shown once; what is kept is its hash, so that a copy of this table
+-- opens nothing.
 create type kiln.scope as enum ('read', 'generate', 'chat', 'account', 'admin');
 comment on type kiln.scope is
-'What a key, or a token that says so, may do: read (look at what is its account''s), generate (jobs and uploads), chat (people, messages, notifications),
-account (profile, keys, tickets), admin (administration, where its account is an administrator''s). See kiln_internal.scopes_of().';
+'What a key, or a token that says so, may do: read (look at what is its account''s), generate (jobs and
+uploads), chat (people, messages, notifications), account (profile, keys, tickets), admin (administration,
+where its account is an administrator''s). See kiln_internal.scopes_of().';
 
 create table kiln.api_key (
     api_key_id   bigint generated always as identity primary key,
@@ -19,7 +21,8 @@ create table kiln.api_key (
     constraint api_key_key_hash_key unique (key_hash),
     constraint api_key_hash_is_sha256_check check (length(key_hash) = 32),
     constraint api_key_name_check check (kiln_internal.is_name(name, 80)),
-    constraint api_key_needs_scope_check check (cardinality(scopes) between 1 and 5 and array_position(scopes, null) is null)
+    constraint api_key_needs_scope_check check (cardinality(scopes) between 1 and 5
+                                                and array_position(scopes, null) is null)
 );
 create index api_key_account_id_idx on kiln.api_key (account_id, api_key_id);
 comment on table kiln.api_key is 'Keys that programs send as X-API-Key. To revoke one is to delete its row.';

@@ -5,4 +5,5 @@ language sql stable parallel safe
 return pg_catalog.statement_timestamp();
 
 comment on function kiln_internal.now() is
-'The time of every rule: the start of the statement a program or person sent. Tests replace it; no service role can.';
+'The time of every rule: the start of the statement a program or person sent. Tests replace it; no service
+role can.';

@@ -1,4 +1,5 @@
--- The server's processes, and the pings by which each of them proves at its start that the bus carries both ways.
+-- The server's processes, and the pings by which each of them proves at its start that the bus carries both
+-- ways.
 create type kiln.server_role as enum ('api', 'realtime', 'both');
 comment on type kiln.server_role is 'Which routes a server process has: requests, streams, or both.';
 
@@ -24,9 +25,11 @@ create table kiln.instance (
     ended_at    timestamptz,
     ended_why   text,
     constraint instance_end_check check ((ended_at is null) = (ended_why is null))
-) with (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+) with (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
+        autovacuum_vacuum_cost_delay = 0);
 create index instance_alive_idx on kiln.instance (instance_id) where ended_at is null;
-comment on table kiln.instance is 'Every server process that registered, and how it does. Read kiln.instances instead.';
+comment on table kiln.instance is
+'Every server process that registered, and how it does. Read kiln.instances instead.';
 comment on column kiln.instance.instance_id is 'The key: one a process start.';
 comment on column kiln.instance.role is 'api, realtime or both.';
 comment on column kiln.instance.host is 'Its machine.';
@@ -39,13 +42,16 @@ comment on column kiln.instance.sse is 'Streams of server-sent events it serves.
 comment on column kiln.instance.websocket is 'WebSockets it serves.';
 comment on column kiln.instance.poll is 'Polls that wait in it for an event.';
 comment on column kiln.instance.memory_kib is 'Its resident memory.';
-comment on column kiln.instance.lag_ms is 'How late its loop came to the last beat: what keeps every stream and request of it waiting.';
+comment on column kiln.instance.lag_ms is
+'How late its loop came to the last beat: what keeps every stream and request of it waiting.';
 comment on column kiln.instance.database_ms is 'How long PostgreSQL took to answer the beat before.';
 comment on column kiln.instance.proof_at is 'When its ten pings were over.';
-comment on column kiln.instance.proof_pongs is 'How many of ten were answered; null after the proof: nobody else was there.';
+comment on column kiln.instance.proof_pongs is
+'How many of ten were answered; null after the proof: nobody else was there.';
 comment on column kiln.instance.proof_ms is 'The median of their round trips, by the database''s clock.';
 comment on column kiln.instance.proof_by is 'Which instances answered.';
-comment on column kiln.instance.ended_at is 'When it left, or was found silent for a lease; a beat takes that back.';
+comment on column kiln.instance.ended_at is
+'When it left, or was found silent for a lease; a beat takes that back.';
 comment on column kiln.instance.ended_why is 'left, or expired.';
 
 create table kiln.ping (
@@ -59,13 +65,17 @@ create table kiln.ping (
     is_reported     boolean          not null default false,
     primary key (instance_id, number),
     constraint ping_number_check check (number between 1 and 10),
-    constraint ping_answer_check check ((answered_by is null) = (answered_at is null) and answered_by <> instance_id)
+    constraint ping_answer_check check ((answered_by is null) = (answered_at is null)
+                                        and answered_by <> instance_id)
 );
 create index ping_open_idx on kiln.ping (sent_at) where answered_by is null and ended_at is null;
 create index ping_reported_idx on kiln.ping (answered_by) where ended_at is not null and not is_reported;
-comment on table kiln.ping is 'The ten pings of each instance: what it asked, who answered, how long it took. They go with the instance''s row.';
+comment on table kiln.ping is
+'The ten pings of each instance: what it asked, who answered, how long it took. They go with the instance''s
+row.';
 comment on column kiln.ping.instance_id is 'Who asks.';
-comment on column kiln.ping.number is '1 to 10; the next is sent when the one before has come back or was given up.';
+comment on column kiln.ping.number is
+'1 to 10; the next is sent when the one before has come back or was given up.';
 comment on column kiln.ping.role is 'Which role shall answer; both: any process but the asker.';
 comment on column kiln.ping.sent_at is 'When the asker sent it.';
 comment on column kiln.ping.answered_by is 'The instance that claimed and answered it.';

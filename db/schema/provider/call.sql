@@ -1,9 +1,11 @@
--- A call is one paid request to a provider. Its row is committed before the first byte leaves (kiln_runner.begin_call), so that
--- whoever dies, and wherever, it can be told what may have been paid. There is no "sent": an open call counts as sent from the
--- moment it commits. docs/money.md tells the rule in words.
+-- A call is one paid request to a provider. Its row is committed before the first byte leaves
+-- (kiln_runner.begin_call), so that whoever dies, and wherever, it can be told what may have been paid. There
+-- is no "sent": an open call counts as sent from the moment it commits. docs/money.md tells the rule in
+-- words.
 create type kiln.call_state as enum ('open', 'accepted', 'unknown', 'settled');
 comment on type kiln.call_state is
-'open: may have been sent; accepted: the provider has it; unknown: nobody here can tell whether it has; settled: its end is known, or a person said it.';
+'open: may have been sent; accepted: the provider has it; unknown: nobody here can tell whether it has;
+settled: its end is known, or a person said it.';
 
 create table kiln.call_move (
     from_state kiln.call_state not null,
@@ -70,23 +72,27 @@ create table kiln.call (
     late_outcome        text,
     unique (task_id, number),
     constraint call_outcome_check check (outcome in ('succeeded', 'failed', 'cancelled', 'not_sent')),
-    constraint call_settled_check check ((state = 'settled') = (outcome is not null) and (state = 'settled') = (settled_at is not null)),
+    constraint call_settled_check check ((state = 'settled') = (outcome is not null)
+                                         and (state = 'settled') = (settled_at is not null)),
     constraint call_number_check check (number >= 1),
     constraint call_time_check check (timeout_at >= send_before),
-    constraint call_money_check check (estimated_micros >= 0 and (charged_micros is null or charged_micros >= 0))
+    constraint call_money_check check (estimated_micros >= 0
+                                       and (charged_micros is null or charged_micros >= 0))
 ) with (fillfactor = 80);
 create unique index call_one_open_idx on kiln.call (task_id) where state <> 'settled';
 create index call_job_id_idx on kiln.call (job_id);
--- These two say "not settled" in other words, so that neither is taken, whole, for the other's work: a plan that was made while the
--- table was all but empty stays in force.
+-- These two say "not settled" in other words, so that neither is taken, whole, for the other's work: a plan
+-- that was made while the table was all but empty stays in force.
 create index call_unsettled_idx on kiln.call (provider_id) where settled_at is null;
 create index call_expires_at_idx on kiln.call (expires_at) where outcome is null;
-create index call_provider_request_id_idx on kiln.call (provider_id, provider_request_id) where provider_request_id is not null;
+create index call_provider_request_id_idx on kiln.call (provider_id, provider_request_id)
+    where provider_request_id is not null;
 create index call_provider_day_idx on kiln.call (provider_id, created_at);
 create index call_account_day_idx on kiln.call (account_id, created_at);
 comment on table kiln.call is
-'Every paid request, from before its first byte: what was asked of whom under which key, and how it ended. One at a time for each
-task (call_one_open_idx). An UPDATE of `state` is the transition (kiln.call_move). Read kiln.calls instead.';
+'Every paid request, from before its first byte: what was asked of whom under which key, and how it ended. One
+at a time for each task (call_one_open_idx). An UPDATE of `state` is the transition (kiln.call_move). Read
+kiln.calls instead.';
 comment on column kiln.call.call_id is 'The key.';
 comment on column kiln.call.task_id is 'For which task: job, stage and slot stand in it.';
 comment on column kiln.call.job_id is 'For which job.';
@@ -97,42 +103,61 @@ comment on column kiln.call.runner_id is 'The runner that sent it last.';
 comment on column kiln.call.number is '1, 2 … of its task.';
 comment on column kiln.call.state is 'Where it is. Legal moves: kiln.call_move.';
 comment on column kiln.call.request is 'What was sent: method, URL, headers, body; no secrets.';
-comment on column kiln.call.request_hash is 'SHA-256 of the request: a second sending under the same key is the very same.';
-comment on column kiln.call.idempotency_key is 'Sent where the provider honours such keys: the same request again is then not a second one.';
-comment on column kiln.call.webhook_token is 'In the URL of its webhook: finds the call before its own reply has told the request id.';
-comment on column kiln.call.sends is 'How often the very same request was sent (more than once only under an idempotency key).';
+comment on column kiln.call.request_hash is
+'SHA-256 of the request: a second sending under the same key is the very same.';
+comment on column kiln.call.idempotency_key is
+'Sent where the provider honours such keys: the same request again is then not a second one.';
+comment on column kiln.call.webhook_token is
+'In the URL of its webhook: finds the call before its own reply has told the request id.';
+comment on column kiln.call.sends is
+'How often the very same request was sent (more than once only under an idempotency key).';
 comment on column kiln.call.send_before is 'No byte leaves after this time.';
-comment on column kiln.call.timeout_at is 'send_before and the provider''s reply time-out: after this no reply is awaited, and a person may decide.';
-comment on column kiln.call.provider_request_id is 'The provider''s own id of it: with that it is accepted, and can be asked about.';
-comment on column kiln.call.urls is 'The status, result and cancel URLs of the provider''s reply, where they are allowed.';
+comment on column kiln.call.timeout_at is
+'send_before and the provider''s reply time-out: after this no reply is awaited, and a person may decide.';
+comment on column kiln.call.provider_request_id is
+'The provider''s own id of it: with that it is accepted, and can be asked about.';
+comment on column kiln.call.urls is
+'The status, result and cancel URLs of the provider''s reply, where they are allowed.';
 comment on column kiln.call.poll_request is 'The request that asks how it stands, composed once.';
 comment on column kiln.call.queue_position is 'How many the provider has before it, as it last said.';
 comment on column kiln.call.fraction is 'How far it is, 0 to 1, as the provider last said.';
-comment on column kiln.call.result_at is 'Since when the provider has a result that is still to be asked for.';
+comment on column kiln.call.result_at is
+'Since when the provider has a result that is still to be asked for.';
 comment on column kiln.call.fetches is 'How often its result or files could not be had.';
-comment on column kiln.call.cancel_requested_at is 'Since when nobody wants it any more: the provider is told, and it is followed to its end for the bill.';
+comment on column kiln.call.cancel_requested_at is
+'Since when nobody wants it any more: the provider is told, and it is followed to its end for the bill.';
 comment on column kiln.call.cancel_sent_at is 'When the provider was told.';
-comment on column kiln.call.expires_at is 'When it has taken too long (the stage''s time limit, counted from acceptance): then it is cancelled, and after that held.';
+comment on column kiln.call.expires_at is
+'When it has taken too long (the stage''s time limit, counted from acceptance): then it is cancelled, and
+after that held.';
 comment on column kiln.call.why is 'Why its outcome is unknown, as a sentence.';
 comment on column kiln.call.outcome is 'How it ended: succeeded, failed, cancelled, not_sent.';
-comment on column kiln.call.error_class is 'Of a failure: transient, rate_limited, invalid, refused, timeout, unknown.';
+comment on column kiln.call.error_class is
+'Of a failure: transient, rate_limited, invalid, refused, timeout, unknown.';
 comment on column kiln.call.error_code is 'Of a failure, in the provider''s or the runner''s word.';
 comment on column kiln.call.error_message is 'Of a failure, as a sentence.';
-comment on column kiln.call.result is 'What the provider answered: where its files are, and what is worth keeping.';
-comment on column kiln.call.malformed_reply is 'The beginning of the last reply that was not JSON as it stood, at most 16,384 characters: evidence for whoever decides about it. Null: none was.';
+comment on column kiln.call.result is
+'What the provider answered: where its files are, and what is worth keeping.';
+comment on column kiln.call.malformed_reply is
+'The beginning of the last reply that was not JSON as it stood, at most 16,384 characters: evidence for
+whoever decides about it. Null: none was.';
 comment on column kiln.call.media is 'Media that came inside a reply; stored before it was reported.';
 comment on column kiln.call.estimated_micros is 'What it was thought to cost.';
-comment on column kiln.call.charged_micros is 'What it cost; null where that cannot be known, and before its end.';
-comment on column kiln.call.is_unbilled is 'Whether the provider''s description says that such an end costs nothing.';
-comment on column kiln.call.classified_at is 'When its task drew the consequence of its end: an attempt, a retry, a failure.';
+comment on column kiln.call.charged_micros is
+'What it cost; null where that cannot be known, and before its end.';
+comment on column kiln.call.is_unbilled is
+'Whether the provider''s description says that such an end costs nothing.';
+comment on column kiln.call.classified_at is
+'When its task drew the consequence of its end: an attempt, a retry, a failure.';
 comment on column kiln.call.created_at is 'When it was begun; counts for rates and for the day''s caps.';
 comment on column kiln.call.accepted_at is 'When it was known that the provider has it.';
 comment on column kiln.call.settled_at is 'When its end was known, or said by a person.';
 comment on column kiln.call.late_at is 'When the provider said something else after it was settled.';
 comment on column kiln.call.late_outcome is 'What that was. The money shows in kiln.waste.';
 
--- What is asked again and again stands apart, so that a wide row is not written for it. (No foreign key: settling a call takes its row
--- away, and a check of each would be planned for a table that is all but empty.)
+-- What is asked again and again stands apart, so that a wide row is not written for it. (No foreign key:
+-- settling a call takes its row away, and a check of each would be planned for a table that is all but
+-- empty.)
 create table kiln.poll (
     call_id     bigint      primary key,
     provider_id smallint    not null,
@@ -141,16 +166,20 @@ create table kiln.poll (
     max_ms      int         not null,
     polls       int         not null default 0,
     answer_hash bytea
-) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0);
 create index poll_poll_at_idx on kiln.poll (poll_at);
-comment on table kiln.poll is 'Calls that are asked about, and when next; taking one sets its next time, so a runner that dies with it changes nothing.';
+comment on table kiln.poll is
+'Calls that are asked about, and when next; taking one sets its next time, so a runner that dies with it
+changes nothing.';
 comment on column kiln.poll.call_id is 'The call.';
 comment on column kiln.poll.provider_id is 'As the call''s.';
 comment on column kiln.poll.poll_at is 'When it is asked about next.';
 comment on column kiln.poll.every_ms is 'The first wait between two polls; it grows by a fifth each time.';
 comment on column kiln.poll.max_ms is 'The longest wait between two polls.';
 comment on column kiln.poll.polls is 'How often it was asked about.';
-comment on column kiln.poll.answer_hash is 'Of the last answer: the same again changes nothing and is not even read.';
+comment on column kiln.poll.answer_hash is
+'Of the last answer: the same again changes nothing and is not even read.';
 
 create table kiln.resolution (
     resolution_id bigint generated always as identity primary key,
@@ -171,7 +200,9 @@ comment on column kiln.resolution.resolution_id is 'The key.';
 comment on column kiln.resolution.job_id is 'The job.';
 comment on column kiln.resolution.task_id is 'Its task.';
 comment on column kiln.resolution.call_id is 'The call whose outcome was unknown, or null.';
-comment on column kiln.resolution.action is 'fetch: ask for the paid result again; resend: pay again; fail: give it up; adopt: go on with a request id or an output.';
+comment on column kiln.resolution.action is
+'fetch: ask for the paid result again; resend: pay again; fail: give it up; adopt: go on with a request id or
+an output.';
 comment on column kiln.resolution.reason is 'Why, in that person''s words.';
 comment on column kiln.resolution.output is 'What was adopted.';
 comment on column kiln.resolution.actor is 'Who said it.';
@@ -185,7 +216,8 @@ create table kiln.unmatched_webhook (
     at          timestamptz not null default kiln_internal.now()
 );
 create index unmatched_webhook_at_idx on kiln.unmatched_webhook (at);
-comment on table kiln.unmatched_webhook is 'Webhooks, rightly signed, about calls that are not known here: accepted and ignored, kept for a week.';
+comment on table kiln.unmatched_webhook is
+'Webhooks, rightly signed, about calls that are not known here: accepted and ignored, kept for a week.';
 comment on column kiln.unmatched_webhook.unmatched_webhook_id is 'The key.';
 comment on column kiln.unmatched_webhook.provider_id is 'Whose.';
 comment on column kiln.unmatched_webhook.request_id is 'The provider''s id of what it was about.';

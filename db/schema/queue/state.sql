@@ -1,10 +1,13 @@
--- The two state machines as data. An UPDATE of a state is the transition: the triggers of db/triggers/ look the move up
--- here, do all that belongs to it, or refuse it with a sentence (KN001).
-create type kiln.job_state as enum ('queued', 'running', 'cancelling', 'held', 'completed', 'failed', 'cancelled');
+-- The two state machines as data. An UPDATE of a state is the transition: the triggers of db/triggers/ look
+-- the move up here, do all that belongs to it, or refuse it with a sentence (KN001).
+create type kiln.job_state as enum ('queued', 'running', 'cancelling', 'held', 'completed', 'failed',
+                                    'cancelled');
 comment on type kiln.job_state is 'What people see of a job. completed, failed and cancelled are final.';
 
 create type kiln.task_state as enum ('ready', 'running', 'waiting', 'held', 'done', 'failed', 'cancelled');
-comment on type kiln.task_state is 'A stage''s turn. waiting = due later (a backoff, a schedule, a provider); done, failed and cancelled are final.';
+comment on type kiln.task_state is
+'A stage''s turn. waiting = due later (a backoff, a schedule, a provider); done, failed and cancelled are
+final.';
 
 create table kiln.job_move (
     from_state kiln.job_state not null,

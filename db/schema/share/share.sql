@@ -1,5 +1,6 @@
--- Public pages: a link that shows one job's results, and of a staging the originals beside them, to whoever has it. Only the hash of its token
--- is kept. The row is the record too: who published when, which originals there were, and what the label says; it goes with its job.
+-- Public pages: a link that shows one job's results, and of a staging the originals beside them, to whoever
+-- has it. Only the hash of its token is kept. The row is the record too: who published when, which originals
+-- there were, and what the label says; it goes with its job.
 create table kiln.share (
     share_id   bigint generated always as identity primary key,
     account_id bigint      not null references kiln.account,
@@ -22,8 +23,10 @@ comment on column kiln.share.share_id is 'The key; sent to clients as a decimal 
 comment on column kiln.share.account_id is 'Who published.';
 comment on column kiln.share.job_id is 'What is shown.';
 comment on column kiln.share.token_hash is 'SHA-256 of the random token.';
-comment on column kiln.share.originals is 'The originals as they were then: [{"media_id", "sha256"}]; the page says so when one is gone.';
-comment on column kiln.share.disclosure is 'What the label on the results says, as it was then; null: they bear none.';
+comment on column kiln.share.originals is
+'The originals as they were then: [{"media_id", "sha256"}]; the page says so when one is gone.';
+comment on column kiln.share.disclosure is
+'What the label on the results says, as it was then; null: they bear none.';
 comment on column kiln.share.expires_at is 'Until when the page is there; null: until it is revoked.';
 comment on column kiln.share.revoked_at is 'When it was taken back, or null.';
 comment on column kiln.share.created_at is 'When.';

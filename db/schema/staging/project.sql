@@ -12,14 +12,17 @@ create table kiln.project (
 );
 create index project_account_id_idx on kiln.project (account_id, project_id) where deleted_at is null;
 create index project_deleted_idx on kiln.project (project_id) where deleted_at is not null;
-comment on table kiln.project is 'Pictures that belong together, a flat for instance, and what was made of them.';
+comment on table kiln.project is
+'Pictures that belong together, a flat for instance, and what was made of them.';
 comment on column kiln.project.project_id is 'The key; sent to clients as a decimal string.';
 comment on column kiln.project.account_id is 'Whose it is.';
 comment on column kiln.project.name is 'Its name for people.';
 comment on column kiln.project.description is 'What its owner says of it.';
 comment on column kiln.project.created_at is 'When it was made.';
 comment on column kiln.project.updated_at is 'When its name, description or pictures last changed.';
-comment on column kiln.project.deleted_at is 'Since when it is gone for its owner; the row goes when its last image has ended (kiln_internal.purge_project).';
+comment on column kiln.project.deleted_at is
+'Since when it is gone for its owner; the row goes when its last image has ended
+(kiln_internal.purge_project).';
 
 -- An original is kept as long as a project has it: the foreign key refuses to delete the upload.
 create table kiln.picture (
@@ -30,13 +33,15 @@ create table kiln.picture (
     unique (project_id, media_id)
 );
 create index picture_media_id_idx on kiln.picture (media_id);
-comment on table kiln.picture is 'The originals of a project: uploads, as they came. While a row is here, its upload cannot be deleted.';
+comment on table kiln.picture is
+'The originals of a project: uploads, as they came. While a row is here, its upload cannot be deleted.';
 comment on column kiln.picture.picture_id is 'The key; pictures are shown in this order.';
 comment on column kiln.picture.project_id is 'The project.';
 comment on column kiln.picture.media_id is 'The upload.';
 comment on column kiln.picture.account_id is 'As its project''s.';
 
--- No foreign keys to style, room_type and staging_model: each would lock a row that every image shares. They are never deleted.
+-- No foreign keys to style, room_type and staging_model: each would lock a row that every image shares. They
+-- are never deleted.
 create table kiln.image (
     job_id         bigint            primary key references kiln.job on delete cascade,
     project_id     bigint            not null,
@@ -66,15 +71,20 @@ create index image_account_state_idx on kiln.image (account_id, state, (- job_id
 create index image_project_state_idx on kiln.image (project_id, state, (- job_id));
 create index image_original_idx on kiln.image (project_id, media_id);
 create index image_batch_id_idx on kiln.image (batch_id) where batch_id is not null;
-comment on table kiln.image is 'What a job of kind staging was asked for; goes with its job. The whole prompt and the seed stand in kiln.job.input, the results in its output.';
+comment on table kiln.image is
+'What a job of kind staging was asked for; goes with its job. The whole prompt and the seed stand in
+kiln.job.input, the results in its output.';
 comment on column kiln.image.job_id is 'The job, whose id is the image''s.';
 comment on column kiln.image.project_id is 'The project.';
 comment on column kiln.image.media_id is 'The original.';
 comment on column kiln.image.account_id is 'As its job''s.';
-comment on column kiln.image.batch_id is 'The first job of those that were made together, POST /projects/{id}/stage; null: made by itself.';
+comment on column kiln.image.batch_id is
+'The first job of those that were made together, POST /projects/{id}/stage; null: made by itself.';
 comment on column kiln.image.mode is 'What was to be done.';
 comment on column kiln.image.room_type is 'kiln.room_type.name.';
-comment on column kiln.image.style is 'The style that was taken, kiln.style.name, never an alias; null where mode declutter was asked for without one.';
+comment on column kiln.image.style is
+'The style that was taken, kiln.style.name, never an alias; null where mode declutter was asked for without
+one.';
 comment on column kiln.image.style_asked is 'The name that was asked for.';
 comment on column kiln.image.style_version is 'Of its words, kiln.style_text.';
 comment on column kiln.image.prompt_version is 'Of the prompt''s parts, kiln.staging_prompt.';

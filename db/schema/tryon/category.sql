@@ -1,4 +1,5 @@
--- Categories of try-ons: which pipeline makes them, and which version of it, is the administrator's choice and a row.
+-- Categories of try-ons: which pipeline makes them, and which version of it, is the administrator's choice
+-- and a row.
 create table kiln.category (
     category_id      smallint generated always as identity primary key,
     name             text     not null unique,
@@ -17,7 +18,8 @@ create table kiln.category (
     constraint category_params_check check (jsonb_typeof(params) = 'object'),
     constraint category_price_check check (price_micros between 0 and 1000000000000000)
 );
-comment on table kiln.category is 'What a try-on may be of. Adding one is an INSERT, or PUT /admin/categories/{name}.';
+comment on table kiln.category is
+'What a try-on may be of. Adding one is an INSERT, or PUT /admin/categories/{name}.';
 comment on column kiln.category.category_id is 'The key.';
 comment on column kiln.category.name is 'As POST /tryons and its list name it.';
 comment on column kiln.category.title is 'Its name for people.';
@@ -25,7 +27,9 @@ comment on column kiln.category.description is 'What comes out, in a sentence.';
 comment on column kiln.category.media_type is 'What comes out.';
 comment on column kiln.category.pipeline_id is 'How its try-ons are made.';
 comment on column kiln.category.pipeline_version is 'The version that new try-ons take; null: the newest.';
-comment on column kiln.category.prompt is 'Goes before the words of each request, so that one request serves whatever pipeline is chosen.';
+comment on column kiln.category.prompt is
+'Goes before the words of each request, so that one request serves whatever pipeline is chosen.';
 comment on column kiln.category.params is 'Parameters for its stages, as {params.NAME} of their templates.';
-comment on column kiln.category.price_micros is 'What one is estimated to cost, in millionths of the currency.';
+comment on column kiln.category.price_micros is
+'What one is estimated to cost, in millionths of the currency.';
 comment on column kiln.category.is_enabled is 'False: no new ones.';

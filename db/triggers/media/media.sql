@@ -1,4 +1,5 @@
--- A file goes only after its row: a deleted row (or a key that is taken out of one) leaves its file in kiln.trash.
+-- A file goes only after its row: a deleted row (or a key that is taken out of one) leaves its file in
+-- kiln.trash.
 create or replace function kiln_internal.on_media_delete()
 returns trigger
 language plpgsql security definer
@@ -8,7 +9,8 @@ begin
     insert into kiln.trash (storage_key)
     select k.storage_key
       from old_rows o
-      cross join lateral (values (o.storage_key), (o.thumbnail_key), (o.incoming_key), (o.clean_key)) as k (storage_key)
+      cross join lateral (values (o.storage_key), (o.thumbnail_key), (o.incoming_key),
+                          (o.clean_key)) as k (storage_key)
      where k.storage_key is not null
     on conflict do nothing;
     return null;

@@ -1,6 +1,7 @@
 -- Generations, as people read them.
 create or replace view kiln.generations as
-select j.job_id as id, left(a.handle, 12) as account, j.media_type as type, j.state, left(m.name, 14) as model, left(j.input ->> 'prompt', 14) as prompt
+select j.job_id as id, left(a.handle, 12) as account, j.media_type as type, j.state,
+       left(m.name, 14) as model, left(j.input ->> 'prompt', 14) as prompt
   from kiln_internal.newest_jobs('generation', 1000) j
   join kiln.account a using (account_id)
   left join kiln.model m using (model_id)

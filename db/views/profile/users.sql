@@ -3,12 +3,15 @@ create or replace view kiln.users as
 select a.account_id as account,
        left(coalesce(a.handle, a.display_name, i.name), 16) as name,
        a.role,
-       case when a.deleted_at is not null then 'deleted' when a.is_suspended then 'suspended' else 'active' end as state,
+       case when a.deleted_at is not null then 'deleted' when a.is_suspended then 'suspended'
+            else 'active' end as state,
        i.ways,
-       coalesce((select sum(l.amount_micros)::bigint from kiln.ledger l where l.account_id = a.account_id), 0) as balance,
+       coalesce((select sum(l.amount_micros)::bigint from kiln.ledger l
+                  where l.account_id = a.account_id), 0) as balance,
        a.created_at::date as since
   from (select a.* from kiln.account a order by a.account_id desc limit 1000) a
- cross join lateral (select count(*)::int as ways, min(x.subject) as name from kiln.identity x where x.account_id = a.account_id) i
+ cross join lateral (select count(*)::int as ways, min(x.subject) as name from kiln.identity x
+                      where x.account_id = a.account_id) i
  order by a.account_id desc;
 comment on view kiln.users is
 'The newest 1,000 accounts: identity, role, suspension, and balance in micro-units (the sum of kiln.ledger).

@@ -5,17 +5,21 @@ select j.job_id as job,
        j.state,
        coalesce((o.t).stage, 1) || '/' || j.stages as stage,
        kiln_internal.format_time(coalesce(j.finished_at, kiln_internal.now()) - j.created_at) as age,
-       kiln_internal.shorten(coalesce(case when j.finished_at is null then kiln_internal.explain_wait(o.t, q.name, q.closed) end,
+       kiln_internal.shorten(coalesce(case when j.finished_at is null
+                                               then kiln_internal.explain_wait(o.t, q.name, q.closed) end,
                              j.error_message, j.input ->> 'prompt'), 23) as about
   from kiln.job j
   join kiln.pipeline_version v using (pipeline_version_id)
   join kiln.pipeline p using (pipeline_id)
   left join kiln.model m using (model_id)
   left join lateral (select t from kiln.task t
-                      where t.task_id between kiln_internal.task_id(j.job_id, 0) and kiln_internal.task_id(j.job_id, 99, 99)
+                      where t.task_id between kiln_internal.task_id(j.job_id,
+                                                                    0) and kiln_internal.task_id(j.job_id, 99,
+                                                                        99)
                       order by t.task_id desc limit 1) o on true
   -- One row a queue, made once a query.
-  left join (select u.queue_id, u.name, kiln_internal.queue_closed(u) as closed from kiln.queue u offset 0) q on q.queue_id = (o.t).queue_id;
+  left join (select u.queue_id, u.name, kiln_internal.queue_closed(u) as closed from kiln.queue u
+             offset 0) q on q.queue_id = (o.t).queue_id;
 comment on view kiln.job_history is
 'All jobs, with the columns of kiln.jobs: select * from kiln.job_history where job = 42 (by key).
 Without a condition it reads all jobs: add order by job desc and a limit.';
@@ -24,7 +28,8 @@ comment on column kiln.job_history.what is 'The model, or the pipeline.';
 comment on column kiln.job_history.state is 'kiln.job.state.';
 comment on column kiln.job_history.stage is 'Which stage of how many.';
 comment on column kiln.job_history.age is 'Since it was made; for one that has ended, how long it took.';
-comment on column kiln.job_history.about is 'What it waits for or does (kiln_internal.explain_wait), its error, or else its prompt.';
+comment on column kiln.job_history.about is
+'What it waits for or does (kiln_internal.explain_wait), its error, or else its prompt.';
 
 create or replace view kiln.jobs as
 select h.*
@@ -42,5 +47,5 @@ comment on column kiln.jobs.state is 'kiln.job.state.';
 comment on column kiln.jobs.stage is 'Which stage of how many.';
 comment on column kiln.jobs.age is 'Since it was made; for one that has ended, how long it took.';
 comment on column kiln.jobs.about is
-'Of one that waits its queue or provider, and why: paused, full, rate, no runner, a time, an upload, a person. Of one that runs what it
-is doing. Of one that has ended its error, or its prompt.';
+'Of one that waits its queue or provider, and why: paused, full, rate, no runner, a time, an upload, a person.
+Of one that runs what it is doing. Of one that has ended its error, or its prompt.';

@@ -1,6 +1,7 @@
 -- Images of rooms, as people read them.
 create or replace view kiln.images as
-select i.job_id as id, i.project_id as project, j.state, i.mode, i.room_type as room, left(i.style, 12) as style, i.variations as n
+select i.job_id as id, i.project_id as project, j.state, i.mode, i.room_type as room,
+       left(i.style, 12) as style, i.variations as n
   from kiln.image i
   join kiln.job j using (job_id)
  order by i.job_id desc

@@ -1,7 +1,9 @@
 -- Try-ons, as people read them.
 create or replace view kiln.tryons as
-select j.job_id as id, j.state, left(j.input ->> 'category', 10) as category, left(p.name, 9) || ' v' || v.version as pipeline,
-       jsonb_array_length(j.input -> 'media') as media, j.parent_id as "of", left(coalesce(j.error_message, j.input ->> 'reason', j.input ->> 'prompt'), 11) as about
+select j.job_id as id, j.state, left(j.input ->> 'category', 10) as category,
+       left(p.name, 9) || ' v' || v.version as pipeline,
+       jsonb_array_length(j.input -> 'media') as media, j.parent_id as "of",
+       left(coalesce(j.error_message, j.input ->> 'reason', j.input ->> 'prompt'), 11) as about
   from (select t.job_id from kiln.tryon t order by t.job_id desc limit 1000) t
   join kiln.job j using (job_id)
   join kiln.pipeline_version v using (pipeline_version_id)
