@@ -105,7 +105,8 @@ describe('turns', () => {
         await hold('export_me', ...held);
         // A held read is cut after some seconds, and asked again: the links stay held for as long as this takes.
         let is_held = true;
-        const ask = async (user, target) => { do await user.call('GET', target); while (is_held); };
+        const seen = new Set();
+        const ask = async (user, target) => { do seen.add((await user.call('GET', target)).status); while (is_held); };
         const reads = Promise.all(held.flatMap(user => [ask(user, '/me'), ask(user, '/me/export')]));
         await until('all of these links to be held', async () => await running('read') === 5 && await running('long') === 3);
         assert.equal((await request(kiln.url, 'GET', '/readyz')).status, 200);
@@ -117,6 +118,10 @@ describe('turns', () => {
         is_held = false;
         await let_go();
         await reads;
+        seen.delete(200);
+        assert.deepEqual([...seen].filter(status => status !== 503), [], 'a held read is answered, or cut at its time limit');
+        const after = await Promise.all(held.flatMap(user => [user.call('GET', '/me'), user.call('GET', '/me/export')]));
+        assert.deepEqual(statuses(after), [200], 'and each is answered once nothing holds it');
     });
 
     test('two hundred that ask /readyz at once are answered by far fewer statements', async () => {
