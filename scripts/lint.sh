@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # lint: reads, changes nothing, and says what to change. --fix lets clang-format set the C files straight instead.
 #
-#   scripts/lint.sh [--fix] [c] [floors] [tidy] [cpp] [shell] [sql] [docs] [openapi] [types]     without names: all
+#   scripts/lint.sh [--fix] [c] [floors] [tidy] [cpp] [shell] [sql] [docs] [openapi] [types] [words]     without names: all
 #
 # C's flags come from the Makefile (CFLAGS), so that clang sees what gcc sees.
 set -euo pipefail
@@ -132,6 +132,8 @@ lint_docs() { scripts/pages.mjs && scripts/docs.sh --check && scripts/types.mjs 
 lint_openapi() {
     docs/lint/node_modules/.bin/spectral lint docs/openapi.json --ruleset docs/lint/spectral.yaml --fail-severity=hint --quiet && node docs/lint/redocly.mjs
 }
+# Names that the field has another word for (docs/glossary.md).
+lint_words() { git ls-files -z db migrations scripts docs | xargs -0 scripts/words.pl; }
 lint_types() { tests/node_modules/.bin/tsc -p clients/ts; }
 
 if [[ ${1:-} == --fix ]]; then
@@ -140,7 +142,7 @@ if [[ ${1:-} == --fix ]]; then
     exit 0
 fi
 wanted=("$@")
-((${#wanted[@]})) || wanted=(c floors tidy cpp shell sql docs openapi types)
+((${#wanted[@]})) || wanted=(c floors tidy cpp shell sql docs openapi types words)
 for one in "${wanted[@]}"; do
     case $one in
         c) check 'clang-format' lint_c ;;
@@ -152,7 +154,8 @@ for one in "${wanted[@]}"; do
         docs) check 'docs' lint_docs ;;
         openapi) check 'spectral and redocly' lint_openapi ;;
         types) check 'tsc' lint_types ;;
-        *) die "there is no check called $one: c, floors, tidy, cpp, shell, sql, docs, openapi and types are" ;;
+        words) check 'words' lint_words ;;
+        *) die "there is no check called $one: c, floors, tidy, cpp, shell, sql, docs, openapi, types and words are" ;;
     esac
 done
 ((${#failed[@]} == 0)) || die "lint: ${failed[*]} found something (above)"
