@@ -2,9 +2,10 @@
  * arena: memory that is freed all at once, one arena a request.
  *
  * Ownership: the caller ends arena_open() with arena_close(); what the others return lives until
- * then. Errors:    none. Without memory the program ends (abort): there is nothing sensible left to
- * do. Bound:     none of its own; callers bound what they put in (the server's largest is one
- * request body).
+ *            then.
+ * Errors:    none. Without memory the program ends (abort): nothing sensible is left to do.
+ * Bound:     none of its own; callers bound what they put in (the server's largest is one request
+ *            body). Under AddressSanitizer a byte behind a piece is poisoned.
  */
 #ifndef KILN_ARENA_H
 #define KILN_ARENA_H

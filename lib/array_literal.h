@@ -1,6 +1,6 @@
 /*
- * array_literal: builds PostgreSQL array literals ({1,2}, {"a","b"}) in a buffer that is used again and
- * again.
+ * array_literal: builds PostgreSQL array literals ({1,2}, {"a","b"}) in a buffer that is used again
+ * and again.
  *
  * Bound: none of its own; the dispatcher bounds what it sends in one call. Without memory the
  *        program ends.

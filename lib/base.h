@@ -31,7 +31,8 @@ enum exit_code {
  * getrandom(2). */
 void base_random_hex(char *out, size_t digits);
 
-/* Closes this process's memory and environment (in /proc), where secrets are, to others of the same user. */
+/* Closes this process's memory and environment (in /proc), where secrets are, to others of the same
+ * user. */
 void base_hide_memory(void);
 
 /* Milliseconds and nanoseconds of CLOCK_MONOTONIC: for deadlines, never for showing. */

@@ -313,8 +313,8 @@ static void give_up(struct db *db)
     go_down(db, &err);
 }
 
-/* libpq may change its socket between two polls, so the watch is made anew; and it closes it by itself
- * when the link breaks, while answers are still given out. */
+/* libpq may change its socket between two polls, so the watch is made anew; and it closes it by
+ * itself when the link breaks, while answers are still given out. */
 static void watch_socket(struct db *db, uint32_t events)
 {
     struct err err;
@@ -365,7 +365,8 @@ static const char *const transaction_settings[][2] = {
     { "default_transaction_deferrable", "off" },
 };
 
-/* For the transaction that is under way, before its first snapshot; unlike SET LOCAL they log no warning. */
+/* For the transaction that is under way, before its first snapshot; unlike SET LOCAL they log no
+ * warning. */
 static const char *const pooled_statements[] = {
     "set transaction_isolation = 'read committed'",
     "set transaction_read_only = off",
@@ -519,8 +520,8 @@ static const char *start_step_name(const struct db *db)
     return "listen";
 }
 
-/* The server's sentence names the function with its arguments; ours says which statement wanted it.
- * */
+/* The server's sentence names the function with its arguments; ours says which statement wanted
+ * it. */
 static void start_failed(struct db *db, const PGresult *result)
 {
     struct err err;

@@ -2,17 +2,18 @@
  * db: one asynchronous libpq link that lives in the loop and survives a restart of the server.
  *
  * At every connect: the contract is checked (`kiln.contract()`), what the role's or the database's
- * defaults could change is set (isolation, time-outs, search_path, forms of values …), every statement
- * of the table is prepared, LISTEN is issued where asked for; only then is the link up. Where a pooler
- * stands between, the settings go along with each request. Requests are answered in
+ * defaults could change is set (isolation, time-outs, search_path, forms of values …), every
+ * statement of the table is prepared, LISTEN is issued where asked for; only then is the link up.
+ * Where a pooler stands between, the settings go along with each request. Requests are answered in
  * order. A request that is not answered before its deadline closes the connection (a cancel needs a
  * server that answers, and a libpq call on a frozen one hangs for ever): everything in flight is
  * answered with 08006 and the link is made again, with backoff and jitter.
  *
  * Ownership: end db_open() with db_close(). The PGresult given to a reply callback belongs to that
- * callback. Errors:    *err carries the server's SQLSTATE, message and DETAIL unchanged. Bounds:   
- * max_in_flight requests; nothing waits here for a link that is down, db_send() refuses. Blocking: 
- * only name resolution inside PQconnectStart; use addresses, sockets or a local resolver.
+ *            callback.
+ * Errors:    *err carries the server's SQLSTATE, message and DETAIL unchanged.
+ * Bounds:    max_in_flight requests; nothing waits here for a link that is down, db_send() refuses.
+ * Blocking: only name resolution inside PQconnectStart; use addresses, sockets or a local resolver.
  */
 #ifndef KILN_DB_H
 #define KILN_DB_H

@@ -1,7 +1,8 @@
 /*
  * failpoint: see failpoint.h. Only in the chaos build; the state is the process's, hence static.
  *
- * Works in forked children too (they inherit the pages), and uses nothing that may itself hold a fail point.
+ * Works in forked children too (they inherit the pages), and uses nothing that may itself hold a
+ * fail point.
  */
 #include "lib/failpoint.h"
 

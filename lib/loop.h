@@ -1,11 +1,10 @@
 /*
- * loop: one thread, one epoll, shared by both programs.
+ * loop: one thread, one epoll, shared by server and runner.
  *
  * Ownership: watches, timers and tasks are embedded in the caller's structs; the loop only points
- * at them. Stop,
- *            delete or let them run out before their memory goes. A watch deleted in the middle of
- * a turn gets no
- *            further call in that turn, so a callback may free another one's owner.
+ *            at them. Stop, delete or let them run out before their memory goes. A watch deleted in
+ *            the middle of a turn gets no further call in that turn, so a callback may free another
+ *            one's owner.
  * Threads:   one. Nothing here may be called from another thread or from a signal handler.
  * Bound:     512 events a turn; the rest comes with the next epoll_wait.
  */
@@ -40,10 +39,10 @@ struct loop_watch {
 MUST_CHECK bool loop_add(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events,
                          struct err *err);
 
-/* For a descriptor that others close, when they like: libpq at an error, libcurl before it says so. Its
- * number may then be another's, whom a loop_del() would blind; and while a child has a copy of it, the
- * kernel goes on reporting it to a watch that can be deleted no more. So a copy is watched, which
- * loop_del() closes. */
+/* For a descriptor that others close, when they like: libpq at an error, libcurl before it says so.
+ * Its number may then be another's, whom a loop_del() would blind; and while a child has a copy of
+ * it, the kernel goes on reporting it to a watch that can be deleted no more. So a copy is watched,
+ * which loop_del() closes. */
 MUST_CHECK bool loop_add_copy(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events,
                               struct err *err);
 void            loop_mod(struct loop *loop, struct loop_watch *watch, uint32_t events);
@@ -74,10 +73,9 @@ struct loop_task {
 void loop_defer(struct loop *loop, struct loop_task *task);
 void loop_defer_cancel(struct loop *loop, struct loop_task *task); /* before its memory goes */
 
-/* ---- signals: SIGTERM, SIGINT, SIGHUP, SIGCHLD by signalfd ----
- * Blocks signo in the process. A child inherits the mask: clear it between fork and exec
- * (loop_child_signals). SIGCHLD coalesces: reap with waitpid(-1, …, WNOHANG) until nothing is left.
- * */
+/* ---- signals: SIGTERM, SIGINT, SIGHUP, SIGCHLD by signalfd ---- Blocks signo in the process. A
+ * child inherits the mask: clear it between fork and exec (loop_child_signals). SIGCHLD coalesces:
+ * reap with waitpid(-1, …, WNOHANG) until nothing is left. */
 MUST_CHECK bool loop_on_signal(struct loop *loop, int                         signo,
                                void (*on_signal)(void *ctx, int signo), void *ctx, struct err *err);
 void            loop_child_signals(void); /* async-signal-safe */

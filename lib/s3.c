@@ -187,32 +187,32 @@ static char *path_of(const struct s3 *s3, const char *key)
                               : format("/%s%s%s", s3->bucket, key[0] ? "/" : "", key);
 }
 
-char *s3_presign(const struct s3 *s3, const struct s3_presign *wish)
+char *s3_presign(const struct s3 *s3, const struct s3_presign *what)
 {
     struct sigv4_pair    headers[3], query[1];
     char                 length[24], *url;
-    bool                 is_put = strcmp(wish->method, "PUT") == 0;
-    char                *host = host_of(s3, &s3->outside), *path = path_of(s3, wish->key);
-    struct sigv4_request request = { .method  = wish->method,
+    bool                 is_put = strcmp(what->method, "PUT") == 0;
+    char                *host = host_of(s3, &s3->outside), *path = path_of(s3, what->key);
+    struct sigv4_request request = { .method  = what->method,
                                      .host    = host,
                                      .path    = path,
                                      .headers = headers,
                                      .query   = query,
-                                     .at      = wish->at };
+                                     .at      = what->at };
 
     if (is_put) {
-        snprintf(length, sizeof(length), "%" PRIu64, wish->bytes);
+        snprintf(length, sizeof(length), "%" PRIu64, what->bytes);
         headers[request.nheaders++] = (struct sigv4_pair) { "content-length", length };
-        if (wish->content_type)
+        if (what->content_type)
             headers[request.nheaders++] =
-                (struct sigv4_pair) { "content-type", wish->content_type };
-        if (wish->content_md5)
-            headers[request.nheaders++] = (struct sigv4_pair) { "content-md5", wish->content_md5 };
-    } else if (wish->content_type) {
+                (struct sigv4_pair) { "content-type", what->content_type };
+        if (what->content_md5)
+            headers[request.nheaders++] = (struct sigv4_pair) { "content-md5", what->content_md5 };
+    } else if (what->content_type) {
         query[request.nquery++] =
-            (struct sigv4_pair) { "response-content-type", wish->content_type };
+            (struct sigv4_pair) { "response-content-type", what->content_type };
     }
-    url = sigv4_presign(&s3->keys, &request, s3->outside.scheme, wish->expires_s);
+    url = sigv4_presign(&s3->keys, &request, s3->outside.scheme, what->expires_s);
     free(host);
     free(path);
     return url;
@@ -448,7 +448,8 @@ static bool refused(const struct s3 *s3, const struct exchange *x, struct err *e
     return false;
 }
 
-/* Until it is good, or surely is not: again after a link that broke and what a service says when it is busy. */
+/* Until it is good, or surely is not: again after a link that broke and what a service says when it
+ * is busy. */
 static bool exchange(const struct s3 *s3, struct exchange *x, struct err *err)
 {
     for (int tries = 1;; tries++) {
@@ -551,7 +552,8 @@ bool s3_read(struct s3 *s3, const char *key, uint64_t bytes, s3_bytes_fn *on_byt
         at += x.got;
         if (ok)
             break;
-        /* Who takes slowly may be cut off by the service time and again: only breaks without much between them count. */
+        /* Who takes slowly may be cut off by the service time and again: only breaks without much
+         * between them count. */
         breaks = x.got < S3_PART_BYTES ? breaks + 1 : 0;
         if (!err_is(err, "58030") || x.got == 0 || breaks > TRIES)
             return false;

@@ -3,13 +3,14 @@
  *
  *   s3://BUCKET?endpoint=http://10.0.0.5:9000&region=us-east-1&public=https://files.example.com&style=path
  *
- * endpoint: default AWS's of the region; public: where clients reach it, default endpoint; style: path or host (a bucket in the
- * host's name), default path where an endpoint is given. Keys: KILN_S3_ACCESS_KEY and KILN_S3_SECRET_KEY, else AWS_ACCESS_KEY_ID,
- * AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
+ * endpoint: default AWS's of the region; public: where clients reach it, default endpoint; style:
+ * path or host (a bucket in the host's name), default path where an endpoint is given. Keys:
+ * KILN_S3_ACCESS_KEY and KILN_S3_SECRET_KEY, else AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
+ * AWS_SESSION_TOKEN.
  *
- * All calls wait for the service: a loop makes them in a child process, or not at all, but for s3_presign(), which needs no network.
- * What failed on the way is tried three times, within limits of time: CONNECT_MS to connect, and no exchange without a
- * byte for STALL_S seconds.
+ * All calls wait for the service: a loop makes them in a child process, or not at all, but for
+ * s3_presign(), which needs no network. What failed on the way is tried three times, within limits
+ * of time: CONNECT_MS to connect, and no exchange without a byte for STALL_S seconds.
  *
  * Errors: 58P01 no such object; 58030 all else, with the service's own code.
  */
@@ -28,16 +29,18 @@ struct s3;
 struct s3 *s3_open(const char *url, struct err *err);
 void       s3_close(struct s3 *s3);
 
-/* The first `bytes` of fd; sha256 (hex) is theirs, and what the service checks where they go in one piece. Parts that fail are
- * sent again; if that does not help, none of them stays. */
+/* The first `bytes` of fd; sha256 (hex) is theirs, and what the service checks where they go in one
+ * piece. Parts that fail are sent again; if that does not help, none of them stays. */
 MUST_CHECK bool s3_put(struct s3 *s3, const char *key, int fd, uint64_t bytes, const char *sha256,
                        struct err *err);
 
-/* Appends the object to fd, from the byte `from` on; a download that breaks off goes on where it broke. */
+/* Appends the object to fd, from the byte `from` on; a download that breaks off goes on where it
+ * broke. */
 MUST_CHECK bool s3_get(struct s3 *s3, const char *key, int fd, uint64_t from, struct err *err);
 
-/* Hands the object on, piece by piece, as fast as on_bytes takes them; one that breaks off goes on where it broke. False where it has
- * not exactly so many bytes; some may have been handed on then. Nothing is kept but the piece in hand. */
+/* Hands the object on, piece by piece, as fast as on_bytes takes them; one that breaks off goes on
+ * where it broke. False where it has not exactly so many bytes; some may have been handed on then.
+ * Nothing is kept but the piece in hand. */
 typedef void    s3_bytes_fn(void *ctx, const void *data, size_t bytes);
 MUST_CHECK bool s3_read(struct s3 *s3, const char *key, uint64_t bytes, s3_bytes_fn *on_bytes,
                         void *ctx, struct err *err);
@@ -47,7 +50,8 @@ MUST_CHECK bool s3_delete(struct s3 *s3, const char *key,
                           struct err *err); /* one that is gone is fine */
 MUST_CHECK bool s3_copy(struct s3 *s3, const char *from, const char *to, struct err *err);
 
-/* Keys that begin with prefix and come after `after` (NULL: all), at most `most` (1000) in order; false: none was told. */
+/* Keys that begin with prefix and come after `after` (NULL: all), at most `most` (1000) in order;
+ * false: none was told. */
 typedef void    s3_object_fn(void *ctx, const char *key, int64_t age_s, uint64_t bytes);
 MUST_CHECK bool s3_list(struct s3 *s3, const char *prefix, const char *after, size_t most,
                         s3_object_fn *on_object, void *ctx, struct err *err);
@@ -63,6 +67,6 @@ struct s3_presign {
 };
 
 /* A URL for somebody else, malloc'ed. */
-char *s3_presign(const struct s3 *s3, const struct s3_presign *wish);
+char *s3_presign(const struct s3 *s3, const struct s3_presign *what);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "lib/sigv4.h"
 
+#include <nettle/base16.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdarg.h>
@@ -69,8 +70,8 @@ static char *format(const char *fmt, ...)
 
 static void to_hex(const unsigned char *digest, char hex[65])
 {
-    for (size_t i = 0; i < 32; i++)
-        snprintf(hex + i * 2, 3, "%02x", digest[i]);
+    base16_encode_update(hex, 32, digest);
+    hex[64] = '\0';
 }
 
 void sigv4_sha256(const void *data, size_t bytes, char hex[65])
@@ -118,7 +119,8 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Sorted by byte, after encoding: upper case before lower. '=' sorts as '=' would in a name, which no name has. */
+/* Sorted by byte, after encoding: upper case before lower. '=' sorts as '=' would in a name, which
+ * no name has. */
 static char *canonical_query(const struct sigv4_pair *query, size_t count)
 {
     struct text all                        = { 0 };

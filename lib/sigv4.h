@@ -1,10 +1,12 @@
 /*
  * sigv4: AWS Signature Version 4 for S3: presigned URLs and signed headers.
  *
- * Our own, since libcurl's CURLOPT_AWS_SIGV4 (7.88) signs no URLs, and whoever hands out URLs needs the rest anyway. Paths and
- * query values are given raw and encoded here, once, as S3 wants them (RFC 3986, upper-case hex, a slash of the path stays).
+ * Our own, since libcurl's CURLOPT_AWS_SIGV4 (7.88) signs no URLs, and whoever hands out URLs needs
+ * the rest anyway. Paths and query values are given raw and encoded here, once, as S3 wants them
+ * (RFC 3986, upper-case hex, a slash of the path stays).
  *
- * Ownership: texts are malloc'ed, the receiver's. Bounds: SIGV4_PAIRS_MAX headers, and as many query parameters.
+ * Ownership: texts are malloc'ed, the receiver's. Bounds: SIGV4_PAIRS_MAX headers, and as many
+ * query parameters.
  */
 #ifndef KILN_SIGV4_H
 #define KILN_SIGV4_H
@@ -48,13 +50,14 @@ struct sigv4_signature {
     char *scope;          /* 20130524/us-east-1/s3/aws4_request */
 };
 
-/* The query as it is given; what signed requests carry in headers (x-amz-date and so on) the caller has among the headers. */
+/* The query as it is given; what signed requests carry in headers (x-amz-date and so on) the caller
+ * has among the headers. */
 void sigv4_sign(const struct sigv4_keys *keys, const struct sigv4_request *request,
                 struct sigv4_signature *signature);
 void sigv4_free(struct sigv4_signature *signature);
 
-/* "METHOD https://…?X-Amz-…&X-Amz-Signature=…" as a URL: good from request->at for `expires_s` seconds, for exactly these headers.
- * scheme: http or https. payload_hash is not looked at. */
+/* "METHOD https://…?X-Amz-…&X-Amz-Signature=…" as a URL: good from request->at for `expires_s`
+ * seconds, for exactly these headers. scheme: http or https. payload_hash is not looked at. */
 char *sigv4_presign(const struct sigv4_keys *keys, const struct sigv4_request *request,
                     const char *scheme, unsigned expires_s);
 

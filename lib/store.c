@@ -6,7 +6,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <nettle/sha2.h> /* takes no locks: those of libcrypto may be held by a thread of the resolver where we are a forked child */
+#include <nettle/base16.h>
+/* takes no locks: those of libcrypto may be held by a thread of the resolver where we are a forked
+ * child */
+#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,7 +185,8 @@ static int nameless(struct store *store, struct err *err)
     return fd;
 }
 
-/* Locked, so that whoever sweeps sees that it is no litter; one who has swept it between the two is found out. */
+/* Locked, so that whoever sweeps sees that it is no litter; one who has swept it between the two is
+ * found out. */
 static int open_part(struct store_writer *writer)
 {
     struct stat st;
@@ -273,8 +277,8 @@ static void finish_sha256(struct sha256_ctx *sha256, char hex[65])
     uint8_t digest[SHA256_DIGEST_SIZE];
 
     sha256_digest(sha256, sizeof(digest), digest);
-    for (size_t i = 0; i < sizeof(digest); i++)
-        snprintf(hex + i * 2, 3, "%02x", digest[i]);
+    base16_encode_update(hex, sizeof(digest), digest);
+    hex[64] = '\0';
 }
 
 static void random_key(char key[STORE_KEY_CHARS + 1])
@@ -401,7 +405,7 @@ bool store_put_as(struct store *store, const char *key, int fd, const char *sha2
 char *store_presign_put(struct store *store, const char *key, const char *content_type,
                         const char *content_md5, uint64_t bytes, unsigned expires_s)
 {
-    struct s3_presign wish = { .method       = "PUT",
+    struct s3_presign what = { .method       = "PUT",
                                .key          = key,
                                .content_type = content_type,
                                .content_md5  = content_md5,
@@ -409,7 +413,7 @@ char *store_presign_put(struct store *store, const char *key, const char *conten
                                .at           = base_unix_seconds(),
                                .expires_s    = expires_s };
 
-    return store->s3 ? s3_presign(store->s3, &wish) : NULL;
+    return store->s3 ? s3_presign(store->s3, &what) : NULL;
 }
 
 /* Signed as of the last full ten minutes, so that a browser that asks again finds what it has. */
@@ -417,13 +421,13 @@ char *store_presign_get(struct store *store, const char *method, const char *key
                         const char *content_type, unsigned expires_s)
 {
     int64_t           now  = base_unix_seconds();
-    struct s3_presign wish = { .method       = method,
+    struct s3_presign what = { .method       = method,
                                .key          = key,
                                .content_type = content_type,
                                .at           = now - now % 600,
                                .expires_s    = expires_s + 600 };
 
-    return store->s3 ? s3_presign(store->s3, &wish) : NULL;
+    return store->s3 ? s3_presign(store->s3, &what) : NULL;
 }
 
 /* ---- reading and removing ---- */

@@ -1,7 +1,8 @@
 /*
- * check: the op that looks at what people send in, before anything may use it. The file must be what was announced, within
- * the caps, and decode to its end; what is handed on is a copy without the camera's notes: a picture upright, a film or a
- * recording in a new container with only its pictures and its sound.
+ * check: the op that looks at what people send in, before anything may use it. The file must be
+ * what was announced, within the caps, and decode to its end; what is handed on is a copy without
+ * the camera's notes: a picture upright, a film or a recording in a new container with only its
+ * pictures and its sound.
  *
  * config: max_pixels, max_duration_s. input: content_type and bytes as announced.
  */
@@ -16,7 +17,8 @@
 #include "media/files/ffmpeg.h"
 #include "media/files/strip.h"
 
-/* Recorders and phones mix the names of one family of containers; what is in the file counts from here on. */
+/* Recorders and phones mix the names of one family of containers; what is in the file counts from
+ * here on. */
 static bool are_of_one_family(const char *announced, const char *found)
 {
     static const char *const families[][4] = { { "video/mp4", "video/quicktime", "audio/mp4", "" },
@@ -96,8 +98,9 @@ static const char *write_stripped(const char *file, enum format format, const ch
     return ok ? path : NULL;
 }
 
-/* The two cases in which pixels are coded anew: a picture that lies, and one of a phone's formats (HEIC, AVIF), which few
- * providers and not all browsers read. What is see-through stays so, in PNG. */
+/* The two cases in which pixels are coded anew: a picture that lies, and one of a phone's formats
+ * (HEIC, AVIF), which few providers and not all browsers read. What is see-through stays so, in
+ * PNG. */
 static const char *write_upright(VipsImage *lying, enum format format, const char *path,
                                  struct fault *fault)
 {
@@ -137,8 +140,9 @@ static const char *clean_picture(const char *file, enum format format, struct fa
 
 /* ---- films and recordings ---- */
 
-/* Copied stream by stream, not coded anew: pictures and sound, no cover (a picture with notes of its own), no data track
- * (which is where action cameras write their way). What a player needs to turn a film upright stays with its pictures. */
+/* Copied stream by stream, not coded anew: pictures and sound, no cover (a picture with notes of
+ * its own), no data track (which is where action cameras write their way). What a player needs to
+ * turn a film upright stays with its pictures. */
 static const char *clean_recording(const char *file, enum format format, struct fault *fault)
 {
     static const char *const muxers[FORMATS] = {
@@ -199,7 +203,8 @@ json_t *op_check(struct request *request, struct fault *fault)
     struct probe probe;
     const char  *file, *path;
 
-    /* Somebody's answer was lost after the file had its row: then there is nothing left to look at. */
+    /* Somebody's answer was lost after the file had its row: then there is nothing left to look
+     * at. */
     if (request->file_count == 0)
         return request_answer(request, "check", json_object(), NULL, NULL);
     file = request->files[0].file;

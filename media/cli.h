@@ -1,5 +1,6 @@
 /*
- * cli: the program behind main(): op table, files instead of stdin and stdout so that tests can call it.
+ * cli: the program behind main(): op table, files instead of stdin and stdout so that tests can
+ * call it.
  */
 #ifndef MEDIA_CLI_H
 #define MEDIA_CLI_H

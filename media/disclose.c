@@ -1,7 +1,8 @@
 /*
- * disclose: the op that says on the picture itself, and in its file, that it was altered. The label is burnt in at the lower
- * right, in a box of its own that makes it legible on any ground; every other pixel stays. Beside each file lies the same
- * picture without the label ("clean"), for who answers for what he does with it; both carry the note in their metadata.
+ * disclose: the op that says on the picture itself, and in its file, that it was altered. The label
+ * is burnt in at the lower right, in a box of its own that makes it legible on any ground; every
+ * other pixel stays. Beside each file lies the same picture without the label ("clean"), for who
+ * answers for what he does with it; both carry the note in their metadata.
  */
 #include <math.h>
 #include <stdio.h>
@@ -29,7 +30,8 @@ struct disclosure {
     int         quality;
 };
 
-/* input.disclosure, else config.text, else the usual words. An empty one is refused: the label cannot be wished away. */
+/* input.disclosure, else config.text, else the usual words. An empty one is refused: the label
+ * cannot be wished away. */
 static bool disclosure_read(const struct request *request, struct disclosure *d,
                             struct fault *fault)
 {
@@ -59,7 +61,8 @@ static bool disclosure_read(const struct request *request, struct disclosure *d,
     return true;
 }
 
-/* The label's letters as coverage, at most `width` wide: smaller first, down to 11 pixels, then in lines. */
+/* The label's letters as coverage, at most `width` wide: smaller first, down to 11 pixels, then in
+ * lines. */
 static VipsImage *letters(const char *label, int size_px, int width, int height,
                           struct fault *fault)
 {
@@ -80,7 +83,8 @@ static VipsImage *letters(const char *label, int size_px, int width, int height,
         g_clear_object(&mask);
     }
     g_free(markup);
-    /* Where even that is too much, the whole label is made smaller: a part of it would say something else. */
+    /* Where even that is too much, the whole label is made smaller: a part of it would say
+     * something else. */
     if (mask != NULL
         && (vips_image_get_width(mask) > width || vips_image_get_height(mask) > height)) {
         VipsImage *small = NULL;

@@ -1,7 +1,8 @@
 /*
- * finish: the op that makes the file people get, decoded once more before it is handed over. What was drawn here is encoded
- * as asked and marked as a local sample of Kiln. What came from a provider stays as it came, byte for byte: it is no sample,
- * and whoever paid for it paid for all of its pixels.
+ * finish: the op that makes the file people get, decoded once more before it is handed over. What
+ * was drawn here is encoded as asked and marked as a local sample of Kiln. What came from a
+ * provider stays as it came, byte for byte: it is no sample, and whoever paid for it paid for all
+ * of its pixels.
  */
 #include <errno.h>
 #include <fcntl.h>

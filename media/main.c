@@ -1,6 +1,6 @@
 /*
- * kiln-media: the embedded provider `local` and the judge of media files. See ops.h for what it makes and probe.h for
- * what it tells; request.h for how it is asked.
+ * kiln-media: the embedded provider `local` and the judge of media files. See ops.h for what it
+ * makes and probe.h for what it tells; request.h for how it is asked.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /*
- * ops: the ops of the tool protocol. Each reads a request and gives the answer for stdout, or NULL with *fault.
+ * ops: the ops of the tool protocol. Each reads a request and gives the answer for stdout, or NULL
+ * with *fault.
  */
 #ifndef MEDIA_OPS_H
 #define MEDIA_OPS_H

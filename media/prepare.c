@@ -1,7 +1,8 @@
 /*
- * prepare: the op that looks before anything is made: prompt and params are checked, every input is decoded to its end
- * and each picture handed on upright, in sRGB, without the camera's notes, its long side at most config.max_side pixels (2048
- * where the stage says nothing). Of a film one frame is handed on.
+ * prepare: the op that looks before anything is made: prompt and params are checked, every input is
+ * decoded to its end and each picture handed on upright, in sRGB, without the camera's notes, its
+ * long side at most config.max_side pixels (2048 where the stage says nothing). Of a film one frame
+ * is handed on.
  */
 #include <stdio.h>
 #include <string.h>

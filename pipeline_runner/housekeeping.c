@@ -8,8 +8,9 @@
  * A runner or server that dies between storing a file and writing its row leaves a stray. So the
  * store is gone through, some thousand names at a time, and SQL says which of them nothing names.
  *
- * A bucket answers when it likes. So what is asked of one is asked by a child process, one at a time, which
- * tells on its stdout what it has done, line by line: a child that is ended has done that much.
+ * A bucket answers when it likes. So what is asked of one is asked by a child process, one at a
+ * time, which tells on its stdout what it has done, line by line: a child that is ended has done
+ * that much.
  */
 #include "pipeline_runner/housekeeping.h"
 
@@ -257,7 +258,8 @@ static void print_file(void *ctx, const char *key, int64_t age_s)
     dprintf(*(const int *)ctx, "%s %" PRId64 "\n", key, age_s);
 }
 
-/* Runs in the child: one page, and where that was the end one from the beginning; last, where the next look begins. */
+/* Runs in the child: one page, and where that was the end one from the beginning; last, where the
+ * next look begins. */
 static int look_at_bucket(void *ctx, int stdout_fd)
 {
     struct housekeeping *h    = ctx;

@@ -1,7 +1,9 @@
 /*
- * canvas: a sheet of linear-light float RGB that scenes are painted on, with a few anti-aliased shapes.
+ * canvas: a sheet of linear-light float RGB that scenes are painted on, with a few anti-aliased
+ * shapes.
  *
- * Coordinates are pixels; x grows right, y down; shapes are clipped to the sheet. One owner: canvas_free.
+ * Coordinates are pixels; x grows right, y down; shapes are clipped to the sheet. One owner:
+ * canvas_free.
  */
 #ifndef MEDIA_CANVAS_H
 #define MEDIA_CANVAS_H
@@ -42,8 +44,8 @@ void canvas_vignette(struct canvas *canvas, float strength);
 void canvas_mask(struct canvas *canvas, const uint8_t *mask, int width, int height, int left,
                  int top, struct rgb colour, float alpha);
 
-/* Between the sheet and 8-bit sRGB with `bands` 3 or 4 (the fourth is left alone). Dithering hides the steps of
- * soft gradients; it is a fixed pattern, so the bytes stay reproducible. */
+/* Between the sheet and 8-bit sRGB with `bands` 3 or 4 (the fourth is left alone). Dithering hides
+ * the steps of soft gradients; it is a fixed pattern, so the bytes stay reproducible. */
 void canvas_to_bytes(const struct canvas *canvas, uint8_t *bytes, int bands, int stride_bytes,
                      float dither);
 void canvas_from_bytes(struct canvas *canvas, const uint8_t *bytes, int bands, int stride_bytes);

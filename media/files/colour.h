@@ -1,5 +1,6 @@
 /*
- * colour: linear-light RGB for painting, OKLab for choosing and blending colours that should look evenly spaced.
+ * colour: linear-light RGB for painting, OKLab for choosing and blending colours that should look
+ * evenly spaced.
  */
 #ifndef MEDIA_COLOUR_H
 #define MEDIA_COLOUR_H

@@ -57,8 +57,8 @@ static void take_stream(const json_t *stream, struct ffmpeg_facts *facts)
     }
 }
 
-/* Of a recording only its sound is opened, since ffmpeg takes what programs write behind it for damage. The usual
- * probesize stands for "no option". */
+/* Of a recording only its sound is opened, since ffmpeg takes what programs write behind it for
+ * damage. The usual probesize stands for "no option". */
 struct ffmpeg_input ffmpeg_input_of(const char *path, enum format format)
 {
     struct ffmpeg_input input   = { NULL, format_demuxer(format), "-probesize", "5000000",
@@ -93,8 +93,9 @@ static double number_of(const json_t *object, const char *name)
     return text != NULL ? g_ascii_strtod(text, NULL) : 0;
 }
 
-/* What the file says of itself; its duration goes to *claimed_s (0: it does not say). A recording that was cut out of a
- * live stream begins late, and some containers count from the stream's beginning (RFC 7845, 4.5). */
+/* What the file says of itself; its duration goes to *claimed_s (0: it does not say). A recording
+ * that was cut out of a live stream begins late, and some containers count from the stream's
+ * beginning (RFC 7845, 4.5). */
 static bool ask(const struct ffmpeg_input *in, struct ffmpeg_facts *facts, double *claimed_s,
                 struct fault *fault)
 {

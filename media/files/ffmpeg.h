@@ -1,8 +1,9 @@
 /*
  * stream: films and recordings, read by ffprobe and ffmpeg.
  *
- * The demuxer is forced to the one that sniff.h names, files and pipes are the only protocols, one thread, bounded
- * time. A path is always given as file:PATH, so that no name is taken for an option or another protocol.
+ * The demuxer is forced to the one that sniff.h names, files and pipes are the only protocols, one
+ * thread, bounded time. A path is always given as file:PATH, so that no name is taken for an option
+ * or another protocol.
  */
 #ifndef MEDIA_FFMPEG_H
 #define MEDIA_FFMPEG_H

@@ -11,7 +11,8 @@
 
 #include <glib.h>
 
-/* A progressive picture comes in some ten scans; each costs a pass over all of it, so thousands are an attack. */
+/* A progressive picture comes in some ten scans; each costs a pass over all of it, so thousands are
+ * an attack. */
 enum { SCANS_MOST = 100 };
 
 struct decoder {
@@ -38,7 +39,8 @@ static void on_error(j_common_ptr jpeg)
     give_up(jpeg->client_data, "cannot be decoded");
 }
 
-/* What is missing or wrong among the pixels. All other warnings are of headers, and the picture is whole. */
+/* What is missing or wrong among the pixels. All other warnings are of headers, and the picture is
+ * whole. */
 static void on_message(j_common_ptr jpeg, int level)
 {
     struct decoder *decoder = jpeg->client_data;

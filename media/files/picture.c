@@ -85,8 +85,9 @@ static bool step(VipsImage **image, int failed, VipsImage **next)
     return true;
 }
 
-/* sRGB by the picture's own profile, the see-through part aside: libvips before 8.16 takes it along as it is, so that of 16
- * bits nothing would be left in 8. A broken profile is passed over: the numbers are taken as they are. */
+/* sRGB by the picture's own profile, the see-through part aside: libvips before 8.16 takes it along
+ * as it is, so that of 16 bits nothing would be left in 8. A broken profile is passed over: the
+ * numbers are taken as they are. */
 static bool to_srgb(VipsImage **now)
 {
     VipsImage *colour = NULL, *alpha = NULL, *scaled = NULL, *plain = NULL, *next = NULL;
@@ -112,8 +113,8 @@ static bool to_srgb(VipsImage **now)
     return ok;
 }
 
-/* Where and with what a picture was taken is nobody's business. Saving with `strip` is not enough: libvips 8.14 writes EXIF into
- * WebP all the same. */
+/* Where and with what a picture was taken is nobody's business. Saving with `strip` is not enough:
+ * libvips 8.14 writes EXIF into WebP all the same. */
 static void drop_notes(VipsImage *image)
 {
     static const char *const notes[] = { "exif-",          "xmp-",         "iptc-",

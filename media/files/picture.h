@@ -1,9 +1,9 @@
 /*
  * picture: pictures in and out of libvips.
  *
- * In: only after sniff.h has named the format, only through that format's own loader, which stops at the first error.
- * Out: our own encoders' settings, without a date in the file, so that the same pixels are the same bytes.
- * Images are g_object_unref'd by who asked for them.
+ * In: only after sniff.h has named the format, only through that format's own loader, which stops
+ * at the first error. Out: our own encoders' settings, without a date in the file, so that the same
+ * pixels are the same bytes. Images are g_object_unref'd by who asked for them.
  */
 #ifndef MEDIA_PICTURE_H
 #define MEDIA_PICTURE_H
@@ -15,15 +15,16 @@
 #include "media/tool/fault.h"
 #include "media/files/sniff.h"
 
-/* Header only: pixels come top to bottom as they are asked for. has_all: every page of an animation. */
+/* Header only: pixels come top to bottom as they are asked for. has_all: every page of an
+ * animation. */
 VipsImage *picture_open(const char *path, enum format format, bool has_all, struct fault *fault);
 
 /* Decodes every pixel of every page and throws them away. */
 bool picture_check(const char *path, enum format format, int *width, int *height,
                    struct fault *fault);
 
-/* Upright, sRGB, 8 bits, 3 or 4 bands, in memory, its long side at most `most` pixels, without the camera's notes. Takes its own
- * reference. */
+/* Upright, sRGB, 8 bits, 3 or 4 bands, in memory, its long side at most `most` pixels, without the
+ * camera's notes. Takes its own reference. */
 VipsImage *picture_normal(VipsImage *image, int most, struct fault *fault);
 
 /* Sniffed, opened and normal in one step. */

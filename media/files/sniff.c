@@ -100,8 +100,8 @@ static const char *walk_png(struct bytes b)
     return truncated;
 }
 
-/* The next marker at or behind `at`. Bytes before it are passed over as decoders do: cameras pad with 0xff, and some write
- * zeros between segments. */
+/* The next marker at or behind `at`. Bytes before it are passed over as decoders do: cameras pad
+ * with 0xff, and some write zeros between segments. */
 static size_t next_marker(struct bytes b, size_t at)
 {
     while (at + 1 < b.count && !(b.at[at] == 0xff && b.at[at + 1] != 0 && b.at[at + 1] != 0xff))
@@ -410,7 +410,8 @@ static bool is_brand(struct bytes b, const char *const *brands, size_t count)
     return false;
 }
 
-/* By its main brand; mif1 and msf1 are of the container and say nothing of the coding, which is among the other brands. */
+/* By its main brand; mif1 and msf1 are of the container and say nothing of the coding, which is
+ * among the other brands. */
 static enum format by_brand(struct bytes b)
 {
     static const char *const heic[]  = { "heic", "heix", "heim", "heis",

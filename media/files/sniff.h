@@ -1,9 +1,10 @@
 /*
  * sniff: what a file is, by its first bytes, and whether it reaches the end of its format.
  *
- * A truncated file is refused before any decoder sees it. Bytes behind the end are no fault: phones put films, depth maps
- * and notes there, mail programs line feeds. The clean copy ends with the format (strip.h, and ffmpeg's copy), so an archive
- * or a page of script behind a picture goes no further. Only lengths and markers are read, never past the file.
+ * A truncated file is refused before any decoder sees it. Bytes behind the end are no fault: phones
+ * put films, depth maps and notes there, mail programs line feeds. The clean copy ends with the
+ * format (strip.h, and ffmpeg's copy), so an archive or a page of script behind a picture goes no
+ * further. Only lengths and markers are read, never past the file.
  */
 #ifndef MEDIA_SNIFF_H
 #define MEDIA_SNIFF_H

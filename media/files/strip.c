@@ -39,7 +39,8 @@ static bool strip_png(const uint8_t *b, size_t count, GByteArray *out)
     return false;
 }
 
-/* Kept of what programs may add: the plain JFIF head, colour profiles, and Adobe's word on how colours are coded. */
+/* Kept of what programs may add: the plain JFIF head, colour profiles, and Adobe's word on how
+ * colours are coded. */
 static bool is_kept_segment(uint8_t marker, const uint8_t *data, size_t length)
 {
     switch (marker) {

@@ -1,4 +1,5 @@
-/* abstract: pictures without a horizon: strokes that follow a field, and the space between stars; see scene.h. */
+/* abstract: pictures without a horizon: strokes that follow a field, and the space between stars;
+ * see scene.h. */
 #include "media/sample/scene.h"
 
 #include <math.h>

@@ -11,7 +11,8 @@
 /* The prompt in a soft dark strip along the foot of the canvas, and a word on where it was made. */
 void caption_strip(struct canvas *canvas, const char *text);
 
-/* One line within a box, cut with an ellipsis where it does not fit; size_px is the height of the font. */
+/* One line within a box, cut with an ellipsis where it does not fit; size_px is the height of the
+ * font. */
 void caption_line(struct canvas *canvas, const char *text, float left, float baseline_box_top,
                   float width, int size_px, struct rgb colour, float alpha, bool is_right_aligned);
 

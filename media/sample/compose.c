@@ -1,7 +1,8 @@
 /*
- * compose: the first picture is the base; the others are laid as cards into one region in its lower right corner, with
- * the prompt below. With one picture the card is a small scene drawn from the prompt. Outside the region no bit changes:
- * only the region's own pixels are read, painted on and written back.
+ * compose: the first picture is the base; the others are laid as cards into one region in its lower
+ * right corner, with the prompt below. With one picture the card is a small scene drawn from the
+ * prompt. Outside the region no bit changes: only the region's own pixels are read, painted on and
+ * written back.
  */
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /*
- * draw: the op that makes a picture: painted from the prompt, or, with input pictures, composed of them.
+ * draw: the op that makes a picture: painted from the prompt, or, with input pictures, composed of
+ * them.
  */
 #include <string.h>
 

@@ -1,9 +1,10 @@
 /*
- * film: the op that makes a short film: a slow pan over each picture with cross-fades, encoded by ffmpeg.
+ * film: the op that makes a short film: a slow pan over each picture with cross-fades, encoded by
+ * ffmpeg.
  *
- * With only a prompt the pictures are drawn: the same land at following hours of the day, so that a cross-fade is a day
- * going by; places without a day give three different scenes. Frames are sampled here, in floating point, because
- * ffmpeg's zoompan moves by whole pixels and shakes.
+ * With only a prompt the pictures are drawn: the same land at following hours of the day, so that a
+ * cross-fade is a day going by; places without a day give three different scenes. Frames are
+ * sampled here, in floating point, because ffmpeg's zoompan moves by whole pixels and shakes.
  */
 #include <math.h>
 #include <string.h>
@@ -136,7 +137,8 @@ static void shots_of_scenes(struct film *film, struct request *request)
     }
 }
 
-/* The strip is painted once on black and once on white: their difference is how much shows through. */
+/* The strip is painted once on black and once on white: their difference is how much shows
+ * through. */
 static void prepare_caption(struct film *film, const char *prompt)
 {
     int            w = film->params.width, h = film->params.height, rows = MIN(h, h / 8);

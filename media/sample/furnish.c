@@ -1,8 +1,9 @@
 /*
- * furnish: the op that makes the local sample of a staging: furniture of flat shapes is drawn onto the given picture, within
- * one region that stands on the floor; outside of it no bit changes. It is a sample for trying, and says so within the region.
- * `declutter` only softens the region; `restyle` softens it and draws. The same picture, words and seed give the same
- * bytes; each variation has a chance of its own.
+ * furnish: the op that makes the local sample of a staging: furniture of flat shapes is drawn onto
+ * the given picture, within one region that stands on the floor; outside of it no bit changes. It
+ * is a sample for trying, and says so within the region. `declutter` only softens the region;
+ * `restyle` softens it and draws. The same picture, words and seed give the same bytes; each
+ * variation has a chance of its own.
  */
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /*
- * params: what may be said to each local model. The catalogue's JSON Schemas say the same to clients; this is for the
- * program's own safety, and for pipelines that someone else wrote.
+ * params: what may be said to each local model. The catalogue's JSON Schemas say the same to
+ * clients; this is for the program's own safety, and for pipelines that someone else wrote.
  */
 #include "media/sample/sample.h"
 

@@ -1,8 +1,8 @@
 /*
  * prng: reproducible chance. The same key gives the same numbers on every machine and for ever.
  *
- * A key comes from hashing what the user asked for; sub-keys are made by label, so that adding a star to the sky
- * does not move the mountains.
+ * A key comes from hashing what the user asked for; sub-keys are made by label, so that adding a
+ * star to the sky does not move the mountains.
  */
 #ifndef MEDIA_PRNG_H
 #define MEDIA_PRNG_H

@@ -1,4 +1,5 @@
-/* sky: light of the hour, sun or moon, stars, clouds, aurora, and what falls from it; see scene.h. */
+/* sky: light of the hour, sun or moon, stars, clouds, aurora, and what falls from it; see
+ * scene.h. */
 #include "media/sample/scene.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
 /*
- * speak: the op that says the prompt: espeak-ng, text by stdin. The seed moves the voice's pitch a little.
+ * speak: the op that says the prompt: espeak-ng, text by stdin. The seed moves the voice's pitch a
+ * little.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,9 @@
 /*
- * subject: what the words of a prompt ask the painter for: a place, an hour, a weather, a hue, a thing or two.
+ * subject: what the words of a prompt ask the painter for: a place, an hour, a weather, a hue, a
+ * thing or two.
  *
- * It is a word list, nothing cleverer: words it does not know only change the chance (the PRNG key).
+ * It is a word list, nothing cleverer: words it does not know only change the chance (the PRNG
+ * key).
  */
 #ifndef MEDIA_SUBJECT_H
 #define MEDIA_SUBJECT_H

@@ -29,7 +29,8 @@ static float *outline(const struct scene *scene, uint32_t seed, float base, floa
     return top;
 }
 
-/* Mirrors what is above from_y into the water below it, broken by ripples that grow towards the eye. */
+/* Mirrors what is above from_y into the water below it, broken by ripples that grow towards the
+ * eye. */
 void terrain_reflect(struct scene *scene, float from_y, float ripple, struct rgb tint,
                      float tint_share)
 {

@@ -1,8 +1,10 @@
 /*
- * fault: why an op could not be done, as one sentence and the exit code that tells the runner what to make of it.
+ * fault: why an op could not be done, as one sentence and the exit code that tells the runner what
+ * to make of it.
  *
- * A function that can fail takes `struct fault *fault`, returns false (or NULL) and has filled it. The first
- * reason wins: a later fault_set on a filled fault changes nothing, so the cause is what people read.
+ * A function that can fail takes `struct fault *fault`, returns false (or NULL) and has filled it.
+ * The first reason wins: a later fault_set on a filled fault changes nothing, so the cause is what
+ * people read.
  */
 #ifndef MEDIA_FAULT_H
 #define MEDIA_FAULT_H
@@ -22,7 +24,8 @@ struct fault {
 bool fault_set(struct fault *fault, int exit_code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Takes the first line of libvips' own error buffer as the tail of the sentence, and clears that buffer. */
+/* Takes the first line of libvips' own error buffer as the tail of the sentence, and clears that
+ * buffer. */
 bool fault_vips(struct fault *fault, int exit_code, const char *what);
 
 #endif

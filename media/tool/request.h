@@ -1,8 +1,10 @@
 /*
  * request: the tool protocol: one JSON object on stdin, one on stdout, progress lines on stderr.
  *
- * Ownership: request_free ends what request_read began; strings handed out live as long as the request.
- * Errors:    false or NULL means *fault is filled; a wrong field is named as a JSON pointer (/params/width).
+ * Ownership: request_free ends what request_read began; strings handed out live as long as the
+ * request.
+ * Errors: false or NULL means *fault is filled; a wrong field is named as a JSON pointer
+ * (/params/width).
  */
 #ifndef MEDIA_REQUEST_H
 #define MEDIA_REQUEST_H
@@ -47,7 +49,8 @@ bool request_flag(const struct request *request, const char *name, bool fallback
 bool request_choice(const struct request *request, const char *name, const char *const *choices,
                     const char **value, struct fault *fault);
 
-/* {"output": input + findings under the op's name, "media": [{file, role}]}; steals findings. file may be NULL. */
+/* {"output": input + findings under the op's name, "media": [{file, role}]}; steals findings. file
+ * may be NULL. */
 json_t *request_answer(const struct request *request, const char *op, json_t *findings,
                        const char *file, const char *role);
 

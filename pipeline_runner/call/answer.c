@@ -14,8 +14,9 @@ static void pair(struct jbuf *j, const char *key, const char *text)
     jbuf_str(j, text);
 }
 
-/* NUL is the one character that JSON has and PostgreSQL's text has not; a number with a big exponent
- * would be written out there. The rest of a reply that was paid for is read all the same. */
+/* NUL is the one character that JSON has and PostgreSQL's text has not; a number with a big
+ * exponent would be written out there. The rest of a reply that was paid for is read all the
+ * same. */
 static void write_body(struct jbuf *j, const char *body, size_t bytes)
 {
     char *copy;

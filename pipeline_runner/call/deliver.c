@@ -82,8 +82,8 @@ static void delivery_free(struct delivery *delivery)
     free(delivery);
 }
 
-/* The beginning of a mail server's answer, if it is text: bytes that are no UTF-8 or that PostgreSQL's text cannot
- * hold become question marks, and a letter is not cut in half. */
+/* The beginning of a mail server's answer, if it is text: bytes that are no UTF-8 or that
+ * PostgreSQL's text cannot hold become question marks, and a letter is not cut in half. */
 static json_t *reply_text(const char *body, size_t body_bytes)
 {
     char   text[REPLY_KEPT + 1];
@@ -131,7 +131,8 @@ static const char *why_not(const struct transfer_end *end)
     return end->message;
 }
 
-/* The body of the reply is counted and dropped: it may be of a service that its reader cannot ask. */
+/* The body of the reply is counted and dropped: it may be of a service that its reader cannot
+ * ask. */
 static void answered(void *ctx, const struct transfer_end *end)
 {
     struct delivery *delivery = ctx;

@@ -1,6 +1,6 @@
 /*
- * keys: fetches the public keys with which providers sign their webhooks. The server, which verifies
- * them, speaks to no one outside.
+ * keys: fetches the public keys with which providers sign their webhooks. The server, which
+ * verifies them, speaks to no one outside.
  *
  * Ownership: end keys_open() with keys_close(), before the transfers are closed.
  */

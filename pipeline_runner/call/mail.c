@@ -254,8 +254,8 @@ static int on_command(CURL *easy, curl_infotype type, char *data, size_t bytes, 
 }
 
 /* Nothing that comes is read any more, so that libcurl's QUIT goes out and nobody waits for the
- * answer to it: libcurl would, for two minutes. (Its own word on the socket, CURLINFO_ACTIVESOCKET, is
- * not to be had at this time.) */
+ * answer to it: libcurl would, for two minutes. (Its own word on the socket, CURLINFO_ACTIVESOCKET,
+ * is not to be had at this time.) */
 static void hang_up(const struct mail *mail)
 {
     for (size_t i = 0; i < mail->nsockets; i++)

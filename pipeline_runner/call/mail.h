@@ -1,11 +1,11 @@
 /*
  * mail: one message at a time to the operator's mail server, over libcurl's SMTP.
  *
- * Not in the loop as HTTP is: libcurl waits for the answer to a message, and to QUIT, without giving
- * the thread back, whatever interface it was called by (smtp_done() of 7.88 says so itself). A mail
- * server that thinks for half a minute must not hold up claims and beats; so each message has a
- * child process of its own, as files have that are stored. (A thread would be in libcrypto's locks
- * while such a child is forked, which has them for ever then.)
+ * Not in the loop as HTTP is: libcurl waits for the answer to a message, and to QUIT, without
+ * giving the thread back, whatever interface it was called by (smtp_done() of 7.88 says so itself).
+ * A mail server that thinks for half a minute must not hold up claims and heartbeats; so each
+ * message has a child process of its own, as files have that are stored. (A thread would be in
+ * libcrypto's locks while such a child is forked, which has them for ever then.)
  *
  * The way there: smtps:// is TLS from the first byte. smtp:// has to turn to TLS (STARTTLS) before
  * anything is said, unless the host is loopback, where it is spoken in the clear, and only to an
@@ -14,8 +14,8 @@
  *
  * Bounds: 30 s and 16 KiB of answers a message; as many children as messages were started.
  * Ownership: end mailer_open() with mailer_close(). mail_start() gives an object that lives until
- * on_end() has returned or mail_stop() was called; on_end() comes exactly once, from the loop, never
- * from within mail_start(), and not after mail_stop(). It may stop no other mail.
+ * on_end() has returned or mail_stop() was called; on_end() comes exactly once, from the loop,
+ * never from within mail_start(), and not after mail_stop(). It may stop no other mail.
  */
 #ifndef RUNNER_MAIL_H
 #define RUNNER_MAIL_H
@@ -43,7 +43,8 @@ struct mail_end {
 
 typedef void mail_end_fn(void *ctx, const struct mail_end *end);
 
-/* NULL: the settings are wrong (F0000), or the system refuses. Without KILN_SMTP_URL it sends none. */
+/* NULL: the settings are wrong (F0000), or the system refuses. Without KILN_SMTP_URL it sends
+ * none. */
 struct mailer *mailer_open(struct loop *loop, const struct cfg *cfg, struct err *err);
 void           mailer_close(struct mailer *mailer);
 

@@ -2,7 +2,7 @@
  * outputs: probe → store → put_media, for each file in turn.
  *
  * Storing means fsync, which takes as long as the disk likes; it is done in a forked child, so that
- * beats and other tasks go on meanwhile.
+ * heartbeats and other tasks go on meanwhile.
  */
 #include "pipeline_runner/call/outputs.h"
 
@@ -115,7 +115,8 @@ static void unstore(struct outputs *o)
 
 static void refused(struct outputs *o, const struct err *err)
 {
-    /* The row of a lost answer is there after all, and its file stays. The next attempt makes its own. */
+    /* The row of a lost answer is there after all, and its file stays. The next attempt makes its
+     * own. */
     if (err_is(err, "23505")) {
         fail(o, OUTCOME_TRANSIENT, "the database has this file already");
         return;

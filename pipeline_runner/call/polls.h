@@ -1,9 +1,11 @@
 /*
- * polls: asks providers how accepted calls stand. Tasks that wait hold no slot; any runner takes what
- * is due, sends it, and brings the answers back in batches.
+ * polls: asks providers how accepted calls stand. Tasks that wait hold no slot; any runner takes
+ * what is due, sends it, and brings the answers back in batches.
  *
- * Bounds: 64 requests in flight. While something waits the database is asked each second (four times
- *         a second for a while after a call was accepted here: some images take no longer), else every
+ * Bounds: 64 requests in flight. While something waits the database is asked each second (four
+ * times
+ *         a second for a while after a call was accepted here: some images take no longer), else
+ *         every
  *         7 s; what is lost here comes again.
  * Ownership: end polls_open() with polls_close(), before the transfers are closed.
  */

@@ -1,6 +1,6 @@
 /*
- * secrets: required_secrets → offer_secrets, after each registration and once a minute. Of a secret that tasks wait for and that
- * this runner lacks it tells the operator, once.
+ * secrets: required_secrets → offer_secrets, after each registration and once a minute. Of a secret
+ * that tasks wait for and that this runner lacks it tells the operator, once.
  */
 #include "pipeline_runner/call/secrets.h"
 

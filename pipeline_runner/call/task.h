@@ -5,7 +5,8 @@
  * the database is away results wait in memory, and there are never more of them than slots.
  *
  *   handler->start ──► task_done / task_fail / task_unable, exactly once, maybe from within start
- *   task_stop      ──► handler->stop (kill the work) ──► task_fail as above; what is reported follows from why
+ *   task_stop      ──► handler->stop (kill the work) ──► task_fail as above; what is reported
+ *                      follows from why
  */
 #ifndef RUNNER_TASK_H
 #define RUNNER_TASK_H
@@ -30,7 +31,8 @@ struct handler {
 struct task_owner {
     void (*on_outcome)(struct task *task); /* there is an outcome to report */
     void (*on_over)(struct task *task);    /* it is over without one, or with the last answer */
-    /* A fault of this machine kept work from being done; or work was done that needs what failed. */
+    /* A fault of this machine kept work from being done; or work was done that needs what
+     * failed. */
     void (*on_machine)(struct task *task, bool is_able);
 };
 
@@ -115,7 +117,7 @@ void task_progress(struct task *task, double fraction, const char *label);
 /* Milliseconds until the task's time limit; 0 = it is over. */
 uint64_t task_left_ms(const struct task *task);
 
-/* ---- for the dispatcher and the beats ---- */
+/* ---- for the dispatcher and the heartbeats ---- */
 
 void task_start(struct task *task);
 void task_stop(struct task *task, enum task_stop why);

@@ -2,7 +2,7 @@
  * tool: runs one child process a task and speaks the protocol of protocol.h with it.
  *
  *   folder with in/ and out/ ──► child: JSON on stdin ──► exit 0 ──► outputs.c ──► task_done
- *                                  │ progress lines          └► else: exit code → class, last line → reason
+ *                                  │ progress lines └► else: exit code → class, last line → reason
  *                                  └► task's time limit: SIGTERM, 2 s, SIGKILL → timeout
  */
 #include "pipeline_runner/call/tool.h"
@@ -305,7 +305,8 @@ static void begin_work(struct tool *tool)
         tool_unable(tool, "it cannot start a program", err.message);
 }
 
-/* ---- inputs from a bucket: a child brings them into the folder, since the network takes as long as it likes ---- */
+/* ---- inputs from a bucket: a child brings them into the folder, since the network takes as long
+ * as it likes ---- */
 
 #define FETCHED "fetched-%zu"
 

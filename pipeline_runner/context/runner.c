@@ -32,7 +32,8 @@ const struct db_statement runner_statements[ST_COUNT] = {
     [ST_TRASH_DONE] = { "trash_done", "select kiln_runner.trash_done($1::text[])", 1 },
     [ST_STRAYS]     = { "strays",
                         "select storage_key from kiln_runner.orphans($1::text[], $2::bigint[])", 2 },
-    /* The step, and apart from it its output as SQL wrote it: C has no type for every number that may be in there. */
+    /* The step, and apart from it its output as SQL wrote it: C has no type for every number that
+     * may be in there. */
     [ST_BEGIN_CALL]   = { "begin_call",
                           "select s::jsonb - 'output', s -> 'output' from kiln_runner.begin_call($1::bigint, $2::bigint,"
                             " $3::boolean) as s",
@@ -48,11 +49,12 @@ const struct db_statement runner_statements[ST_COUNT] = {
                               3 },
     [ST_DELIVERY_ANSWERS] = { "delivery_answers", "select kiln_runner.delivery_answers($1::json)",
                               1 },
-    [ST_SECRETS_WANTED]   = { "required_secrets", "select unnest(kiln_runner.required_secrets())", 0 },
+    [ST_SECRETS_WANTED]   = { "required_secrets", "select unnest(kiln_runner.required_secrets())",
+                              0 },
     [ST_OFFER_SECRETS]    = { "offer_secrets",
                               "select unnest(kiln_runner.offer_secrets($1::bigint, $2::text[]))", 2 },
-    [ST_WEBHOOK_KEYS_WANTED] = { "required_webhook_keys", "select kiln_runner.required_webhook_keys()",
-                                 0 },
+    [ST_WEBHOOK_KEYS_WANTED] = { "required_webhook_keys",
+                                 "select kiln_runner.required_webhook_keys()", 0 },
     [ST_STORE_WEBHOOK_KEYS]  = { "store_webhook_keys",
                                  "select kiln_runner.store_webhook_keys($1::text, $2::json)", 2 },
 };

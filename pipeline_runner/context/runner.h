@@ -23,7 +23,7 @@ struct housekeeping;
 struct sandbox;
 
 /* Places in runner_statements; both links prepare all of them, so that either can stand in for the
- * other's beats. */
+ * other's heartbeats. */
 enum statement {
     ST_REGISTER,
     ST_CYCLE,
@@ -65,7 +65,8 @@ enum runner_event {
     RUNNER_CLAIMED,    /* work has begun */
 };
 
-/* A part that hears of events. It lies in the part's own struct, which lives as long as the loop. */
+/* A part that hears of events. It lies in the part's own struct, which lives as long as the
+ * loop. */
 struct runner_listener {
     void (*on_event)(void *ctx, enum runner_event event);
     void                   *ctx;

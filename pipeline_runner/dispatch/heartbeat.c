@@ -14,7 +14,7 @@
 #define BUSY_MS 1000
 #define IDLE_MS 2000
 
-/* One beat in flight: remembers for which id. */
+/* One heartbeat in flight: remembers for which id. */
 struct ask {
     struct heartbeat *heartbeat;
     int64_t           runner_id;
@@ -46,18 +46,18 @@ static void answered(void *ctx, PGresult *result, const struct err *err)
     struct ask      *ask = ctx;
     struct dispatch *d   = ask->heartbeat->runner->dispatch;
 
-    FAILPOINT("runner.beaten");
+    FAILPOINT("runner.heartbeat.answered");
     ask->is_asking = false;
     if (result)
         obey(d, result);
     else if (err_is(err, "KN011"))
         lease_unknown(d, ask->runner_id);
     else if (!err_is_passing(err))
-        log_warn("beat failed", "sqlstate", err->sqlstate, "error", err->message, NULL);
+        log_warn("heartbeat failed", "sqlstate", err->sqlstate, "error", err->message, NULL);
     PQclear(result);
 }
 
-static void beat_for(struct heartbeat *heartbeat, struct ask *ask, int64_t runner_id)
+static void send_for(struct heartbeat *heartbeat, struct ask *ask, int64_t runner_id)
 {
     const struct runner *runner = heartbeat->runner;
     char                 id[24];
@@ -67,7 +67,7 @@ static void beat_for(struct heartbeat *heartbeat, struct ask *ask, int64_t runne
         return;
     *ask = (struct ask) { heartbeat, runner_id, false };
     snprintf(id, sizeof id, "%" PRId64, runner_id);
-    FAILPOINT("runner.beat.asking");
+    FAILPOINT("runner.heartbeat.asking");
     ask->is_asking = db_send(db_is_up(runner->listen) ? runner->listen : runner->work, ST_HEARTBEAT,
                              params, answered, ask, NULL);
 }
@@ -84,7 +84,7 @@ static void on_time(void *ctx)
     size_t            count = lease_ids(heartbeat->runner->dispatch, ids);
 
     for (size_t i = 0; i < count; i++)
-        beat_for(heartbeat, &heartbeat->asks[i], ids[i]);
+        send_for(heartbeat, &heartbeat->asks[i], ids[i]);
     loop_timer_set(heartbeat->runner->loop, &heartbeat->timer, interval_ms(heartbeat));
 }
 

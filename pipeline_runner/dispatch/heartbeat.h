@@ -2,8 +2,8 @@
  * heartbeat: says that this runner lives, and hears what it is to stop.
  *
  * Sent over the second link, apart from the work: a slow batch must not look like a death. Where
- * that link is down the first one carries the heartbeats. Each second while anything runs, each three
- * seconds while nothing does; the lease is five.
+ * that link is down the first one carries the heartbeats. Each second while anything runs, each
+ * three seconds while nothing does; the lease is five.
  *
  * Ownership: end heartbeat_open() with heartbeat_close(), after the links are closed.
  */

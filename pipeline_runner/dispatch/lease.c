@@ -3,10 +3,10 @@
  *
  * Everything a runner holds hangs on its runner_id's heartbeat. Two things make a new id necessary.
  * KN011: the database does not know us any more. And a claim whose answer was lost with the link:
- * if it was committed, tasks stand under our id of which we know nothing, and as long as we beat
- * for that id nobody else would get them. So we register again; for the old id we beat only while
- * tasks that we do know still run under it, then sign it off, which puts the unknown ones back.
- * Outcomes are taken by fence, whatever the id.
+ * if it was committed, tasks stand under our id of which we know nothing, and as long as we send
+ * heartbeats for that id nobody else would get them. So we register again; for the old id we send
+ * them only while tasks that we do know still run under it, then sign it off, which puts the
+ * unknown ones back. Outcomes are taken by fence, whatever the id.
  */
 #include "pipeline_runner/dispatch/lease.h"
 
@@ -49,7 +49,8 @@ void lease_check_old(struct dispatch *d)
             continue;
         snprintf(id, sizeof id, "%" PRId64, d->old_ids[i]);
         FAILPOINT("runner.unregister.asking");
-        /* Where it is not sent the lease runs out by itself, since the beats for it end here. */
+        /* Where it is not sent the lease runs out by itself, since the heartbeats for it end
+         * here. */
         (void)!db_send(d->runner->work, ST_UNREGISTER, params, unregister_answered, d, NULL);
         d->old_ids[i] = 0;
     }

@@ -1,10 +1,10 @@
 /*
  * pace: the wake-up discipline of a runner.
  *
- * A NOTIFY takes a lock over the whole cluster at commit, so the queue rings its bell only where
- * someone sleeps, and a runner that has just had work asks each millisecond instead of sleeping.
+ * A NOTIFY takes a lock over the whole cluster at commit, so the queue sends one only where a
+ * runner waits, and a runner that has just had work asks each millisecond instead of sleeping.
  * After 50 ms without work it marks itself asleep and claims once more in the same statement. An
- * enqueuer that read "awake" and commits after that claim would ring nobody, and no trigger can
+ * enqueuer that read "awake" and commits after that claim would notify nobody, and no trigger can
  * close this race; so a waiter looks again after 3, 30 and 300 ms, and then each second.
  */
 #include "pipeline_runner/dispatch/pace.h"
@@ -53,7 +53,7 @@ void pace_answered(struct pace *pace, uint64_t sent_ns, uint64_t now_ns, bool wa
         pace->step++;
 }
 
-/* A bell rings all sleepers and one of them gets the work: the losers go back to sleep by the very
+/* A NOTIFY wakes all waiters and one of them gets the work: the losers go back to sleep by the very
  * claim that found nothing, instead of 50 ms of polling each. */
 void pace_wake(struct pace *pace, uint64_t now_ns)
 {

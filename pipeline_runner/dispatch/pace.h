@@ -25,7 +25,7 @@ void pace_start(struct pace *pace, uint64_t now_ns);
 void pace_answered(struct pace *pace, uint64_t sent_ns, uint64_t now_ns, bool was_idle,
                    bool gave_work);
 
-/* Something happened that may have brought work: the bell rang, a slot came free, the link is
+/* Something happened that may have brought work: a NOTIFY came, a slot came free, the link is
  * back. */
 void pace_wake(struct pace *pace, uint64_t now_ns);
 

@@ -1,6 +1,6 @@
 /*
- * slots: what the files of this folder share: the tasks of a runner, the lists of their outcomes, and
- * when to look at them again.
+ * slots: what the files of this folder share: the tasks of a runner, the lists of their outcomes,
+ * and when to look at them again.
  *
  * dispatch.c runs the cycle, report.c tells what is told alone, lease.c keeps the registration,
  * drain.c ends the runner; each uses this file, and dispatch.c uses them.

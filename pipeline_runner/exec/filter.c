@@ -23,8 +23,8 @@
 #define NOTHING  SCMP_ACT_ERRNO(0) /* answers success and does nothing */
 #define REFUSE   SCMP_ACT_ERRNO(EPERM)
 
-/* Refused to every tool. Names that the libseccomp of Debian 12 does not know carry their number, which is the same on
- * all processors from 424 on. */
+/* Refused to every tool. Names that the libseccomp of Debian 12 does not know carry their number,
+ * which is the same on all processors from 424 on. */
 static const struct call {
     const char *name;
     int         number;
@@ -109,8 +109,9 @@ static const struct call {
         { "clone3", 435 },         { "openat2", 437 },           { "io_uring_setup", 425 },
         { "io_uring_enter", 426 }, { "io_uring_register", 427 },
     },
-  /* Where the files of others can be named, their modes must not be changed (Landlock does not look at that). A tool's own
-   * modes mean nothing: its folder is removed, and nothing in it can be executed. */
+  /* Where the files of others can be named, their modes must not be changed (Landlock does not look
+   * at that). A tool's own modes mean nothing: its folder is removed, and nothing in it can be
+   * executed. */
     modes[] = {
         { "chmod", 0 },        { "fchmod", 0 },          { "fchmodat", 0 },   { "fchmodat2", 452 },
         { "chown", 0 },        { "lchown", 0 },          { "fchown", 0 },     { "fchownat", 0 },
@@ -162,7 +163,8 @@ static void add_if(struct build *b, uint32_t action, const char *name, struct sc
 #define INT_IS_NOT(n, value) SCMP_CMP32((n), SCMP_CMP_NE, (uint32_t)(value))
 #define HAS(n, mask, value)  SCMP_CMP64((n), SCMP_CMP_MASKED_EQ, (mask), (value))
 
-/* A pair of connected stream sockets reaches nobody else; a datagram socket can be sent anywhere. */
+/* A pair of connected stream sockets reaches nobody else; a datagram socket can be sent
+ * anywhere. */
 static void add_sockets(struct build *b, bool has_network)
 {
     const uint32_t action = SCMP_ACT_ERRNO(EAFNOSUPPORT);
@@ -189,7 +191,8 @@ static void add_memory_and_terminals(struct build *b)
             add_if(b, REFUSE, "clone", HAS(0, flag, flag));
 }
 
-/* What the walk through the work folder cannot see: room without bytes, and files that have no name from the start. */
+/* What the walk through the work folder cannot see: room without bytes, and files that have no name
+ * from the start. */
 static void add_hidden_bytes(struct build *b)
 {
     const uint64_t unnamed = O_TMPFILE & ~(uint64_t)O_DIRECTORY;
@@ -208,9 +211,10 @@ static void add_truncate(struct build *b)
     add_if(b, REFUSE, "openat", HAS(2, both, O_TRUNC));
 }
 
-/* Of processes of the same user the runner itself is out of reach, and so is "all"; a process of another tool is not,
- * where the kernel has neither namespaces for us nor ABI 6 of Landlock. Nobody is stopped: the program's own watcher, stopped,
- * would count no bytes any more; one that is killed takes the program along. */
+/* Of processes of the same user the runner itself is out of reach, and so is "all"; a process of
+ * another tool is not, where the kernel has neither namespaces for us nor ABI 6 of Landlock. Nobody
+ * is stopped: the program's own watcher, stopped, would count no bytes any more; one that is killed
+ * takes the program along. */
 static void add_strangers(struct build *b)
 {
     const pid_t out_of_reach[] = { getpid(), -1, 1, -getpgrp() };

@@ -1,8 +1,9 @@
 /*
  * filter: which system calls a tool may make: a seccomp program, written by libseccomp.
  *
- * What it lists is refused with an errno that a library expects there (EPERM, or EAFNOSUPPORT for sockets); all else
- * passes. It is made once, before any fork; loading it is one prctl(2), which is async-signal-safe.
+ * What it lists is refused with an errno that a library expects there (EPERM, or EAFNOSUPPORT for
+ * sockets); all else passes. It is made once, before any fork; loading it is one prctl(2), which is
+ * async-signal-safe.
  *
  * Ownership: filter_build() to filter_free().
  */

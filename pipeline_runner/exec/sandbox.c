@@ -33,9 +33,9 @@ enum access {
     DEVICE,  /* READ, and write */
 };
 
-/* What programs of Debian read before they do anything: loader, locale, fonts, names, time, certificates. Nothing with a
- * secret: of /etc what everybody may know, of /var nothing that a program keeps for itself, of /proc and /sys what says
- * how large the machine is. */
+/* What programs of Debian read before they do anything: loader, locale, fonts, names, time,
+ * certificates. Nothing with a secret: of /etc what everybody may know, of /var nothing that a
+ * program keeps for itself, of /proc and /sys what says how large the machine is. */
 static const struct place {
     const char *path;
     enum access access;
@@ -87,7 +87,8 @@ static const struct place {
     { "/dev/urandom", READ },
 };
 
-/* /proc of one's own process namespace has nobody else's in it; of the machine's only what is our own is read. */
+/* /proc of one's own process namespace has nobody else's in it; of the machine's only what is our
+ * own is read. */
 static const char *const own_proc[]    = { "/proc" };
 static const char *const common_proc[] = { "/proc/self",        "/proc/cpuinfo", "/proc/meminfo",
                                            "/proc/stat",        "/proc/uptime",  "/proc/loadavg",
@@ -262,8 +263,8 @@ static bool write_file(const char *path, const char *text)
     return ok;
 }
 
-/* The runner's memory, which this process is a copy of, stays closed to others but for this moment: a process that is
- * not dumpable cannot write its own uid_map. */
+/* The runner's memory, which this process is a copy of, stays closed to others but for this moment:
+ * a process that is not dumpable cannot write its own uid_map. */
 static bool map_ids(const struct sandbox_ids *ids)
 {
     int  was = prctl(PR_GET_DUMPABLE);
@@ -303,8 +304,8 @@ static bool open_mounts(const char *list)
     return ok;
 }
 
-/* All is as it was, but only read: then nobody's mode, owner, time or length can be changed either, which Landlock does not
- * (or, before ABI 3, not wholly) look at. */
+/* All is as it was, but only read: then nobody's mode, owner, time or length can be changed either,
+ * which Landlock does not (or, before ABI 3, not wholly) look at. */
 static bool mount_all(const struct sandbox_grant *grant)
 {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0
@@ -337,7 +338,8 @@ bool sandbox_keep_inputs(const struct sandbox *sandbox, const struct sandbox_gra
 
 /* ---- the child itself ---- */
 
-/* Root keeps its number and loses its powers; others have none outside, and here lose those of their namespace. */
+/* Root keeps its number and loses its powers; others have none outside, and here lose those of
+ * their namespace. */
 static bool drop_powers(void)
 {
     struct __user_cap_header_struct header  = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -432,7 +434,8 @@ char **sandbox_command(const struct sandbox_grant *grant, const char *path, char
 
     while (argv[nargs])
         nargs++;
-    /* Three words a place: of the table, and of the lists, in which a path takes two bytes at least. */
+    /* Three words a place: of the table, and of the lists, in which a path takes two bytes at
+     * least. */
     most   = countof(first) + 3 * (countof(places) + texts / 2) + 24 + nargs;
     c.argv = calloc(1, most * sizeof *c.argv + texts);
     if (!c.argv)

@@ -1,7 +1,9 @@
 /*
- * sandbox: what a program that works on strangers' files may do: a tool of an exec stage, kiln-media.
+ * sandbox: what a program that works on strangers' files may do: a tool of an exec stage,
+ * kiln-media.
  *
- *   files       system folders and the tool's own are read and executed, the work folder is written, nothing else:
+ *   files system folders and the tool's own are read and executed, the work folder is written,
+ *   nothing else:
  *               Landlock (from ABI 1), or bubblewrap where the kernel has none
  *   calls       a filter (filter.h), with both
  *   neighbours  processes, mounts, network, users of its own (namespaces), where the kernel lets us
@@ -72,7 +74,8 @@ MUST_CHECK bool sandbox_enter(const struct sandbox *sandbox, const struct sandbo
 MUST_CHECK bool sandbox_keep_inputs(const struct sandbox       *sandbox,
                                     const struct sandbox_grant *grant);
 
-/* Confines the calling process, which then may only execute. With bubblewrap that confines itself: see below. */
+/* Confines the calling process, which then may only execute. With bubblewrap that confines itself:
+ * see below. */
 MUST_CHECK bool sandbox_confine(const struct sandbox *sandbox, const struct sandbox_grant *grant);
 
 /* ---- bubblewrap ---- */

@@ -109,8 +109,8 @@ static void own_signals(void)
     signal(SIGPIPE, SIG_DFL);
 }
 
-/* A copy of a socket here would keep a connection that the runner has ended; one of a pipe would keep another
- * child waiting for the end of its input. */
+/* A copy of a socket here would keep a connection that the runner has ended; one of a pipe would
+ * keep another child waiting for the end of its input. */
 static void close_links(int but)
 {
     _Alignas(struct dirent64) char block[4096];
@@ -224,16 +224,16 @@ static _Noreturn void watch(const struct setup *setup, pid_t program)
         setup->report->excess = excess(setup);
     }
     if (setup->report->excess != SPAWN_NO_EXCESS)
-        kill(
-            0,
-            SIGKILL); /* the first process of a namespace is spared, and takes all others with it below */
+        kill(0,
+             /* the first process of a namespace is spared, and takes all others with it below */
+             SIGKILL);
     setup->report->status     = status;
     setup->report->has_status = true;
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
 }
 
-/* Nobody reads the pipe of errors any more: the runner has died before PR_SET_PDEATHSIG was in force. (In a process
- * namespace a parent outside has no number.) */
+/* Nobody reads the pipe of errors any more: the runner has died before PR_SET_PDEATHSIG was in
+ * force. (In a process namespace a parent outside has no number.) */
 static bool is_orphan(void)
 {
     struct pollfd errors = { .fd = STDERR_FILENO };
@@ -370,7 +370,8 @@ static void prepare(struct setup *setup, const struct spawn *spawn, const int fd
     }
 }
 
-/* fork(3) would wait for the locks of malloc and set them right in the child; clone(2) can make namespaces. */
+/* fork(3) would wait for the locks of malloc and set them right in the child; clone(2) can make
+ * namespaces. */
 static pid_t start(const struct setup *setup)
 {
     if (setup->spawn->run)

@@ -4,10 +4,11 @@
  * Own session and process group, a small environment, no descriptors but the three pipes, resource
  * limits, a sandbox (sandbox.h), and it dies when the runner dies.
  *
- *   runner ──► watcher: the namespaces' first process; sees what the program takes, ends with it ──► the program
+ *   runner ──► watcher: the namespaces' first process; sees what the program takes, ends with it
+ *                      ──► the program
  *
- * What the program leaves behind ends with the watcher: in a process namespace by the kernel, else with the group,
- * which the filter lets nobody leave.
+ * What the program leaves behind ends with the watcher: in a process namespace by the kernel, else
+ * with the group, which the filter lets nobody leave.
  *
  * Ownership: what struct spawned holds (three pipe ends, a pidfd, a child to reap, the step) is the
  *            caller's.

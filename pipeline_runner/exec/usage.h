@@ -17,8 +17,9 @@ struct usage {
 /* Adds what lies below the folder; stops where *usage has more than *most. */
 void usage_add_folder(struct usage *usage, const char *folder, const struct usage *most);
 
-/* Adds the processes of this process namespace but the caller, and the bytes of files of the folder's file system that
- * they hold open and whose name is gone. /proc has to be the namespace's own. */
+/* Adds the processes of this process namespace but the caller, and the bytes of files of the
+ * folder's file system that they hold open and whose name is gone. /proc has to be the namespace's
+ * own. */
 void usage_add_processes(struct usage *usage, const char *folder);
 
 #endif

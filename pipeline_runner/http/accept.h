@@ -1,6 +1,7 @@
 /*
- * accept: which statuses a description takes for a success. SQL decides by the same list what a reply
- * says (kiln_internal.read_reply()); here it tells whether the body is the result, or about an error.
+ * accept: which statuses a description takes for a success. SQL decides by the same list what a
+ * reply says (kiln_internal.read_reply()); here it tells whether the body is the result, or about
+ * an error.
  */
 #ifndef RUNNER_ACCEPT_H
 #define RUNNER_ACCEPT_H

@@ -3,6 +3,8 @@
  */
 #include "pipeline_runner/http/attachments.h"
 
+#include <assert.h>
+#include <nettle/base64.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -415,25 +417,21 @@ static void append(struct buffer *b, const char *text, size_t bytes)
     b->text[b->len] = '\0';
 }
 
+/* So many bytes come in one piece at most; a multiple of three: base64 without a seam. */
+#define CHUNK (3 * 16384)
+
 static void append_base64(struct buffer *b, const uint8_t *data, size_t bytes)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char text[BASE64_ENCODE_RAW_LENGTH(CHUNK)];
 
-    for (size_t i = 0; i < bytes; i += 3) {
-        size_t   have = bytes - i < 3 ? bytes - i : 3;
-        uint32_t bits = (uint32_t)data[i] << 16 | (have > 1 ? (uint32_t)data[i + 1] << 8 : 0)
-                        | (have > 2 ? data[i + 2] : 0);
-        char four[4] = { digits[bits >> 18], digits[bits >> 12 & 63],
-                         have > 1 ? digits[bits >> 6 & 63] : '=',
-                         have > 2 ? digits[bits & 63] : '=' };
-
-        append(b, four, 4);
-    }
+    assert(bytes <= CHUNK);
+    base64_encode_raw(text, bytes, data);
+    append(b, text, BASE64_ENCODE_RAW_LENGTH(bytes));
 }
 
 static bool append_fd(struct buffer *b, int fd, uint64_t bytes, struct err *err)
 {
-    uint8_t chunk[3 * 16384]; /* a multiple of three: base64 without a seam */
+    uint8_t chunk[CHUNK];
 
     while (bytes > 0) {
         size_t have = 0, want = bytes < sizeof chunk ? (size_t)bytes : sizeof chunk;

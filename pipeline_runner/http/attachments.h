@@ -22,8 +22,9 @@ typedef bool attachments_file_fn(void *ctx, size_t n, const void *data, size_t b
                                  struct err *err);
 
 /* Strings at the pointers (JSON array of JSON pointers; `*` = each element) that are base64 or
- * data: URIs go to on_file, numbered from 0 in the order of the pointers, and {"$file": n} stands in
- * their place. *out (to be freed) is the new text. False: *err says why (22023: more than 64). */
+ * data: URIs go to on_file, numbered from 0 in the order of the pointers, and {"$file": n} stands
+ * in their place. *out (to be freed) is the new text. False: *err says why (22023: more than
+ * 64). */
 MUST_CHECK bool attachments_extract(const char *text, size_t bytes, const json_t *pointers,
                                     attachments_file_fn *on_file, void *ctx, char **out,
                                     size_t *out_bytes, size_t *count, struct err *err);

@@ -5,8 +5,8 @@
  * makes no progress ends. Redirects are followed to hosts that the step allows, and never carry a
  * secret. data: URIs are files too.
  *
- * Ownership: fetch_start() gives an object that lives until on_end() has returned or fetch_stop() was
- * called; on_end() comes exactly once, never from within fetch_start(). The rest lives longer.
+ * Ownership: fetch_start() gives an object that lives until on_end() has returned or fetch_stop()
+ * was called; on_end() comes exactly once, never from within fetch_start(). The rest lives longer.
  */
 #ifndef RUNNER_FETCH_H
 #define RUNNER_FETCH_H

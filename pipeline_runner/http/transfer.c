@@ -1,9 +1,9 @@
 /*
  * transfer: libcurl's multi_socket interface in the loop, and what it must not do by itself.
  *
- * libcurl would send a request again when a kept connection dies before the first byte of the reply;
- * so what may be paid for gets a connection of its own, and a second call of on_request() for the
- * same transfer, for whatever reason, is refused.
+ * libcurl would send a request again when a kept connection dies before the first byte of the
+ * reply; so what may be paid for gets a connection of its own, and a second call of on_request()
+ * for the same transfer, for whatever reason, is refused.
  */
 #include "pipeline_runner/http/transfer.h"
 
@@ -229,10 +229,10 @@ void transfer_stop(struct transfer *t)
 
 /* ---- what may no longer leave ---- */
 
-/* The connection goes with a reset, so that what the kernel still holds is not delivered later: at once,
- * and not when the last copy of the socket is closed, for a child may have one. (To connect to nothing
- * is Linux' word for it, tcp(7).) The sockets are our own list: CURLINFO_ACTIVESOCKET knows none before a
- * transfer has ended (7.88). */
+/* The connection goes with a reset, so that what the kernel still holds is not delivered later: at
+ * once, and not when the last copy of the socket is closed, for a child may have one. (To connect
+ * to nothing is Linux' word for it, tcp(7).) The sockets are our own list: CURLINFO_ACTIVESOCKET
+ * knows none before a transfer has ended (7.88). */
 static void reset_connection(const struct transfer *t)
 {
     static const struct sockaddr nothing = { .sa_family = AF_UNSPEC };
@@ -241,8 +241,9 @@ static void reset_connection(const struct transfer *t)
         (void)!connect(t->sockets[i], &nothing, sizeof nothing);
 }
 
-/* libcurl asks for the body only when the socket takes more, and holds 64 KiB of it by then: so whoever
- * was frozen in the middle looks at the clock before it lets libcurl write. True: one was cut off. */
+/* libcurl asks for the body only when the socket takes more, and holds 64 KiB of it by then: so
+ * whoever was frozen in the middle looks at the clock before it lets libcurl write. True: one was
+ * cut off. */
 static bool cut_off(struct transfers *transfers)
 {
     uint64_t now = transfer_now_ms();

@@ -2,16 +2,18 @@
  * transfer: one HTTP exchange, bounded in every direction, through libcurl in the runner's loop.
  *
  * What it promises to those who pay for an exchange:
- *   - it is sent once: a fresh connection, no redirect, no retry, no second request by libcurl itself;
+ *   - it is sent once: a fresh connection, no redirect, no retry, no second request by libcurl
+ *   itself;
  *   - was_sent is false only where certainly not one byte of the request has left;
- *   - no first byte after send_by_ms, and no further byte of the body after body_by_ms: the connection
+ *   - no first byte after send_by_ms, and no further byte of the body after body_by_ms: the
+ *   connection
  *     is reset. Both count on CLOCK_BOOTTIME, which goes on while the machine sleeps.
  *
  * Messages name a host at most: addresses and headers may hold keys.
  *
- * Ownership: transfer_start() gives an object that lives until on_end() has returned or transfer_stop()
- * was called. on_end() comes exactly once, never from within transfer_start(), and not after
- * transfer_stop(). End transfers_open() with transfers_close(), when no transfer is left.
+ * Ownership: transfer_start() gives an object that lives until on_end() has returned or
+ * transfer_stop() was called. on_end() comes exactly once, never from within transfer_start(), and
+ * not after transfer_stop(). End transfers_open() with transfers_close(), when no transfer is left.
  */
 #ifndef RUNNER_TRANSFER_H
 #define RUNNER_TRANSFER_H
@@ -35,7 +37,8 @@ struct transfer_end {
     json_t     *headers; /* of the reply, names in lower case; borrowed */
     bool        was_sent;
     uint64_t    elapsed_ms;
-    /* NULL, or what went wrong: host address connect tls send reply timeout too_long clock file secret */
+    /* NULL, or what went wrong: host address connect tls send reply timeout too_long clock file
+     * secret */
     const char *code;
     const char *message;
 };
@@ -79,8 +82,8 @@ const struct url_policy_url *transfer_url(const struct transfer *transfer);
 /* Milliseconds of CLOCK_BOOTTIME. */
 uint64_t transfer_now_ms(void);
 
-/* The value of a variable that may hold a provider's secret, NULL where it is unset, empty or not to
- * be given away: the names of Kiln's own secrets are nobody's. */
+/* The value of a variable that may hold a provider's secret, NULL where it is unset, empty or not
+ * to be given away: the names of Kiln's own secrets are nobody's. */
 const char *transfer_secret(const char *name);
 
 #endif

@@ -131,8 +131,8 @@ static size_t authority_len(const char *text)
     return slashes ? (size_t)(slashes + 2 - text) + strcspn(slashes + 2, "/?#") : strlen(text);
 }
 
-/* As browsers do (URL Standard, percent-encode sets of path and query): a blank, what is not of ASCII and
- * some signs stand as %XX from there on. In front of it nothing is mended. malloc'ed. */
+/* As browsers do (URL Standard, percent-encode sets of path and query): a blank, what is not of
+ * ASCII and some signs stand as %XX from there on. In front of it nothing is mended. malloc'ed. */
 static char *escaped(const char *text, size_t from)
 {
     const char *signs = " \"<>`{}^";

@@ -1,7 +1,7 @@
 /*
- * url_policy: where a request may go. A provider's description, and still more a URL in a provider's
- * reply, is data; without this it could have the runner speak to the machine's own services, to a
- * cloud's metadata or to the house's network, with a secret in its hand.
+ * url_policy: where a request may go. A provider's description, and still more a URL in a
+ * provider's reply, is data; without this it could have the runner speak to the machine's own
+ * services, to a cloud's metadata or to the house's network, with a secret in its hand.
  *
  * Three checks: the scheme is https; host and port are among those the request itself names; the
  * address that the name resolves to is a public one, looked at when the socket is made, so that a
@@ -38,7 +38,8 @@ struct url_policy_url {
 };
 
 /* hosts: JSON array of "host[:port]" or "*.domain[:port]". False: *why is a word for an answer's
- * error: it names no more of the URL than its host. End it with url_policy_url_free(), also then. */
+ * error: it names no more of the URL than its host. End it with url_policy_url_free(), also
+ * then. */
 MUST_CHECK bool url_policy_check(const struct url_policy *policy, const char *text,
                                  const json_t *hosts, struct url_policy_url *url, char *why,
                                  size_t size);

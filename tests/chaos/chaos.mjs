@@ -150,7 +150,7 @@ const short_form = [
     ['runner.file.stored', 'self'], ['runner.put_media.asking', 'deaf'], ['runner.put_media.answered', 'self'], ['db.sent', 'backend'],
     ['server.write.asking', 'deaf'], ['server.write.answered', 'self'], ['server.upload.stored', 'self'], ['server.stream.writing', 'self'],
     ['server.bus.read.answered', 'session'], ['runner.starting', 'self'], ['runner.claimed', 'postmaster'], ['runner.reported', 'self'],
-    ['runner.report.asking', 'cut'], ['store.stored', 'self'], ['runner.beaten', 'other'], ['db.answered', 'session'], ['server.write.answered', 'backend'],
+    ['runner.report.asking', 'cut'], ['store.stored', 'self'], ['runner.heartbeat.answered', 'other'], ['db.answered', 'session'], ['server.write.answered', 'backend'],
     ['store.writing', 'error'], ['store.syncing', 'disk'], ['runner.registered', 'self'], ['runner.ticked', 'server'], ['runner.cycle.asking', 'cut'], ['runner.claimed', 'deaf'],
 ];
 const short_money = [

@@ -18,17 +18,17 @@
 #include "lib/db.h"
 #include "lib/log.h"
 
-enum { ECHO, FAIL, SLEEP, TWICE, DIE, RING };
+enum { ECHO, FAIL, SLEEP, TWICE, DIE, NOTIFY };
 
 static const struct db_statement statements[] = {
-    [ECHO]  = { "echo", "select $1::text", 1 },
-    [FAIL]  = { "fail", "select 1 / $1::int", 1 },
-    [SLEEP] = { "sleep", "select pg_sleep($1::float8)", 1 },
-    [TWICE] = { "twice",
-                "insert into db_test.once select 1 from generate_series(1, $1::int) returning 1",
-                1 },
-    [DIE]   = { "die", "select pg_terminate_backend(pg_backend_pid(), $1::bigint)", 1 },
-    [RING]  = { "ring", "select pg_notify('db_test', $1::text)", 1 },
+    [ECHO]   = { "echo", "select $1::text", 1 },
+    [FAIL]   = { "fail", "select 1 / $1::int", 1 },
+    [SLEEP]  = { "sleep", "select pg_sleep($1::float8)", 1 },
+    [TWICE]  = { "twice",
+                 "insert into db_test.once select 1 from generate_series(1, $1::int) returning 1",
+                 1 },
+    [DIE]    = { "die", "select pg_terminate_backend(pg_backend_pid(), $1::bigint)", 1 },
+    [NOTIFY] = { "notify", "select pg_notify('db_test', $1::text)", 1 },
 };
 
 static struct {
@@ -162,7 +162,8 @@ static void a_lost_link_answers_what_was_in_flight_and_comes_back(void **state)
 
     (void)state;
     run(&opt, die_with_another_in_flight, 3);
-    /* Whether the server's last word is read before its end is seen is a race; both mean the same. */
+    /* Whether the server's last word is read before its end is seen is a race; both mean the
+     * same. */
     assert_true(strcmp(test.trace, "08006 08006 up-again") == 0
                 || strcmp(test.trace, "57P01 08006 up-again") == 0
                 || strcmp(test.trace, "08006 57P01 up-again") == 0);
@@ -213,10 +214,10 @@ static void no_more_than_the_bound_is_in_flight(void **state)
     assert_string_equal(test.trace, "53300 first");
 }
 
-static void ring(struct db *db)
+static void notify(struct db *db)
 {
     (void)db;
-    ask(RING, "bell");
+    ask(NOTIFY, "news");
 }
 
 static void a_bell_is_heard_once_the_link_is_up(void **state)
@@ -225,8 +226,8 @@ static void a_bell_is_heard_once_the_link_is_up(void **state)
 
     (void)state;
     opt.listen = "db_test";
-    run(&opt, ring, 2);
-    assert_non_null(strstr(test.trace, "bell"));
+    run(&opt, notify, 2);
+    assert_non_null(strstr(test.trace, "news"));
 }
 
 /* ---- db_check ---- */

@@ -1,4 +1,5 @@
-/* sigv4: the vectors, each by its name: those AWS has published, and those computed by two signers that agree. */
+/* sigv4: the vectors, each by its name: those AWS has published, and those computed by two signers
+ * that agree. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

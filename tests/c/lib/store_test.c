@@ -228,8 +228,9 @@ static void *busy(void *is_over)
     return NULL;
 }
 
-/* Who forks beside a thread that is in libcrypto gets its locks, held for ever: with libcrypto's SHA-256, where this
- * process had not used it before, one in some thirty of these children waited till it was killed. */
+/* Who forks beside a thread that is in libcrypto gets its locks, held for ever: with libcrypto's
+ * SHA-256, where this process had not used it before, one in some thirty of these children waited
+ * till it was killed. */
 static void a_child_stores_whatever_other_threads_were_at(void **state)
 {
     static const char data[]  = "a picture";

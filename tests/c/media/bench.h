@@ -1,6 +1,6 @@
 /*
- * bench: what the tests of kiln-media share: a folder of their own, a way to run an op as the runner does, pictures to
- * feed it, and a way to compare two pictures by how they look.
+ * bench: what the tests of kiln-media share: a folder of their own, a way to run an op as the
+ * runner does, pictures to feed it, and a way to compare two pictures by how they look.
  */
 #ifndef TEST_MEDIA_BENCH_H
 #define TEST_MEDIA_BENCH_H
@@ -21,7 +21,8 @@ int bench_open(void **state); /* group setup: starts libvips, goes to a new fold
 int bench_close(void **state);
 int bench_clean(void **state); /* test setup: empty in/ and out/ */
 
-/* One run of the program: exit code; the answer (owned by bench until the next run) and the last line of stderr. */
+/* One run of the program: exit code; the answer (owned by bench until the next run) and the last
+ * line of stderr. */
 struct outcome {
     int         exit_code;
     json_t     *answer;
@@ -42,8 +43,9 @@ bool  bench_same_bytes(const char *a, const char *b);
 VipsImage *bench_picture(int width, int height, int hue);
 void       bench_save(VipsImage *image, const char *path);
 
-/* How far apart two files look: mean and largest difference of a sample, 0 .. 255. Sizes must agree.
- * bench_compare_looks first takes the mean of each 2 x 2 pixels, as a lossy golden is only true at that grain. */
+/* How far apart two files look: mean and largest difference of a sample, 0 .. 255. Sizes must
+ * agree. bench_compare_looks first takes the mean of each 2 x 2 pixels, as a lossy golden is only
+ * true at that grain. */
 void bench_compare(const char *a, const char *b, double *mean, double *most);
 void bench_compare_looks(const char *a, const char *b, double *mean, double *most);
 

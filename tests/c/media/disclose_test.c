@@ -1,6 +1,6 @@
 /*
- * furnish and disclose: the local sample of a staging, and the label that says so: legible on any ground and at any size, with
- * the same words in the file, and nothing else of the picture touched.
+ * furnish and disclose: the local sample of a staging, and the label that says so: legible on any
+ * ground and at any size, with the same words in the file, and nothing else of the picture touched.
  */
 #include "tests/c/media/bench.h"
 

@@ -1,6 +1,6 @@
 /*
- * draw and finish: what a newcomer sees first. Goldens are compared by how they look (another machine's libm may round
- * another way), repetition by bytes.
+ * draw and finish: what a newcomer sees first. Goldens are compared by how they look (another
+ * machine's libm may round another way), repetition by bytes.
  */
 #include "tests/c/media/bench.h"
 
@@ -68,7 +68,8 @@ static void a_motif_can_be_chosen_over_the_prompt(void **state)
         "space");
 }
 
-/* Every motif, every hour, each weather: none paints outside its sheet (ASan) and each looks as it did. */
+/* Every motif, every hour, each weather: none paints outside its sheet (ASan) and each looks as it
+ * did. */
 static void every_motif_looks_like_its_golden(void **state)
 {
     static const struct {
@@ -276,7 +277,8 @@ static void finish_marks_each_format_and_keeps_png_pixels(void **state)
     }
 }
 
-/* finish once called every result a local sample, also what a provider had been paid for, and coded it anew. */
+/* finish once called every result a local sample, also what a provider had been paid for, and coded
+ * it anew. */
 static void finish_leaves_what_a_provider_made_as_it_came(void **state)
 {
     static const char *const files[] = { "in/0.png", "in/0.jpg", "in/0.webp" };

@@ -1,7 +1,8 @@
 /*
- * Files of daily life: those of tests/fixtures/media/odd (odd.json says what each is to become) and of media/cases, which other
- * programs show and we once refused. Each is checked as an upload is; its clean copy, its thumbnail and what a stage is given
- * are upright, of the right size and as see-through as before, and hold nothing that stood behind the end.
+ * Files of daily life: those of tests/fixtures/media/odd (odd.json says what each is to become) and
+ * of media/cases, which other programs show and we once refused. Each is checked as an upload is;
+ * its clean copy, its thumbnail and what a stage is given are upright, of the right size and as
+ * see-through as before, and hold nothing that stood behind the end.
  */
 #include "tests/c/media/bench.h"
 
@@ -210,7 +211,8 @@ static void what_was_refused_in_life_is_taken(void **state)
     }
 }
 
-/* libvips before 8.16 took 16 bits of alpha into 8 as they were: all that was not quite clear became opaque. */
+/* libvips before 8.16 took 16 bits of alpha into 8 as they were: all that was not quite clear
+ * became opaque. */
 static void sixteen_bits_of_alpha_are_the_same_in_eight(void **state)
 {
     static const int         at[]    = { 0, 16, 64, 128, 200, 255 };
@@ -252,7 +254,8 @@ static void what_is_behind_the_end_of_a_picture_is_cut_off(void **state)
     g_free(bytes);
 }
 
-/* Libvips knows two answers to a warning of libjpeg; these are the pictures for which neither is right. */
+/* Libvips knows two answers to a warning of libjpeg; these are the pictures for which neither is
+ * right. */
 static void pictures_that_are_cut_off_or_damaged_are_not_odd_but_refused(void **state)
 {
     static const struct {

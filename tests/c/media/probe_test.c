@@ -1,5 +1,6 @@
 /*
- * probe and prepare: what comes from outside. A file is believed when it ends where its format ends and decodes to there.
+ * probe and prepare: what comes from outside. A file is believed when it ends where its format ends
+ * and decodes to there.
  */
 #include "tests/c/media/bench.h"
 
@@ -129,8 +130,8 @@ static void cut_anywhere_is_refused(void **state)
     }
 }
 
-/* An archive or a script behind the end is no fault of the picture: browsers, phones and mail programs put bytes there. What is
- * kept ends where the format ends (odd_test.c). */
+/* An archive or a script behind the end is no fault of the picture: browsers, phones and mail
+ * programs put bytes there. What is kept ends where the format ends (odd_test.c). */
 static void what_is_behind_the_end_is_no_fault(void **state)
 {
     static const char tail[] = "<script>alert(1)</script>PK\x05\x06 and more of another file";
@@ -170,7 +171,8 @@ static void phones_may_pad_or_append_pictures_to_a_jpeg(void **state)
     g_free(bytes);
 }
 
-/* A flipped bit in the middle of the pixels: checksums (PNG, Ogg, MP4's decoder) or the decoder itself find it. */
+/* A flipped bit in the middle of the pixels: checksums (PNG, Ogg, MP4's decoder) or the decoder
+ * itself find it. */
 static void damage_inside_is_refused(void **state)
 {
     static const char *const files[] = { "a.png", "a.jpg", "a.flac" };
@@ -241,7 +243,8 @@ static void what_is_no_media_is_named(void **state)
     assert_int_equal(bench_probe("in", NULL).exit_code, EXIT_INVALID);
 }
 
-/* 30,000 x 30,000 pixels in 109 KiB; and a GIF of a thousand pictures. Refused by their headers, in no time. */
+/* 30,000 x 30,000 pixels in 109 KiB; and a GIF of a thousand pictures. Refused by their headers, in
+ * no time. */
 static void bombs_are_refused_before_decoding(void **state)
 {
     VipsImage *black, *strip;

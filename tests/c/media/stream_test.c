@@ -185,7 +185,8 @@ static void finish_marks_speech_in_each_format(void **state)
     }
 }
 
-/* They were given the same title and comment as the samples of this machine, and recordings were coded anew as MP3. */
+/* They were given the same title and comment as the samples of this machine, and recordings were
+ * coded anew as MP3. */
 static void finish_leaves_a_provider_s_film_and_recording_as_they_came(void **state)
 {
     (void)state;

@@ -306,7 +306,7 @@ static void but_not_before_what_is_known_to_run_under_it_has_ended(void **state)
     answer(await(ST_REGISTER), one("12"));
     turn(20);
     assert_null(asked(ST_UNREGISTER));
-    assert_int_equal(lease_ids(d, ids), 2); /* both are beaten for */
+    assert_int_equal(lease_ids(d, ids), 2); /* heartbeats go out for both */
     assert_int_equal(ids[0], 12);
     assert_int_equal(ids[1], 11);
     task_fail(hanging[0], OUTCOME_TRANSIENT, -1, "x");
@@ -434,7 +434,7 @@ static void with_once_two_empty_claims_end_it(void **state)
     assert_non_null(await(ST_UNREGISTER));
 }
 
-static void beats_are_for_this_runner_and_their_orders_are_obeyed(void **state)
+static void heartbeats_are_for_this_runner_and_their_orders_are_obeyed(void **state)
 {
     PGresult *orders = rows(3);
 
@@ -478,7 +478,7 @@ int main(void)
         TEST(after_the_drain_time_what_runs_is_handed_back),
         TEST(a_second_order_hands_back_at_once),
         TEST(with_once_two_empty_claims_end_it),
-        TEST(beats_are_for_this_runner_and_their_orders_are_obeyed),
+        TEST(heartbeats_are_for_this_runner_and_their_orders_are_obeyed),
     };
 
     log_setup("dispatch_test", LOG_LEVEL_ERROR, true);

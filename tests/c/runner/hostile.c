@@ -183,7 +183,8 @@ static size_t whole(const char *path, char text[8192])
         close(fd);
     return got > 0 ? (size_t)got : 0;
 }
-/* Whether a process has a variable that this one was not given. (bubblewrap's own has those of the tool.) */
+/* Whether a process has a variable that this one was not given. (bubblewrap's own has those of the
+ * tool.) */
 static bool tells_more(const char *path)
 {
     static char mine[8192], theirs[8192];
@@ -442,7 +443,8 @@ static bool signal_by_descriptor(void)
 
     return fd >= 0 && syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0;
 }
-/* Whoever counts its bytes would count no more. In a process namespace that is the first process, which nobody stops. */
+/* Whoever counts its bytes would count no more. In a process namespace that is the first process,
+ * which nobody stops. */
 static bool stop_its_watcher(void)
 {
     pid_t watcher = getppid();
@@ -529,7 +531,8 @@ static bool enter_namespaces_of_the_runner(void)
 
     return fd >= 0 && setns(fd, 0) == 0;
 }
-/* The kernel looks at its arguments only after the filter: whoever gets EFAULT or EINVAL was let in. */
+/* The kernel looks at its arguments only after the filter: whoever gets EFAULT or EINVAL was let
+ * in. */
 static bool is_let_in(long result)
 {
     return result >= 0 || (errno != EPERM && errno != ENOSYS && errno != EACCES);

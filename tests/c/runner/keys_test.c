@@ -1,4 +1,5 @@
-/* keys: a provider's public keys are fetched one after the other, and one that has none keeps nobody waiting. */
+/* keys: a provider's public keys are fetched one after the other, and one that has none keeps
+ * nobody waiting. */
 #include "tests/c/runner/fake_transfer.h"
 
 #include "tests/c/runner/fake_link.h"

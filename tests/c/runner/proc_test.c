@@ -166,8 +166,8 @@ static void at_its_time_limit_it_is_asked_to_end(void **state)
     done(run);
 }
 
-/* Whether a process of the machine has this word in its command. Numbers of processes do not do: a program's may be of its
- * own namespace. */
+/* Whether a process of the machine has this word in its command. Numbers of processes do not do: a
+ * program's may be of its own namespace. */
 static bool runs(const char *word)
 {
     DIR           *proc = opendir("/proc");
@@ -284,7 +284,8 @@ static void it_has_three_descriptors_and_nothing_of_ours(void **state)
 
 static void its_signals_are_as_if_nobody_had_touched_them(void **state)
 {
-    /* 32 and 33 are glibc's own: it lets nobody set them, and leaves them ignored in what posix_spawn starts (make does). */
+    /* 32 and 33 are glibc's own: it lets nobody set them, and leaves them ignored in what
+     * posix_spawn starts (make does). */
     const uint64_t reserved = (uint64_t)3 << 31;
     struct run    *run;
     sigset_t       set, old;
@@ -308,7 +309,8 @@ static void its_signals_are_as_if_nobody_had_touched_them(void **state)
     done(run);
 }
 
-/* Its watcher leads both: so the signals of its own group reach the runner as little as the runner's reach it. */
+/* Its watcher leads both: so the signals of its own group reach the runner as little as the
+ * runner's reach it. */
 static void its_session_and_group_are_not_the_runners(void **state)
 {
     struct run *run = finish(start("cut -d ' ' -f 5,6 /proc/$$/stat", (struct proc_options) { 0 }));

@@ -1,6 +1,7 @@
 /*
- * sandbox: a hostile program in it, at each strength that this machine has, as the user who runs the test and, where that is
- * root, as the service user too. What the machine lacks is skipped, and said.
+ * sandbox: a hostile program in it, at each strength that this machine has, as the user who runs
+ * the test and, where that is root, as the service user too. What the machine lacks is skipped, and
+ * said.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -291,7 +292,8 @@ static void a_hostile_tool_gets_nowhere(void **state)
     }
 }
 
-/* The other side: without a sandbox the same program gets nearly everywhere, so the test above tests something. */
+/* The other side: without a sandbox the same program gets nearly everywhere, so the test above
+ * tests something. */
 static void without_a_sandbox_it_gets_far(void **state)
 {
     struct world *w = *state;
@@ -359,7 +361,8 @@ static void what_it_wrote_just_before_its_end_counts_too(void **state)
     assert_int_equal(w->end.excess, SPAWN_BYTES);
 }
 
-/* A user's processes are counted by the kernel, in a namespace of the tool's own; root's by the watcher. */
+/* A user's processes are counted by the kernel, in a namespace of the tool's own; root's by the
+ * watcher. */
 static void a_fork_bomb_ends(void **state)
 {
     struct world *w      = *state;

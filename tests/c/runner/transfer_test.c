@@ -30,8 +30,8 @@ struct server {
     int   port, log_fd; /* log: what came in, of all connections */
 };
 
-/* A child that has a copy of each descriptor, as one that stores a file has: who closes a socket while it
- * lives has not ended the connection, nor taken it from the loop. */
+/* A child that has a copy of each descriptor, as one that stores a file has: who closes a socket
+ * while it lives has not ended the connection, nor taken it from the loop. */
 struct holder {
     uint64_t          after_ms; /* 0 = there is none */
     uint64_t          turns_ms; /* how long the loop goes on after the end */
@@ -596,8 +596,8 @@ static void assert_cut(struct holder *holder)
     json_decref(hosts);
 }
 
-/* CURLINFO_ACTIVESOCKET named no socket while the body went out, so none was ever reset: the kernel went
- * on delivering what it held, to a provider that may take it for an order. */
+/* CURLINFO_ACTIVESOCKET named no socket while the body went out, so none was ever reset: the kernel
+ * went on delivering what it held, to a provider that may take it for an order. */
 static void what_the_kernel_holds_is_not_delivered_after_the_cut(void **state)
 {
     (void)state;
@@ -613,8 +613,9 @@ static void nor_while_a_child_has_a_copy_of_the_socket(void **state)
     holder_end(&holder);
 }
 
-/* libcurl 7.88 closes a socket that has not connected without a word (CURL_POLL_REMOVE comes after it).
- * With a copy in a child it stayed in epoll, and its next event went to memory that was gone. */
+/* libcurl 7.88 closes a socket that has not connected without a word (CURL_POLL_REMOVE comes after
+ * it). With a copy in a child it stayed in epoll, and its next event went to memory that was
+ * gone. */
 static void a_connection_that_was_given_up_is_heard_of_no_more(void **state)
 {
     char                    url[80], host[40];

@@ -1,6 +1,6 @@
 /*
- * url_policy: what is no address of the public internet is refused however it is written, and so is what
- * the description does not name.
+ * url_policy: what is no address of the public internet is refused however it is written, and so is
+ * what the description does not name.
  */
 #include "pipeline_runner/http/url_policy.h"
 
