@@ -418,7 +418,7 @@ static void append(struct buffer *b, const char *text, size_t bytes)
 }
 
 /* So many bytes come in one piece at most; a multiple of three: base64 without a seam. */
-#define CHUNK (3 * 16384)
+#define CHUNK ((size_t)3 * 16384)
 
 static void append_base64(struct buffer *b, const uint8_t *data, size_t bytes)
 {
