@@ -4,7 +4,6 @@
  */
 #include "server/auth/auth.h"
 
-#include <inttypes.h>
 #include <jansson.h>
 #include <microhttpd.h>
 #include <openssl/crypto.h>
@@ -15,6 +14,8 @@
 #include <strings.h>
 
 #include "lib/arena.h"
+#include "server/auth/act_as.h"
+#include "server/auth/hex.h"
 #include "server/http/request.h"
 #include "server/pool/owner.h"
 #include "lib/jbuf.h"
@@ -23,14 +24,16 @@
 
 #define CACHE_SIZE 1024 /* a power of two; one place a token, the newer one stays */
 
+#define IDENTITY_BYTES     512 /* what most fit in */
 #define KEY_BYTES          77
 #define KEY_STREAM_SECONDS 3600 /* then a stream that a key opened asks again */
 
 struct verified {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    char         *identity; /* NULL: empty place */
-    int64_t       expires_at, not_before;
-    uint64_t      owner; /* of its issuer and subject */
+    unsigned char          digest[SHA256_DIGEST_LENGTH];
+    struct arena          *arena; /* of the identity; NULL: empty place */
+    const struct identity *identity;
+    int64_t                expires_at, not_before;
+    uint64_t               owner; /* of its issuer and subject */
 
     const struct jwks_key *key; /* NULL: the secret */
 };
@@ -53,12 +56,6 @@ static void digest_of(const char *text, unsigned char digest[SHA256_DIGEST_LENGT
     SHA256((const unsigned char *)text, strlen(text), digest);
 }
 
-static void write_hex(const unsigned char *bytes, size_t count, char *hex)
-{
-    for (size_t i = 0; i < count; i++)
-        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
-}
-
 struct auth *auth_open(const struct token_keys *keys, const char *admin_key)
 {
     struct auth *auth = calloc(1, sizeof(*auth));
@@ -76,7 +73,7 @@ void auth_close(struct auth *auth)
     if (!auth)
         return;
     for (size_t i = 0; i < CACHE_SIZE; i++)
-        free(auth->cache[i].identity);
+        arena_close(auth->cache[i].arena);
     jwks_free(auth->jwks);
     free(auth);
 }
@@ -93,13 +90,13 @@ void auth_set_jwks(struct auth *auth, struct jwks *jwks)
 {
     for (size_t i = 0; i < CACHE_SIZE; i++) {
         struct verified *place = &auth->cache[i];
-        if (!place->identity || !place->key)
+        if (!place->arena || !place->key)
             continue;
         place->key = jwks_find_same(jwks, place->key);
         if (place->key)
             continue;
-        free(place->identity);
-        place->identity = NULL;
+        arena_close(place->arena);
+        place->arena = NULL;
     }
     jwks_free(auth->jwks);
     auth->jwks      = jwks;
@@ -120,33 +117,17 @@ bool auth_is_admin_key(const struct auth *auth, const char *key)
     return CRYPTO_memcmp(digest, auth->admin_key, sizeof(digest)) == 0 && auth->has_admin_key;
 }
 
-/* Open at the end: the request's own members follow. */
-static char *write_identity(const struct token_claims *claims)
+/* The claims lie in the caller's memory. */
+static struct identity identity_of(const struct token_claims *claims)
 {
-    struct jbuf j = { 0 };
-    char       *text, issued[32];
+    const char *role = claims->is_admin ? "admin" : "user";
 
-    jbuf_object(&j);
-    jbuf_key(&j, "sub");
-    jbuf_str(&j, claims->sub);
-    jbuf_key(&j, "iss");
-    jbuf_str(&j, claims->iss[0] ? claims->iss : NULL);
-    jbuf_key(&j, "iat");
-    snprintf(issued, sizeof(issued), "%" PRId64 ".%06d", claims->issued_us / 1000000,
-             (int)(claims->issued_us % 1000000));
-    jbuf_raw(&j, issued);
-    if (claims->has_scope) {
-        jbuf_key(&j, "scope");
-        jbuf_str(&j, claims->scope);
-    }
-    if (claims->has_role) {
-        jbuf_key(&j, "role");
-        jbuf_str(&j, claims->is_admin ? "admin" : "user");
-    }
-    jbuf_end(&j);
-    text                   = jbuf_take(&j);
-    text[strlen(text) - 1] = '\0';
-    return text;
+    return (struct identity) { .sub        = claims->sub,
+                               .iss        = claims->iss[0] ? claims->iss : NULL,
+                               .issued_us  = claims->issued_us,
+                               .has_issued = true,
+                               .scope      = claims->has_scope ? claims->scope : NULL,
+                               .role       = claims->has_role ? role : NULL };
 }
 
 static uint64_t owner_of_claims(const struct token_claims *claims)
@@ -174,6 +155,7 @@ static bool verify_into(struct auth *auth, const char *token, int64_t now, struc
                         struct err *err)
 {
     struct token_claims claims;
+    struct identity     identity;
 
     auth->verifications++;
     if (!token_verify(&auth->keys, token, now, &claims, err)) {
@@ -181,8 +163,10 @@ static bool verify_into(struct auth *auth, const char *token, int64_t now, struc
             ask_for_key(auth, err);
         return false;
     }
-    free(place->identity);
-    place->identity   = write_identity(&claims);
+    arena_close(place->arena);
+    identity          = identity_of(&claims);
+    place->arena      = arena_open(IDENTITY_BYTES);
+    place->identity   = identity_copy(place->arena, &identity);
     place->expires_at = claims.expires_at;
     place->not_before = claims.not_before;
     place->key        = claims.key;
@@ -199,7 +183,7 @@ static const struct verified *verify(struct auth *auth, const char *token, int64
 
     digest_of(token, digest);
     place = &auth->cache[(digest[0] | (unsigned)digest[1] << 8) % CACHE_SIZE];
-    if (!place->identity || CRYPTO_memcmp(place->digest, digest, sizeof(digest)) != 0
+    if (!place->arena || CRYPTO_memcmp(place->digest, digest, sizeof(digest)) != 0
         || now >= place->expires_at || now < place->not_before - TOKEN_LEEWAY_SECONDS) {
         if (!verify_into(auth, token, now, place, err))
             return NULL;
@@ -208,8 +192,8 @@ static const struct verified *verify(struct auth *auth, const char *token, int64
     return place;
 }
 
-bool auth_identity(struct auth *auth, const char *token, int64_t now, const char **identity,
-                   int64_t *expires_at, struct err *err)
+bool auth_identity(struct auth *auth, const char *token, int64_t now,
+                   const struct identity **identity, int64_t *expires_at, struct err *err)
 {
     const struct verified *verified = verify(auth, token, now, err);
 
@@ -249,35 +233,36 @@ static const char *bearer_token(struct request *r)
     return header + 7 + strspn(header + 7, " ");
 }
 
-/* Calls name their function, whose scope SQL looks up, and say when they change something: then they
- * count towards the account's rate. A route without a function opens a stream. Only creating ones read
- * the key; one that is too long is refused rather than cut, which could make two keys one. */
-static bool call_members(struct request *r, const char **member, struct err *err)
+/* A call names its function, whose scope SQL looks up, and says when it changes something: then it
+ * counts towards the account's rate. A route without a function opens a stream. Only creating
+ * functions read the key; one that is too long is refused rather than cut, which could make two keys
+ * one. */
+static bool set_context(struct request *r, const struct identity *identity, struct err *err)
 {
-    const char *key    = request_header(r, "Idempotency-Key");
-    const char *writes = r->route->pool == POOL_WRITE ? ",\"writes\":true" : "";
-    const char *name   = r->route->function             ? r->route->function
-                         : r->route->auth == AUTH_WATCH ? "open_watch"
-                                                        : "open_stream";
-    struct jbuf j      = { 0 };
+    const char   *stream = r->route->auth == AUTH_WATCH ? "open_watch" : "open_stream";
+    const char   *key    = request_header(r, "Idempotency-Key");
+    struct act_as act_as = { .identity        = identity,
+                             .function        = r->route->function ? r->route->function : stream,
+                             .writes          = r->route->pool == POOL_WRITE,
+                             .idempotency_key = key,
+                             .request_id      = r->id };
+    char         *json;
 
-    writes  = arena_printf(r->arena, ",\"function\":\"%s\"%s", name, writes);
-    *member = writes;
-    if (!key)
-        return true;
-    if (!key[0] || strlen(key) > 255 || !jbuf_is_utf8(key, strlen(key))) {
+    if (key && (!key[0] || strlen(key) > 255 || !jbuf_is_utf8(key, strlen(key)))) {
         err_set(err, "KN006", "Idempotency-Key must have 1 to 255 characters");
         return false;
     }
-    jbuf_str(&j, key);
-    *member = arena_printf(r->arena, "%s,\"idempotency_key\":%s", writes, jbuf_text(&j));
-    jbuf_free(&j);
+    json       = act_as_json(&act_as);
+    r->context = arena_strdup(r->arena, json);
+    free(json);
+    if (route_is_stream(r->route)) /* the stream's own calls name others */
+        r->identity = identity_copy(r->arena, identity);
     return true;
 }
 
 static bool act_as_user(struct auth *auth, struct request *r, struct err *err)
 {
-    const char            *token = bearer_token(r), *member;
+    const char            *token = bearer_token(r);
     const struct verified *verified;
 
     if (!token) {
@@ -286,13 +271,11 @@ static bool act_as_user(struct auth *auth, struct request *r, struct err *err)
     }
     r->has_token = true;
     verified     = verify(auth, token, base_unix_seconds(), err);
-    if (!verified || !call_members(r, &member, err))
+    if (!verified || !set_context(r, verified->identity, err))
         return false;
     r->expires_at = verified->expires_at;
     r->owner      = verified->owner;
     r->is_proven  = true;
-    r->context =
-        arena_printf(r->arena, "%s%s,\"request_id\":\"%s\"}", verified->identity, member, r->id);
     return true;
 }
 
@@ -306,52 +289,47 @@ static bool has_key_form(const char *key)
         || strspn(key + 5, "0123456789abcdef") != KEY_BYTES - 5)
         return false;
     SHA256((const unsigned char *)key, KEY_BYTES - 8, digest);
-    write_hex(digest, 4, check);
+    hex_write(check, digest, 4);
     return strcmp(key + KEY_BYTES - 8, check) == 0;
 }
 
 /* The key's hash goes along with the call; what it opens, SQL knows. */
 static bool act_as_key(struct request *r, const char *key, struct err *err)
 {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    char          hex[2 * SHA256_DIGEST_LENGTH + 1];
-    const char   *member;
+    unsigned char   digest[SHA256_DIGEST_LENGTH];
+    char            hex[2 * SHA256_DIGEST_LENGTH + 1];
+    struct identity identity = { .key = hex };
 
     r->has_token = true;
     if (!has_key_form(key)) {
         err_set(err, "KN009", "X-API-Key is not an API key");
         return false;
     }
-    if (!call_members(r, &member, err))
-        return false;
     digest_of(key, digest);
-    write_hex(digest, sizeof(digest), hex);
+    hex_write(hex, digest, sizeof(digest));
+    if (!set_context(r, &identity, err))
+        return false;
     r->owner      = owner_of(OWNER_KEY, digest);
     r->expires_at = base_unix_seconds() + KEY_STREAM_SECONDS;
-    r->context =
-        arena_printf(r->arena, "{\"key\":\"%s\"%s,\"request_id\":\"%s\"}", hex, member, r->id);
     return true;
 }
 
 /* The account of the operator: an identity that no token has, since tokens name no such issuer. */
 static bool act_as_operator(struct auth *auth, struct request *r, const char *key, struct err *err)
 {
-    const char *member;
+    static const struct identity operator= { .sub  = "operator",
+                                             .iss  = "urn:kiln:admin-key",
+                                             .role = "admin" };
 
     if (!auth_is_admin_key(auth, key)) {
         err_set(err, "KN009", "X-API-Key is not the key of administration");
         return false;
     }
-    if (!call_members(r, &member, err))
+    if (!set_context(r, &operator, err))
         return false;
     r->owner      = owner_of(OWNER_KEY, auth->admin_key);
     r->is_proven  = true;
     r->expires_at = INT64_MAX;
-    r->context =
-        arena_printf(r->arena,
-                     "{\"sub\":\"operator\",\"iss\":\"urn:kiln:admin-key\",\"role\":\"admin\"%s,"
-                     "\"request_id\":\"%s\"}",
-                     member, r->id);
     return true;
 }
 
@@ -374,6 +352,18 @@ static bool act_as_someone(struct auth *auth, struct request *r, struct err *err
                                                 : act_as_user(auth, r, err);
 }
 
+/* The caller of a route that asks for no token, or one that a ticket opens. */
+static void act_as_nobody(struct request *r)
+{
+    struct identity identity = { .ticket = r->ticket };
+    char           *json     = act_as_json(&(struct act_as) { .request_id = r->id });
+
+    r->context = arena_strdup(r->arena, json);
+    free(json);
+    if (r->ticket)
+        r->identity = identity_copy(r->arena, &identity);
+}
+
 bool auth_request(struct request *r, struct err *err)
 {
     struct auth   *auth = r->server->auth;
@@ -386,6 +376,6 @@ bool auth_request(struct request *r, struct err *err)
         return act_as_someone(auth, r, err);
     else if (kind == AUTH_ADMIN || kind == AUTH_WATCH)
         return act_as_admin(auth, r, err);
-    r->context = arena_printf(r->arena, "{\"request_id\":\"%s\"}", r->id);
+    act_as_nobody(r);
     return true;
 }

@@ -14,6 +14,7 @@
 #include "server/auth/token.h"
 
 struct auth;
+struct identity;
 struct request;
 
 /* keys' strings and admin_key outlive it; an empty admin_key opens nothing. */
@@ -42,8 +43,9 @@ char *auth_sign(const struct auth *auth, const char *claims);
 uint64_t auth_verifications(const struct auth *auth);
 
 /* HJ001: its key is not known yet; everything else is KN009.
- * `{"sub":…,"iss":…,"iat":…,"role":…` of a good token; the text lives until the next call. */
+ * The identity of a good token lives until the next call. */
 MUST_CHECK bool auth_identity(struct auth *auth, const char *token, int64_t now,
-                              const char **identity, int64_t *expires_at, struct err *err);
+                              const struct identity **identity, int64_t *expires_at,
+                              struct err *err);
 
 #endif

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/auth/base64url.h"
+#include "server/auth/base64.h"
 #include "server/http/json_text.h"
 
 #define BITS_MIN      2048

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/auth/base64.h"
+#include "server/auth/hex.h"
+
 #define HEADER_BYTES_MAX  256 /* of an id or a user */
 #define SIGNATURES_MAX    8   /* of one webhook */
 #define KEYS_MAX          32  /* of one JWKS */
@@ -22,68 +25,6 @@
 #define SEAL_CHARS        128
 
 /* ---- small forms ---- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Exactly `bytes` bytes in hex, nothing before or after. */
-static bool read_hex(const char *text, unsigned char *out, size_t bytes)
-{
-    if (strlen(text) != 2 * bytes)
-        return false;
-    for (size_t i = 0; i < bytes; i++) {
-        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
-}
-
-static int sextet(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '+' || c == '-')
-        return 62;
-    return c == '/' || c == '_' ? 63 : -1;
-}
-
-/* Both alphabets, with or without padding: how keys are written down differs. Unused bits are zero,
- * so that nothing is cut off. */
-static bool read_base64(const char *text, size_t chars, unsigned char *out, size_t size,
-                        size_t *len)
-{
-    unsigned bits = 0, held = 0;
-
-    while (chars > 0 && text[chars - 1] == '=')
-        chars--;
-    *len = 0;
-    for (size_t i = 0; i < chars; i++) {
-        int value = sextet(text[i]);
-        if (value < 0)
-            return false;
-        bits = (bits << 6 | (unsigned)value) & 0xffff;
-        held += 6;
-        if (held < 8)
-            continue;
-        held -= 8;
-        if (*len == size)
-            return false;
-        out[(*len)++] = (unsigned char)(bits >> held & 0xff);
-    }
-    return chars % 4 != 1 && (bits & ((1u << held) - 1)) == 0;
-}
 
 static bool read_seconds(const char *text, int64_t *seconds)
 {
@@ -120,7 +61,7 @@ static EVP_PKEY *read_jwk(const json_t *jwk)
     size_t        len;
 
     if (!kty || !crv || !x || strcmp(kty, "OKP") != 0 || strcmp(crv, "Ed25519") != 0
-        || !read_base64(x, strlen(x), raw, sizeof(raw), &len) || len != sizeof(raw))
+        || !base64_read_any(x, strlen(x), raw, sizeof(raw), &len) || len != sizeof(raw))
         return NULL;
     return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, raw, sizeof(raw));
 }
@@ -165,8 +106,7 @@ static bool write_fal_message(const struct signature_request *request, const cha
 
     SHA256((const unsigned char *)(request->body ? request->body : ""), request->body_bytes,
            digest);
-    for (size_t i = 0; i < sizeof(digest); i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    hex_write(hex, digest, sizeof(digest));
     return (size_t)snprintf(message, size, "%s\n%s\n%s\n%s", id, user, timestamp, hex) < size;
 }
 
@@ -182,7 +122,7 @@ static enum signature_verdict check_fal(const struct signature_keys    *keys,
     int64_t       seconds;
 
     if (!id || !user || !time || !text || !read_seconds(time, &seconds)
-        || !read_hex(text, seal, sizeof(seal))
+        || !hex_read(text, seal, sizeof(seal))
         || !write_fal_message(request, id, user, time, message, sizeof(message)))
         return SIGNATURE_INVALID;
     if (!is_near(seconds, now, keys->tolerance_s))
@@ -201,7 +141,8 @@ struct secret {
 static bool read_secret(const char *text, size_t chars, struct secret *secret)
 {
     if (chars > 6 && strncmp(text, "whsec_", 6) == 0)
-        return read_base64(text + 6, chars - 6, secret->bytes, sizeof(secret->bytes), &secret->len)
+        return base64_read_any(text + 6, chars - 6, secret->bytes, sizeof(secret->bytes),
+                               &secret->len)
                && secret->len > 0;
     if (chars == 0 || chars > sizeof(secret->bytes))
         return false;
@@ -279,7 +220,8 @@ static void read_signatures(const char *text, struct macs *macs)
         size_t chars = strcspn(text, " "), len;
 
         if (chars > 3 && strncmp(text, "v1,", 3) == 0
-            && read_base64(text + 3, chars - 3, macs->mac[macs->count], SHA256_DIGEST_LENGTH, &len)
+            && base64_read_any(text + 3, chars - 3, macs->mac[macs->count], SHA256_DIGEST_LENGTH,
+                               &len)
             && len == SHA256_DIGEST_LENGTH)
             macs->count++;
         text += chars;
@@ -318,7 +260,7 @@ static enum signature_verdict check_hmac(const struct signature_keys    *keys,
 
     (void)now;
     if (!text || strncmp(text, "sha256=", 7) != 0
-        || !read_hex(text + 7, macs.mac[0], SHA256_DIGEST_LENGTH))
+        || !hex_read(text + 7, macs.mac[0], SHA256_DIGEST_LENGTH))
         return SIGNATURE_INVALID;
     return any_secret_made(keys->secrets, &macs, "", request);
 }

@@ -12,17 +12,9 @@
 #include <strings.h>
 #include <time.h>
 
+#include "server/auth/hex.h"
 #include "server/auth/keccak.h"
-
-/* The words are ours and need no escaping. */
-static bool refuse(struct err *err, const char *field, const char *sentence)
-{
-    err_set(err, "KN003", "%s %s", field, sentence);
-    if (err)
-        snprintf(err->detail, sizeof(err->detail), "[{\"field\":\"%s\",\"message\":\"%s\"}]", field,
-                 sentence);
-    return false;
-}
+#include "server/http/problem.h"
 
 /* ---- letters ---- */
 
@@ -206,17 +198,17 @@ static bool read_head(struct lines *l, struct siwe_message *m, struct err *err)
     const char       *colon;
 
     if (line.bytes <= bytes || memcmp(line.text + line.bytes - bytes, tail, bytes) != 0)
-        return refuse(err, "/message", "does not begin as a sign-in with Ethereum");
+        return problem_field(err, "/message", "does not begin as a sign-in with Ethereum");
     line.bytes -= bytes;
     colon = memmem(line.text, line.bytes, "://", 3);
     if (colon) {
         struct slice scheme = { line.text, (size_t)(colon - line.text) };
         if (!are_all(scheme, "+-.") || !copy(scheme, m->scheme, sizeof(m->scheme)) || !scheme.bytes)
-            return refuse(err, "/message", "domain: the scheme before it is malformed");
+            return problem_field(err, "/message", "domain: the scheme before it is malformed");
         line = (struct slice) { colon + 3, line.bytes - scheme.bytes - 3 };
     }
     if (!line.bytes || !are_all(line, "-._~:[]") || !copy(line, m->domain, sizeof(m->domain)))
-        return refuse(err, "/message", "domain: must be a host and perhaps a port");
+        return problem_field(err, "/message", "domain: must be a host and perhaps a port");
     return true;
 }
 
@@ -227,10 +219,11 @@ static bool read_address(struct lines *l, struct siwe_message *m, struct err *er
     if (line.bytes != SIWE_ADDRESS_CHARS || memcmp(line.text, "0x", 2) != 0
         || !copy(line, m->address, sizeof(m->address))
         || strspn(m->address + 2, "0123456789abcdefABCDEF") != 40)
-        return refuse(err, "/message", "address: must be 0x and 40 hexadecimal digits");
+        return problem_field(err, "/message", "address: must be 0x and 40 hexadecimal digits");
     /* Without a capital there is no checksum, which EIP-55 allows; many wallets and programs send that. */
     return !m->address[2 + strcspn(m->address + 2, "ABCDEF")] || siwe_is_checksummed(m->address)
-           || refuse(err, "/message", "address: its capital letters are not those of EIP-55");
+           || problem_field(err, "/message",
+                            "address: its capital letters are not those of EIP-55");
 }
 
 /* Empty, statement, empty; without one two empty lines; an empty one makes three. */
@@ -239,13 +232,14 @@ static bool read_statement(struct lines *l, struct err *err)
     struct slice line;
 
     if (!take_empty(l))
-        return refuse(err, "/message", "address: must be followed by an empty line");
+        return problem_field(err, "/message", "address: must be followed by an empty line");
     line = take(l);
     if (!are_all(line, "-._~:/?#[]@!$&'()*+,;= "))
-        return refuse(err, "/message", "statement: has characters that it must not have");
+        return problem_field(err, "/message", "statement: has characters that it must not have");
     if (line.bytes == 0 && peek(l).bytes > 0)
         return true;
-    return take_empty(l) || refuse(err, "/message", "statement: must be followed by an empty line");
+    return take_empty(l)
+           || problem_field(err, "/message", "statement: must be followed by an empty line");
 }
 
 static bool read_numbers(struct lines *l, struct siwe_message *m, struct err *err)
@@ -255,12 +249,14 @@ static bool read_numbers(struct lines *l, struct siwe_message *m, struct err *er
     size_t       n;
 
     if (!take_labelled(l, "Version: ", &value) || value.bytes != 1 || value.text[0] != '1')
-        return refuse(err, "/message", "version: must be 1, on the line after the URI");
+        return problem_field(err, "/message", "version: must be 1, on the line after the URI");
     if (!take_labelled(l, "Chain ID: ", &value) || !copy(value, digits, sizeof(digits)))
-        return refuse(err, "/message", "chain-id: must be a number, on the line after the version");
+        return problem_field(err, "/message",
+                             "chain-id: must be a number, on the line after the version");
     n = strspn(digits, "0123456789");
     if (n == 0 || n != value.bytes)
-        return refuse(err, "/message", "chain-id: must be a number, on the line after the version");
+        return problem_field(err, "/message",
+                             "chain-id: must be a number, on the line after the version");
     m->chain_id = strtoull(digits, NULL, 10);
     return true;
 }
@@ -271,15 +267,16 @@ static bool read_required(struct lines *l, struct siwe_message *m, struct err *e
 
     if (!take_labelled(l, "URI: ", &value) || !is_uri(value)
         || !copy(value, m->uri, sizeof(m->uri)))
-        return refuse(err, "/message", "uri: must be a URI, after the address or the statement");
+        return problem_field(err, "/message",
+                             "uri: must be a URI, after the address or the statement");
     if (!read_numbers(l, m, err))
         return false;
     if (!take_labelled(l, "Nonce: ", &value) || value.bytes < 8 || !are_all(value, "")
         || !copy(value, m->nonce, sizeof(m->nonce)))
-        return refuse(err, "/message", "nonce: must be 8 to 64 letters and digits");
+        return problem_field(err, "/message", "nonce: must be 8 to 64 letters and digits");
     if (!take_labelled(l, "Issued At: ", &value)
         || !siwe_parse_time(value.text, value.bytes, &m->issued_at))
-        return refuse(err, "/message", "issued-at: must be a time of RFC 3339");
+        return problem_field(err, "/message", "issued-at: must be a time of RFC 3339");
     return true;
 }
 
@@ -289,21 +286,22 @@ static bool read_optional(struct lines *l, struct siwe_message *m, struct err *e
 
     if (take_labelled(l, "Expiration Time: ", &value)
         && !siwe_parse_time(value.text, value.bytes, &m->expires_at))
-        return refuse(err, "/message", "expiration-time: must be a time of RFC 3339");
+        return problem_field(err, "/message", "expiration-time: must be a time of RFC 3339");
     if (take_labelled(l, "Not Before: ", &value)
         && !siwe_parse_time(value.text, value.bytes, &m->not_before))
-        return refuse(err, "/message", "not-before: must be a time of RFC 3339");
+        return problem_field(err, "/message", "not-before: must be a time of RFC 3339");
     if (take_labelled(l, "Request ID: ", &value)
         && (!are_all(value, "-._~!$&'()*+,;=:@%") || !escapes_are_whole(value)))
-        return refuse(err, "/message", "request-id: has characters that it must not have");
+        return problem_field(err, "/message", "request-id: has characters that it must not have");
     if (take_labelled(l, "Resources:", &value)) {
         if (value.bytes)
-            return refuse(err, "/message", "resources: must stand on lines of their own");
+            return problem_field(err, "/message", "resources: must stand on lines of their own");
         while (take_labelled(l, "- ", &value))
             if (!is_uri(value))
-                return refuse(err, "/message", "resources: each must be a URI");
+                return problem_field(err, "/message", "resources: each must be a URI");
     }
-    return l->is_over || refuse(err, "/message", "has more at its end than a sign-in may have");
+    return l->is_over
+           || problem_field(err, "/message", "has more at its end than a sign-in may have");
 }
 
 bool siwe_parse(const char *text, size_t bytes, struct siwe_message *message, struct err *err)
@@ -312,7 +310,7 @@ bool siwe_parse(const char *text, size_t bytes, struct siwe_message *message, st
 
     *message = (struct siwe_message) { 0 };
     if (bytes == 0 || bytes > SIWE_BYTES_MAX)
-        return refuse(err, "/message", "must have 1 to 4096 bytes");
+        return problem_field(err, "/message", "must have 1 to 4096 bytes");
     return read_head(&l, message, err) && read_address(&l, message, err) && read_statement(&l, err)
            && read_required(&l, message, err) && read_optional(&l, message, err);
 }
@@ -388,8 +386,8 @@ static bool place_is_ours(const struct siwe_message *m, const char *origins, str
             && is_same(theirs.authority, ours.authority))
             return true;
     }
-    return refuse(err, "/message",
-                  is_domain_known ? "uri: is not of this site" : "domain: is not this site");
+    return problem_field(err, "/message",
+                         is_domain_known ? "uri: is not of this site" : "domain: is not this site");
 }
 
 static bool chain_is_allowed(uint64_t chain, const char *chains)
@@ -410,49 +408,19 @@ bool siwe_is_for_us(const struct siwe_message *message, const struct siwe_policy
     if (!place_is_ours(m, policy->origins, err))
         return false;
     if (!chain_is_allowed(m->chain_id, policy->chains))
-        return refuse(err, "/message", "chain-id: is not one that is taken here");
+        return problem_field(err, "/message", "chain-id: is not one that is taken here");
     if (m->issued_at > now + SIWE_SKEW_SECONDS)
-        return refuse(err, "/message", "issued-at: lies in the future");
+        return problem_field(err, "/message", "issued-at: lies in the future");
     if (m->issued_at < now - policy->max_age_seconds)
-        return refuse(err, "/message", "issued-at: is too long ago");
+        return problem_field(err, "/message", "issued-at: is too long ago");
     if (m->expires_at && m->expires_at <= now)
-        return refuse(err, "/message", "expiration-time: has passed");
+        return problem_field(err, "/message", "expiration-time: has passed");
     if (m->not_before && m->not_before > now + SIWE_SKEW_SECONDS)
-        return refuse(err, "/message", "not-before: has not come yet");
+        return problem_field(err, "/message", "not-before: has not come yet");
     return true;
 }
 
 /* ---- signature ---- */
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool read_hex(const char *text, uint8_t *out, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++) {
-        int high = hex_value(text[2 * i]), low = high < 0 ? -1 : hex_value(text[2 * i + 1]);
-        if (low < 0)
-            return false;
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    return text[2 * bytes] == '\0';
-}
-
-static void write_hex(const uint8_t *bytes, size_t n, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < n; i++) {
-        out[2 * i]     = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    out[2 * n] = '\0';
-}
 
 bool siwe_is_checksummed(const char *address)
 {
@@ -496,19 +464,20 @@ static bool read_signature(const char *text, uint8_t signature[65], struct err *
     size_t chars = strlen(text);
 
     if (strncmp(text, "0x", 2) != 0 || strspn(text + 2, "0123456789abcdefABCDEF") != chars - 2)
-        return refuse(err, "/signature", "must be 0x and hexadecimal digits");
+        return problem_field(err, "/signature", "must be 0x and hexadecimal digits");
     if (chars == 130)
-        return refuse(err, "/signature", "is of the compact form, which is not taken");
+        return problem_field(err, "/signature", "is of the compact form, which is not taken");
     if (chars > 132)
-        return refuse(err, "/signature", "is longer than a key's: contract wallets cannot sign in");
-    if (chars < 132 || !read_hex(text + 2, signature, 65))
-        return refuse(err, "/signature", "must have 65 bytes");
+        return problem_field(err, "/signature",
+                             "is longer than a key's: contract wallets cannot sign in");
+    if (chars < 132 || !hex_read(text + 2, signature, 65))
+        return problem_field(err, "/signature", "must have 65 bytes");
     if (signature[64] < 27)
         signature[64] = (uint8_t)(signature[64] + 27);
     if (signature[64] != 27 && signature[64] != 28)
-        return refuse(err, "/signature", "ends with a v that is none of 27, 28, 0 and 1");
+        return problem_field(err, "/signature", "ends with a v that is none of 27, 28, 0 and 1");
     if (memcmp(signature + 32, half_order, 32) > 0)
-        return refuse(err, "/signature", "is not in its lower form (s is too high)");
+        return problem_field(err, "/signature", "is not in its lower form (s is too high)");
     return true;
 }
 
@@ -522,17 +491,18 @@ bool siwe_recover(const char *text, size_t bytes, const char *signature,
     size_t                                point_bytes = sizeof(point);
 
     if (bytes > SIWE_BYTES_MAX || !read_signature(signature, raw, err))
-        return bytes <= SIWE_BYTES_MAX ? false
-                                       : refuse(err, "/message", "must have 1 to 4096 bytes");
+        return bytes <= SIWE_BYTES_MAX
+                   ? false
+                   : problem_field(err, "/message", "must have 1 to 4096 bytes");
     digest_of(text, bytes, digest);
     if (!secp256k1_ecdsa_recoverable_signature_parse_compact(ctx, &parsed, raw, raw[64] - 27)
         || !secp256k1_ecdsa_recover(ctx, &key, &parsed, digest))
-        return refuse(err, "/signature", "is no signature of this message");
+        return problem_field(err, "/signature", "is no signature of this message");
     secp256k1_ec_pubkey_serialize(ctx, point, &point_bytes, &key, SECP256K1_EC_UNCOMPRESSED);
     keccak256(point + 1, 64, digest);
     address[0] = '0';
     address[1] = 'x';
-    write_hex(digest + 12, 20, address + 2);
+    hex_write(address + 2, digest + 12, 20);
     return true;
 }
 
@@ -544,5 +514,5 @@ bool siwe_verify(const char *text, size_t bytes, const char *signature,
         || !siwe_recover(text, bytes, signature, address, err))
         return false;
     return strcasecmp(address, message->address) == 0
-           || refuse(err, "/signature", "is not of the message's address");
+           || problem_field(err, "/signature", "is not of the message's address");
 }

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "server/auth/base64url.h"
+#include "server/auth/base64.h"
 
 static bool refuse(struct err *err, const char *sentence)
 {

@@ -93,18 +93,37 @@ unsigned problem_retry_after(const struct problem *problem, const struct err *er
     return seconds > 86400 ? 86400 : (unsigned)(seconds + 0.999);
 }
 
+static void write_field(struct jbuf *j, const char *field, const char *sentence)
+{
+    jbuf_array(j);
+    jbuf_object(j);
+    jbuf_key(j, "field");
+    jbuf_str(j, field);
+    jbuf_key(j, "message");
+    jbuf_str(j, sentence);
+    jbuf_end(j);
+    jbuf_end(j);
+}
+
+bool problem_field(struct err *err, const char *field, const char *sentence)
+{
+    struct jbuf j = { 0 };
+
+    if (!err)
+        return false;
+    write_field(&j, field, sentence);
+    err_set(err, "KN003", "%s %s", field, sentence);
+    if (j.len < sizeof(err->detail)) /* a name may be the client's, and too long to repeat */
+        memcpy(err->detail, j.text, j.len + 1);
+    jbuf_free(&j);
+    return false;
+}
+
 /* Of a limit that was met only the whole body can be named. */
 static void write_body_error(struct jbuf *j)
 {
     jbuf_key(j, "errors");
-    jbuf_array(j);
-    jbuf_object(j);
-    jbuf_key(j, "field");
-    jbuf_str(j, "");
-    jbuf_key(j, "message");
-    jbuf_str(j, "is nested too deeply or holds too much");
-    jbuf_end(j);
-    jbuf_end(j);
+    write_field(j, "", "is nested too deeply or holds too much");
 }
 
 /* DETAIL of KN003 goes out as it came, if it is the list it should be (a long one may have been

@@ -37,12 +37,13 @@ struct request {
     bool        is_http_1_0;
     const char *preflight; /* the path's methods, for a page that asks before its request */
 
-    const char *context; /* JSON for act_as */
-    const char *ticket;
-    int64_t     expires_at;
-    bool        has_token; /* one was sent, good or not */
-    uint64_t    owner;     /* who is asking, for owner.h; 0: not said */
-    bool        is_proven; /* that is checked already, without the database */
+    const char            *context;  /* JSON for act_as: auth/act_as.h */
+    const struct identity *identity; /* who opens a stream; else NULL */
+    const char            *ticket;
+    int64_t                expires_at;
+    bool                   has_token; /* one was sent, good or not */
+    uint64_t               owner;     /* who is asking, for owner.h; 0: not said */
+    bool                   is_proven; /* that is checked already, without the database */
 
     const char *target; /* where MHD has the first line's; for framing.h */
     size_t      target_bytes;

@@ -89,12 +89,13 @@ static const struct kind {
 };
 
 struct link {
-    struct pool *pool;
-    struct db   *db;
-    size_t       under_way;
-    uint64_t     expected_us;   /* what is in flight is expected to take */
-    uint64_t     busy_since_ns; /* when the oldest in flight began to be worked on */
-    bool         is_broken;     /* until it is up again */
+    struct server *server; /* first: refusal.h */
+    struct pool   *pool;
+    struct db     *db;
+    size_t         under_way;
+    uint64_t       expected_us;   /* what is in flight is expected to take */
+    uint64_t       busy_since_ns; /* when the oldest in flight began to be worked on */
+    bool           is_broken;     /* until it is up again */
 };
 
 struct pool {
@@ -517,14 +518,6 @@ static void on_up(void *ctx, struct db *db)
     dispatch(link->pool);
 }
 
-static void on_refused(void *ctx, struct db *db, const struct err *err)
-{
-    struct link *link = ctx;
-
-    (void)db;
-    refusal_take(link->pool->pools->server, err);
-}
-
 static struct db_options options_of(const struct server       *server,
                                     const struct db_statement *statements, size_t nstatements)
 {
@@ -547,7 +540,8 @@ static bool open_link(struct pool *pool, struct link *link, struct err *err)
     opt.statement_timeout_ms = pool->kind->statement_ms;
     opt.ctx                  = link;
     opt.on_up                = on_up;
-    opt.on_refused           = on_refused;
+    opt.on_refused           = refusal_on_refused;
+    link->server             = pools->server;
     link->pool               = pool;
     link->db                 = db_open(pools->server->loop, &opt, err);
     return link->db != NULL;

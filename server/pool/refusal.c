@@ -8,8 +8,11 @@
 #include "lib/db.h"
 #include "lib/log.h"
 
-void refusal_take(struct server *server, const struct err *err)
+void refusal_on_refused(void *ctx, struct db *db, const struct err *err)
 {
+    struct server *server = *(struct server **)ctx;
+
+    (void)db;
     if (!db_is_restored(err) || !server->has_served) {
         log_error("the database does not fit this program", "sqlstate", err->sqlstate, "error",
                   err->message, NULL);

@@ -9,11 +9,13 @@
 #ifndef KILN_REFUSAL_H
 #define KILN_REFUSAL_H
 
+#include "lib/db.h"
 #include "lib/err.h"
 #include "server/server.h"
 
-/* For db_options.on_refused of every link. Does not return where the process has to end. */
-void refusal_take(struct server *server, const struct err *err);
+/* The on_refused of every link's db_options; ctx begins with a struct server *. Does not return where
+ * the process has to end. */
+void refusal_on_refused(void *ctx, struct db *db, const struct err *err);
 
 /* The read link is up: nothing is refused. */
 void refusal_end(struct server *server);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/failpoint.h"
+#include "server/http/problem.h"
 #include "server/http/rpc.h"
 #include "lib/jbuf.h"
 #include "lib/log.h"
@@ -231,13 +232,6 @@ static void put_begin(struct request *r)
         request_problem(r, &err);
 }
 
-static void invalid(struct err *err, const char *field, const char *sentence)
-{
-    err_set(err, "KN003", "%s", sentence);
-    snprintf(err->detail, sizeof(err->detail), "[{\"field\":\"%s\",\"message\":\"%s\"}]", field,
-             sentence);
-}
-
 /* Looked at as soon as there is enough, so that a wrong file is refused before the disk has all of
  * it. */
 static bool head_agrees(struct upload *upload, const char *data, size_t bytes, bool is_end)
@@ -264,7 +258,7 @@ static void put_take(struct request *r, const char *data, size_t bytes)
     if (upload->bytes > (uint64_t)r->server->cfg->upload_max_bytes)
         err_set(&err, "H0413", "The file is larger than uploads may be.");
     else if (upload->facts.bytes && upload->bytes > upload->facts.bytes)
-        invalid(&err, "/bytes", "the file is larger than was announced");
+        problem_field(&err, "/bytes", "is less than the file has");
     else if (!head_agrees(upload, data, bytes, false))
         err_set(&err, "H0415", "The file does not begin like %s.", upload->facts.content_type);
     else if (store_write(upload->writer, data, bytes, &err)
@@ -333,7 +327,7 @@ static void put_finish(struct request *r)
     struct err           err;
 
     if (upload->facts.bytes && upload->bytes != upload->facts.bytes) {
-        invalid(&err, "/bytes", "the file is smaller than was announced");
+        problem_field(&err, "/bytes", "is more than the file has");
         fail_upload(r, &err);
         return;
     }
@@ -343,7 +337,7 @@ static void put_finish(struct request *r)
         return;
     }
     if (!md5_agrees(upload)) {
-        invalid(&err, "/md5", "the bytes that came have another MD5");
+        problem_field(&err, "/md5", "is not that of the bytes that came");
         fail_upload(r, &err);
         return;
     }

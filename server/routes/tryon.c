@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "lib/failpoint.h"
+#include "server/http/problem.h"
 #include "server/http/rpc.h"
 #include "lib/jscan.h"
 #include "lib/log.h"
@@ -58,10 +59,8 @@ static bool fail(struct tryon *tryon, const char *sqlstate, const char *sentence
 
 static bool fail_field(struct tryon *tryon, const char *field, const char *sentence)
 {
-    fail(tryon, "KN003", sentence);
-    snprintf(tryon->err.detail, sizeof(tryon->err.detail),
-             "[{\"field\":\"%s\",\"message\":\"%s\"}]", field, sentence);
-    return false;
+    tryon->has_failed = true;
+    return problem_field(&tryon->err, field, sentence);
 }
 
 static void forget_files(struct tryon *tryon)
@@ -291,18 +290,11 @@ static bool read_json(struct tryon *tryon)
 /* As of a JSON body: the field is told by its pointer. Its name is the client's, and may hold anything. */
 static bool fail_form_field(struct tryon *tryon)
 {
-    static const char sentence[] = "must not hold the character U+0000";
-    char             *field, *detail;
-    json_t           *json;
+    char *field;
 
     if (asprintf(&field, "/%s", tryon->field) < 0)
         abort();
-    json   = json_pack("[{s:s, s:s}]", "field", field, "message", sentence);
-    detail = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    fail(tryon, "KN003", sentence);
-    snprintf(tryon->err.detail, sizeof(tryon->err.detail), "%s", detail ? detail : "");
-    json_decref(json);
-    free(detail);
+    fail_field(tryon, field, "must not hold the character U+0000");
     free(field);
     return false;
 }

@@ -8,21 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/auth/act_as.h"
 #include "server/auth/auth.h"
+#include "server/http/problem.h"
 #include "server/http/rpc.h"
 #include "server/auth/siwe.h"
 
 #define MAX_AGE_SECONDS 3600 /* the nonce's life, which SQL holds, is never longer */
 
 /* ---- the body ---- */
-
-static bool malformed(struct err *err, const char *field, const char *sentence)
-{
-    err_set(err, "KN003", "%s %s", field, sentence);
-    snprintf(err->detail, sizeof(err->detail), "[{\"field\":\"%s\",\"message\":\"%s\"}]", field,
-             sentence);
-    return false;
-}
 
 static json_t *load_body(struct request *r, struct err *err)
 {
@@ -43,9 +37,10 @@ static bool has_only(json_t *body, const char *const fields[], size_t n, struct 
         if (!json_is_string(json_object_get(body, fields[i]))) {
             char pointer[32];
             snprintf(pointer, sizeof(pointer), "/%s", fields[i]);
-            return malformed(err, pointer, "must be a string");
+            return problem_field(err, pointer, "must be a string");
         }
-    return json_object_size(body) == n || malformed(err, "", "has fields that are not known here");
+    return json_object_size(body) == n
+           || problem_field(err, "", "has fields that are not known here");
 }
 
 /* ---- what is signed ---- */
@@ -143,18 +138,23 @@ const struct handler wallet_sign_in = { .finish = finish_sign_in };
 static const char *token_facts(struct request *r, json_t *body, struct err *err)
 {
     static const char *const fields[] = { "token" };
-    const char              *identity;
+    const struct identity   *identity;
     int64_t                  expires_at;
+    char                    *json;
+    const char              *facts;
 
     if (!has_only(body, fields, countof(fields), err))
         return NULL;
     if (!auth_identity(r->server->auth, json_string_value(json_object_get(body, "token")),
                        base_unix_seconds(), &identity, &expires_at, err)) {
         if (!err_is(err, "HJ001")) /* a key that may still come says nothing of the token */
-            malformed(err, "/token", "is not a token that is valid here");
+            problem_field(err, "/token", "is not a token that is valid here");
         return NULL;
     }
-    return arena_printf(r->arena, "%s}", identity);
+    json  = act_as_json(&(struct act_as) { .identity = identity });
+    facts = arena_strdup(r->arena, json);
+    free(json);
+    return facts;
 }
 
 static void on_linked(void *ctx, PGresult *result, const struct err *err)

@@ -57,7 +57,7 @@ struct ended {
 };
 
 struct bus {
-    struct server    *server;
+    struct server    *server; /* first: refusal.h */
     struct db        *link;
     enum state        state;
     bool              is_in_flight; /* a head or a read is under way */
@@ -420,14 +420,6 @@ static void on_bell(void *ctx, struct db *db, const char *payload)
         loop_timer_set(bus->server->loop, &bus->timer, 0); /* many bells of one turn are one read */
 }
 
-static void on_refused(void *ctx, struct db *db, const struct err *err)
-{
-    struct bus *bus = ctx;
-
-    (void)db;
-    refusal_take(bus->server, err);
-}
-
 static struct db_options options(struct server *server, struct bus *bus)
 {
     return (struct db_options) { .url                = server->cfg->listen_url,
@@ -442,7 +434,7 @@ static struct db_options options(struct server *server, struct bus *bus)
                                  .ctx                = bus,
                                  .on_up              = on_up,
                                  .on_notify          = on_bell,
-                                 .on_refused         = on_refused };
+                                 .on_refused         = refusal_on_refused };
 }
 
 struct bus *bus_open(struct server *server, struct err *err)

@@ -62,7 +62,7 @@ struct question {
 };
 
 struct instance {
-    struct server    *server;
+    struct server    *server; /* first: refusal.h */
     struct db        *link;
     int               port;
     char              id[24]; /* "": not registered */
@@ -402,14 +402,6 @@ static void on_bell(void *ctx, struct db *db, const char *payload)
     }
 }
 
-static void on_refused(void *ctx, struct db *db, const struct err *err)
-{
-    struct instance *instance = ctx;
-
-    (void)db;
-    refusal_take(instance->server, err);
-}
-
 static struct db_options options(struct server *server, struct instance *instance)
 {
     return (struct db_options) { .url                = server->cfg->listen_url,
@@ -424,7 +416,7 @@ static struct db_options options(struct server *server, struct instance *instanc
                                  .ctx                = instance,
                                  .on_up              = on_up,
                                  .on_notify          = on_bell,
-                                 .on_refused         = on_refused };
+                                 .on_refused         = refusal_on_refused };
 }
 
 struct instance *instance_open(struct server *server, int port, struct err *err)

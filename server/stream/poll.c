@@ -15,17 +15,19 @@
 
 #include "lib/failpoint.h"
 #include "server/http/metrics.h"
+#include "server/http/problem.h"
 #include "server/http/statements.h"
 #include "server/stream/instance.h"
 #include "server/pool/owner.h"
 #include "server/stream/stream.h"
 #include "server/http/uri.h"
 
-#define ROWS         100
-#define ROWS_TEXT    "100"
-#define WAIT_SECONDS 25
-#define WAIT_MOST    50 /* below the minute that proxies wait */
-#define HEAD_MS      5000
+#define ROWS           100
+#define ROWS_TEXT      "100"
+#define WAIT_SECONDS   25
+#define WAIT_MOST_TEXT "50"
+#define WAIT_MOST      50 /* below the minute that proxies wait */
+#define HEAD_MS        5000
 
 enum phase { JOINING, ASKING, WAITING, ANSWERED };
 
@@ -364,9 +366,7 @@ static void open_poll(struct request *r)
         stream_request(r, on_open);
         return;
     }
-    err_set(&err, "KN003", "A field is wrong.");
-    snprintf(err.detail, sizeof(err.detail),
-             "[{\"field\":\"timeout\",\"message\":\"must be seconds, 0 to %d\"}]", WAIT_MOST);
+    problem_field(&err, "timeout", "must be seconds, 0 to " WAIT_MOST_TEXT);
     request_problem(r, &err);
 }
 

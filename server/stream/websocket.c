@@ -18,36 +18,40 @@
 #include "lib/failpoint.h"
 #include "lib/jscan.h"
 #include "lib/log.h"
+#include "server/auth/act_as.h"
 #include "server/http/origin.h"
 #include "server/pool/owner.h"
 #include "server/http/problem.h"
 #include "server/http/statements.h"
 #include "server/stream/stream.h"
 
-#define MESSAGE_BYTES 65536
-#define HEAD_BYTES    14
-#define FRAGMENTS_MAX 256
-#define CALLS_MAX     8
-#define SILENT_MS     45000
-#define READS_AT_ONCE 16 /* of 4 KiB; then the others' turn, however fast one writes */
-#define ID_BYTES      100
-#define ACCEPT_BYTES  29
-#define GUID          "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-#define CLOSE_1002    "\x88\x02\x03\xea"
+#define MESSAGE_BYTES  65536
+#define HEAD_BYTES     14
+#define FRAGMENTS_MAX  256
+#define CALLS_MAX      8
+#define SILENT_MS      45000
+#define READS_AT_ONCE  16 /* of 4 KiB; then the others' turn, however fast one writes */
+#define ID_BYTES       100
+#define IDENTITY_BYTES 512
+#define ACCEPT_BYTES   29
+#define GUID           "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#define CLOSE_1002     "\x88\x02\x03\xea"
 
 struct websocket {
     struct stream                     stream; /* first */
     wslay_event_context_ptr           frames;
     struct MHD_UpgradeResponseHandle *handle;
-    char            *context; /* for act_as: who this is, asked anew for each call */
-    bool             is_paused, is_closing, is_mute;
-    unsigned         fragments;
-    uint64_t         heard_ms;
-    const uint8_t   *in; /* what was read and wslay has not taken */
-    size_t           in_bytes;
-    uint8_t          head[HEAD_BYTES]; /* of the frame that wslay is being given */
-    size_t           head_have;
-    uint64_t         payload_left;
+    struct arena                     *arena;
+    const struct identity            *identity; /* for act_as, asked anew for each call */
+    const char                       *request_id;
+    bool                              is_paused, is_closing, is_mute;
+    unsigned                          fragments;
+    uint64_t                          heard_ms;
+    const uint8_t                    *in; /* what was read and wslay has not taken */
+    size_t                            in_bytes;
+    uint8_t                           head[HEAD_BYTES]; /* of the frame that wslay is being given */
+    size_t                            head_have;
+    uint64_t                          payload_left;
     uint8_t         *left; /* what came while it was paused; what came with the handshake */
     size_t           left_bytes;
     struct loop_task more; /* there may be bytes to read yet */
@@ -225,22 +229,17 @@ static bool call_verb(struct websocket *ws, const struct verb *verb, json_t *mes
     struct said *said;
     json_t      *path;
 
-    if (!conversation) {
-        err_set(err, "KN003", "a field is wrong");
-        snprintf(err->detail, sizeof(err->detail),
-                 "[{\"field\":\"/conversation_id\",\"message\":\"is required\"}]");
-        return false;
-    }
+    if (!conversation)
+        return problem_field(err, "/conversation_id", "is required");
     said = calloc(1, sizeof(*said));
     path = json_pack("{s:s}", "id", conversation);
     if (!said || !path)
         abort();
-    said->path = json_dumps(path, 0);
-    /* a member that is there twice has its last value */
-    if (asprintf(&said->context, "%s,\"function\":\"%s\",\"writes\":true}", ws->context,
-                 verb->function)
-        < 0)
-        abort();
+    said->path    = json_dumps(path, 0);
+    said->context = act_as_json(&(struct act_as) { .identity   = ws->identity,
+                                                   .function   = verb->function,
+                                                   .writes     = true,
+                                                   .request_id = ws->request_id });
     json_decref(path);
     said->id = id ? strdup(id) : NULL;
     json_object_del(message, "type");
@@ -607,7 +606,7 @@ static void gone(struct stream *stream)
 
     loop_defer_cancel(streams_server(stream->streams)->loop, &ws->more);
     wslay_event_context_free(ws->frames);
-    free(ws->context);
+    arena_close(ws->arena);
     free(ws->left);
     free(ws);
 }
@@ -718,25 +717,6 @@ static void accept_of(const char *key, char out[ACCEPT_BYTES])
     EVP_EncodeBlock((unsigned char *)out, digest, sizeof(digest));
 }
 
-/* Open at its end: each message's function follows. */
-static char *context_of(const struct request *r)
-{
-    struct jbuf j = { 0 };
-    char       *text;
-
-    if (!r->ticket)
-        return strndup(r->context, strlen(r->context) - 1);
-    jbuf_object(&j);
-    jbuf_key(&j, "ticket");
-    jbuf_str(&j, r->ticket);
-    jbuf_key(&j, "request_id");
-    jbuf_str(&j, r->id);
-    jbuf_end(&j);
-    text                   = jbuf_take(&j);
-    text[strlen(text) - 1] = '\0';
-    return text;
-}
-
 static void on_open(struct request *r, int64_t account)
 {
     struct websocket    *ws       = calloc(1, sizeof(*ws));
@@ -746,8 +726,10 @@ static void on_open(struct request *r, int64_t account)
     if (!ws || !response || wslay_event_context_server_init(&ws->frames, &callbacks, ws) != 0)
         abort();
     wslay_event_config_set_max_recv_msg_length(ws->frames, MESSAGE_BYTES);
-    ws->context = context_of(r);
-    ws->more    = (struct loop_task) { .on_turn_end = read_more, .ctx = ws };
+    ws->arena      = arena_open(IDENTITY_BYTES);
+    ws->identity   = identity_copy(ws->arena, r->identity);
+    ws->request_id = arena_strdup(ws->arena, r->id);
+    ws->more       = (struct loop_task) { .on_turn_end = read_more, .ctx = ws };
     stream_init(&ws->stream, &kind, r, account);
     ws->stream.is_wanted = ws->stream.from || ws->stream.is_from_unknown;
     accept_of(request_header(r, "Sec-WebSocket-Key"), accept);

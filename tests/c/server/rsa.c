@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/auth/base64url.h"
+#include "server/auth/base64.h"
 
 EVP_PKEY *rsa_make(unsigned bits)
 {

@@ -11,6 +11,7 @@
 #include <openssl/hmac.h>
 #include <stdio.h>
 
+#include "server/auth/act_as.h"
 #include "server/auth/auth.h"
 #include "tests/c/server/rsa.h"
 
@@ -42,31 +43,42 @@ static void make_token(char token[600], const char *sub, int64_t expires_at)
     base64url(mac, sizeof(mac), end);
 }
 
+/* Good until the next call. */
+static const char *context_of(const struct identity *identity)
+{
+    static char text[1000];
+    char       *json = act_as_json(&(struct act_as) { .identity = identity });
+
+    snprintf(text, sizeof(text), "%s", json);
+    free(json);
+    return text;
+}
+
 static void a_second_look_needs_no_second_verification(void **state)
 {
-    struct auth *auth = auth_open(&keys, "");
-    const char  *identity;
-    int64_t      expires_at;
-    struct err   err;
-    char         token[600];
+    struct auth           *auth = auth_open(&keys, "");
+    const struct identity *identity;
+    int64_t                expires_at;
+    struct err             err;
+    char                   token[600];
 
     (void)state;
     make_token(token, "alice", 1000);
     for (int i = 0; i < 3; i++)
         assert_true(auth_identity(auth, token, 500, &identity, &expires_at, &err));
     assert_int_equal(auth_verifications(auth), 1);
-    assert_string_equal(identity, "{\"sub\":\"alice\",\"iss\":null,\"iat\":0.000000");
+    assert_string_equal(context_of(identity), "{\"sub\":\"alice\",\"iss\":null,\"iat\":0.000000}");
     assert_int_equal(expires_at, 1000);
     auth_close(auth);
 }
 
 static void a_remembered_token_expires_all_the_same(void **state)
 {
-    struct auth *auth = auth_open(&keys, "");
-    const char  *identity;
-    int64_t      expires_at;
-    struct err   err;
-    char         token[600];
+    struct auth           *auth = auth_open(&keys, "");
+    const struct identity *identity;
+    int64_t                expires_at;
+    struct err             err;
+    char                   token[600];
 
     (void)state;
     make_token(token, "alice", 1000);
@@ -78,11 +90,11 @@ static void a_remembered_token_expires_all_the_same(void **state)
 
 static void a_token_like_a_remembered_one_is_verified_itself(void **state)
 {
-    struct auth *auth = auth_open(&keys, "");
-    const char  *identity;
-    int64_t      expires_at;
-    struct err   err;
-    char         token[600];
+    struct auth           *auth = auth_open(&keys, "");
+    const struct identity *identity;
+    int64_t                expires_at;
+    struct err             err;
+    char                   token[600];
 
     (void)state;
     make_token(token, "alice", 1000);
@@ -94,11 +106,11 @@ static void a_token_like_a_remembered_one_is_verified_itself(void **state)
 
 static void more_tokens_than_places_are_all_answered_for_whom_they_name(void **state)
 {
-    struct auth *auth = auth_open(&keys, "");
-    const char  *identity;
-    int64_t      expires_at;
-    struct err   err;
-    char         token[600], sub[20];
+    struct auth           *auth = auth_open(&keys, "");
+    const struct identity *identity;
+    int64_t                expires_at;
+    struct err             err;
+    char                   token[600], sub[20];
 
     (void)state;
     for (int round = 0; round < 2; round++)
@@ -106,24 +118,24 @@ static void more_tokens_than_places_are_all_answered_for_whom_they_name(void **s
             snprintf(sub, sizeof(sub), "user-%d-", i);
             make_token(token, sub, 1000);
             assert_true(auth_identity(auth, token, 500, &identity, &expires_at, &err));
-            assert_non_null(strstr(identity, sub));
+            assert_non_null(strstr(identity->sub, sub));
         }
     auth_close(auth);
 }
 
 static void a_subject_cannot_add_members_to_the_context(void **state)
 {
-    struct auth *auth = auth_open(&keys, "");
-    const char  *identity;
-    int64_t      expires_at;
-    struct err   err;
-    char         token[600];
+    struct auth           *auth = auth_open(&keys, "");
+    const struct identity *identity;
+    int64_t                expires_at;
+    struct err             err;
+    char                   token[600];
 
     (void)state;
     make_token(token, "x\\\",\\\"role\\\":\\\"admin", 1000);
     assert_true(auth_identity(auth, token, 500, &identity, &expires_at, &err));
-    assert_non_null(strstr(identity, "\\\",\\\"role"));
-    assert_null(strstr(identity, "\"role\":\"admin\""));
+    assert_non_null(strstr(context_of(identity), "\\\",\\\"role"));
+    assert_null(strstr(context_of(identity), "\"role\":\"admin\""));
     auth_close(auth);
 }
 
@@ -193,9 +205,9 @@ static void a_remembered_token_goes_when_its_key_does(void **state)
         strdup(rsa_sign(made[0], "{\"alg\":\"RS256\",\"kid\":\"a\"}", ISSUER_PAYLOAD("ann")));
     char *two =
         strdup(rsa_sign(made[1], "{\"alg\":\"RS256\",\"kid\":\"b\"}", ISSUER_PAYLOAD("bob")));
-    const char *identity;
-    int64_t     expires_at;
-    struct err  err;
+    const struct identity *identity;
+    int64_t                expires_at;
+    struct err             err;
 
     (void)state;
     auth_expect_jwks(auth, asked_for_keys, &asked);
@@ -205,7 +217,8 @@ static void a_remembered_token_goes_when_its_key_does(void **state)
         assert_true(auth_identity(auth, two, 500, &identity, &expires_at, &err));
     }
     assert_int_equal(auth_verifications(auth), 2);
-    assert_string_equal(identity, "{\"sub\":\"bob\",\"iss\":\"https://i/\",\"iat\":0.000000");
+    assert_string_equal(context_of(identity),
+                        "{\"sub\":\"bob\",\"iss\":\"https://i/\",\"iat\":0.000000}");
 
     auth_set_jwks(auth, set_of(made, kids, 2)); /* the same keys again: nothing to verify anew */
     assert_true(auth_identity(auth, one, 500, &identity, &expires_at, &err));
@@ -236,11 +249,11 @@ static void a_remembered_token_goes_when_its_key_does(void **state)
 
 static void the_secrets_tokens_stay_when_an_issuers_keys_change(void **state)
 {
-    struct auth *auth = auth_open(&keys, "");
-    const char  *identity;
-    int64_t      expires_at;
-    struct err   err;
-    char         token[600];
+    struct auth           *auth = auth_open(&keys, "");
+    const struct identity *identity;
+    int64_t                expires_at;
+    struct err             err;
+    char                   token[600];
 
     (void)state;
     make_token(token, "alice", 1000);

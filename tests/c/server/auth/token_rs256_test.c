@@ -13,7 +13,7 @@
 #include <openssl/hmac.h>
 #include <stdio.h>
 
-#include "server/auth/base64url.h"
+#include "server/auth/base64.h"
 #include "tests/c/server/rsa.h"
 #include "server/auth/token.h"
 
