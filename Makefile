@@ -92,7 +92,8 @@ object      = $(patsubst %.c,$(B)/obj/%.o,$(1))
 programs := $(if $(server_src),$(B)/bin/kiln-server) $(if $(runner_src),$(B)/bin/kiln-runner) $(if $(media_src),$(B)/bin/kiln-media)
 tests    := $(patsubst %.c,$(B)/%,$(test_src))
 fuzzers  := $(patsubst tests/fuzz/%.c,$(B)/bin/%,$(fuzz_src))
-embedded := api.html openapi.json openapi.json.gz scalar.js scalar.js.gz
+pages    := share.html share.css mail_link.html
+embedded := api.html openapi.json openapi.json.gz scalar.js scalar.js.gz $(pages)
 archives := $(B)/libserver.a $(B)/librunner.a $(B)/libmedia.a $(B)/libkiln.a
 
 $(B)/libkiln.a:   $(call object,$(lib_src))
@@ -111,8 +112,10 @@ $(B)/obj/%.o: %.c Makefile VERSION
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
-# Files that are part of a program, some of them packed too; server/routes/docs.c has their ends.
+# Files that are part of a program, some of them packed too; server/routes has their ends.
 $(B)/embed/api.html $(B)/embed/openapi.json: $(B)/embed/%: docs/%
+	$(Q)mkdir -p $(@D) && cp $< $@
+$(patsubst %,$(B)/embed/%,$(pages)): $(B)/embed/%: server/pages/%
 	$(Q)mkdir -p $(@D) && cp $< $@
 $(B)/embed/openapi.json.gz: docs/openapi.json
 	$(Q)mkdir -p $(@D) && gzip -9nc $< >$@

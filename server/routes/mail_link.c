@@ -3,23 +3,30 @@
  */
 #include "server/routes/mail_link.h"
 
-#include <string.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "server/http/rpc.h"
+#include "server/routes/template.h"
 
-#define PAGE(text)                                                            \
-    "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"             \
-    "<meta name=\"viewport\" content=\"width=device-width\">"                 \
-    "<meta name=\"robots\" content=\"noindex\"><title>Mail from Kiln</title>" \
-    "<body>" text "\n"
+extern const char _binary_mail_link_html_start[], _binary_mail_link_html_end[];
 
-static void show(struct request *r, const char *page)
+static const struct template parts = { _binary_mail_link_html_start, _binary_mail_link_html_end };
+
+static void show(struct request *r, const char *block)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        strlen(page), (void *)(uintptr_t)page, MHD_RESPMEM_PERSISTENT);
+    char                *text = NULL;
+    size_t               bytes;
+    FILE                *out = open_memstream(&text, &bytes);
+    struct MHD_Response *response;
 
-    MHD_add_response_header(response, "Content-Type", "text/html; charset=utf-8");
-    MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (!out)
+        abort();
+    template_put(out, &parts, "head", NULL);
+    template_put(out, &parts, block, NULL);
+    if (fclose(out) != 0)
+        abort();
+    response = request_text_response(text, bytes, "text/html; charset=utf-8");
     MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
     MHD_add_response_header(response, "Content-Security-Policy",
                             "default-src 'none'; form-action 'self'; frame-ancestors 'none'");
@@ -27,27 +34,23 @@ static void show(struct request *r, const char *page)
 }
 
 static void show_result(struct request *r, PGresult *result, const struct err *err,
-                        const char *page)
+                        const char *block)
 {
     if (err)
         request_problem(r, err);
     else
-        show(r, page);
+        show(r, block);
     PQclear(result);
 }
 
-/* The forms have no action: they go to the page's own address. */
 static void ask_to_unsubscribe(struct request *r)
 {
-    show(r, PAGE("<p>Kiln will send no more mail to this address.</p>"
-                 "<form method=\"post\"><button>Turn it off</button></form>"));
+    show(r, "unsubscribe");
 }
 
 static void on_unsubscribed(void *ctx, PGresult *result, const struct err *err)
 {
-    show_result(ctx, result, err,
-                PAGE("<p>Kiln sends no more mail to this address. The profile has the switch to "
-                     "turn it on again.</p>"));
+    show_result(ctx, result, err, "unsubscribed");
 }
 
 static void unsubscribe(struct request *r)
@@ -57,15 +60,12 @@ static void unsubscribe(struct request *r)
 
 static void ask_to_confirm(struct request *r)
 {
-    show(r, PAGE("<p>An account at Kiln wants its mail sent to this address. Confirm that only if "
-                 "the account is yours.</p>"
-                 "<form method=\"post\"><button>Confirm</button></form>"));
+    show(r, "confirm");
 }
 
 static void on_confirmed(void *ctx, PGresult *result, const struct err *err)
 {
-    show_result(ctx, result, err,
-                PAGE("<p>This address is confirmed: the account may have mail sent to it.</p>"));
+    show_result(ctx, result, err, "confirmed");
 }
 
 static void confirm(struct request *r)

@@ -13,69 +13,74 @@
 #include "server/http/rpc.h"
 #include "server/http/json_text.h"
 #include "lib/store.h"
+#include "server/routes/template.h"
 
-/* The only style; the Content-Security-Policy names it by its hash. */
-static const char style[] =
-    ":root{color-scheme:light dark;--edge:#8886}"
-    "body{margin:0 auto;padding:1.5rem;max-width:72rem;font:1rem/1.5 system-ui,sans-serif}"
-    "h1{font-size:1.4rem;margin:0 0 .5rem;overflow-wrap:anywhere}"
-    ".note{border-left:.25rem solid #c80;padding:.25rem 0 .25rem 1rem;margin:1rem 0}"
-    ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:1rem;margin:1.5rem 0}"
-    "figure{margin:0}figcaption{font-weight:600;margin-bottom:.35rem}"
-    "img,video{display:block;width:100%;height:auto;border:1px solid var(--edge)}"
-    ".gone{border:1px dashed var(--edge);padding:2rem 1rem}"
-    "code,footer{font-size:.85rem;overflow-wrap:anywhere}footer{opacity:.8}";
+extern const char _binary_share_html_start[], _binary_share_html_end[];
+extern const char _binary_share_css_start[], _binary_share_css_end[];
+
+static const struct template parts = { _binary_share_html_start, _binary_share_html_end };
 
 /* ---- writing ---- */
 
-static void put_text(FILE *out, const char *text)
+#define VALUES(...) ((const struct template_value[]) { __VA_ARGS__, { NULL, NULL } })
+
+static void put(FILE *out, const char *block, const struct template_value *values)
 {
-    for (; *text; text++)
-        switch (*text) {
-        case '&': fputs("&amp;", out); break;
-        case '<': fputs("&lt;", out); break;
-        case '>': fputs("&gt;", out); break;
-        case '"': fputs("&quot;", out); break;
-        case '\'': fputs("&#39;", out); break;
-        default: fputc(*text, out);
-        }
+    template_put(out, &parts, block, values);
 }
 
-/* living_room: Living room */
-static void put_word(FILE *out, const char *word)
+static size_t style_bytes(void)
 {
-    char first[2] = { word[0] >= 'a' && word[0] <= 'z' ? (char)(word[0] - 'a' + 'A') : word[0],
-                      '\0' };
-
-    put_text(out, first);
-    for (word += word[0] != '\0'; *word; word++) {
-        first[0] = *word == '_' ? ' ' : *word;
-        put_text(out, first);
-    }
+    return (size_t)(_binary_share_css_end - _binary_share_css_start);
 }
 
-static void put_day(FILE *out, const char *time)
+static void put_head(FILE *out)
 {
-    fprintf(out, "%.10s", time);
+    put(out, "head", NULL);
+    fwrite(_binary_share_css_start, 1, style_bytes(), out);
+    put(out, "body", NULL);
 }
 
 static void put_size(FILE *out, const json_t *item)
 {
     json_int_t width  = json_integer_value(json_object_get(item, "width")),
                height = json_integer_value(json_object_get(item, "height"));
+    char texts[2][24];
 
-    if (width > 0 && height > 0)
-        fprintf(out, " width=\"%lld\" height=\"%lld\"", (long long)width, (long long)height);
+    if (width <= 0 || height <= 0)
+        return;
+    snprintf(texts[0], sizeof(texts[0]), "%lld", (long long)width);
+    snprintf(texts[1], sizeof(texts[1]), "%lld", (long long)height);
+    put(out, "size", VALUES({ "width", texts[0] }, { "height", texts[1] }));
 }
 
-static void put_head(FILE *out)
+/* living_room: Living room */
+static void add_words(FILE *out, const char *name)
 {
-    fprintf(out,
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-            "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
-            "<meta name=\"robots\" content=\"noindex,nofollow\">"
-            "<title>Shared by link</title><style>%s</style></head><body>\n",
-            style);
+    for (const char *c = name; *c; c++)
+        fputc(*c == '_' && c > name                 ? ' '
+              : c == name && *c >= 'a' && *c <= 'z' ? *c - 'a' + 'A'
+                                                    : *c,
+              out);
+}
+
+/* "Living room, Modern"; malloc'ed. */
+static char *title_of(const char *room, const char *style)
+{
+    char  *title = NULL;
+    size_t bytes;
+    FILE  *out = open_memstream(&title, &bytes);
+
+    if (!out)
+        abort();
+    add_words(out, room);
+    if (*style) {
+        fputs(", ", out);
+        add_words(out, style);
+    }
+    if (fclose(out) != 0)
+        abort();
+    return title;
 }
 
 /* ---- the parts of the page ---- */
@@ -83,20 +88,12 @@ static void put_head(FILE *out)
 static void put_heading(FILE *out, const json_t *page)
 {
     const char *prompt = text_of(page, "prompt"), *room = text_of(page, "room_type");
+    char       *title = NULL;
 
-    fputs("<h1 dir=\"auto\">", out);
-    if (*prompt) {
-        put_text(out, prompt);
-    } else if (*room && strcmp(room, "auto") != 0) {
-        put_word(out, room);
-        if (*text_of(page, "style")) {
-            fputs(", ", out);
-            put_word(out, text_of(page, "style"));
-        }
-    } else {
-        fputs("Shared by link", out);
-    }
-    fputs("</h1>\n", out);
+    if (!*prompt && *room && strcmp(room, "auto") != 0)
+        title = title_of(room, text_of(page, "style"));
+    put(out, "heading", VALUES({ "text", *prompt ? prompt : title ? title : "Shared by link" }));
+    free(title);
 }
 
 static size_t originals_here(const json_t *originals)
@@ -108,85 +105,62 @@ static size_t originals_here(const json_t *originals)
     return count;
 }
 
-static void put_disclosure_of_staging(FILE *out, const json_t *page)
+static void put_disclosure_of_staging(FILE *out, const json_t *page, const char *day)
 {
     const json_t *originals = json_object_get(page, "originals");
     size_t        here = originals_here(originals), all = json_array_size(originals);
     const char   *label = text_of(page, "label");
 
-    fputs("<p><strong dir=\"auto\">", out);
-    put_text(out, *label ? label : "Virtually staged");
-    fputs("</strong>: the pictures marked “Altered” were digitally altered on ", out);
-    put_day(out, text_of(page, "made_at"));
-    fputs("; furniture and things in them may not be there.</p>\n<p>", out);
-    if (all > 0 && here == all)
-        fputs("The unaltered original is on this page, marked “Original, unaltered”.", out);
-    else if (here > 0)
-        fputs(
-            "Of the unaltered originals some are on this page, marked “Original, unaltered”; the others were deleted.",
-            out);
-    else
-        fputs("The unaltered original was deleted and is no longer on this page.", out);
-    fputs("</p>\n", out);
+    put(out, "note of a staging",
+        VALUES({ "label", *label ? label : "Virtually staged" }, { "day", day }));
+    put(out,
+        all > 0 && here == all ? "all originals"
+        : here > 0             ? "some originals"
+                               : "no originals",
+        NULL);
 }
 
 static void put_disclosure(FILE *out, const json_t *page)
 {
-    fputs("<div class=\"note\">", out);
-    if (strcmp(text_of(page, "kind"), "staging") == 0) {
-        put_disclosure_of_staging(out, page);
-    } else {
-        fputs("<p>This was made by a program on ", out);
-        put_day(out, text_of(page, "made_at"));
-        fputs("; it is no photograph or recording of anything.</p>\n", out);
-    }
+    char day[11];
+
+    snprintf(day, sizeof(day), "%s", text_of(page, "made_at"));
+    put(out, "note", NULL);
+    if (strcmp(text_of(page, "kind"), "staging") == 0)
+        put_disclosure_of_staging(out, page, day);
+    else
+        put(out, "note of a generation", VALUES({ "day", day }));
     if (json_is_true(json_object_get(page, "is_local_sample")))
-        fputs("<p>It is a local sample made by Kiln, for trying and testing.</p>\n", out);
-    fputs("</div>\n", out);
+        put(out, "note of a sample", NULL);
+    put(out, "note end", NULL);
 }
 
 static void put_original(FILE *out, const json_t *item)
 {
     const char *url = text_of(item, "url");
 
-    fputs("<figure><figcaption>Original, unaltered</figcaption>", out);
-    if (*url) {
-        fputs("<a href=\"", out);
-        put_text(out, url);
-        fputs("\"><img alt=\"The unaltered original\" src=\"", out);
-        put_text(out, url);
-        fputc('"', out);
-        put_size(out, item);
-        fputs("></a>", out);
-    } else {
-        fputs("<p class=\"gone\">The original was deleted. Its SHA-256 was <code>", out);
-        put_text(out, text_of(item, "sha256"));
-        fputs("</code>.</p>", out);
+    if (!*url) {
+        put(out, "original gone", VALUES({ "sha256", text_of(item, "sha256") }));
+        return;
     }
-    fputs("</figure>\n", out);
+    put(out, "original", VALUES({ "url", url }));
+    put_size(out, item);
+    put(out, "image end", NULL);
 }
 
 static void put_result(FILE *out, const json_t *item, const char *caption)
 {
-    const char *type = text_of(item, "media_type"), *url = text_of(item, "url");
+    const char                  *type = text_of(item, "media_type");
+    const struct template_value *values =
+        VALUES({ "caption", caption }, { "url", text_of(item, "url") });
 
-    fprintf(out, "<figure><figcaption>%s</figcaption>", caption);
     if (strcmp(type, "image") == 0) {
-        fputs("<a href=\"", out);
-        put_text(out, url);
-        fprintf(out, "\"><img alt=\"%s\" src=\"", caption);
-        put_text(out, url);
-        fputc('"', out);
+        put(out, "image", values);
         put_size(out, item);
-        fputs("></a>", out);
+        put(out, "image end", NULL);
     } else {
-        const char *element = strcmp(type, "video") == 0 ? "video" : "audio";
-
-        fprintf(out, "<%s controls preload=\"metadata\" src=\"", element);
-        put_text(out, url);
-        fprintf(out, "\"></%s>", element);
+        put(out, strcmp(type, "video") == 0 ? "video" : "audio", values);
     }
-    fputs("</figure>\n", out);
 }
 
 /* Each result beside the original, so that no scrolling parts them. */
@@ -200,11 +174,21 @@ static void put_results(FILE *out, const json_t *page)
 
     json_array_foreach(results, i, item)
     {
-        fputs("<div class=\"pair\">\n", out);
+        put(out, "pair", NULL);
         json_array_foreach(originals, k, original) put_original(out, original);
         put_result(out, item, is_staging ? "Altered" : "Result");
-        fputs("</div>\n", out);
+        put(out, "pair end", NULL);
     }
+}
+
+static void put_footer(FILE *out, const json_t *page)
+{
+    const char *until = text_of(page, "expires_at");
+
+    if (*until)
+        put(out, "footer until", VALUES({ "until", until }));
+    else
+        put(out, "footer", NULL);
 }
 
 char *share_page(const char *json, size_t *bytes)
@@ -224,12 +208,7 @@ char *share_page(const char *json, size_t *bytes)
     put_heading(out, page);
     put_disclosure(out, page);
     put_results(out, page);
-    fputs("<footer>Whoever has this link can see this page", out);
-    if (*text_of(page, "expires_at")) {
-        fputs(" until ", out);
-        put_text(out, text_of(page, "expires_at"));
-    }
-    fputs(".</footer>\n</body></html>\n", out);
+    put_footer(out, page);
     json_decref(page);
     if (fclose(out) != 0)
         abort();
@@ -244,9 +223,7 @@ char *share_page_gone(size_t *bytes)
     if (!out)
         abort();
     put_head(out);
-    fputs(
-        "<h1>This link leads nowhere</h1>\n<p>It never did, it has expired, or it was taken back.</p>\n</body></html>\n",
-        out);
+    put(out, "nowhere", NULL);
     if (fclose(out) != 0)
         abort();
     return text;
@@ -254,7 +231,8 @@ char *share_page_gone(size_t *bytes)
 
 /* ---- answering ---- */
 
-/* "https://host:port" of what lies in a bucket, where browsers are sent for it; empty for a folder. malloc'ed. */
+/* "https://host:port" of a bucket, where browsers are sent for its files; empty for a folder.
+ * malloc'ed. */
 static char *bucket_origin(struct store *store)
 {
     char *url =
@@ -271,12 +249,13 @@ static char *bucket_origin(struct store *store)
     return url;
 }
 
+/* The one style is named by its hash. */
 static void add_page_headers(struct request *r, struct MHD_Response *response)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH], hash[64];
     char         *origin = bucket_origin(r->server->store), *policy;
 
-    SHA256((const unsigned char *)style, sizeof(style) - 1, digest);
+    SHA256((const unsigned char *)_binary_share_css_start, style_bytes(), digest);
     EVP_EncodeBlock(hash, digest, sizeof(digest));
     if (!origin
         || asprintf(
