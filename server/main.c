@@ -202,7 +202,7 @@ static bool is_drained(const struct server *server)
 
     left += server->streams ? streams_count(server->streams) : 0;
     left += zips_count(server);
-    return left == 0 && !instance_is_leaving(server->instance);
+    return left == 0 && !instance_is_deregistering(server->instance);
 }
 
 static void watch_drain(void *ctx)
@@ -238,7 +238,7 @@ static void on_stop(void *ctx, int signo)
     server->is_draining     = true;
     program->drain_until_ms = base_now_ms() + DRAIN_MS;
     http_stop_accepting(server->http);
-    instance_leave(server->instance);
+    instance_deregister(server->instance);
     if (server->streams)
         streams_drain(server->streams);
     polls_drain(server);

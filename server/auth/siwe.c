@@ -160,7 +160,7 @@ static struct slice peek(const struct lines *l)
     return (struct slice) { l->at, l->is_over ? 0 : (size_t)((lf ? lf : l->end) - l->at) };
 }
 
-static struct slice take(struct lines *l)
+static struct slice next_line(struct lines *l)
 {
     struct slice line = peek(l);
 
@@ -180,20 +180,20 @@ static bool take_labelled(struct lines *l, const char *label, struct slice *valu
 
     if (l->is_over || line.bytes < bytes || memcmp(line.text, label, bytes) != 0)
         return false;
-    take(l);
+    next_line(l);
     *value = (struct slice) { line.text + bytes, line.bytes - bytes };
     return true;
 }
 
 static bool take_empty(struct lines *l)
 {
-    return !l->is_over && take(l).bytes == 0;
+    return !l->is_over && next_line(l).bytes == 0;
 }
 
 static bool read_head(struct lines *l, struct siwe_message *m, struct err *err)
 {
     static const char tail[] = " wants you to sign in with your Ethereum account:";
-    struct slice      line   = take(l);
+    struct slice      line   = next_line(l);
     size_t            bytes  = sizeof(tail) - 1;
     const char       *colon;
 
@@ -214,7 +214,7 @@ static bool read_head(struct lines *l, struct siwe_message *m, struct err *err)
 
 static bool read_address(struct lines *l, struct siwe_message *m, struct err *err)
 {
-    struct slice line = take(l);
+    struct slice line = next_line(l);
 
     if (line.bytes != SIWE_ADDRESS_CHARS || memcmp(line.text, "0x", 2) != 0
         || !copy(line, m->address, sizeof(m->address))
@@ -233,7 +233,7 @@ static bool read_statement(struct lines *l, struct err *err)
 
     if (!take_empty(l))
         return problem_field(err, "/message", "address: must be followed by an empty line");
-    line = take(l);
+    line = next_line(l);
     if (!are_all(line, "-._~:/?#[]@!$&'()*+,;= "))
         return problem_field(err, "/message", "statement: has characters that it must not have");
     if (line.bytes == 0 && peek(l).bytes > 0)

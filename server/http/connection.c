@@ -101,12 +101,12 @@ void peer_release(struct connections *all, struct peer *peer)
     free(peer);
 }
 
-struct peer *connection_give_up(struct connection *c)
+struct peer *connection_detach(struct connection *c)
 {
     struct peer *peer = c->peer;
 
     c->peer        = NULL;
-    c->is_given_up = true;
+    c->is_detached = true;
     return peer;
 }
 
@@ -326,7 +326,7 @@ static void linger_if_needed(const struct connection *c)
     int                 unread = 0;
     int                 fd;
 
-    if (c->phase == CONNECTION_CUT || c->is_given_up || all->nlingers >= LINGER_MOST)
+    if (c->phase == CONNECTION_CUT || c->is_detached || all->nlingers >= LINGER_MOST)
         return;
     if (c->is_clean && (ioctl(c->fd, FIONREAD, &unread) < 0 || unread == 0))
         return;

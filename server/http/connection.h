@@ -53,7 +53,7 @@ struct connection {
     uint64_t              bytes; /* of a body in this stretch; of answers: acknowledged before it */
     unsigned              answers;
     bool                  is_clean;    /* nothing that was sent may be unread */
-    bool                  is_given_up; /* its socket is a stream\'s */
+    bool                  is_detached; /* its socket is a stream\'s */
 };
 
 /* on_late: the time of a connection is over; its last chance to say a word before it is cut. */
@@ -79,7 +79,7 @@ struct connection *connections_receiving(struct connections *all, struct connect
 bool connection_is_unanswered(const struct connection *c);
 
 /* A stream takes the socket over, and the place among those of its address, which it releases. */
-struct peer *connection_give_up(struct connection *c);
+struct peer *connection_detach(struct connection *c);
 void         peer_release(struct connections *all, struct peer *peer);
 
 /* The server stops: who is in the middle of a head has a second. */

@@ -32,6 +32,6 @@ void         http_close(struct http *http); /* no request may be suspended any m
 size_t http_requests(const struct http *http);
 size_t http_connections(const struct http *http);
 
-void http_release_peer(struct http *http, struct peer *peer); /* connection_give_up()'s */
+void http_release_peer(struct http *http, struct peer *peer); /* connection_detach()'s */
 
 #endif

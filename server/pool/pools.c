@@ -108,15 +108,15 @@ struct pool {
     uint64_t           refused_owner, refused_all, late;
 };
 
-/* The queue's entry of a reply that is being given. */
-struct given {
+/* The queue's entry of the call that is being replied to. */
+struct reply {
     struct pool      *pool;
     struct fair_entry entry;
     uint64_t          took_us;
 };
 
 struct held {
-    struct given given;
+    struct reply reply;
 };
 
 struct pools {
@@ -125,7 +125,7 @@ struct pools {
     size_t                     nstatements;
     struct pool                pools[POOLS];
     struct loop_timer          timer;
-    struct given              *given; /* inside a reply */
+    struct reply              *reply; /* inside a reply */
     bool                       is_closing;
 };
 
@@ -138,7 +138,7 @@ static struct call *call_of(struct fair_entry *entry)
 
 /* ---- links ---- */
 
-static bool can_take(const struct link *link, uint32_t cost_us, uint64_t now_ns)
+static bool can_accept(const struct link *link, uint32_t cost_us, uint64_t now_ns)
 {
     if (link->is_broken || !db_can_send(link->db))
         return false;
@@ -153,7 +153,7 @@ static struct link *free_link(struct pool *pool, uint32_t cost_us)
     uint64_t now = base_now_ns();
 
     for (size_t i = 0; i < pool->nlinks; i++)
-        if (can_take(&pool->links[i], cost_us, now))
+        if (can_accept(&pool->links[i], cost_us, now))
             return &pool->links[i];
     return NULL;
 }
@@ -248,16 +248,16 @@ static void on_look(void *ctx)
 
 /* ---- sending ---- */
 
-/* All who wait for the same answer ride along. */
-static void gather_riders(struct pool *pool, struct call *call)
+/* All calls that wait for the same answer get it from one statement. */
+static void coalesce(struct pool *pool, struct call *call)
 {
-    struct call      **last = &call->rider;
+    struct call      **last = &call->shares;
     struct fair_entry *entry;
 
     while (pool->kind->is_shared && (entry = fair_queue_next(&call->entry))) {
         fair_queue_remove(pool->queue, entry);
         *last = call_of(entry);
-        last  = &(*last)->rider;
+        last  = &(*last)->shares;
     }
     *last = NULL;
 }
@@ -292,12 +292,12 @@ static void dispatch(struct pool *pool)
     while (!pool->pools->is_closing && (entry = fair_queue_first(pool->queue))
            && (link = free_link(pool, entry->cost_us))) {
         fair_queue_start(pool->queue, entry);
-        gather_riders(pool, call_of(entry));
+        coalesce(pool, call_of(entry));
         if (send_on(link, call_of(entry)))
             continue;
         fair_queue_end(pool->queue, entry, 0);
         for (struct call *call = call_of(entry), *next; call; call = next) {
-            next = call->rider;
+            next = call->shares;
             join_again(pool, call, pool->kind->waiting_ms);
         }
     }
@@ -317,7 +317,7 @@ bool pools_send(struct pools *pools, struct call *call, struct err *err)
     struct pool *pool = &pools->pools[call->pool - 1];
 
     call->was_sent_again = false;
-    call->rider          = NULL;
+    call->shares         = NULL;
     if (pools->is_closing) { /* some of the links are gone already */
         err_set(err, "57P01", "the server is stopping");
         return false;
@@ -362,11 +362,11 @@ static bool send_again(struct pool *pool, struct call *call, const struct err *e
     return true;
 }
 
-static void give_riders(struct pool *pool, struct call *first, const PGresult *result,
-                        const struct err *err)
+static void reply_to_sharers(struct pool *pool, struct call *first, const PGresult *result,
+                             const struct err *err)
 {
     for (struct call *call = first, *next; call; call = next) {
-        next = call->rider;
+        next = call->shares;
         if (!send_again(pool, call, err))
             call->on_reply(call->ctx, result ? PQcopyResult(result, PG_COPYRES_TUPLES) : NULL, err);
     }
@@ -398,15 +398,15 @@ static void give(struct pool *pool, struct call *call, uint64_t took_us, PGresul
                  const struct err *err)
 {
     struct pools *pools = pool->pools;
-    struct given  given = { pool, call->entry, took_us }, *outer = pools->given;
+    struct reply  reply = { pool, call->entry, took_us }, *outer = pools->reply;
     struct err    own;
 
-    pools->given = is_held(pool, result) ? &given : NULL;
-    give_riders(pool, call->rider, result, err);
+    pools->reply = is_held(pool, result) ? &reply : NULL;
+    reply_to_sharers(pool, call->shares, result, err);
     call->on_reply(call->ctx, result, explain(pool, err, &own));
-    if (given.pool)
-        fair_queue_end(pool->queue, &given.entry, took_us);
-    pools->given = outer;
+    if (reply.pool)
+        fair_queue_end(pool->queue, &reply.entry, took_us);
+    pools->reply = outer;
 }
 
 static void on_answer(void *ctx, PGresult *result, const struct err *err)
@@ -431,9 +431,9 @@ static void on_answer(void *ctx, PGresult *result, const struct err *err)
     else
         note_cost(pool, call->statement, took);
     if (is_link_lost(err) && pool->kind->is_read && !call->was_sent_again) {
-        struct call *rider = call->rider;
+        struct call *sharers = call->shares;
         fair_queue_end(pool->queue, &call->entry, 0);
-        give_riders(pool, rider, NULL, err);
+        reply_to_sharers(pool, sharers, NULL, err);
         if (!send_again(pool, call, err))
             call->on_reply(call->ctx, NULL, err);
     } else {
@@ -446,14 +446,14 @@ struct held *pools_hold(struct pools *pools)
 {
     struct held *held;
 
-    if (!pools->given)
+    if (!pools->reply)
         return NULL;
     held = malloc(sizeof(*held));
     if (!held)
         abort();
-    held->given        = *pools->given;
-    pools->given->pool = NULL;
-    pools->given       = NULL;
+    held->reply        = *pools->reply;
+    pools->reply->pool = NULL;
+    pools->reply       = NULL;
     return held;
 }
 
@@ -463,8 +463,8 @@ void pools_release(struct held *held)
 
     if (!held)
         return;
-    pool = held->given.pool;
-    fair_queue_end(pool->queue, &held->given.entry, held->given.took_us);
+    pool = held->reply.pool;
+    fair_queue_end(pool->queue, &held->reply.entry, held->reply.took_us);
     free(held);
     dispatch(pool);
 }

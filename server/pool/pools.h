@@ -49,7 +49,7 @@ enum pool_kind {
 /* One call of a statement. Filled by the caller; parameters must live until the reply. */
 struct call {
     enum pool_kind pool;
-    size_t         statement; /* index in the list that pools_open() was given */
+    size_t         statement; /* index in the list that pools_open() was reply */
     const char    *params[6];
     uint64_t       owner; /* for whom it counts: owner.h */
     db_reply_fn   *on_reply;
@@ -57,7 +57,7 @@ struct call {
 
     struct fair_entry entry; /* from here on pools.c's own */
     struct link      *link;
-    struct call      *rider; /* gets the same answer */
+    struct call      *shares; /* the next call that gets the same answer */
     bool              was_sent_again;
 };
 

@@ -249,7 +249,7 @@ static bool head_agrees(struct upload *upload, const char *data, size_t bytes, b
     return sniff_agrees(upload->facts.content_type, upload->head, upload->head_bytes);
 }
 
-static void put_take(struct request *r, const char *data, size_t bytes)
+static void put_on_data(struct request *r, const char *data, size_t bytes)
 {
     struct upload *upload = r->data;
     struct err     err;
@@ -350,7 +350,9 @@ static void put_finish(struct request *r)
     rpc_route_then(r, finish_body(r, upload), on_finish_reply);
 }
 
-const struct handler media_put = { .begin = put_begin, .on_data = put_take, .finish = put_finish };
+const struct handler media_put = { .begin   = put_begin,
+                                   .on_data = put_on_data,
+                                   .finish  = put_finish };
 
 /* ---- GET, HEAD ---- */
 

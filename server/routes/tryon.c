@@ -469,7 +469,7 @@ static void begin(struct request *r)
     request_problem(r, &err);
 }
 
-static void take(struct request *r, const char *data, size_t bytes)
+static void on_data(struct request *r, const char *data, size_t bytes)
 {
     struct tryon *tryon = r->data;
 
@@ -516,4 +516,4 @@ static void finish(struct request *r)
     free(text);
 }
 
-const struct handler tryon_create = { .begin = begin, .on_data = take, .finish = finish };
+const struct handler tryon_create = { .begin = begin, .on_data = on_data, .finish = finish };

@@ -138,7 +138,7 @@ static const char *header(void *ctx, const char *name)
     return request_header(ctx, name);
 }
 
-static enum signature_verdict judge(struct request *r, const struct webhook_rule *rule)
+static enum signature_verdict check_signature(struct request *r, const struct webhook_rule *rule)
 {
     struct signature_request said = { header, r, r->body, r->body_bytes };
     struct signature_keys    keys = { .jwks    = rule->jwks,
@@ -196,7 +196,7 @@ static void on_keys(void *ctx, PGresult *result, const struct err *err);
 
 static void receive(struct request *r, struct webhook_rule *rule)
 {
-    enum signature_verdict verdict = judge(r, rule);
+    enum signature_verdict verdict = check_signature(r, rule);
     bool     lacks_key = verdict == SIGNATURE_UNMATCHED || verdict == SIGNATURE_KEY_UNKNOWN;
     uint64_t now = base_now_ms(), asked = rule->fetch_asked_at_ms;
 

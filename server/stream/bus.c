@@ -61,7 +61,7 @@ struct bus {
     struct db        *link;
     enum state        state;
     bool              is_in_flight; /* a head or a read is under way */
-    bool              is_rung;      /* while one was */
+    bool              is_notified;  /* while one was */
     bool              is_resetting; /* the next head is a new beginning */
     bool              is_marked;    /* writers ring for this process */
     char              head[POSITION_BYTES];
@@ -191,8 +191,8 @@ static void pause_after_read(struct bus *bus, size_t events)
         bus->busy_until_ms = now + BUSY_MS;
         bus->idle_looks    = 0;
     }
-    if (bus->is_rung || bus->come || bus->rest[0]) {
-        bus->is_rung = false;
+    if (bus->is_notified || bus->come || bus->rest[0]) {
+        bus->is_notified = false;
         pause_for(bus, 0);
     } else if (now < bus->busy_until_ms) {
         pause_for(bus, BUSY_PAUSE_MS);
@@ -371,16 +371,16 @@ static void on_read(void *ctx, PGresult *result, const struct err *err)
 
 static void read_log(struct bus *bus)
 {
-    bool        is_idle   = base_now_ms() >= bus->busy_until_ms && !bus->is_rung;
+    bool        is_idle   = base_now_ms() >= bus->busy_until_ms && !bus->is_notified;
     const char *from      = bus->rest[0] ? bus->rest : bus->head;
     const char *params[3] = { from, is_idle ? "true" : "false", bus->watching ? "true" : "false" };
     struct err  err;
 
     if (bus->is_in_flight || !db_can_send(bus->link))
         return;
-    bus->is_rung   = false;
-    bus->is_marked = is_idle;
-    bus->state     = READING;
+    bus->is_notified = false;
+    bus->is_marked   = is_idle;
+    bus->state       = READING;
     if (from == bus->head) /* else it takes no new snapshot */
         wait_for_answer(bus);
     FAILPOINT("server.bus.read.asking");
@@ -407,7 +407,7 @@ static void on_up(void *ctx, struct db *db)
     go_on(ctx); /* from the position we had: what happened meanwhile is read now */
 }
 
-static void on_bell(void *ctx, struct db *db, const char *payload)
+static void on_notify(void *ctx, struct db *db, const char *payload)
 {
     struct bus *bus = ctx;
 
@@ -415,7 +415,7 @@ static void on_bell(void *ctx, struct db *db, const char *payload)
     (void)payload;
     if (bus->listeners == 0)
         return;
-    bus->is_rung = true;
+    bus->is_notified = true;
     if (bus->state == PAUSING)
         loop_timer_set(bus->server->loop, &bus->timer, 0); /* many bells of one turn are one read */
 }
@@ -433,7 +433,7 @@ static struct db_options options(struct server *server, struct bus *bus)
                                  .request_timeout_ms = 5000,
                                  .ctx                = bus,
                                  .on_up              = on_up,
-                                 .on_notify          = on_bell,
+                                 .on_notify          = on_notify,
                                  .on_refused         = refusal_on_refused };
 }
 

@@ -245,7 +245,7 @@ static void take_marks(struct outq *q, size_t bytes)
         q->marks[i].at -= bytes;
 }
 
-void outq_take(struct outq *q, size_t bytes)
+void outq_consume(struct outq *q, size_t bytes)
 {
     take_marks(q, bytes);
     q->start += bytes;

@@ -50,7 +50,7 @@ void outq_free(struct outq *q);
 
 /* False, and nothing added, where it would pass max. */
 MUST_CHECK bool outq_add(struct outq *q, const char *data, size_t bytes, size_t max);
-void            outq_take(struct outq *q, size_t bytes); /* bytes from the front were sent */
+void            outq_consume(struct outq *q, size_t bytes); /* bytes from the front were sent */
 
 /* The same, in place of what was added under this key before, unless a byte of that was taken. It
  * goes to the end: what stands between the two keeps its order and is before it still. Keys of

@@ -4,7 +4,7 @@
  *   link up ─► register ─► beat, beat, … ─► leave
  *                 └► prove ─bell or 300 ms─► prove … ─► proved | broken | alone
  *   bell with our role ─► answer, until there is nothing to answer
- *   streams opened, closed ─1 s─► audience, until all is told and nobody's presence is due
+ *   streams opened, closed ─1 s─► presence, until all is told and nobody's presence is due
  *
  * The bell of channel kiln_instance names whom it is for: a role, or an instance by its number.
  */
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/stream/audience.h"
+#include "server/stream/presence.h"
 #include "lib/db.h"
 #include "lib/failpoint.h"
 #include "lib/log.h"
@@ -23,34 +23,34 @@
 #include "server/pool/refusal.h"
 #include "server/server.h"
 
-#define BEAT_MS     2000 /* kiln.config.lease, after which we are dead, is 5 s */
-#define PROVE_MS    300  /* where no bell comes */
-#define AUDIENCE_MS 1000
+#define HEARTBEAT_MS 2000 /* kiln.config.lease, after which we are dead, is 5 s */
+#define PROVE_MS     300  /* where no bell comes */
+#define PRESENCE_MS  1000
 
-enum asked { REGISTER, BEAT, PROVE, ANSWER, AUDIENCE, LEAVE, ASKED };
+enum asked { REGISTER, HEARTBEAT, PROVE, ANSWER, PRESENCE, DEREGISTER, ASKED };
 
 static const struct db_statement statements[ASKED] = {
-    [REGISTER] = { "register_instance",
-                   "select kiln_api.register_instance($1::text, $2::text, $3::int, $4::int, "
-                   "$5::text)",
-                   5 },
-    [BEAT]     = { "beat_instance",
-                   "select kiln_api.beat_instance($1::bigint, $2::int, $3::int, $4::int, $5::int, "
-                       "$6::int, $7::int)",
-                   7 },
-    [PROVE]    = { "prove_bus",
-                   "select state, number, answered_by, answered_at, round_trip_ms, pongs, p50_ms, "
-                      "\"by\" from kiln_api.prove_bus($1::bigint)",
-                   1 },
-    [ANSWER]   = { "answer_ping",
-                   "select is_new, asker, number, round_trip_ms "
-                     "from kiln_api.answer_ping($1::bigint)",
-                   1 },
-    [AUDIENCE] = { "report_audience",
-                   "select kiln_api.report_audience($1::bigint, $2::bigint[], $3::bigint[], "
-                   "$4::boolean)",
-                   4 },
-    [LEAVE]    = { "end_instance", "select kiln_api.end_instance($1::bigint)", 1 },
+    [REGISTER]   = { "register_instance",
+                     "select kiln_api.register_instance($1::text, $2::text, $3::int, $4::int, "
+                       "$5::text)",
+                     5 },
+    [HEARTBEAT]  = { "beat_instance",
+                     "select kiln_api.beat_instance($1::bigint, $2::int, $3::int, $4::int, $5::int, "
+                      "$6::int, $7::int)",
+                     7 },
+    [PROVE]      = { "prove_bus",
+                     "select state, number, answered_by, answered_at, round_trip_ms, pongs, p50_ms, "
+                          "\"by\" from kiln_api.prove_bus($1::bigint)",
+                     1 },
+    [ANSWER]     = { "answer_ping",
+                     "select is_new, asker, number, round_trip_ms "
+                         "from kiln_api.answer_ping($1::bigint)",
+                     1 },
+    [PRESENCE]   = { "report_audience",
+                     "select kiln_api.report_audience($1::bigint, $2::bigint[], $3::bigint[], "
+                       "$4::boolean)",
+                     4 },
+    [DEREGISTER] = { "end_instance", "select kiln_api.end_instance($1::bigint)", 1 },
 };
 
 /* One question of each kind is under way at a time; what comes meanwhile asks once more. */
@@ -66,12 +66,12 @@ struct instance {
     struct db        *link;
     int               port;
     char              id[24]; /* "": not registered */
-    bool              is_proving, is_leaving;
-    uint64_t          beat_due_ms;
+    bool              is_proving, is_deregistering;
+    uint64_t          heartbeat_due_ms;
     int64_t           database_ms;
-    struct loop_timer beat, prove, audience_timer;
-    struct audience  *audience;
-    bool              is_audience_due; /* its timer runs */
+    struct loop_timer heartbeat, prove, presence_timer;
+    struct presence  *presence;
+    bool              is_presence_due; /* its timer runs */
     struct question   questions[ASKED];
 };
 
@@ -134,10 +134,10 @@ static int64_t memory_kib(void)
     return space ? strtol(space, NULL, 10) * (sysconf(_SC_PAGESIZE) / 1024) : 0;
 }
 
-static void ask_beat(struct instance *instance)
+static void ask_heartbeat(struct instance *instance)
 {
     struct server *server = instance->server;
-    uint64_t       now = base_now_ms(), due = instance->beat_due_ms;
+    uint64_t       now = base_now_ms(), due = instance->heartbeat_due_ms;
     int64_t        values[6] = { (int64_t)metrics_streams(server->metrics, TRANSPORT_SSE),
                                  (int64_t)metrics_streams(server->metrics, TRANSPORT_WEBSOCKET),
                                  (int64_t)metrics_streams(server->metrics, TRANSPORT_POLL),
@@ -151,75 +151,75 @@ static void ask_beat(struct instance *instance)
         snprintf(texts[i], sizeof(texts[i]), "%lld", (long long)values[i]);
         params[i + 1] = texts[i];
     }
-    ask(instance, BEAT, params);
+    ask(instance, HEARTBEAT, params);
 }
 
 /* Nothing of it waits in the link: what happens while one is under way is told by the next. */
-static void ask_audience(struct instance *instance)
+static void ask_presence(struct instance *instance)
 {
-    struct question     *question = &instance->questions[AUDIENCE];
-    struct audience_news news;
+    struct question     *question = &instance->questions[PRESENCE];
+    struct presence_news news;
     const char          *params[4] = { instance->id };
 
     if (!instance->id[0] || question->is_asked || !db_is_up(instance->link)
         || instance->server->is_draining)
         return; /* the answer, the link or the registration comes back here */
-    news      = audience_take(instance->audience);
+    news      = presence_next(instance->presence);
     params[1] = news.came;
     params[2] = news.went;
-    params[3] = news.is_anew ? "true" : "false";
-    ask(instance, AUDIENCE, params);
+    params[3] = news.is_complete ? "true" : "false";
+    ask(instance, PRESENCE, params);
     if (!question->is_asked)
-        audience_forget(instance->audience);
+        presence_resync(instance->presence);
 }
 
-static void on_audience_time(void *ctx)
+static void on_presence_time(void *ctx)
 {
     struct instance *instance = ctx;
 
-    instance->is_audience_due = false;
-    if (audience_has_news(instance->audience))
-        ask_audience(instance);
+    instance->is_presence_due = false;
+    if (presence_has_news(instance->presence))
+        ask_presence(instance);
 }
 
-static void ask_audience_soon(struct instance *instance)
+static void ask_presence_soon(struct instance *instance)
 {
-    if (instance->is_audience_due)
+    if (instance->is_presence_due)
         return;
-    instance->is_audience_due = true;
-    loop_timer_set(instance->server->loop, &instance->audience_timer, AUDIENCE_MS);
+    instance->is_presence_due = true;
+    loop_timer_set(instance->server->loop, &instance->presence_timer, PRESENCE_MS);
 }
 
 void instance_stream_opened(struct instance *instance, int64_t account)
 {
-    audience_enter(instance->audience, account);
-    ask_audience_soon(instance);
+    presence_enter(instance->presence, account);
+    ask_presence_soon(instance);
 }
 
 void instance_stream_closed(struct instance *instance, int64_t account)
 {
-    audience_leave(instance->audience, account);
-    ask_audience_soon(instance);
+    presence_leave(instance->presence, account);
+    ask_presence_soon(instance);
 }
 
-static void tell_all_anew(struct instance *instance)
+static void report_all(struct instance *instance)
 {
-    audience_forget(instance->audience);
-    ask_audience(instance);
+    presence_resync(instance->presence);
+    ask_presence(instance);
 }
 
-static void on_beat_time(void *ctx)
+static void on_heartbeat_time(void *ctx)
 {
     struct instance *instance = ctx;
 
     if (instance->server->is_draining)
         return;
     if (instance->id[0])
-        ask_beat(instance);
+        ask_heartbeat(instance);
     else
         ask_register(instance);
-    instance->beat_due_ms = base_now_ms() + BEAT_MS;
-    loop_timer_set(instance->server->loop, &instance->beat, BEAT_MS);
+    instance->heartbeat_due_ms = base_now_ms() + HEARTBEAT_MS;
+    loop_timer_set(instance->server->loop, &instance->heartbeat, HEARTBEAT_MS);
 }
 
 static void on_prove_time(void *ctx)
@@ -240,12 +240,12 @@ static void on_registered(struct instance *instance, const PGresult *result)
     log_info("registered", "instance_id", instance->id, "role", role_name(instance->server), NULL);
     instance->is_proving = true;
     ask_by_id(instance, PROVE);
-    tell_all_anew(instance);
+    report_all(instance);
 }
 
-static void on_beaten(struct instance *instance, const PGresult *result)
+static void on_heartbeat(struct instance *instance, const PGresult *result)
 {
-    struct question *question = &instance->questions[BEAT];
+    struct question *question = &instance->questions[HEARTBEAT];
 
     const char *state = PQgetvalue(result, 0, 0);
 
@@ -254,21 +254,21 @@ static void on_beaten(struct instance *instance, const PGresult *result)
         instance->id[0] = '\0'; /* a crash of the database forgot us */
         ask_register(instance);
     } else if (strcmp(state, "risen") == 0) {
-        tell_all_anew(instance);
+        report_all(instance);
     } else if (strcmp(state, "due") == 0) {
-        ask_audience(instance);
+        ask_presence(instance);
     }
 }
 
 /* NULL: we are not known to live; the next beat is told so, and all is told anew. */
-static void on_audience(struct instance *instance, const PGresult *result)
+static void on_presence(struct instance *instance, const PGresult *result)
 {
     const char *is_more = value(result, 0, 0);
 
     if (!is_more)
-        audience_forget(instance->audience);
-    else if (is_more[0] == 't' || audience_has_news(instance->audience))
-        ask_audience(instance);
+        presence_resync(instance->presence);
+    else if (is_more[0] == 't' || presence_has_news(instance->presence))
+        ask_presence(instance);
 }
 
 static void log_proof(struct instance *instance, const char *state, const PGresult *result)
@@ -322,10 +322,10 @@ static void on_result(struct instance *instance, enum asked what, const PGresult
 {
     switch (what) {
     case REGISTER: on_registered(instance, result); break;
-    case BEAT: on_beaten(instance, result); break;
+    case HEARTBEAT: on_heartbeat(instance, result); break;
     case PROVE: on_step(instance, result); break;
     case ANSWER: on_answered(instance, result); break;
-    case AUDIENCE: on_audience(instance, result); break;
+    case PRESENCE: on_presence(instance, result); break;
     default: break;
     }
 }
@@ -334,17 +334,17 @@ static void on_failure(struct instance *instance, enum asked what)
 {
     if (what == PROVE)
         loop_timer_set(instance->server->loop, &instance->prove, PROVE_MS);
-    if (what != AUDIENCE)
+    if (what != PRESENCE)
         return;
-    audience_forget(instance->audience);
-    ask_audience_soon(instance);
+    presence_resync(instance->presence);
+    ask_presence_soon(instance);
 }
 
 /* A beat that took longer than the time to the next is followed by that one. */
 static void ask_again(struct instance *instance, enum asked what)
 {
-    if (what == BEAT)
-        ask_beat(instance);
+    if (what == HEARTBEAT)
+        ask_heartbeat(instance);
     else if (what != REGISTER)
         ask_by_id(instance, what);
 }
@@ -357,8 +357,8 @@ static void on_reply(void *ctx, PGresult *result, const struct err *err)
 
     FAILPOINT("server.instance.answered");
     question->is_asked = question->is_again = false;
-    if (question->what == LEAVE)
-        instance->is_leaving = false;
+    if (question->what == DEREGISTER)
+        instance->is_deregistering = false;
     if (!err)
         on_result(instance, question->what, result);
     else if (!err_is(err, "08") && !err_is(err, "57P"))
@@ -378,14 +378,14 @@ static void on_up(void *ctx, struct db *db)
     struct instance *instance = ctx;
 
     (void)db;
-    instance->beat_due_ms = base_now_ms();
-    on_beat_time(instance);
+    instance->heartbeat_due_ms = base_now_ms();
+    on_heartbeat_time(instance);
     if (instance->is_proving)
         ask_by_id(instance, PROVE);
-    tell_all_anew(instance); /* a crash may have forgotten what was told last */
+    report_all(instance); /* a crash may have forgotten what was told last */
 }
 
-static void on_bell(void *ctx, struct db *db, const char *payload)
+static void on_notify(void *ctx, struct db *db, const char *payload)
 {
     struct instance *instance = ctx;
     const char      *role     = role_name(instance->server);
@@ -415,7 +415,7 @@ static struct db_options options(struct server *server, struct instance *instanc
                                  .request_timeout_ms = 4000,
                                  .ctx                = instance,
                                  .on_up              = on_up,
-                                 .on_notify          = on_bell,
+                                 .on_notify          = on_notify,
                                  .on_refused         = refusal_on_refused };
 }
 
@@ -426,17 +426,17 @@ struct instance *instance_open(struct server *server, int port, struct err *err)
 
     if (!instance)
         abort();
-    instance->server         = server;
-    instance->port           = port;
-    instance->beat           = (struct loop_timer) { .on_time = on_beat_time, .ctx = instance };
-    instance->prove          = (struct loop_timer) { .on_time = on_prove_time, .ctx = instance };
-    instance->audience_timer = (struct loop_timer) { .on_time = on_audience_time, .ctx = instance };
-    instance->audience       = audience_open();
+    instance->server    = server;
+    instance->port      = port;
+    instance->heartbeat = (struct loop_timer) { .on_time = on_heartbeat_time, .ctx = instance };
+    instance->prove     = (struct loop_timer) { .on_time = on_prove_time, .ctx = instance };
+    instance->presence_timer = (struct loop_timer) { .on_time = on_presence_time, .ctx = instance };
+    instance->presence       = presence_open();
     for (enum asked what = 0; what < ASKED; what++)
         instance->questions[what] = (struct question) { .instance = instance, .what = what };
     instance->link = db_open(server->loop, &opt, err);
     if (!instance->link) {
-        audience_close(instance->audience);
+        presence_close(instance->presence);
         free(instance);
         return NULL;
     }
@@ -448,10 +448,10 @@ void instance_close(struct instance *instance)
     if (!instance)
         return;
     db_close(instance->link);
-    loop_timer_stop(instance->server->loop, &instance->beat);
+    loop_timer_stop(instance->server->loop, &instance->heartbeat);
     loop_timer_stop(instance->server->loop, &instance->prove);
-    loop_timer_stop(instance->server->loop, &instance->audience_timer);
-    audience_close(instance->audience);
+    loop_timer_stop(instance->server->loop, &instance->presence_timer);
+    presence_close(instance->presence);
     free(instance);
 }
 
@@ -462,15 +462,15 @@ bool instance_check(struct server *server, struct err *err)
     return db_check(&opt, err);
 }
 
-void instance_leave(struct instance *instance)
+void instance_deregister(struct instance *instance)
 {
-    loop_timer_stop(instance->server->loop, &instance->beat);
+    loop_timer_stop(instance->server->loop, &instance->heartbeat);
     loop_timer_stop(instance->server->loop, &instance->prove);
-    ask_by_id(instance, LEAVE);
-    instance->is_leaving = instance->questions[LEAVE].is_asked;
+    ask_by_id(instance, DEREGISTER);
+    instance->is_deregistering = instance->questions[DEREGISTER].is_asked;
 }
 
-bool instance_is_leaving(const struct instance *instance)
+bool instance_is_deregistering(const struct instance *instance)
 {
-    return instance->is_leaving;
+    return instance->is_deregistering;
 }

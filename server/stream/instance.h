@@ -24,8 +24,8 @@ bool             instance_check(struct server *server, struct err *err);
 void instance_stream_opened(struct instance *instance, int64_t account);
 void instance_stream_closed(struct instance *instance, int64_t account);
 
-/* Says goodbye; is_leaving until that is answered. */
-void instance_leave(struct instance *instance);
-bool instance_is_leaving(const struct instance *instance);
+/* Says goodbye; is_deregistering until that is answered. */
+void instance_deregister(struct instance *instance);
+bool instance_is_deregistering(const struct instance *instance);
 
 #endif

@@ -35,7 +35,7 @@ struct poll {
     struct listener   listener; /* first */
     struct request   *request;
     enum phase        phase;
-    bool              is_rung; /* an event came, or the time did, while it was asking */
+    bool              is_notified; /* an event came, or the time did, while it was asking */
     bool              is_late;
     char             *after, *upto;
     struct call       call;
@@ -63,7 +63,7 @@ static void poll_free(void *data)
     free(poll);
 }
 
-static void leave(struct poll *poll)
+static void detach(struct poll *poll)
 {
     struct server *server = server_of(poll);
 
@@ -90,7 +90,7 @@ static void send_json(struct poll *poll, struct jbuf *j, const char *position)
     jbuf_str(j, position);
     jbuf_end(j);
     bytes = j->len;
-    leave(poll);
+    detach(poll);
     request_answer(poll->request, 200,
                    request_text_response(jbuf_take(j), bytes, "application/json"));
 }
@@ -171,7 +171,7 @@ static void wait(struct poll *poll)
     poll->phase = WAITING;
     free(poll->after); /* there is nothing between it and the head */
     poll->after = strdup(poll->upto);
-    if (poll->is_rung)
+    if (poll->is_notified)
         ask(poll);
     else if (poll->is_late)
         answer_nothing(poll);
@@ -189,7 +189,7 @@ static void on_reply(void *ctx, PGresult *result, const struct err *err)
     } else if (err_is(err, "KN013")) {
         answer_reset(poll, poll->upto);
     } else {
-        leave(poll);
+        detach(poll);
         request_problem(poll->request, err);
     }
     PQclear(result);
@@ -200,7 +200,7 @@ static void ask(struct poll *poll)
     const char *head = bus_head(server_of(poll)->bus);
     struct err  err;
 
-    poll->is_rung = false;
+    poll->is_notified = false;
     if (head[0]) {
         free(poll->upto);
         poll->upto = strdup(head);
@@ -216,7 +216,7 @@ static void ask(struct poll *poll)
     poll->call.params[2] = poll->upto;
     poll->call.params[3] = ROWS_TEXT;
     if (!pools_send(server_of(poll)->pools, &poll->call, &err)) {
-        leave(poll);
+        detach(poll);
         request_problem(poll->request, &err);
     }
 }
@@ -250,7 +250,7 @@ static void on_event(struct listener *listener, struct bus_event *event)
         on_time(poll);
         return;
     }
-    poll->is_rung = true;
+    poll->is_notified = true;
     if (poll->phase == WAITING)
         loop_defer(server_of(poll)->loop, &poll->later);
 }
@@ -278,7 +278,7 @@ static void give_up(struct poll *poll, const char *sqlstate, const char *sentenc
     struct err err;
 
     err_set(&err, sqlstate, "%s", sentence);
-    leave(poll);
+    detach(poll);
     request_problem(poll->request, &err);
 }
 

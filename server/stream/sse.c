@@ -12,13 +12,13 @@
 #include "server/http/rpc.h"
 #include "server/stream/stream.h"
 
-#define GREETING "retry: 2000\n: kiln\n\n"
-#define BEAT     "3\r\n:\n\n\r\n" /* an empty comment, as a chunk */
+#define GREETING  "retry: 2000\n: kiln\n\n"
+#define HEARTBEAT "3\r\n:\n\n\r\n" /* an empty comment, as a chunk */
 
-void sse_beat(struct stream *stream, uint64_t now_ms)
+void sse_heartbeat(struct stream *stream, uint64_t now_ms)
 {
     (void)now_ms;
-    stream_put(stream, BEAT, sizeof(BEAT) - 1);
+    stream_put(stream, HEARTBEAT, sizeof(HEARTBEAT) - 1);
 }
 
 /* With the chunk that ends the body. */
@@ -47,16 +47,16 @@ bool sse_input(struct stream *stream)
 }
 
 static const struct stream_kind kind = {
-    .frame = FRAME_SSE, .beat = sse_beat, .last = sse_last, .input = sse_input
+    .frame = FRAME_SSE, .heartbeat = sse_heartbeat, .last = sse_last, .input = sse_input
 };
 
 /* No descriptor left: MHD closes, and what was begun is freed with the request. */
-static void take_socket(struct stream *stream)
+static void adopt_socket(struct stream *stream)
 {
     int fd = fcntl(stream->fd, F_DUPFD_CLOEXEC, 0);
 
     if (fd >= 0)
-        stream_take(stream, fd);
+        stream_adopt(stream, fd);
 }
 
 /* MHD asks for bytes: the greeting; then, which means that the greeting is written, the socket
@@ -70,7 +70,7 @@ static ssize_t read_stream(void *cls, uint64_t position, char *buffer, size_t ma
         return sizeof(GREETING) - 1;
     }
     if (position > 0 && stream->phase == STREAM_HANDSHAKE)
-        take_socket(stream);
+        adopt_socket(stream);
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 

@@ -10,7 +10,7 @@
 /* Answers with a stream, which is zeroed, of a kind that has these three. */
 void sse_answer(struct request *r, struct stream *stream, const struct stream_kind *of,
                 int64_t account);
-void sse_beat(struct stream *stream, uint64_t now_ms);
+void sse_heartbeat(struct stream *stream, uint64_t now_ms);
 void sse_last(struct stream *stream, enum stream_end why, unsigned retry_ms);
 bool sse_input(struct stream *stream);
 

@@ -32,16 +32,16 @@
 #include "server/pool/owner.h"
 #include "server/http/uri.h"
 
-#define KERNEL_BYTES     32768
-#define QUEUE_BYTES      65536
-#define REPLAY_BYTES     (1u << 20)
-#define REPLAY_ROWS      100
-#define REPLAY_ROWS_TEXT "100"
-#define BEAT_MS          10000 /* and up to BEAT_SPREAD_MS more: below 20 s in any case */
-#define BEAT_SPREAD_MS   5000
-#define ENDING_MS        5000
-#define DRAINING_MS      2000
-#define PEER_DEAD_MS     30000 /* of unanswered bytes */
+#define KERNEL_BYTES        32768
+#define QUEUE_BYTES         65536
+#define REPLAY_BYTES        (1u << 20)
+#define REPLAY_ROWS         100
+#define REPLAY_ROWS_TEXT    "100"
+#define HEARTBEAT_MS        10000 /* and up to HEARTBEAT_SPREAD_MS more: below 20 s in any case */
+#define HEARTBEAT_SPREAD_MS 5000
+#define ENDING_MS           5000
+#define DRAINING_MS         2000
+#define PEER_DEAD_MS        30000 /* of unanswered bytes */
 
 struct streams {
     struct server    *server;
@@ -213,8 +213,8 @@ static void close_after(struct stream *stream)
         stream_finish(stream);
         return;
     }
-    stream->phase   = STREAM_DRAINING;
-    stream->beat_ms = base_now_ms() + DRAINING_MS;
+    stream->phase        = STREAM_DRAINING;
+    stream->heartbeat_ms = base_now_ms() + DRAINING_MS;
 }
 
 /* Says a last word; closes when all of it has been sent. */
@@ -226,8 +226,8 @@ void stream_end(struct stream *stream, enum stream_end why, unsigned retry_ms)
     if (stream->phase >= STREAM_ENDING)
         return;
     bus_leave(server_of(stream)->bus, &stream->listener);
-    stream->phase   = STREAM_ENDING;
-    stream->beat_ms = base_now_ms() + ENDING_MS;
+    stream->phase        = STREAM_ENDING;
+    stream->heartbeat_ms = base_now_ms() + ENDING_MS;
     if (stream->out.bytes == 0)
         close_after(stream);
 }
@@ -241,7 +241,7 @@ static void flush_stream(struct stream *stream)
             stream_finish(stream);
             return;
         }
-        outq_take(&stream->out, sent);
+        outq_consume(&stream->out, sent);
     }
     if (stream->out.bytes)
         return;
@@ -530,10 +530,10 @@ void stream_start(struct stream *stream)
         stream_subscribe(stream);
 }
 
-void stream_take(struct stream *stream, int fd)
+void stream_adopt(struct stream *stream, int fd)
 {
     stream->fd    = fd;
-    stream->phase = STREAM_TAKEN;
+    stream->phase = STREAM_ADOPTED;
     loop_defer(server_of(stream)->loop, &stream->later); /* not in the middle of MHD's own work */
 }
 
@@ -574,9 +574,10 @@ void stream_init(struct stream *stream, const struct stream_kind *kind, struct r
     stream->later      = (struct loop_task) { .on_turn_end = start, .ctx = stream };
     stream->is_from_unknown = from && !frame_id_is_sane(from);
     stream->from            = from && !stream->is_from_unknown ? strdup(from) : NULL;
-    stream->beat_ms = base_now_ms() + BEAT_MS + (uint64_t)streams->count * 7919 % BEAT_SPREAD_MS;
+    stream->heartbeat_ms =
+        base_now_ms() + HEARTBEAT_MS + (uint64_t)streams->count * 7919 % HEARTBEAT_SPREAD_MS;
     snprintf(stream->account_text, sizeof(stream->account_text), "%lld", (long long)account);
-    stream->peer = connection_give_up(r->connection);
+    stream->peer = connection_detach(r->connection);
     streams->count++;
     r->data      = stream;
     r->data_free = handshake_completed;
@@ -639,16 +640,17 @@ void stream_request(struct request *r, void (*on_open)(struct request *r, int64_
 
 /* ---- once a second: heartbeats, expiry, endings that take too long ---- */
 
-static void tend(struct stream *stream, uint64_t now_ms, int64_t now)
+static void check(struct stream *stream, uint64_t now_ms, int64_t now)
 {
     if (stream->phase >= STREAM_ENDING) {
-        if (now_ms >= stream->beat_ms)
+        if (now_ms >= stream->heartbeat_ms)
             stream_finish(stream);
     } else if (now >= stream->expires_at) {
         stream_end(stream, END_EXPIRED, 1000);
-    } else if (now_ms >= stream->beat_ms) {
-        stream->beat_ms = now_ms + BEAT_MS + (uint64_t)stream->slot * 7919 % BEAT_SPREAD_MS;
-        stream->kind->beat(stream, now_ms);
+    } else if (now_ms >= stream->heartbeat_ms) {
+        stream->heartbeat_ms =
+            now_ms + HEARTBEAT_MS + (uint64_t)stream->slot * 7919 % HEARTBEAT_SPREAD_MS;
+        stream->kind->heartbeat(stream, now_ms);
     }
 }
 
@@ -660,7 +662,7 @@ static void sweep(void *ctx)
 
     /* backwards: who leaves is replaced by the last, who was seen already */
     for (size_t i = streams->nlive; i > 0; i--)
-        tend(streams->live[i - 1], now_ms, now);
+        check(streams->live[i - 1], now_ms, now);
     loop_timer_set(streams->server->loop, &streams->sweep, 1000);
 }
 

@@ -24,7 +24,7 @@ struct stream;
 
 enum stream_phase {
     STREAM_HANDSHAKE,
-    STREAM_TAKEN,   /* the socket is ours */
+    STREAM_ADOPTED, /* the socket is ours */
     STREAM_JOINING, /* waits for a head */
     STREAM_QUIET,   /* has said ready, wants no events yet but the end of its session */
     STREAM_REPLAYING,
@@ -40,7 +40,7 @@ struct stream_kind {
     enum frame_kind frame;
     bool            is_drained; /* at its end we read on until the client has closed */
 
-    void (*beat)(struct stream *stream, uint64_t now_ms); /* keeps proxies awake */
+    void (*heartbeat)(struct stream *stream, uint64_t now_ms); /* keeps proxies awake */
     /* Puts its last words; retry_ms: when the client may come again. */
     void (*last)(struct stream *stream, enum stream_end why, unsigned retry_ms);
     /* Bytes may be read, until there are none; false: it was finished. */
@@ -66,8 +66,8 @@ struct stream {
     unsigned                  calls; /* of the kind's own, under way: they still point here */
     int                       fd;
     int64_t                   expires_at;
-    uint64_t                  beat_ms; /* of the next heartbeat; at the end when to cut */
-    size_t                    slot;    /* in streams->live + 1; 0: not there */
+    uint64_t                  heartbeat_ms; /* of the next heartbeat; at the end when to cut */
+    size_t                    slot;         /* in streams->live + 1; 0: not there */
     struct loop_watch         watch;
     struct loop_task          later;     /* start, then reap: not in the middle of others' work */
     struct outq               out, held; /* to be sent; events that wait for the replay's end */
@@ -101,7 +101,7 @@ void stream_init(struct stream *stream, const struct stream_kind *kind, struct r
 
 /* The handshake is over: a descriptor that is a duplicate of MHD's. Starts at the end of the turn,
  * after `before` (NULL: none). */
-void stream_take(struct stream *stream, int fd);
+void stream_adopt(struct stream *stream, int fd);
 /* In the kind's hands: starts a stream that was taken. */
 void stream_start(struct stream *stream);
 

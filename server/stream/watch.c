@@ -82,13 +82,13 @@ static void gone(struct stream *stream)
     free(watch);
 }
 
-static const struct stream_kind kind = { .frame    = FRAME_SSE,
-                                         .beat     = sse_beat,
-                                         .last     = sse_last,
-                                         .input    = sse_input,
-                                         .gone     = gone,
-                                         .frame_of = frame_of,
-                                         .page     = page };
+static const struct stream_kind kind = { .frame     = FRAME_SSE,
+                                         .heartbeat = sse_heartbeat,
+                                         .last      = sse_last,
+                                         .input     = sse_input,
+                                         .gone      = gone,
+                                         .frame_of  = frame_of,
+                                         .page      = page };
 
 static char *copy(const PGresult *result, int column)
 {

@@ -58,7 +58,7 @@ struct websocket {
 };
 
 /* A call of SQL for one message. */
-struct said {
+struct pending_call {
     struct call       call;
     struct websocket *ws;
     unsigned          status; /* of success */
@@ -169,23 +169,23 @@ static void last(struct stream *stream, enum stream_end why, unsigned retry_ms)
 
 /* ---- what a client says ---- */
 
-static void said_free(struct said *said)
+static void pending_free(struct pending_call *pending)
 {
-    free(said->id);
-    free(said->context);
-    free(said->path);
-    free(said->body);
-    free(said);
+    free(pending->id);
+    free(pending->context);
+    free(pending->path);
+    free(pending->body);
+    free(pending);
 }
 
-static void answer(struct websocket *ws, const struct said *said, const PGresult *result)
+static void answer(struct websocket *ws, const struct pending_call *pending, const PGresult *result)
 {
     struct jbuf j    = { 0 };
     bool        none = PQntuples(result) != 1 || PQgetisnull(result, 0, 0);
 
-    begin_json(&j, "answer", said->id);
+    begin_json(&j, "answer", pending->id);
     jbuf_key(&j, "status");
-    jbuf_i64(&j, said->status);
+    jbuf_i64(&j, pending->status);
     jbuf_key(&j, "body");
     jbuf_raw(&j, none ? "null" : PQgetvalue(result, 0, 0));
     put_json(ws, &j);
@@ -193,17 +193,17 @@ static void answer(struct websocket *ws, const struct said *said, const PGresult
 
 static void on_reply(void *ctx, PGresult *result, const struct err *err)
 {
-    struct said      *said = ctx;
-    struct websocket *ws   = said->ws;
+    struct pending_call *pending = ctx;
+    struct websocket    *ws      = pending->ws;
 
     if (ws->stream.phase < STREAM_ENDING) {
         if (err)
-            say_problem(ws, said->id, err);
+            say_problem(ws, pending->id, err);
         else
-            answer(ws, said, result);
+            answer(ws, pending, result);
     }
     PQclear(result);
-    said_free(said);
+    pending_free(pending);
     if (ws->is_paused && ws->stream.phase < STREAM_ENDING) {
         ws->is_paused = false;
         stream_call_ended(&ws->stream);
@@ -213,50 +213,51 @@ static void on_reply(void *ctx, PGresult *result, const struct err *err)
     }
 }
 
-static const struct verb {
+static const struct command {
     const char *type, *function;
     unsigned    status;
-} verbs[] = { { "message.send", "create_message", 201 },
-              { "message.read", "mark_read", 200 },
-              { "message.delivered", "mark_delivered", 200 },
-              { "typing", "send_typing", 204 } };
+} commands[] = { { "message.send", "create_message", 201 },
+                 { "message.read", "mark_read", 200 },
+                 { "message.delivered", "mark_delivered", 200 },
+                 { "typing", "send_typing", 204 } };
 
 /* The object without what is ours is the body that REST would have. */
-static bool call_verb(struct websocket *ws, const struct verb *verb, json_t *message,
-                      const char *id, struct err *err)
+static bool call_command(struct websocket *ws, const struct command *command, json_t *message,
+                         const char *id, struct err *err)
 {
-    const char  *conversation = json_string_value(json_object_get(message, "conversation_id"));
-    struct said *said;
-    json_t      *path;
+    const char *conversation = json_string_value(json_object_get(message, "conversation_id"));
+    struct pending_call *pending;
+    json_t              *path;
 
     if (!conversation)
         return problem_field(err, "/conversation_id", "is required");
-    said = calloc(1, sizeof(*said));
-    path = json_pack("{s:s}", "id", conversation);
-    if (!said || !path)
+    pending = calloc(1, sizeof(*pending));
+    path    = json_pack("{s:s}", "id", conversation);
+    if (!pending || !path)
         abort();
-    said->path    = json_dumps(path, 0);
-    said->context = act_as_json(&(struct act_as) { .identity   = ws->identity,
-                                                   .function   = verb->function,
-                                                   .writes     = true,
-                                                   .request_id = ws->request_id });
+    pending->path    = json_dumps(path, 0);
+    pending->context = act_as_json(&(struct act_as) { .identity   = ws->identity,
+                                                      .function   = command->function,
+                                                      .writes     = true,
+                                                      .request_id = ws->request_id });
     json_decref(path);
-    said->id = id ? strdup(id) : NULL;
+    pending->id = id ? strdup(id) : NULL;
     json_object_del(message, "type");
     json_object_del(message, "id");
     json_object_del(message, "conversation_id");
-    said->body   = json_dumps(message, 0);
-    said->ws     = ws;
-    said->status = verb->status;
-    said->call   = (struct call) { .pool      = POOL_WRITE,
-                                   .statement = statement_of_function(
-                                       streams_server(ws->stream.streams)->routes, verb->function),
-                                   .owner    = owner_of_account(ws->stream.listener.account),
-                                   .params   = { said->context, said->path, "{}", said->body },
-                                   .on_reply = on_reply,
-                                   .ctx      = said };
-    if (!pools_send(streams_server(ws->stream.streams)->pools, &said->call, err)) {
-        said_free(said);
+    pending->body   = json_dumps(message, 0);
+    pending->ws     = ws;
+    pending->status = command->status;
+    pending->call =
+        (struct call) { .pool      = POOL_WRITE,
+                        .statement = statement_of_function(
+                            streams_server(ws->stream.streams)->routes, command->function),
+                        .owner    = owner_of_account(ws->stream.listener.account),
+                        .params   = { pending->context, pending->path, "{}", pending->body },
+                        .on_reply = on_reply,
+                        .ctx      = pending };
+    if (!pools_send(streams_server(ws->stream.streams)->pools, &pending->call, err)) {
+        pending_free(pending);
         return false;
     }
     ws->stream.calls++;
@@ -296,14 +297,14 @@ static void pong(struct websocket *ws, const char *id)
     put_json(ws, &j);
 }
 
-static void obey(struct websocket *ws, json_t *message, const char *id)
+static void handle_message(struct websocket *ws, json_t *message, const char *id)
 {
     const char *type = json_string_value(json_object_get(message, "type"));
     struct err  err;
 
-    for (size_t i = 0; type && i < countof(verbs); i++)
-        if (strcmp(type, verbs[i].type) == 0) {
-            if (!call_verb(ws, &verbs[i], message, id, &err))
+    for (size_t i = 0; type && i < countof(commands); i++)
+        if (strcmp(type, commands[i].type) == 0) {
+            if (!call_command(ws, &commands[i], message, id, &err))
                 say_problem(ws, id, &err);
             return;
         }
@@ -359,7 +360,7 @@ static void take_text(struct websocket *ws, const char *text, size_t bytes)
         refuse(ws, NULL, "KN006", "id must be a string of at most 100 bytes.");
     } else {
         id = given ? strdup(given) : NULL;
-        obey(ws, message, id);
+        handle_message(ws, message, id);
         free(id);
     }
     json_decref(message);
@@ -587,7 +588,7 @@ static void read_more(void *ctx)
         (void)input(&ws->stream);
 }
 
-static void beat(struct stream *stream, uint64_t now_ms)
+static void heartbeat(struct stream *stream, uint64_t now_ms)
 {
     struct websocket                   *ws   = (struct websocket *)stream;
     static const struct wslay_event_msg ping = { .opcode = WSLAY_PING };
@@ -611,9 +612,12 @@ static void gone(struct stream *stream)
     free(ws);
 }
 
-static const struct stream_kind kind = {
-    .frame = FRAME_WS, .is_drained = true, .beat = beat, .last = last, .input = input, .gone = gone
-};
+static const struct stream_kind kind = { .frame      = FRAME_WS,
+                                         .is_drained = true,
+                                         .heartbeat  = heartbeat,
+                                         .last       = last,
+                                         .input      = input,
+                                         .gone       = gone };
 
 /* ---- the handshake ---- */
 
@@ -651,7 +655,7 @@ static void on_upgrade(void *cls, struct MHD_Connection *connection, void *con_c
         ws->left_bytes = extra_bytes;
     }
     ws->stream.later.on_turn_end = start;
-    stream_take(&ws->stream, fd);
+    stream_adopt(&ws->stream, fd);
 }
 
 static bool has_word(const char *header, const char *word)

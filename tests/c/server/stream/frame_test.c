@@ -100,10 +100,10 @@ static void a_queue_keeps_order_and_its_bound(void **state)
     assert_true(outq_add(&q, "defgh", 5, 8));
     assert_false(outq_add(&q, "i", 1, 8));
     assert_int_equal(q.bytes, 8);
-    outq_take(&q, 2);
+    outq_consume(&q, 2);
     assert_true(outq_add(&q, "ij", 2, 8));
     assert_memory_equal(q.data + q.start, "cdefghij", 8);
-    outq_take(&q, 8);
+    outq_consume(&q, 8);
     assert_null(q.data); /* an empty queue holds no memory */
 }
 
@@ -117,7 +117,7 @@ static void a_queue_that_is_never_empty_does_not_grow_for_ever(void **state)
     assert_true(outq_add(&q, block, sizeof(block), 65536));
     for (int i = 0; i < 10000; i++) {
         assert_true(outq_add(&q, block, sizeof(block), 65536));
-        outq_take(&q, sizeof(block));
+        outq_consume(&q, sizeof(block));
     }
     assert_true(q.size <= 8192);
     outq_free(&q);
@@ -153,15 +153,15 @@ static void what_was_begun_to_be_sent_stays_as_it_is(void **state)
     (void)state;
     assert_true(outq_add_latest(&q, "7:one ", 6, 100, 7));
     assert_true(outq_add_latest(&q, "8:one ", 6, 100, 8));
-    outq_take(&q, 1);
+    outq_consume(&q, 1);
     assert_true(outq_add_latest(&q, "7:two ", 6, 100, 7));
     holds(&q, ":one 8:one 7:two ");
     assert_true(outq_add_latest(&q, "8:two ", 6, 100, 8));
     holds(&q, ":one 7:two 8:two ");
-    outq_take(&q, 5); /* exactly to the next */
+    outq_consume(&q, 5); /* exactly to the next */
     assert_true(outq_add_latest(&q, "7:three", 7, 100, 7));
     holds(&q, "8:two 7:three");
-    outq_take(&q, q.bytes);
+    outq_consume(&q, q.bytes);
     assert_null(q.marks);
 }
 
