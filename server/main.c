@@ -167,7 +167,8 @@ static const char *media_url(struct program *program)
     return program->media;
 }
 
-/* Each stream and each connection is a descriptor; what the kernel does not allow cannot be promised. */
+/* Each stream and each connection is a descriptor; what the kernel does not allow cannot be
+ * promised. */
 static void raise_open_files(struct cfg *cfg)
 {
     struct rlimit limit;
@@ -348,7 +349,8 @@ static int serve(struct program *program, const struct options *opt)
         log_info("serving", "version", KILN_VERSION, "bind",
                  opt->bind ? opt->bind : program->cfg.bind, "port",
                  LOG_I64(opt->port ? opt->port : program->cfg.port), NULL);
-        /* A kept connection may have brought another request in the turn that stopped the loop. */
+        /* A kept connection may have brought another request in the iteration that stopped the
+         * loop. */
         for (loop_run(server->loop); !is_drained(server); loop_run(server->loop))
             watch_drain(program);
         log_info("stopped", NULL);

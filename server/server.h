@@ -1,6 +1,5 @@
 /*
- * server: what the parts of kiln-server share. One struct, passed to whoever needs it; main.c owns
- * all of it.
+ * server: what the parts of kiln-server share: one struct, which main.c owns, passed to each part.
  */
 #ifndef KILN_SERVER_H
 #define KILN_SERVER_H

@@ -235,8 +235,8 @@ static const char *bearer_token(struct request *r)
 
 /* A call names its function, whose scope SQL looks up, and says when it changes something: then it
  * counts towards the account's rate. A route without a function opens a stream. Only creating
- * functions read the key; one that is too long is refused rather than cut, which could make two keys
- * one. */
+ * functions read the key; one that is too long is refused rather than cut, which could make two
+ * keys one. */
 static bool set_context(struct request *r, const struct identity *identity, struct err *err)
 {
     const char   *stream = r->route->auth == AUTH_WATCH ? "open_watch" : "open_stream";

@@ -1,10 +1,10 @@
 /*
- * auth: who is asking. Turns a request's token into the context that `kiln_api.act_as` takes; the
- * claims in it come from a verified token and from nowhere else, but for the operator's key
- * (KILN_ADMIN_KEY in X-API-Key), which opens administration's routes and no other.
+ * auth: who is asking. Turns a request's token or key into the context that kiln_api.act_as()
+ * takes (act_as.h). Its claims come from a verified token and from nowhere else, except for the
+ * operator's key (KILN_ADMIN_KEY in X-API-Key), which opens administration's routes and no other.
  *
  * Bound: a cache of 1,024 verified tokens by SHA-256; dates are checked again at each hit, and a
- * token leaves it with the key that signed it.
+ * token leaves the cache with the key that signed it.
  */
 #ifndef KILN_AUTH_H
 #define KILN_AUTH_H

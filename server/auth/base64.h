@@ -1,6 +1,6 @@
 /*
- * base64: RFC 4648 by nettle, read strictly: no white space, unused low bits zero, so that bytes have
- * one spelling only.
+ * base64: RFC 4648 by nettle, read strictly: no white space, unused low bits zero, so that bytes
+ * have one spelling only.
  */
 #ifndef KILN_BASE64_H
 #define KILN_BASE64_H

@@ -1,10 +1,10 @@
 /*
- * issuer: fetches the keys of KILN_JWKS_URL and keeps them fresh, without a request ever waiting for
- * it. The server starts, and goes on, without the issuer.
+ * issuer: fetches the keys of KILN_JWKS_URL and keeps them fresh, without a request ever waiting
+ * for it. The server starts, and goes on, without the issuer.
  *
  *   - a good answer holds for its max-age, within 1 minute and 1 hour (10 minutes where it names
- *     none), and is asked for anew when four fifths of that have passed;
- *   - a bad one leaves the keys that are there; it is tried again after 2 s, 4 s, … 60 s. Keys that
+ *     none), and is asked for again when four fifths of that have passed;
+ *   - a bad one changes nothing; the fetch is tried again after 2 s, 4 s, … 60 s. Keys that
  *     could not be confirmed for 24 hours are given up;
  *   - a token that names a key that is not here has the keys fetched, at most once in
  *     ISSUER_PAUSE_S for the whole process, however many such tokens come.

@@ -1,6 +1,6 @@
 /*
- * signature: whether a webhook was sent by who says so. Three schemes, chosen by the provider's
- * description, each over the body's bytes as they were received:
+ * signature: whether a webhook was sent by the provider that it names. Three schemes, chosen by
+ * the provider's description, each over the body's bytes as they were received:
  *
  *   fal-ed25519        X-Fal-Webhook-{Request-Id, User-Id, Timestamp, Signature}: Ed25519, in hex,
  *                      over the first three and SHA-256 of the body, divided by LF; any key of the

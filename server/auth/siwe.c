@@ -1,5 +1,6 @@
 /*
- * siwe: grammar, policy, signature: in this order, so that each refusal names the first thing wrong.
+ * siwe: grammar, policy, signature: in this order, so that each refusal names the first thing
+ * wrong.
  */
 #include "server/auth/siwe.h"
 
@@ -220,7 +221,8 @@ static bool read_address(struct lines *l, struct siwe_message *m, struct err *er
         || !copy(line, m->address, sizeof(m->address))
         || strspn(m->address + 2, "0123456789abcdefABCDEF") != 40)
         return problem_field(err, "/message", "address: must be 0x and 40 hexadecimal digits");
-    /* Without a capital there is no checksum, which EIP-55 allows; many wallets and programs send that. */
+    /* Without a capital there is no checksum, which EIP-55 allows; many wallets and programs send
+     * that. */
     return !m->address[2 + strcspn(m->address + 2, "ABCDEF")] || siwe_is_checksummed(m->address)
            || problem_field(err, "/message",
                             "address: its capital letters are not those of EIP-55");
@@ -452,8 +454,8 @@ static void digest_of(const char *text, size_t bytes, uint8_t digest[KECCAK256_B
     keccak256(whole, (size_t)head + bytes, digest);
 }
 
-/* Half of the curve's order: of s and n - s only the lower one is taken, so that a signature has one
- * form; libsecp256k1 recovers from both. */
+/* Half of the curve's order: of s and n - s only the lower one is taken, so that a signature has
+ * one form; libsecp256k1 recovers from both. */
 static const uint8_t half_order[32] = { 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                                         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                                         0x5d, 0x57, 0x6e, 0x73, 0x57, 0xa4, 0x50, 0x1d,

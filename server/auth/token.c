@@ -66,9 +66,9 @@ struct header {
     char kid[JWKS_KID_MAX + 1];
 };
 
-/* What a token is for (RFC 7519, 5.1; RFC 8725, 3.11): JWT or nothing, and with an issuer's keys also
- * an access token of RFC 9068. libjwt takes no other type than JWT for HS256, and calls it a wrong
- * signature. */
+/* What a token is for (RFC 7519, 5.1; RFC 8725, 3.11): JWT or nothing, and with an issuer's keys
+ * also an access token of RFC 9068. libjwt takes no other type than JWT for HS256, and calls it a
+ * wrong signature. */
 static bool type_holds(const json_t *header, bool is_rs256)
 {
     const json_t *typ  = json_object_get(header, "typ");

@@ -1,16 +1,16 @@
 /*
  * token: the one place that touches libjwt, which (1.10.2, measured) takes the algorithm from the
- * token, accepts anything with a NULL key, and never looks at exp. So the header is read here first
- * and must name the one algorithm that is bound to the key, the signature is checked after that, and
- * every claim is checked here again.
+ * token, accepts anything with a NULL key, and never looks at exp. So the header is read here
+ * first and must name the one algorithm that is bound to the key, the signature is checked after
+ * that, and every claim is checked here again.
  *
- * Two kinds of keys, each with its algorithm and its issuers: the secret, HS256, for what this house
- * signs; and the keys of a JWKS, RS256, for KILN_JWT_ISSUER and nobody else. Where there is a JWKS,
- * that issuer's name is worth nothing under the secret. RS256 goes to OpenSSL directly: libjwt would
- * read a PEM each time, 0.36 ms against 0.02.
+ * Two kinds of keys, each with its algorithm and its issuers: the secret, HS256, for what this
+ * house signs; and the keys of a JWKS, RS256, for KILN_JWT_ISSUER and nobody else. Where there is
+ * a JWKS, that issuer's name is worth nothing under the secret. RS256 goes to OpenSSL directly:
+ * libjwt would read a PEM each time, 0.36 ms against 0.02.
  *
- * Errors are KN009 (401) with a sentence that is safe to show, or HJ001 (503): the token names a key
- * that is not here, and nothing else about it was looked at.
+ * Errors are KN009 (401) with a sentence that is safe to show, or HJ001 (503): the token names a
+ * key that is not here, and nothing else about it was looked at.
  */
 #ifndef KILN_TOKEN_H
 #define KILN_TOKEN_H

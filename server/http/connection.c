@@ -199,8 +199,8 @@ void connection_cut(struct connection *c)
     mhd_run_again(c->all->server->mhd);
 }
 
-/* Of those who were never answered and fill more than half, or else of the others, the oldest: a flood makes room for
- * itself. */
+/* Closes the oldest connection: of those never answered where they fill more than half, else of the
+ * others. A flood thus makes room for itself. */
 static void make_room(struct connections *all)
 {
     size_t                  most = (size_t)all->server->cfg->max_connections;
@@ -353,8 +353,8 @@ static void end_late(struct connection *c, enum connection_end why)
     connection_cut(c);
 }
 
-/* Where the client's last bytes and its close come together, MHD (0.9.75) does not see the latter: it takes a short
- * read for the end of an edge. */
+/* Where the client's last bytes and its close come together, MHD (0.9.75) does not see the close:
+ * it takes a short read for the end of an edge. */
 static bool is_client_gone(const struct connection *c)
 {
     char byte;

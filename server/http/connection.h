@@ -1,20 +1,21 @@
 /*
- * connection: every TCP connection of libmicrohttpd's, from accept to close: whose it is, what it does, and how
- * long it may.
+ * connection: every TCP connection of libmicrohttpd's, from accept to close: whose it is, what it
+ * does, and how long it may.
  *
  *   HEAD ─headers─► [BODY ─►] BUSY ─answer─► ANSWER ─all sent─► HEAD …
  *
- * HEAD    waits for the end of the headers: KILN_CLIENT_TIMEOUT_MS from accept, KEPT_MS from the last answer.
+ * HEAD    waits for the end of the headers: KILN_CLIENT_TIMEOUT_MS from accept, KEPT_MS from the
+ *         last answer.
  * BODY    a body is coming, ANSWER an answer is going: in each KILN_CLIENT_TIMEOUT_MS at least
  *         KILN_CLIENT_BYTES_PER_SECOND of them must pass. A body may take an hour.
- * BUSY    the server has the turn; the client is not hurried. A long poll waits here.
+ * BUSY    the server works; the client has no deadline. A long poll waits here.
  *
  * Bounds: KILN_CONNECTIONS_PER_ADDRESS, where an IPv6 address counts as its /64; 127.0.0.1, ::1
- *         and KILN_TRUSTED_PROXIES are exempt, since others stand behind them. KILN_MAX_CONNECTIONS in HEAD: another
- *         one closes the oldest of them, rather of those that were never answered.
+ *         and KILN_TRUSTED_PROXIES are exempt, since others stand behind them. KILN_MAX_CONNECTIONS
+ *         in HEAD: another one closes the oldest of them, preferably one that was never answered.
  *
- * Ownership: a connection lives from MHD_CONNECTION_NOTIFY_STARTED to _CLOSED, and its request no longer than it,
- *            whether or not MHD reports the request as completed.
+ * Ownership: a connection lives from MHD_CONNECTION_NOTIFY_STARTED to _CLOSED, and its request no
+ *            longer than it, whether or not MHD reports the request as completed.
  */
 #ifndef KILN_CONNECTION_H
 #define KILN_CONNECTION_H
@@ -53,7 +54,7 @@ struct connection {
     uint64_t              bytes; /* of a body in this stretch; of answers: acknowledged before it */
     unsigned              answers;
     bool                  is_clean;    /* nothing that was sent may be unread */
-    bool                  is_detached; /* its socket is a stream\'s */
+    bool                  is_detached; /* its socket is a stream's */
 };
 
 /* on_late: the time of a connection is over; its last chance to say a word before it is cut. */
@@ -64,8 +65,8 @@ void                connections_close(struct connections *all);
 bool connections_admit(struct connections *all, const struct sockaddr *peer);
 
 struct connection *connection_start(struct connections *all, int fd, const struct sockaddr *peer);
-/* MHD is about to close the descriptor. What the client has sent and nobody read is read, for a moment, so that it
- * gets its answer and no reset. */
+/* MHD is about to close the descriptor. What the client has sent and was not read is read, for a
+ * moment, so that the client gets its answer and no reset. */
 void connection_stop(struct connection *c);
 
 void connection_enter(struct connection *c, enum connection_phase phase);
@@ -82,7 +83,7 @@ bool connection_is_unanswered(const struct connection *c);
 struct peer *connection_detach(struct connection *c);
 void         peer_release(struct connections *all, struct peer *peer);
 
-/* The server stops: who is in the middle of a head has a second. */
+/* The server stops: a client in the middle of a head has a second. */
 void connections_drain(struct connections *all);
 /* Whoever has not sent or read by now keeps the server: cut. */
 void connections_cut(struct connections *all);

@@ -23,7 +23,8 @@ struct cors_header {
 size_t cors_headers(const char *allowed, const char *origin, const char *methods,
                     struct cors_header headers[CORS_HEADERS_MAX]);
 
-/* Is this the question of an allowed page before its request? wanted: Access-Control-Request-Method. */
+/* Is this the question of an allowed page before its request? wanted:
+ * Access-Control-Request-Method. */
 bool cors_is_preflight(const char *allowed, const char *method, const char *origin,
                        const char *wanted);
 

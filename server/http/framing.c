@@ -19,7 +19,8 @@ static bool is_token(const char *text, size_t bytes)
     return bytes > 0;
 }
 
-/* No control characters, a lone CR among them; a tab may stand in a value, a blank only where it is allowed. */
+/* No control characters, a lone CR among them; a tab may stand in a value, a blank only where it
+ * is allowed. */
 static bool is_text(const char *text, size_t bytes, const char *also)
 {
     for (size_t i = 0; i < bytes; i++) {
@@ -42,7 +43,8 @@ static void fault(struct framing *framing, const char *sentence)
         framing->wrong = sentence;
 }
 
-/* Behind the last byte of a line there is its CRLF, of which two NULs are left. A lone LF leaves one. */
+/* Behind the last byte of a line there is its CRLF, of which two NULs are left. A lone LF leaves
+ * one. */
 static void end_line(struct framing *framing, const char *end)
 {
     if (end[0] != '\0' || end[1] != '\0')

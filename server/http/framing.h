@@ -1,16 +1,17 @@
 /*
- * framing: whether the head of a request can be read in one way only (RFC 9112). Where two servers may
- * read it in two ways, one of them sees a second request in the first one's body.
+ * framing: whether the head of a request can be read in one way only (RFC 9112). Where two servers
+ * read it in two ways, one of them sees a second request in the body of the first (request
+ * smuggling).
  *
  * libmicrohttpd 0.9.75 reads a folded line as a part of the header's name, takes the first of two
- * Content-Lengths, and keeps a blank before a colon as a part of the name. It leaves the head where it
- * was read, with a NUL instead of each colon and two instead of each CRLF. So what it tells of the head is
- * held against where it lies: each name begins where the line before has ended.
+ * Content-Lengths, and keeps a blank before a colon as a part of the name. It keeps the head where
+ * it was read, with a NUL instead of each colon and two instead of each CRLF. So what it reports
+ * is compared with where it lies: each name begins where the line before has ended.
  *
- * One fault leaves no trace there: a NUL before a lone LF looks like a CRLF. It ends the line for everyone who takes a lone
- * LF; who does not refuses it.
+ * One fault is not visible there: a NUL before a lone LF looks like a CRLF. It ends the line for
+ * every server that accepts a lone LF; the others refuse it.
  *
- * Pure: pointers in, a verdict out. The bytes of a head are looked at only where they follow what was found sound.
+ * Pure: pointers in, a verdict out. The bytes of a head are read only behind what was found sound.
  */
 #ifndef KILN_FRAMING_H
 #define KILN_FRAMING_H
@@ -27,7 +28,8 @@ struct framing {
 /* No blank, no control character: as a first line may hold it. */
 bool framing_target_is_sound(const char *target);
 
-/* The first line, `method SP target SP version`; target_bytes as it was sent, 0 where it is not sound. */
+/* The first line, `method SP target SP version`; target_bytes as it was sent, 0 where it is not
+ * sound. */
 void framing_begin(struct framing *framing, const char *method, const char *target,
                    size_t target_bytes, const char *version);
 

@@ -3,8 +3,8 @@
  *
  *   first line ─► on_uri ─► headers ─► begin() ─► [body] ─► finish() ─► answer ─► on_completed
  *
- * on_completed may never come: MHD (0.9.75) forgets it where it refuses a head itself. So a request belongs to
- * its connection (connection.h), and ends with it at the latest.
+ * on_completed may never come: MHD (0.9.75) omits it where it refuses a head itself. So a request
+ * belongs to its connection (connection.h), and ends with it at the latest.
  *
  * MHD calls on_request at the end of the headers, for each piece of the body, once more at its end,
  * and after each resume; the phase says where we are. A refusal before the body is still held back
@@ -225,7 +225,7 @@ static void wait_for_body(struct request *r)
     connection_enter(r->connection, has_body(r) ? CONNECTION_BODY : CONNECTION_BUSY);
 }
 
-/* Nobody knows where a body ends whose head is not sound: the answer at once closes the connection. */
+/* Where the head is not sound the end of the body is unknown: the answer closes the connection. */
 static enum MHD_Result begin_request(struct request *r, const char *version)
 {
     choose_id(r);
@@ -254,8 +254,9 @@ static void free_body(struct request *r)
     r->body_bytes = r->body_size = 0;
 }
 
-/* The body that has been coming for longest gives its memory up: who sends slowly, with or without a token,
- * keeps nobody else out. The rest of it is thrown away, and then its client is told. */
+/* The body that has been coming for longest gives up its memory, so that a client that sends
+ * slowly, with or without a token, keeps no other out. The rest of it is thrown away, then its
+ * client is told. */
 static bool give_up_oldest_body(struct http *http, const struct request *but)
 {
     struct connection *c = connections_receiving(http->connections, NULL);
@@ -387,7 +388,8 @@ static void write_cors(struct request *r, char *text, size_t size)
     }
 }
 
-/* Straight into the socket: where MHD waits for bytes it takes no answer. The connection is given up then. */
+/* Straight into the socket: where MHD waits for bytes it takes no answer. The connection is cut
+ * then. */
 static void say(struct connection *c, const char *sqlstate, const char *sentence)
 {
     const struct problem *problem;
@@ -446,9 +448,9 @@ static struct connection *connection_of(struct MHD_Connection *conn)
     return MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
-/* The query is ours to read. Of each of its arguments MHD (0.9.75) would keep a record, and where its memory
- * does not suffice it forgets the connection without an answer: so it is shown none. The URI lies in its own
- * buffer, which it goes on to cut up. */
+/* The query is ours to read. MHD (0.9.75) would keep a record of each of its arguments, and where
+ * its memory does not suffice it drops the connection without an answer: so it is shown none. The
+ * URI lies in its own buffer, which it goes on to cut up. */
 static void hide_query(const char *uri)
 {
     char *mark = (char *)(uintptr_t)strchr(uri, '?');

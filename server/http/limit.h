@@ -1,5 +1,5 @@
 /*
- * limit: how often an address may come without saying who it is: sign-in calls, webhooks. GCRA, for
+ * limit: how often an address may call without authentication: sign-in, webhooks. GCRA, for
  * this process; what an account may do is counted in SQL, over all processes.
  *
  * An IPv6 address counts as its /64, which is what one customer gets. X-Forwarded-For is believed

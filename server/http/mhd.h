@@ -1,9 +1,9 @@
 /*
  * mhd: libmicrohttpd in our event loop.
  *
- * MHD has no thread of its own: its epoll descriptor is watched in our loop, and MHD_run() is called
- * at the end of an iteration. A resumed connection does not wake it (0.9.75), so whatever changes a
- * connection outside of MHD's callbacks asks for another run.
+ * MHD has no thread of its own: its epoll descriptor is watched in our loop, and MHD_run() is
+ * called at the end of an iteration. A resumed connection does not wake it (0.9.75), so whatever
+ * changes a connection outside of MHD's callbacks asks for another run.
  */
 #ifndef KILN_MHD_H
 #define KILN_MHD_H
@@ -16,8 +16,8 @@
 
 struct mhd;
 
-/* A listening socket; -1: *err says why. Our own, so that the reason of a failure can be told, and so
- * that a restart finds the port free. */
+/* A listening socket; -1: *err says why. Our own, so that the reason of a failure can be told, and
+ * so that a restart finds the port free. */
 int mhd_listen(const char *bind_to, int port, struct err *err);
 
 /* Runs a daemon that was started with MHD_USE_EPOLL. NULL: it cannot be watched. */

@@ -29,7 +29,8 @@ static const struct problem problems[] = {
      * refused with a KN code, before it reaches a cast or a constraint. One that comes all the same
      * is a fault of this side, or of what an operator wrote: 500, and the log has it. */
 
-    /* A limit of the program was met: an array, a text or a nesting too large for any of its statements */
+    /* A limit of the program was met: an array, a text or a nesting too large for any of its
+     * statements */
     { "54", 422, "invalid_field", "A field is wrong", false, 0 },
 
     /* Later it may work: time-out, lock, conflict, resources, restart, link */
@@ -51,8 +52,9 @@ static const struct problem problems[] = {
     { "HJ001", 503, "unavailable", "Try again", true, 2 }, /* the keys of a token's issuer */
     { "HR001", 503, "unavailable", "The database was restored from a backup", true,
       10 },                                                /* to /readyz */
-    { "HT001", 503, "unavailable", "Try again", true, 5 }, /* a long read was cut: lanes.c */
-    { "HC001", 503, "unavailable", "Try again", true, 0 }, /* to who has gone: nobody reads it */
+    { "HT001", 503, "unavailable", "Try again", true, 5 }, /* a long read was cut: pools.c */
+    { "HC001", 503, "unavailable", "Try again", true,
+      0 }, /* its client has gone: nobody reads it */
     { "H0404", 404, "not_found", "Not found", true, 0 },
     { "H0405", 405, "method_not_allowed", "Method not allowed", true, 0 },
     { "H0408", 408, "timeout", "The request came too slowly", true, 0 },

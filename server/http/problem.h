@@ -20,8 +20,8 @@ struct problem {
 /* Never NULL. What the table does not know is 500 internal. */
 const struct problem *problem_find(const struct err *err);
 
-/* KN003 of one field, a JSON pointer into the body or the name of a parameter: the sentence says what
- * it must be. Returns false, for the caller to return. */
+/* KN003 of one field, a JSON pointer into the body or the name of a parameter: the sentence says
+ * what it must be. Returns false, for the caller to return. */
 bool problem_field(struct err *err, const char *field, const char *sentence);
 
 /* Seconds of Retry-After, 0 for none: KN007 says them in its DETAIL. */

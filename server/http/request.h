@@ -1,8 +1,9 @@
 /*
- * request: one HTTP request, from its first line until libmicrohttpd is done with it, and its answer.
+ * request: one HTTP request, from its first line until libmicrohttpd is done with it, and its
+ * answer.
  *
- * Ownership: a request lives in its arena. A suspended connection is not closed by MHD even when the
- *            client is gone, so whoever suspends a request must answer it, always.
+ * Ownership: a request lives in its arena. A suspended connection is not closed by MHD even when
+ *            the client is gone, so whoever suspends a request must answer it, always.
  */
 #ifndef KILN_REQUEST_H
 #define KILN_REQUEST_H

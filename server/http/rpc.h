@@ -1,8 +1,8 @@
 /*
  * rpc: a request becomes one call of a kiln_api function, and the function's result its answer.
  *
- * The function's parameters are the context (who asks), the path's parameter, the query and the body,
- * each as JSON. A reply of a call must be followed by an answer.
+ * The function's parameters are the context (who asks), the path's parameter, the query and the
+ * body, each as JSON. A reply of a call must be followed by an answer.
  */
 #ifndef KILN_RPC_H
 #define KILN_RPC_H

@@ -7,9 +7,9 @@
  * comes seldom therefore never stands behind the queue of one that comes often, and flows that want
  * everything share the time evenly.
  *
- * Bounds: how many entries of one flow are under way (and how much time these are expected to take),
- * how many of it wait, and how many wait in all. No flow's debt is more than a second, so that none
- * starves. Flows without entries are remembered for their debt, 4,096 of them.
+ * Bounds: how many entries of one flow are under way (and how much time these are expected to
+ * take), how many of it wait, and how many wait in all. No flow's debt is more than a second, so
+ * that none starves. Flows without entries are remembered for their debt, 4,096 of them.
  * Ownership: an entry is embedded in what waits; its memory stays until fair_queue_end() or
  * fair_queue_remove().
  */
@@ -51,7 +51,8 @@ MUST_CHECK enum fair_queue_answer fair_queue_join(struct fair_queue *queue,
 void fair_queue_join_again(struct fair_queue *queue, struct fair_entry *entry, uint64_t flow_id,
                            uint32_t cost_us, uint64_t due_ms);
 
-/* The entry that may start next, or NULL: none waits, or the flows that wait are at their bounds. */
+/* The entry that may start next, or NULL: none waits, or the flows that wait are at their
+ * bounds. */
 struct fair_entry *fair_queue_first(const struct fair_queue *queue);
 
 /* The entry, which is fair_queue_first(), leaves the queue and is under way. */

@@ -1,5 +1,5 @@
 /*
- * owner: the numbers of those who ask, and the table of those whose account is known.
+ * owner: the numbers of owners, and the table of those whose account is known.
  */
 #include "server/pool/owner.h"
 

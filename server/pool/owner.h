@@ -1,11 +1,11 @@
 /*
- * owner: for whom a call counts, as one number. An account where it is known; before that what says
- * who is asking: the issuer and subject of a token that was verified, or an address. SQL knows the
- * account of a token and of a key and tells it with the first answer, so that all of one account soon
- * count as one; a key that SQL has not known yet counts for its address.
+ * owner: for whom a call counts, as one number. An account where it is known; before that what
+ * says who is asking: the issuer and subject of a token that was verified, or an address. SQL
+ * knows the account of a token and of a key and tells it with the first answer, so that all of one
+ * account soon count as one; a key that SQL has not known yet counts for its address.
  *
  * Bound: 8,192 of these are remembered; two that meet in one place forget each other, which costs
- * nothing but a turn that counts alone.
+ * nothing but a call that counts alone.
  */
 #ifndef KILN_OWNER_H
 #define KILN_OWNER_H

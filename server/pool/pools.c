@@ -15,7 +15,7 @@
 #define RESEND_MS      1500 /* to wait for a link again; a restart of the database takes a second */
 #define DRAIN_EARLY_MS 3000 /* so much less time do calls wait in a process that is stopping */
 #define OWNER_US       4000 /* of one owner, expected */
-#define LATE_NS        UINT64_C(10000000) /* a statement in flight, for others to be put behind it */
+#define LATE_NS        UINT64_C(10000000) /* of a statement in flight: no other goes behind it */
 #define LARGE_BYTES    262144             /* of an answer: it waits in memory for its reader */
 #define FIRST_COST_US  100                /* of a statement that was never sent */
 
@@ -175,7 +175,7 @@ static void look_later(struct pools *pools)
         loop_timer_set(pools->server->loop, &pools->timer, LOOK_MS);
 }
 
-/* In a shared pool a statement is the owner: all who ask it wait in one queue. */
+/* In a shared pool the statement is the flow: all calls of it wait in one queue. */
 static uint64_t owner_in(const struct pool *pool, const struct call *call)
 {
     return pool->kind->is_shared ? call->statement : call->owner;
@@ -262,7 +262,7 @@ static void coalesce(struct pool *pool, struct call *call)
     *last = NULL;
 }
 
-/* False: the link must be made anew; not a byte of the statement was sent. */
+/* False: the link must be opened again; not a byte of the statement was sent. */
 static bool send_on(struct link *link, struct call *call)
 {
     struct err err;

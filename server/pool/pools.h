@@ -9,17 +9,17 @@
  *   health  /readyz and /metrics: one link; calls that wait at the same moment share one answer
  *   write   one in flight a link, KILN_DB_WRITERS of them
  *
- * Each pool has a fair queue (fair_queue.h). A read whose link is lost before the answer is sent once
- * more. A write whose link is lost may have happened or not: the client gets 503 and repeats it under
- * its Idempotency-Key.
+ * Each pool has a fair queue (fair_queue.h). A read whose link is lost before the answer is sent
+ * once more. A write whose link is lost may have happened or not: the client gets 503 and repeats
+ * it under its Idempotency-Key.
  *
  * Pipelining: a link takes another statement while what is in flight on it is expected to be done
- * within four milliseconds, and its oldest one is not late itself. Statements of 30 µs thus stand 30
- * deep, and nothing is queued behind a statement that takes long.
+ * within four milliseconds, and its oldest one is not late itself. Statements of 30 µs thus stand
+ * 30 deep, and nothing is queued behind a statement that takes long.
  *
- * Bounds: kinds[] in pools.c. An owner beyond its own bound is refused with KN007; a call beyond the
- * bound of all, or one that has waited too long, with 53300. A statement is cut before the link's own
- * deadline.
+ * Bounds: kinds[] in pools.c. An owner beyond its own bound is refused with KN007; a call beyond
+ * the bound of all, or one that has waited too long, with 53300. A statement is cut before the
+ * link's own deadline.
  */
 #ifndef KILN_POOLS_H
 #define KILN_POOLS_H
@@ -74,8 +74,8 @@ MUST_CHECK bool pools_check(const struct server *server, const struct db_stateme
 MUST_CHECK bool pools_send(struct pools *pools, struct call *call, struct err *err);
 
 /* Called inside the reply of a long read, or of one whose answer is large: the call counts as in
- * flight until pools_release(), since the answer stays in memory until its client has read it. NULL:
- * there is nothing to hold. */
+ * flight until pools_release(), since the answer stays in memory until its client has read it.
+ * NULL: there is nothing to hold. */
 struct held *pools_hold(struct pools *pools);
 void         pools_release(struct held *held);
 

@@ -13,8 +13,8 @@
 #include "lib/err.h"
 #include "server/server.h"
 
-/* The on_refused of every link's db_options; ctx begins with a struct server *. Does not return where
- * the process has to end. */
+/* The on_refused of every link's db_options; ctx begins with a struct server *. Does not return
+ * where the process has to end. */
 void refusal_on_refused(void *ctx, struct db *db, const struct err *err);
 
 /* The read link is up: nothing is refused. */

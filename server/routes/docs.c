@@ -1,7 +1,7 @@
 /*
- * docs: docs/openapi.json, the page that shows it and the page's script as they were when the program
- * was built. The Makefile makes an object of each file, as it is and packed by gzip; the linker's
- * -b binary named its ends.
+ * docs: docs/openapi.json, the page that shows it and the page's script as they were when the
+ * program was built. The Makefile makes an object of each file, as it is and packed by gzip; the
+ * linker's -b binary named its ends.
  */
 #include "server/routes/docs.h"
 
@@ -41,7 +41,7 @@ static bool is_weight_0(const char *parameters)
     return *parameters < '1' || *parameters > '9';
 }
 
-/* Of Accept-Encoding (RFC 9110, 12.5.3); who sends none gets the file as it is. */
+/* Of Accept-Encoding (RFC 9110, 12.5.3); without one the file goes out as it is. */
 static bool takes_gzip(const char *accepted)
 {
     for (const char *at = accepted; at && *at; at = strchr(at, ',')) {

@@ -65,7 +65,8 @@ static void fail(struct request *r, const char *sqlstate, const char *sentence)
 
 /* ---- POST /uploads/presign ---- */
 
-/* What SQL says of the place, with the way to it: signed here, since the keys of the bucket are no matter of the database. */
+/* What SQL says of the place, with the way to it: signed here, since the keys of the bucket are no
+ * matter of the database. */
 static char *direct_answer(struct store *store, const json_t *place)
 {
     const json_t *headers = json_object_get(place, "headers");
@@ -362,7 +363,7 @@ static void add_file_headers(struct MHD_Response *response, const struct facts *
     MHD_add_response_header(response, "Content-Type", facts->content_type);
     MHD_add_response_header(response, "Accept-Ranges", "bytes");
     MHD_add_response_header(response, "ETag", etag);
-    /* The bytes of one id never change; who may see them does, hence private. */
+    /* The bytes of one id never change; the right to see them does, hence private. */
     MHD_add_response_header(response, "Cache-Control", "private, max-age=31536000, immutable");
     /* A file somebody sent in must not act as a page of this site. */
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
@@ -428,7 +429,8 @@ static void send_not_modified(struct request *r, const struct facts *facts, cons
 
 #define DIRECT_S 3600 /* how long a link to the bucket lives at least */
 
-/* The bucket answers ranges and conditions itself. The way there may be kept half as long as it leads somewhere. */
+/* The bucket answers ranges and conditions itself. The way there may be kept half as long as it
+ * leads somewhere. */
 static void redirect(struct request *r, const struct facts *facts)
 {
     struct MHD_Response *response =

@@ -3,9 +3,9 @@
  * sees facts only.
  *
  * PUT: SQL checks the signed URL, C streams to the store in constant memory and looks at the first
- * bytes, SQL notes
- *      what came. With a bucket neither comes here: the presigned URL leads to it, and GET redirects to one. GET, HEAD: SQL checks the signed URL and names the file, C sends it, whole or one
- * range of it.
+ * bytes, SQL notes what came. GET, HEAD: SQL checks the signed URL and names the file, C sends it,
+ * whole or one range of it. With a bucket no bytes pass here: the presigned URL leads to the
+ * bucket, and GET redirects there.
  */
 #ifndef KILN_MEDIA_H
 #define KILN_MEDIA_H

@@ -1,6 +1,6 @@
 /*
  * metrics_page: the counters of this process, gauges of its parts, and the lines that SQL gives. A
- * database that does not answer leaves only ours.
+ * database that does not answer leaves only the former.
  */
 #include "server/routes/metrics_page.h"
 
@@ -22,7 +22,7 @@ static void write_pools(FILE *out, const struct pools *pools)
 
     for (size_t i = 0; i < POOLS; i++)
         counts[i] = pools_count(pools, i);
-    fputs("# HELP kiln_pool_waiting Calls that wait for their turn.\n"
+    fputs("# HELP kiln_pool_waiting Calls that wait for a connection of their pool.\n"
           "# TYPE kiln_pool_waiting gauge\n",
           out);
     for (size_t i = 0; i < POOLS; i++)

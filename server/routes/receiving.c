@@ -93,7 +93,8 @@ static void on_time(void *ctx)
     } else if (!receiving->is_asking) {
         FAILPOINT("server.upload_session.extending");
         receiving->asked_ms = now;
-        (void)ask(receiving, STATEMENT_KEEP_RECEIVING, on_kept, &err); /* else at the next turn */
+        (void)ask(receiving, STATEMENT_KEEP_RECEIVING, on_kept,
+                  &err); /* else at the next renewal */
     }
 }
 

@@ -1,6 +1,7 @@
 /*
- * share: GET /s/{token}, the one page that this server makes itself: a job's results for whoever has the link, the originals of a
- * staging beside them, and what was done. No script, nothing from elsewhere; every text is escaped.
+ * share: GET /s/{token}, the one page that this server makes itself: a job's results for whoever
+ * has the link, the originals of a staging beside them, and what was done. No script, nothing from
+ * elsewhere; every text is escaped. The HTML: server/pages/share.html.
  */
 #ifndef KILN_SHARE_H
 #define KILN_SHARE_H

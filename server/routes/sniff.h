@@ -12,8 +12,8 @@
 /* NULL: nothing we know. An ISO file (ftyp) is told apart by its brand. */
 const char *sniff_type(const void *head, size_t bytes);
 
-/* content_type without parameters; aliases such as audio/x-wav and image/jpg count as their type.
- * */
+/* content_type without parameters; aliases such as audio/x-wav and image/jpg count as their
+ * type. */
 bool sniff_agrees(const char *content_type, const void *head, size_t bytes);
 
 #endif

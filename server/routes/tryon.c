@@ -227,7 +227,8 @@ static bool decode_file(struct tryon *tryon, const char *text, size_t bytes)
     return ok;
 }
 
-/* "data:image/png;base64,…" is what a browser's FileReader gives: base64 begins behind the comma. */
+/* "data:image/png;base64,…" is what a browser's FileReader gives: base64 begins behind the
+ * comma. */
 static bool skip_address(struct tryon *tryon, const char **text, const char *type)
 {
     static const char scheme[] = "data:", mark[] = ";base64,";
@@ -287,7 +288,8 @@ static bool read_json(struct tryon *tryon)
 
 /* ---- multipart/form-data ---- */
 
-/* As of a JSON body: the field is told by its pointer. Its name is the client's, and may hold anything. */
+/* As of a JSON body: the field is told by its pointer. Its name is the client's, and may hold
+ * anything. */
 static bool fail_form_field(struct tryon *tryon)
 {
     char *field;
@@ -483,7 +485,8 @@ static void on_data(struct request *r, const char *data, size_t bytes)
         refuse(r);
 }
 
-/* What SQL refused has no owner; where the link was lost its rows may be there, and the sweep decides. */
+/* What SQL refused has no owner; where the link was lost its rows may be there, and the sweep
+ * decides. */
 static void on_create_reply(void *ctx, PGresult *result, const struct err *err)
 {
     struct request *r = ctx;

@@ -148,7 +148,7 @@ static enum signature_verdict check_signature(struct request *r, const struct we
     return signature_check(rule->scheme, &keys, &said, base_unix_seconds());
 }
 
-/* One sentence a code, whatever was wrong: who forges learns nothing from it. */
+/* One sentence a code, whatever was wrong: a forger learns nothing from it. */
 static void refuse(struct request *r, enum signature_verdict verdict)
 {
     struct err err;
@@ -200,7 +200,8 @@ static void receive(struct request *r, struct webhook_rule *rule)
     bool     lacks_key = verdict == SIGNATURE_UNMATCHED || verdict == SIGNATURE_KEY_UNKNOWN;
     uint64_t now = base_now_ms(), asked = rule->fetch_asked_at_ms;
 
-    if (verdict == SIGNATURE_GOOD && r->body) /* told off, a provider would send it for hours */
+    if (verdict == SIGNATURE_GOOD
+        && r->body) /* after a refusal a provider would send it for hours */
         jscan_blank_numbers(r->body, r->body_bytes);
     if (verdict == SIGNATURE_GOOD)
         call(r, statement_of_route(r->server->routes, r->route), r->route->pool,

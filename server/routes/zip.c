@@ -1,5 +1,6 @@
 /*
- * zip: a child, the pipe it writes, and a connection that is suspended while the pipe is empty; see zip.h.
+ * zip: a child, the pipe it writes, and a connection that is suspended while the pipe is empty;
+ * see zip.h.
  */
 #include "server/routes/zip.h"
 
@@ -27,7 +28,8 @@
 
 extern char **environ;
 
-/* Freed when both are done with it: the child is reaped, and the connection (or the problem) is through. */
+/* Freed when both are done with it: the child is reaped, and the connection (or the problem) is
+ * through. */
 struct zip {
     struct server         *server;
     struct zip            *next, **at;
@@ -144,7 +146,8 @@ static void answer(struct request *r, const char *folder, MHD_ContentReaderCallb
 
     if (!response)
         abort();
-    /* To HEAD MHD (0.9.75) would send the last chunk of a body that is none, and spoil the connection. */
+    /* To HEAD MHD (0.9.75) would send the last chunk of a body that is none, and spoil the
+     * connection. */
     if (!zip
         && MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END) != MHD_YES)
         abort();
@@ -247,8 +250,9 @@ static void on_child(void *ctx, uint32_t events)
 
 /* ---- the child ---- */
 
-/* The list goes in by a file in memory: it may be larger than a pipe, and nobody waits for its reader. As one text: jansson writes
- * each word to a descriptor by itself, and streams would wait for some hundred thousand of them. */
+/* The list goes in by a file in memory: it may be larger than a pipe, and nobody waits for its
+ * reader. As one text: jansson writes each word to a descriptor by itself, and streams would wait
+ * for some hundred thousand of them. */
 static int list_file(json_t *manifest, const char *request_id)
 {
     int    fd = memfd_create("download", MFD_CLOEXEC);
@@ -269,8 +273,8 @@ static int list_file(json_t *manifest, const char *request_id)
     return fd;
 }
 
-/* By vfork, so that neither what other threads hold nor the size of this process matters. It keeps three descriptors, and our mask of
- * signals: see zipper.h. */
+/* By vfork, so that neither what other threads hold nor the size of this process matters. It keeps
+ * three descriptors, and our mask of signals: see zipper.h. */
 static bool spawn_zipper(int in, int out, pid_t *pid)
 {
     char *const                argv[] = { "kiln-server", "--zip", NULL };
@@ -369,7 +373,7 @@ void zips_cut(struct server *server)
     for (struct zip *zip = server->zips; zip; zip = zip->next) {
         if (!zip->is_reaped)
             kill(zip->pid, SIGKILL);
-        if (!zip->is_let_go && !zip->request) /* who does not read would keep us */
+        if (!zip->is_let_go && !zip->request) /* a client that does not read would delay the end */
             cut(zip);
     }
 }

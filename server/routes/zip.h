@@ -3,12 +3,14 @@
  *
  *   SQL's list ─► kiln-server --zip (zipper.h) ─pipe─► MHD ─► client
  *
- * The files come from a folder or a bucket, and either may be slow: a process of its own waits for them. This one moves what is in
- * the pipe and holds no buffer. Who reads slowly fills the pipe, and the process waits; who goes away ends it. No status is sent
- * before the first bytes are here, so what is wrong from the start is told by a problem; what goes wrong later breaks the transfer off.
+ * The files come from a folder or a bucket, and either may be slow: a process of its own waits for
+ * them. This one moves what is in the pipe and holds no buffer. A client that reads slowly fills
+ * the pipe, and the process waits; a client that leaves ends it. No status is sent before the
+ * first bytes are here: an error at the start is answered as a problem, a later one breaks the
+ * transfer off.
  *
- * Bounds: ZIPS_MOST at once (503), ZIPS_MOST_OF_ONE of one account (429), in each process: they bound what a server holds,
- * and are no rule about an account.
+ * Bounds: ZIPS_MOST at once (503), ZIPS_MOST_OF_ONE of one account (429), in each process: they
+ * bound what a server holds, and are no rule about an account.
  */
 #ifndef KILN_ZIP_H
 #define KILN_ZIP_H

@@ -19,7 +19,7 @@
 #include "server/http/json_text.h"
 #include "lib/log.h"
 
-/* So much is gathered before any of it is written: what goes wrong until then can still be told by a status of its own. */
+/* Gathered before any of it is written: an error until then can still be answered by a status. */
 #define BLOCK_BYTES (256 << 10)
 
 static la_ssize_t on_push(struct archive *archive, void *ctx, const void *bytes, size_t count)

@@ -1,20 +1,20 @@
 /*
- * bus: when to read the log, and who gets what was read.
+ * bus: when to read the log, and which listeners get what was read.
  *
- *   ASLEEP ─first listener─► HEADING ─head─► READING ─rows─► PAUSING ─timer, bell─► READING …
+ *   ASLEEP ─first listener─► HEADING ─head─► READING ─rows─► PAUSING ─timer, notify─► READING …
  *     ▲────────────────────last listener leaves─────────────────┘
  *
- * A listener with a position waits among those that have `come` until a head or a read is asked for,
- * then among the `waiting` for its answer.
+ * A listener with a position waits among those that have `come` until a head or a read is asked
+ * for, then among the `waiting` for its answer.
  *
  * Pauses: 5 ms while events come and for 10 ms after; then reads that mark this process asleep (so
- * that writers ring) after 3, 30 and 300 ms, then each second: a trigger cannot close the race
- * between the last look and falling asleep, these looks do. Without a listener nothing is read, the
- * head is forgotten, and the mark is taken back: a bell costs writers half of their commits.
+ * that writers notify it) after 3, 30 and 300 ms, then each second: a trigger cannot close the race
+ * between the last read and falling asleep; these reads do. Without a listener nothing is read, the
+ * head is dropped, and the mark is taken back: a notification costs writers half of their commits.
  *
  * A large batch (an announcement to all, a long pause) is read in pieces, all up to the same head.
- * Who joins between two of them begins at that head, and is passed over by the rest of the batch;
- * who comes with a position of its own, which may be beyond it, waits for a later head.
+ * A listener that joins between two pieces begins at that head and is passed over by the rest of
+ * the batch. One that brings a position, which may be beyond the head, waits for a later head.
  */
 #include "server/stream/bus.h"
 
@@ -63,7 +63,7 @@ struct bus {
     bool              is_in_flight; /* a head or a read is under way */
     bool              is_notified;  /* while one was */
     bool              is_resetting; /* the next head is a new beginning */
-    bool              is_marked;    /* writers ring for this process */
+    bool              is_marked;    /* writers notify this process */
     char              head[POSITION_BYTES];
     char              rest[REST_BYTES]; /* "": all up to the head was handed out */
     uint64_t          batch;            /* which one leads to the head */
@@ -119,7 +119,8 @@ static bool has_ended(const struct bus *bus, const struct listener *listener)
     return false;
 }
 
-/* Whose session ended after it was let in and before it is here was told of it by nobody. */
+/* A session may have ended after its listener was authenticated and before it is admitted: then the
+ * event has passed it, and is sent now. */
 static void admit(struct bus *bus, struct listener *listener)
 {
     struct bus_event ended = {
@@ -142,7 +143,7 @@ static void admit_waiting(struct bus *bus)
     }
 }
 
-/* What is asked for now is late enough for all who have come. */
+/* A head that is asked for now is late enough for all that have come. */
 static void wait_for_answer(struct bus *bus)
 {
     while (bus->come) {
@@ -205,7 +206,7 @@ static void pause_after_read(struct bus *bus, size_t events)
 
 static void ask_head(struct bus *bus);
 
-/* Who asks for the head is awake: on_head() comes back here without the mark. */
+/* A process that asks for the head is awake: on_head() comes back here without the mark. */
 static void fall_asleep(struct bus *bus)
 {
     loop_timer_stop(bus->server->loop, &bus->timer);
@@ -279,7 +280,8 @@ const struct frame *bus_event_frame(struct bus_event *event, enum frame_kind kin
     return frame;
 }
 
-/* To who joined in the middle of the batch the rest of it is the past; but no end of a session is. */
+/* The rest of a batch is the past for a listener that joined in the middle of it; the end of its
+ * session is not. */
 static bool is_news(const struct bus *bus, const struct listener *listener,
                     const struct bus_event *event)
 {
@@ -341,7 +343,7 @@ static void on_read_error(struct bus *bus, const struct err *err)
     if (err_is(
             err,
             "KN013")) { /* after a failover or a restore: one reset a stream, which is not a hole */
-        log_warn("the bus starts anew", "error", err->message, NULL);
+        log_warn("the bus starts again", "error", err->message, NULL);
         bus->is_resetting = true;
         forget_head(bus);
     } else if (!err_is(err, "08")) {
@@ -417,7 +419,7 @@ static void on_notify(void *ctx, struct db *db, const char *payload)
         return;
     bus->is_notified = true;
     if (bus->state == PAUSING)
-        loop_timer_set(bus->server->loop, &bus->timer, 0); /* many bells of one turn are one read */
+        loop_timer_set(bus->server->loop, &bus->timer, 0); /* one read for many notifications */
 }
 
 static struct db_options options(struct server *server, struct bus *bus)
@@ -484,8 +486,8 @@ const char *bus_head(const struct bus *bus)
     return bus->head;
 }
 
-/* Who names no position takes the head as it is: what a read under way brings lies behind it. Not
- * who wants all: that read was asked for without places. */
+/* A listener without a position starts at the current head: what a read under way brings lies
+ * behind it. Not one that wants all accounts: that read was asked for without places. */
 void bus_join(struct bus *bus, struct listener *listener, bool has_position)
 {
     bus->listeners++;

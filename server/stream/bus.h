@@ -1,6 +1,6 @@
 /*
  * bus: the pump. One connection LISTENs and reads the event log for all listeners of this process;
- * a position (the head) says how far it has read. The doorbell only says when to look, so a bell
+ * a position (the head) says how far it has read. A notification only says when to read, so one
  * that is lost costs at most a second.
  *
  * A listener that joins with a position of its own is replayed up to the head of that moment by
@@ -24,7 +24,7 @@ struct bus_event {
     int64_t     account;
     const char *position; /* NULL: it has none, it is not in the log or too long to name */
     const char *type, *data;
-    const char *place, *state; /* for who wants all: its position, the job's state or NULL */
+    const char *place, *state; /* for a listener of all: its position, the job's state or NULL */
     int64_t latest; /* not 0: of those with the same number that still wait, the latest will do */
     struct frame frames[FRAME_KINDS]; /* made when the first listener of the kind wants it */
     bool         is_made[FRAME_KINDS];

@@ -42,8 +42,8 @@ static void begin(struct frame *frame)
     add(frame, "                  ", CHUNK_HEAD);
 }
 
-/* "%zx\r\n" in front, without gap: what is left over of the room is cut by moving the whole once.
- * */
+/* "%zx\r\n" in front, without gap: what is left over of the room is cut by moving the whole
+ * once. */
 static void end(struct frame *frame)
 {
     char head[CHUNK_HEAD + 2];

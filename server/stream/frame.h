@@ -2,8 +2,8 @@
  * frame: events as bytes, for server-sent events and for WebSocket, and the bounded queue of a
  * stream that cannot take them at once.
  *
- * SSE: MHD has announced Transfer-Encoding: chunked, so what we write ourselves is framed as chunks. A
- * frame is made once an event and sent to every stream that wants it.
+ * SSE: MHD has announced Transfer-Encoding: chunked, so what we write ourselves is framed as
+ * chunks. A frame is made once an event and sent to every stream that wants it.
  */
 #ifndef KILN_FRAME_H
 #define KILN_FRAME_H

@@ -1,12 +1,12 @@
 /*
- * instance: registering, beating, asking and answering.
+ * instance: registering, heartbeats, pings and their answers.
  *
- *   link up ─► register ─► beat, beat, … ─► leave
- *                 └► prove ─bell or 300 ms─► prove … ─► proved | broken | alone
- *   bell with our role ─► answer, until there is nothing to answer
- *   streams opened, closed ─1 s─► presence, until all is told and nobody's presence is due
+ *   link up ─► register ─► heartbeat, heartbeat, … ─► deregister
+ *                 └► prove ─notify or 300 ms─► prove … ─► proved | broken | alone
+ *   notify with our role ─► answer, until there is nothing to answer
+ *   streams opened, closed ─1 s─► presence, until all is reported and no account's report is due
  *
- * The bell of channel kiln_instance names whom it is for: a role, or an instance by its number.
+ * A notification of channel kiln_instance names its receiver: a role, or an instance by its number.
  */
 #include "server/stream/instance.h"
 
@@ -24,7 +24,7 @@
 #include "server/server.h"
 
 #define HEARTBEAT_MS 2000 /* kiln.config.lease, after which we are dead, is 5 s */
-#define PROVE_MS     300  /* where no bell comes */
+#define PROVE_MS     300  /* where no notification comes */
 #define PRESENCE_MS  1000
 
 enum asked { REGISTER, HEARTBEAT, PROVE, ANSWER, PRESENCE, DEREGISTER, ASKED };
@@ -154,7 +154,7 @@ static void ask_heartbeat(struct instance *instance)
     ask(instance, HEARTBEAT, params);
 }
 
-/* Nothing of it waits in the link: what happens while one is under way is told by the next. */
+/* No report waits in the link: what happens while one is under way is in the next. */
 static void ask_presence(struct instance *instance)
 {
     struct question     *question = &instance->questions[PRESENCE];
@@ -260,7 +260,7 @@ static void on_heartbeat(struct instance *instance, const PGresult *result)
     }
 }
 
-/* NULL: we are not known to live; the next beat is told so, and all is told anew. */
+/* NULL: we are not known to live; the next heartbeat says so, and all is reported again. */
 static void on_presence(struct instance *instance, const PGresult *result)
 {
     const char *is_more = value(result, 0, 0);
@@ -317,7 +317,7 @@ static void on_answered(struct instance *instance, const PGresult *result)
         ask_by_id(instance, ANSWER);
 }
 
-/* After an error there is nothing to do: the next beat, bell or look asks again. */
+/* After an error there is nothing to do: the next heartbeat, notification or timer asks again. */
 static void on_result(struct instance *instance, enum asked what, const PGresult *result)
 {
     switch (what) {
@@ -340,7 +340,7 @@ static void on_failure(struct instance *instance, enum asked what)
     ask_presence_soon(instance);
 }
 
-/* A beat that took longer than the time to the next is followed by that one. */
+/* A heartbeat that took longer than the time to the next is followed by that one. */
 static void ask_again(struct instance *instance, enum asked what)
 {
     if (what == HEARTBEAT)
@@ -382,7 +382,7 @@ static void on_up(void *ctx, struct db *db)
     on_heartbeat_time(instance);
     if (instance->is_proving)
         ask_by_id(instance, PROVE);
-    report_all(instance); /* a crash may have forgotten what was told last */
+    report_all(instance); /* a crash may have lost the last report */
 }
 
 static void on_notify(void *ctx, struct db *db, const char *payload)

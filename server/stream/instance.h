@@ -1,11 +1,11 @@
 /*
- * instance: this process among the others of the server. It registers itself, beats, proves at its
- * start by ten pings that the bus works in both directions, and answers the pings of others. Every
- * rule of that (who answers which, when one is dead) is SQL's: db/api/cluster/instances.sql. It also tells
- * whose first stream was opened here and whose last one closed, of which SQL makes who is online.
+ * instance: this process among the others of the server. It registers itself, sends heartbeats,
+ * proves at its start by ten pings that the bus works in both directions, and answers the pings of
+ * others. Every rule of that (which instance answers, when one is dead) is SQL's:
+ * db/api/bus/instances.sql. It also reports presence (presence.h).
  *
- * It has a link of its own, so that a beat waits for nobody's work. Nothing waits for it: a proof
- * that fails is said in the log and in kiln.instances.
+ * It has a link of its own, so that a heartbeat waits for no other work. Nothing waits for it: a
+ * proof that fails is written to the log and to kiln.instances.
  */
 #ifndef KILN_INSTANCE_H
 #define KILN_INSTANCE_H
@@ -20,7 +20,7 @@ struct instance *instance_open(struct server *server, int port, struct err *err)
 void             instance_close(struct instance *instance);
 bool             instance_check(struct server *server, struct err *err);
 
-/* A stream (or a poll that waits) of this account was opened here, or closed: told within a second. */
+/* A stream (or a waiting poll) of this account was opened or closed: reported within a second. */
 void instance_stream_opened(struct instance *instance, int64_t account);
 void instance_stream_closed(struct instance *instance, int64_t account);
 

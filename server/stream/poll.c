@@ -239,14 +239,14 @@ static void on_begin(struct listener *listener, const char *head)
         ask(poll);
 }
 
-/* At the end of the turn: a read brings many. */
+/* At the end of the loop's iteration: a read brings many. */
 static void on_event(struct listener *listener, struct bus_event *event)
 {
     struct poll *poll = (struct poll *)listener;
 
-    if (!event->position) /* whispered */
+    if (!event->position) /* ephemeral */
         return;
-    if (strcmp(event->type, "session.ended") == 0) { /* who still may asks again */
+    if (strcmp(event->type, "session.ended") == 0) { /* a client that still may asks again */
         on_time(poll);
         return;
     }
@@ -332,7 +332,7 @@ static void on_open(struct request *r, int64_t account)
     if (!poll)
         abort();
     (void)wanted_seconds(r, &seconds);
-    if (left < (int64_t)seconds) /* nobody is told anything after the end of the token */
+    if (left < (int64_t)seconds) /* nothing is sent after the end of the token */
         seconds = left > 0 ? (unsigned)left : 0;
     poll->listener =
         (struct listener) { .ops = &ops, .account = account, .since_ns = r->started_ns };
@@ -352,7 +352,7 @@ static void on_open(struct request *r, int64_t account)
     metrics_stream_opened(server->metrics, TRANSPORT_POLL);
     instance_stream_opened(server->instance, account);
     loop_timer_set(server->loop, &poll->timer, (uint64_t)seconds * 1000);
-    /* Who stands at the head need not wait until a large batch, which led there, is out. */
+    /* A client at the head need not wait until a large batch, which led there, is sent. */
     bus_join(server->bus, &poll->listener,
              poll->after && strcmp(poll->after, bus_head(server->bus)) != 0);
 }

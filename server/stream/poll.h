@@ -1,10 +1,11 @@
 /*
- * poll: GET /events/poll?after=&timeout=: the stream for those who can hold neither of the others.
+ * poll: GET /events/poll?after=&timeout=, the stream for clients that can hold neither of the
+ * others.
  *
- * {"events": [{"position", "type", …}], "position"}: what came behind `after`, at most 100, or, when
- * nothing has, what comes first within `timeout` seconds (0 to 50; 25), or nothing. The next call's
- * `after` is `position`. Without `after`: where the log ends now. A position that is not known any
- * more: one event, `reset`. What is only whispered (typing) is not told here.
+ * {"events": [{"position", "type", …}], "position"}: what came behind `after`, at most 100; or,
+ * when nothing has, what comes first within `timeout` seconds (0 to 50; 25), or nothing. The next
+ * call's `after` is `position`. Without `after`: the current end of the log. A position that is no
+ * longer known: one event, `reset`. Ephemeral events (typing) are not sent here.
  *
  * Bound: each counts as one of KILN_MAX_STREAMS while it waits.
  */
@@ -16,9 +17,6 @@
 struct server;
 
 extern const struct handler poll_events;
-
-/* How many wait. */
-size_t polls_count(const struct server *server);
 
 /* Answers all that wait, with nothing. */
 void polls_drain(struct server *server);

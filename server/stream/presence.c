@@ -147,7 +147,7 @@ struct presence_news presence_next(struct presence *presence)
     return news;
 }
 
-/* Who is not here any more stays listed, finds that nothing of it was told, and goes. */
+/* An account without streams stays listed until the report that would name it. */
 void presence_resync(struct presence *presence)
 {
     presence->is_complete = true;

@@ -1,10 +1,10 @@
 /*
- * presence: whose streams are open in this process, and what of it SQL has been told.
+ * presence: which accounts have streams open in this process, and which of that SQL knows already.
  *
- * Only the difference is told, so many streams that come at once are few statements, and one that
- * breaks off and is back between two of them is none.
+ * Only the difference is reported: many streams that open at once are few statements, and one that
+ * breaks off and is back between two reports is none.
  *
- * Bounds: one entry an account that has a stream here or is still to be told of.
+ * Bounds: one entry for each account that has a stream here or is still to be reported.
  */
 #ifndef KILN_PRESENCE_H
 #define KILN_PRESENCE_H
@@ -21,18 +21,18 @@ void             presence_close(struct presence *presence);
 void presence_enter(struct presence *presence, int64_t account);
 void presence_leave(struct presence *presence, int64_t account); /* once for each enter */
 
-/* Whether there is something to tell. */
+/* Whether there is something to report. */
 bool presence_has_news(const struct presence *presence);
 
-/* What is to be told next, as arrays of PostgreSQL that live until the next call; from now on it
- * counts as told. */
+/* The next report, as arrays of PostgreSQL that live until the next call; from now on it counts as
+ * reported. */
 struct presence_news {
     const char *came, *went;
-    bool        is_complete; /* what was told before does not count */
+    bool        is_complete; /* replaces all that was reported before */
 };
 struct presence_news presence_next(struct presence *presence);
 
-/* What was told may not have been heard: all is told anew. */
+/* A report may have been lost: the next one has all accounts. */
 void presence_resync(struct presence *presence);
 
 #endif

@@ -1,13 +1,13 @@
 /*
  * stream: one stream from its socket to its end.
  *
- *   HANDSHAKE ─descriptor duplicated─► TAKEN ─► JOINING ─head─► [REPLAYING ─up to the head─►] LIVE
+ *   HANDSHAKE ─descriptor copied─► ADOPTED ─► JOINING ─head─► [REPLAYING ─up to the head─►] LIVE
  *   ─► ENDING ─queue empty─► [DRAINING ─the client has closed─►] OVER ─► freed
  *
- * At TAKEN the socket is duplicated and MHD is told to give its connection up: under MHD_USE_TURBO
- * it closes its descriptor without a shutdown, so the socket lives on as ours alone, and MHD's
- * buffers are free again. Measured with 5,000 idle streams: 18 MiB in all; kept suspended in
- * MHD, as was tried first, they took 67 MiB.
+ * At ADOPTED the socket is duplicated and MHD is told to give up its connection: under
+ * MHD_USE_TURBO it closes its descriptor without a shutdown, so the socket lives on as ours alone,
+ * and MHD's buffers are free again. Measured with 5,000 idle streams: 18 MiB in all; kept
+ * suspended in MHD they take 67 MiB.
  */
 #include "server/stream/stream.h"
 
@@ -83,7 +83,7 @@ static void leave_live(struct stream *stream)
     last->slot                      = stream->slot;
     stream->slot                    = 0;
     metrics_stream_closed(streams->server->metrics, transport_of(stream));
-    if (!stream->listener.wants_all) /* who watches the others is not with them */
+    if (!stream->listener.wants_all) /* an administrator who watches is not present */
         instance_stream_closed(streams->server->instance, stream->listener.account);
 }
 
@@ -118,7 +118,7 @@ void stream_call_ended(struct stream *stream)
         reap(stream);
 }
 
-/* The memory stays until the end of the turn: callers up the stack still look at the phase. */
+/* The memory stays until the end of the iteration: callers up the stack still read the phase. */
 void stream_finish(struct stream *stream)
 {
     struct server *server = server_of(stream);
@@ -177,7 +177,8 @@ static void put_bounded(struct stream *stream, const char *data, size_t bytes, s
         cut_slow(stream);
 }
 
-/* latest as in struct bus_event: a reader who is behind need not read how far a job was before. */
+/* latest as in struct bus_event: a reader that is behind needs only the newest progress of a
+ * job. */
 static bool hold(struct outq *q, const struct frame *frame, int64_t latest)
 {
     return latest ? outq_add_latest(q, frame->text, frame->bytes, QUEUE_BYTES, latest)
@@ -343,7 +344,7 @@ static void on_event(struct listener *listener, struct bus_event *event)
     const struct frame *frame;
 
     if (listener->account == event->account && strcmp(event->type, "session.ended") == 0) {
-        stream_end(stream, END_SESSION, 500); /* who still may comes back at once */
+        stream_end(stream, END_SESSION, 500); /* a client that still may comes back at once */
         return;
     }
     if (stream->phase == STREAM_QUIET)
@@ -660,7 +661,7 @@ static void sweep(void *ctx)
     uint64_t        now_ms  = base_now_ms();
     int64_t         now     = base_unix_seconds();
 
-    /* backwards: who leaves is replaced by the last, who was seen already */
+    /* backwards: a stream that leaves is replaced by the last, which was seen already */
     for (size_t i = streams->nlive; i > 0; i--)
         check(streams->live[i - 1], now_ms, now);
     loop_timer_set(streams->server->loop, &streams->sweep, 1000);

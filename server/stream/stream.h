@@ -80,7 +80,7 @@ struct stream {
 struct streams *streams_open(struct server *server);
 void            streams_close(struct streams *streams);
 size_t          streams_count(const struct streams *streams);
-/* One more, one less of KILN_MAX_STREAMS, for who is no stream. */
+/* A long poll counts towards KILN_MAX_STREAMS too. */
 void           streams_hold(struct streams *streams);
 void           streams_release(struct streams *streams);
 struct server *streams_server(const struct streams *streams);
@@ -99,8 +99,8 @@ void stream_request(struct request *r, void (*on_open)(struct request *r, int64_
 void stream_init(struct stream *stream, const struct stream_kind *kind, struct request *r,
                  int64_t account);
 
-/* The handshake is over: a descriptor that is a duplicate of MHD's. Starts at the end of the turn,
- * after `before` (NULL: none). */
+/* The handshake is over: a descriptor that is a duplicate of MHD's. Starts at the end of the
+ * iteration, after `before` (NULL: none). */
 void stream_adopt(struct stream *stream, int fd);
 /* In the kind's hands: starts a stream that was taken. */
 void stream_start(struct stream *stream);
@@ -110,7 +110,8 @@ void stream_subscribe(struct stream *stream);
 
 void stream_put(struct stream *stream, const char *data, size_t bytes);
 void stream_end(struct stream *stream, enum stream_end why, unsigned retry_ms);
-void stream_finish(struct stream *stream); /* at once; its memory goes at the end of the turn */
+void stream_finish(
+    struct stream *stream); /* at once; its memory goes at the end of the iteration */
 void stream_call_ended(struct stream *stream);
 
 /* Scratch, until the next call of anything here. */

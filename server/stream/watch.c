@@ -45,7 +45,7 @@ static const struct frame *frame_of(struct stream *stream, struct bus_event *eve
     struct watch *watch = (struct watch *)stream;
     char         *data;
 
-    if (!event->place) /* whispered */
+    if (!event->place) /* ephemeral */
         return NULL;
     if ((watch->account && watch->account != event->account) || !is_among(watch->kinds, event->type)
         || !is_among(watch->states, event->state))

@@ -30,7 +30,7 @@
 #define FRAGMENTS_MAX  256
 #define CALLS_MAX      8
 #define SILENT_MS      45000
-#define READS_AT_ONCE  16 /* of 4 KiB; then the others' turn, however fast one writes */
+#define READS_AT_ONCE  16 /* of 4 KiB; then other streams are served, however fast one writes */
 #define ID_BYTES       100
 #define IDENTITY_BYTES 512
 #define ACCEPT_BYTES   29
@@ -42,7 +42,7 @@ struct websocket {
     wslay_event_context_ptr           frames;
     struct MHD_UpgradeResponseHandle *handle;
     struct arena                     *arena;
-    const struct identity            *identity; /* for act_as, asked anew for each call */
+    const struct identity            *identity; /* for act_as, asked again for each call */
     const char                       *request_id;
     bool                              is_paused, is_closing, is_mute;
     unsigned                          fragments;
@@ -318,7 +318,8 @@ static void handle_message(struct websocket *ws, json_t *message, const char *id
                "ping.");
 }
 
-/* The id of a message that is refused for what stands elsewhere in it; NULL: none can be read. malloc'ed. */
+/* The id of a message that is refused for what stands elsewhere in it; NULL: none can be read.
+ * malloc'ed. */
 static char *refused_id(const char *text, size_t bytes)
 {
     char       *copy = malloc(bytes + 1), *id = NULL;

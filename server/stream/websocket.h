@@ -8,13 +8,13 @@
  *   message.read, message.delivered {conversation_id, number}
  *   typing {conversation_id}
  *   ping
- * An `id` (a string of at most 100 bytes) comes back with its answer: {"type":"answer","id","status",
- * "body"}, {"type":"pong","id"} or {"type":"error","id","problem"}, where problem is what REST would
- * say (RFC 9457).
+ * An `id` (a string of at most 100 bytes) comes back with its answer:
+ * {"type":"answer","id","status", "body"}, {"type":"pong","id"} or
+ * {"type":"error","id","problem"}, where problem is what REST would say (RFC 9457).
  *
  * Bounds: 64 KiB and 256 fragments a message; 8 calls under way, then reading stops until one is
  *         answered; what stream.h says of every stream. Binary messages: 1003. Every 10 to 15 s we
- *         ping; who says nothing for 45 s is cut.
+ *         ping; a client that is silent for 45 s is cut.
  */
 #ifndef KILN_WEBSOCKET_H
 #define KILN_WEBSOCKET_H

@@ -1,6 +1,7 @@
 /*
- * issuer: which addresses it goes to, how long it believes an answer, which answers are none, and when it gives up the
- * keys of one that stays away (by a clock that is set forward). How it goes on else is tested end to end.
+ * issuer: which addresses it goes to, how long it believes an answer, which answers are none, and
+ * when it gives up the keys of one that stays away (by a clock that is set forward). How it goes
+ * on else is tested end to end.
  */
 #include "server/auth/issuer.h"
 
@@ -23,7 +24,8 @@
 
 #include "tests/c/server/rsa.h"
 
-/* In libc's place, for the loop, the issuer and libcurl alike: the kernel's clock, and what a test adds to it. */
+/* In libc's place, for the loop, the issuer and libcurl alike: the kernel's clock, and what a test
+ * adds to it. */
 static int64_t later_s;
 
 /* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc's names are reserved */
@@ -263,7 +265,8 @@ static void look_again(void *ctx)
         loop_timer_set(outage->loop, &outage->timer, 5);
 }
 
-/* An answer that was just had says 0 to who asks for another key, one that failed says in how many seconds to come back. */
+/* An answer that was just had says 0 to who asks for another key, one that failed says in how many
+ * seconds to come back. */
 static bool has_answered(const struct outage *outage)
 {
     return issuer_wait_s(outage->issuer) == 0;

@@ -1,6 +1,6 @@
 /*
- * token: RS256 with an issuer's keys, beside HS256 with the secret. Each trap is tried with its vector
- * where there is one (made with another library), else with keys made here.
+ * token: RS256 with an issuer's keys, beside HS256 with the secret. Each trap is tried with its
+ * vector where there is one (made with another library), else with keys made here.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -80,7 +80,8 @@ static void a_preflight_names_the_methods_of_the_path_and_what_requests_may_carr
         assert_non_null(strstr(value_of("Access-Control-Allow-Headers"), names[i]));
 }
 
-/* With credentials a star would be wrong, and the page of any site could act for who looks at it. */
+/* With credentials a star would be wrong, and the page of any site could act for who looks at
+ * it. */
 static void no_answer_speaks_of_credentials(void **state)
 {
     (void)state;

@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-/* Cuts a head as libmicrohttpd does, in place and without a look at the rules, and hands the pieces on. */
+/* Cuts a head as libmicrohttpd does, in place and without a look at the rules, and hands the
+ * pieces on. */
 static const char *verdict(const char *text)
 {
     struct framing framing;

@@ -50,7 +50,8 @@ static const struct {
     { "42883", 500, "internal", 0, false },
     { "KN010", 500, "internal", 0, false },
     { "XX000", 500, "internal", 0, false },
-    /* What PostgreSQL itself complains of is no client's fault, and its words are not for clients. */
+    /* What PostgreSQL itself complains of is no client's fault, and its words are not for
+     * clients. */
     { "22012", 500, "internal", 0, false },
     { "22P02", 500, "internal", 0, false },
     { "22P05", 500, "internal", 0, false },

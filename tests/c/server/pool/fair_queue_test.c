@@ -1,4 +1,5 @@
-/* fair_queue: which entry goes next, and which is refused. Costs are given, so nothing here depends on a clock. */
+/* fair_queue: which entry goes next, and which is refused. Costs are given, so nothing here
+ * depends on a clock. */
 #include "server/pool/fair_queue.h"
 
 #include <setjmp.h>
@@ -126,7 +127,8 @@ static void who_uses_little_goes_before_eight_who_use_much(void **state)
     finish();
 }
 
-/* A loop that asks again once it is answered never has a queue; its debt is remembered all the same. */
+/* A loop that asks again once it is answered never has a queue; its debt is remembered all the
+ * same. */
 static void who_comes_back_at_once_still_owes_what_it_used(void **state)
 {
     (void)state;

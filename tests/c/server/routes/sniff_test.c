@@ -48,7 +48,8 @@ static const struct {
                             "mvhd"),
 };
 
-/* Of one family of containers, whose brands programs mix: what is in the file is found out later. */
+/* Of one family of containers, whose brands programs mix: what is in the file is found out
+ * later. */
 static bool are_of_one_family(const char *a, const char *b)
 {
     static const char *const families[][3] = { { "video/mp4", "audio/mp4", "video/quicktime" },

@@ -1,4 +1,5 @@
-/* presence: SQL is told the difference, each once, and all of it anew where what was told may be lost. */
+/* presence: SQL is told the difference, each once, and all of it anew where what was told may be
+ * lost. */
 #include "server/stream/presence.h"
 
 #include <setjmp.h>
