@@ -19,14 +19,10 @@ begin
         select format('alter %s %s owner to %s', case p.prokind when 'p' then 'procedure' else 'function' end,
                       p.oid::regprocedure,
                       case when n.nspname = 'kiln_api'
-                           and p.proname not in ('act_as', 'bus_head', 'bus_read', 'bus_replay', 'use_ticket',
-                                                 'ready', 'metrics',
-                                                                           'watch_replay',
-                                                                               'register_instance',
-                                                                                   'beat_instance',
-                                                                                       'end_instance',
-                                                                                           'report_audience',
-                                                                                               'prove_bus', 'answer_ping')
+                           and p.proname not in (
+                               'act_as', 'bus_head', 'bus_read', 'bus_replay', 'use_ticket', 'ready',
+                               'metrics', 'watch_replay', 'register_instance', 'beat_instance',
+                               'end_instance', 'report_audience', 'prove_bus', 'answer_ping')
                            then 'kiln_definer' else 'kiln_owner' end) as statement
           from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
          where n.nspname in ('kiln', 'kiln_internal', 'kiln_api', 'kiln_runner')

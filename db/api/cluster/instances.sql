@@ -130,7 +130,9 @@ begin
     end if;
 
     select count(p.answered_by),
-           round(percentile_cont(0.5) within group (order by extract(epoch from p.ended_at - p.sent_at) * 1000) filter (where p.answered_by is not null)::numeric, 1)
+           round((percentile_cont(0.5)
+                      within group (order by extract(epoch from p.ended_at - p.sent_at) * 1000)
+                  filter (where p.answered_by is not null))::numeric, 1)
       into pongs, p50_ms
       from kiln.ping p where p.instance_id = p_instance_id;
     update kiln.instance i

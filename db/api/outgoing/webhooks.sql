@@ -19,8 +19,9 @@ begin
     perform kiln_internal.require_actor(p_actor);
     v_id := kiln_internal.begin_idempotent(p_actor, 'create_webhook_endpoint', p_body);
     if v_id is not null then
-        raise exception 'the webhook endpoint % was made under this Idempotency-Key; its secret is shown once', v_id
-            using errcode = 'KN015', detail = json_build_object('id', v_id::text)::text;
+        raise exception 'the webhook endpoint % was made under this Idempotency-Key; '
+            'its secret is shown once',
+            v_id using errcode = 'KN015', detail = json_build_object('id', v_id::text)::text;
     end if;
     if v_url_error is not null then
         v_errors := v_errors || kiln_internal.field_error('/url', v_url_error);

@@ -88,9 +88,10 @@ begin
     return json_build_object(
         'account_id', p_project.account_id, 'folder', v_folder, 'entries', coalesce(v_entries, '[]'),
         'readme', p_project.name || E'\n\n'
-            || E'The pictures beside this file were digitally altered, and each bears a label that says so. The unaltered\n'
-            || E'originals are in the folder originals; the number in a picture''s name is that of its original. Who shows an\n'
-            || E'altered picture should show its original with it, keep the label, and say that the picture was altered.\n\n'
+            || E'The pictures beside this file were digitally altered, and each bears a label that says so. '
+                'The unaltered\noriginals are in the folder originals; the number in a picture''s name is that '
+                'of its original. Who shows an\naltered picture should show its original with it, keep the '
+                'label, and say that the picture was altered.\n\n'
             || case when v_results = 5000
                 then E'No more than 5,000 altered pictures are in one file: these are the newest.\n\n'
                     else '' end

@@ -51,9 +51,8 @@ begin
                                                               order by c.name) from kiln.category c
                                                                         where c.is_enabled), 'none'));
     elsif kiln_internal.pipeline_reason(v_category.pipeline_id) is not null then
-        v_errors := v_errors || kiln_internal.field_error('/category',
-                                                          'is not available now: '
-                                                          || kiln_internal.pipeline_reason(v_category.pipeline_id));
+        v_errors := v_errors || kiln_internal.field_error(
+            '/category', 'is not available now: ' || kiln_internal.pipeline_reason(v_category.pipeline_id));
     end if;
     if v_files = '[]' and coalesce(v_body -> 'media', '[]') = '[]' then
         v_errors := v_errors || kiln_internal.field_error('/media',

@@ -171,29 +171,32 @@ set search_path = ''
 as $$
 begin
     return case
-        when p_function
-                = any ('{get_generation,list_generations,estimate_generation,get_upload,open_stream,list_models,get_model,get_me,
-                                 list_projects,get_project,list_project_images,list_images,get_image,get_staging_options,
-                                 list_conversations,get_conversation,list_members,list_messages,get_message,list_notifications,
-                                 list_shares,download_project}') then '{read}'
-        when p_function = any ('{create_generation,cancel_generation,retry_generation,delete_generation,
-                                 create_project,update_project,delete_project,stage_project,create_image,cancel_image,retry_image,delete_image,
-                                 create_upload,create_direct_upload,complete_upload,delete_upload,delete_share}') then '{generate}'
+        when p_function = any ('{
+            get_generation,list_generations,estimate_generation,get_upload,open_stream,list_models,
+            get_model,get_me,list_projects,get_project,list_project_images,list_images,get_image,
+            get_staging_options,list_conversations,get_conversation,list_members,list_messages,
+            get_message,list_notifications,list_shares,download_project}') then '{read}'
+        when p_function = any ('{
+            create_generation,cancel_generation,retry_generation,delete_generation,create_project,
+            update_project,delete_project,stage_project,create_image,cancel_image,retry_image,
+            delete_image,create_upload,create_direct_upload,complete_upload,delete_upload,
+            delete_share}') then '{generate}'
         when p_function = 'create_share' then '{read,generate}'
-        when p_function
-                = any ('{find_people,create_invite,list_invites,delete_invite,find_invite,accept_invite,create_conversation,add_member,
-                                 remove_member,create_message,mark_delivered,mark_read,send_typing,edit_message,delete_message,create_block,
-                                 list_blocks,delete_block,read_notifications}') then '{chat}'
-        when p_function
-                = any ('{create_ticket,list_webhook_endpoints,delete_webhook_endpoint,rotate_webhook_secret,enable_webhook_endpoint,
-                                 list_deliveries,resend_delivery,list_api_keys,create_api_key,delete_api_key,update_me,
-                                 send_confirmation,list_identities}') then '{account}'
+        when p_function = any ('{
+            find_people,create_invite,list_invites,delete_invite,find_invite,accept_invite,
+            create_conversation,add_member,remove_member,create_message,mark_delivered,mark_read,
+            send_typing,edit_message,delete_message,create_block,list_blocks,delete_block,
+            read_notifications}') then '{chat}'
+        when p_function = any ('{
+            create_ticket,list_webhook_endpoints,delete_webhook_endpoint,rotate_webhook_secret,
+            enable_webhook_endpoint,list_deliveries,resend_delivery,list_api_keys,create_api_key,
+            delete_api_key,update_me,send_confirmation,list_identities}') then '{account}'
         when p_function = any ('{export_me,create_webhook_endpoint}') then '{read,account}'
-        when p_function
-                = any ('{list_jobs,cancel_job,retry_job,resolve_job,list_providers,announce,open_watch,
-                                 begin_tryon,create_tryon,get_tryon,list_tryons,retry_tryon,cancel_tryon,list_categories,put_category,
-                                 list_accounts,set_account_role,suspend_account,unsuspend_account,grant_account,
-                                 list_queues,list_runners,pause_queue,resume_queue,list_pipelines,get_pipeline,put_pipeline}') then '{admin}'
+        when p_function = any ('{
+            list_jobs,cancel_job,retry_job,resolve_job,list_providers,announce,open_watch,begin_tryon,
+            create_tryon,get_tryon,list_tryons,retry_tryon,cancel_tryon,list_categories,put_category,
+            list_accounts,set_account_role,suspend_account,unsuspend_account,grant_account,list_queues,
+            list_runners,pause_queue,resume_queue,list_pipelines,get_pipeline,put_pipeline}') then '{admin}'
     end::kiln.scope[];
 end
 $$;

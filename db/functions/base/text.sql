@@ -43,6 +43,7 @@ return case when p_at = 'infinity' then 'never'
                 then kiln_internal.format_time(kiln_internal.now() - p_at) || ' ago'
             -- Rounded up, so that what is due in half a second is not due now.
             when p_at > kiln_internal.now()
-                then 'in ' || kiln_internal.format_time(ceil(extract(epoch from p_at - kiln_internal.now())) * interval '1 second')
+                then 'in ' || kiln_internal.format_time(
+                                  ceil(extract(epoch from p_at - kiln_internal.now())) * interval '1 second')
             when p_at is not null then 'now' end;
 comment on function kiln_internal.ago(timestamptz) is 'When, from now: 3 min ago, now, in 20 s, never.';

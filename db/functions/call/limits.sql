@@ -194,8 +194,9 @@ begin
     if v_provider.rate_per_minute is not null then
         v_step := kiln_internal.rate_step(v_provider.rate_per_minute, v_provider.rate_burst);
         v_places := least(v_places,
-            coalesce(floor(extract(epoch from kiln_internal.now() - v_limiter.theoretical_arrival_at + v_step * (coalesce(v_provider.rate_burst, 1) - 1))
-                                                   / extract(epoch from v_step))::bigint + 1, v_places),
+            coalesce(floor(extract(epoch from kiln_internal.now() - v_limiter.theoretical_arrival_at
+                                              + v_step * (coalesce(v_provider.rate_burst, 1) - 1))
+                           / extract(epoch from v_step))::bigint + 1, v_places),
                           coalesce(v_provider.rate_burst, 1));
     end if;
     if v_limiter.circuit <> 'closed' then

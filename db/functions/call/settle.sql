@@ -60,8 +60,7 @@ begin
     if p_outcome is not distinct from p_call.outcome or p_outcome is not distinct from p_call.late_outcome
        or p_outcome in ('accepted', 'queued', 'running')
         and (p_call.late_outcome is not null or p_call.outcome in ('succeeded', 'cancelled')
-                                                              or p_call.outcome = 'failed'
-                                                              and p_call.error_class is distinct from 'unknown')
+             or p_call.outcome = 'failed' and p_call.error_class is distinct from 'unknown')
        or p_outcome = 'unclear' or p_outcome is null then
         return;
     end if;

@@ -156,9 +156,8 @@ begin
        and (v_call.state = 'settled' or v_call.result_at is not null)
        or p_task.state = 'waiting' and p_task.error_class = 'resend' and v_call.state = 'accepted'
        or p_task.state = 'held' and p_task.error_class in ('unknown', 'timeout')
-        and (v_call.state in ('settled', 'accepted') and p_task.error_class = 'unknown'
-                                                                                      or v_call.state
-                                                                                          = 'settled' or v_call.result_at is not null) then
+           and (v_call.state in ('settled', 'accepted') and p_task.error_class = 'unknown'
+                or v_call.state = 'settled' or v_call.result_at is not null) then
         update kiln.task t set state = 'ready' where t.task_id = p_task.task_id
            and t.state in ('waiting', 'held');
     end if;

@@ -91,12 +91,15 @@ begin
          hint = 'Set one: PATCH /me.';
         when 'off' then raise exception 'this installation sends no mail' using errcode = 'KN001',
             hint = 'Its operator can turn it on.';
-        when 'suppressed' then raise exception 'a reader of this address turned its mail off' using errcode
-            = 'KN001', hint = 'The operator can allow it again.';
-        when 'too many' then raise exception 'no more confirmations are sent to this address today' using errcode = 'KN007',
-            detail = json_build_object('retry_after', ceil(extract(epoch from date_trunc('day',
-                                                        kiln_internal.now(),
-                                                            'UTC') + interval '1 day' - kiln_internal.now())))::text;
+        when 'suppressed' then
+            raise exception 'a reader of this address turned its mail off'
+                using errcode = 'KN001', hint = 'The operator can allow it again.';
+        when 'too many' then
+            raise exception 'no more confirmations are sent to this address today'
+                using errcode = 'KN007',
+                      detail = json_build_object('retry_after', ceil(extract(epoch from
+                          date_trunc('day', kiln_internal.now(), 'UTC') + interval '1 day'
+                          - kiln_internal.now())))::text;
         else null;
     end case;
 end

@@ -323,9 +323,9 @@ begin
            why = case when not v_is_sent then v_error end,
            claimed_until = case when d.attempts = p_attempt then null else d.claimed_until end,
            due_at = case when d.attempts = p_attempt and not v_is_sent
-                         then least(d.due_at, kiln_internal.now() + least(10 * power(3,
-                                                        least(d.tries - 1, 10)),
-                                                            21600) * (0.8 + 0.4 * random()) * interval '1 second')
+                         then least(d.due_at, kiln_internal.now()
+                                              + least(10 * power(3, least(d.tries - 1, 10)), 21600)
+                                                * (0.8 + 0.4 * random()) * interval '1 second')
                          else d.due_at end
      where d.delivery_id = p_delivery_id;
     if v_delivery.webhook_endpoint_id is not null then

@@ -141,9 +141,9 @@ begin
                and (not r.rule ? 'code' or case jsonb_typeof(r.rule -> 'code') when 'array'
                                                     then r.rule -> 'code' ? coalesce(p_code, '')
                                                 else r.rule ->> 'code' = p_code end)
-               and (not r.rule ? 'header' or not exists (select from jsonb_each_text(r.rule -> 'header') as h
-                                                          where lower(p_headers
-                                                              ->> lower(h.key)) is distinct from lower(h.value)))
+               and (not r.rule ? 'header'
+                    or not exists (select from jsonb_each_text(r.rule -> 'header') as h
+                                    where lower(p_headers ->> lower(h.key)) is distinct from lower(h.value)))
              order by r.n limit 1);
 end
 $$;
@@ -408,8 +408,9 @@ begin
     end loop;
     return jsonb_build_object(
         'files', v_files, 'keep', v_keep, 'missing', v_missing,
-        'is_blocked', exists (select from jsonb_array_elements_text(coalesce(p_config -> 'blocked',
-                                                        '[]')) as b, unnest(kiln_internal.pointer_values(p_result, b)) as v
+        'is_blocked', exists (select
+                                from jsonb_array_elements_text(coalesce(p_config -> 'blocked', '[]')) as b,
+                                     unnest(kiln_internal.pointer_values(p_result, b)) as v
                                where v = 'true' or jsonb_typeof(v) = 'number' and v::text::numeric > 0));
 end
 $$;

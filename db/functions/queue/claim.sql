@@ -123,7 +123,8 @@ begin
                   from kiln.low_watermark f
                  where f.queue_id = any (p_queue_ids) and not f.is_paused
                  order by f.priority desc,
-                       (f.queue_id + p_runner_id + extract(second from kiln_internal.now())::int) % cardinality(p_queue_ids)) f
+                       (f.queue_id + p_runner_id + extract(second from kiln_internal.now())::int)
+                       % cardinality(p_queue_ids)) f
          cross join lateral (
                select r.ctid from kiln.task_ready r
                 where r.queue_id = f.queue_id and r.priority = f.priority and r.virtual_time > f.virtual_time

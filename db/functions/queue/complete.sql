@@ -257,7 +257,8 @@ begin
             raise exception '% of % tasks are no longer this runner''s: nothing was recorded',
                 cardinality(p_task_ids) - v_done, cardinality(p_task_ids)
                 using errcode = 'KN010',
-                hint = 'Report each alone with kiln_runner.complete(); the stale ones are refused one by one.';
+                hint = 'Report each alone with kiln_runner.complete(); '
+                       'the stale ones are refused one by one.';
         end if;
     end if;
     if not p_is_idle then

@@ -67,7 +67,10 @@ begin
            attempts      = case when v_state in ('waiting', 'failed', 'held') then v_tries
                                 else t.attempts end,
            due_at        = case when v_state = 'waiting'
-                                then kiln_internal.now() + greatest(kiln_internal.backoff(v_stage.backoff_base, v_stage.backoff_cap, v_tries), p_retry_after) end,
+                                then kiln_internal.now()
+                                     + greatest(kiln_internal.backoff(v_stage.backoff_base,
+                                                                      v_stage.backoff_cap, v_tries),
+                                                p_retry_after) end,
            error_class   = v_class,
            error_message = kiln_internal.shorten(p_message, 2000)
      where t.task_id = p_task.task_id and t.state = 'running';

@@ -47,9 +47,11 @@ begin
     return least(p_queue.max_running - (select count(*) from kiln.task_running t
                                          where t.queue_id = p_queue.queue_id),
                  case when p_queue.rate_per_minute is not null then
-                     p_queue.rate_burst - ceil(extract(epoch from greatest(p_theoretical_arrival_at,
-                                                        kiln_internal.now()) - kiln_internal.now())
-                                               / extract(epoch from kiln_internal.queue_rate_step(p_queue.rate_per_minute, p_queue.rate_burst))) end);
+                     p_queue.rate_burst
+                     - ceil(extract(epoch from greatest(p_theoretical_arrival_at, kiln_internal.now())
+                                               - kiln_internal.now())
+                            / extract(epoch from kiln_internal.queue_rate_step(p_queue.rate_per_minute,
+                                                                               p_queue.rate_burst))) end);
 end
 $$;
 comment on function kiln_internal.queue_places(kiln.queue, timestamptz) is
@@ -102,8 +104,10 @@ begin
         v_all := v_all || v_taken;
         if v_queue.rate_per_minute is not null and v_taken <> '{}' then
             update kiln.queue_limiter g
-               set theoretical_arrival_at = greatest(v_theoretical_arrival_at,
-                   kiln_internal.now()) + cardinality(v_taken) * kiln_internal.queue_rate_step(v_queue.rate_per_minute, v_queue.rate_burst)
+               set theoretical_arrival_at
+                   = greatest(v_theoretical_arrival_at, kiln_internal.now())
+                     + cardinality(v_taken)
+                       * kiln_internal.queue_rate_step(v_queue.rate_per_minute, v_queue.rate_burst)
              where g.queue_id = v_queue.queue_id;
         end if;
     end loop;

@@ -2,7 +2,9 @@
 create or replace function kiln_internal.queue_next_at(p_queue kiln.queue)
 returns timestamptz
 language sql stable
-return (select g.theoretical_arrival_at - (p_queue.rate_burst - 1) * kiln_internal.queue_rate_step(p_queue.rate_per_minute, p_queue.rate_burst)
+return (select g.theoretical_arrival_at
+               - (p_queue.rate_burst - 1)
+                 * kiln_internal.queue_rate_step(p_queue.rate_per_minute, p_queue.rate_burst)
           from kiln.queue_limiter g where g.queue_id = p_queue.queue_id);
 comment on function kiln_internal.queue_next_at(kiln.queue) is
 'When the rate of a queue lets its next task start, as kiln_internal.claim_within_limits() counts; null: it

@@ -102,9 +102,8 @@ begin
                                                                 'must not be null: leave it out') -> 0)
                        from unnest('{mode,prompt,variations}'::text[]) n where p_body -> n = 'null'), '[]');
     if v_mode <> all (enum_range(null::kiln.staging_mode)::text[]) then
-        v_errors := v_errors || kiln_internal.field_error('/mode',
-                                                          'must be one of '
-                                                          || array_to_string(enum_range(null::kiln.staging_mode), ', '));
+        v_errors := v_errors || kiln_internal.field_error(
+            '/mode', 'must be one of ' || array_to_string(enum_range(null::kiln.staging_mode), ', '));
     end if;
     if not exists (select from kiln.room_type r where r.name = v_room) then
         v_errors := v_errors || kiln_internal.field_error('/room_type',

@@ -6,8 +6,10 @@ create function kiln_internal.is_visible(p_text text)
 returns boolean
 language sql immutable parallel safe
 return p_text
-    ~ ('[^\x01-\x20\x7f-\xa0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f'
-                 '\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a'
+    ~ ('[^\x01-\x20\x7f-\xa0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5'
+       '\u180b-\u180f\u2000-\u200f\u2028-\u202f'
+                 '\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb'
+       '\U0001bca0-\U0001bca3\U0001d173-\U0001d17a'
                  '\U000e0000-\U000e0fff]');
 comment on function kiln_internal.is_visible(text) is
 'True if a text has at least one character that can be seen; null for null.';

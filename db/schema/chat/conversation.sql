@@ -64,4 +64,5 @@ comment on column kiln.member.seen_at is
 comment on column kiln.member.joined_at is 'When the member came (again).';
 
 -- What tells of a conversation goes with it.
-alter table kiln.notification add foreign key (conversation_id) references kiln.conversation on delete cascade;
+alter table kiln.notification
+    add foreign key (conversation_id) references kiln.conversation on delete cascade;

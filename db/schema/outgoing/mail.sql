@@ -42,7 +42,8 @@ insert into kiln.mail_template values
      '<p>Your {{label}} could not be made: {{reason}}</p><p>{{prompt}}</p><p><a href="{{link}}">See '
      'it</a></p>'),
     ('confirmation', 'Confirm your address',
-     E'An account at Kiln wants its mail sent to this address. If it is yours, confirm that within {{hours}} hours:\n\n{{link}}\n\nIf it is not, do nothing.\n',
+     E'An account at Kiln wants its mail sent to this address. If it is yours, confirm that '
+     'within {{hours}} hours:\n\n{{link}}\n\nIf it is not, do nothing.\n',
      '<p>An account at Kiln wants its mail sent to this address. If it is yours, <a href="{{link}}">confirm '
      'that</a> within {{hours}} hours. If it is not, do nothing.</p>'),
     ('notification', '{{label}}', E'{{prompt}}\n\n{{link}}\n',

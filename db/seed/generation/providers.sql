@@ -150,7 +150,8 @@ begin
         'FLUX.1 schnell', 'Pictures from words in a second or two.', '{fal,image,fast}',
         jsonb_build_object('image_size', c_size, 'output_format', c_format,
                            'num_inference_steps',
-                           '{"type": "integer", "minimum": 1, "maximum": 12, "default": 4, "title": "Steps"}'::jsonb),
+                           '{"type": "integer", "minimum": 1, "maximum": 12, "default": 4,
+                             "title": "Steps"}'::jsonb),
         '{"prompt": "a lighthouse by the sea at dusk"}', '{"base": 3000}', '5 minutes');
     perform pg_temp.model('fal/flux-dev', 'image', 'fal-ai/flux/dev',
                           '{"$merge": "{params}", "prompt": "{prompt}", "seed": "{seed}", "num_images": 1}',
@@ -158,7 +159,8 @@ begin
         'FLUX.1 dev', 'Pictures from words, with more care.', '{fal,image}',
         jsonb_build_object('image_size', c_size, 'output_format', c_format,
                            'num_inference_steps',
-                           '{"type": "integer", "minimum": 1, "maximum": 50, "default": 28, "title": "Steps"}'::jsonb,
+                           '{"type": "integer", "minimum": 1, "maximum": 50, "default": 28,
+                             "title": "Steps"}'::jsonb,
                            'guidance_scale',
                            '{"type": "number", "minimum": 1, "maximum": 20, "default": 3.5, "title": '
                            '"Guidance"}'::jsonb),
@@ -178,7 +180,8 @@ begin
         'Nano Banana edit', 'Combines and changes several pictures, also for trying on.',
                           '{fal,image,edit,tryon}',
         jsonb_build_object('output_format',
-            '{"type": "string", "enum": ["png", "jpeg", "webp"], "default": "png", "title": "File format"}'::jsonb),
+            '{"type": "string", "enum": ["png", "jpeg", "webp"], "default": "png",
+              "title": "File format"}'::jsonb),
         '{"prompt": "put the coat of the second picture on the person of the first"}', '{"base": 39000}',
                           '5 minutes');
     perform pg_temp.model('fal/apartment-staging', 'image', 'fal-ai/flux-2-lora-gallery/apartment-staging',

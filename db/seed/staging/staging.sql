@@ -125,7 +125,8 @@ begin
             c_prepare,
             jsonb_set(c_edit, '{config}', c_edit -> 'config' || jsonb_build_object(
                 'endpoint', v_model.endpoint,
-                    'body', '{"prompt": "{prompt}", "seed": "{seed}", "num_images": "{params.variations}"}'::jsonb || v_model.body::jsonb)
+                'body', '{"prompt": "{prompt}", "seed": "{seed}", "num_images": "{params.variations}"}'::jsonb
+                        || v_model.body::jsonb)
                 || case when v_model.tells_blocked then '{"blocked": ["/has_nsfw_concepts/*"]}'
                         else '{}' end::jsonb),
             c_label));

@@ -51,7 +51,8 @@ begin
             ('low_watermark',
                         'The tick moves the low watermarks; kiln.pause_queue() stops a queue.'),
             ('heartbeat',
-                    'A runner that does not beat is dead after kiln.config.lease, and its tasks go to others.'),
+                    'A runner that does not beat is dead after kiln.config.lease, '
+                    'and its tasks go to others.'),
             ('idempotency',      'It is forgotten after a day.'),
             ('revoked_identity',    'An identity comes back when its owner signs in anew.'),
             ('instance',         'The servers write it; one that is gone is marked within a minute.'),
@@ -207,7 +208,8 @@ create or replace trigger t10_guard_rows before delete on kiln.member for each s
     execute function kiln_internal.guard_by_hand('Clients end a membership: DELETE '
                                                  '/conversations/{id}/members.');
 create or replace trigger t10_guard_rows before delete on kiln.picture for each statement
-    execute function kiln_internal.guard_by_hand('Clients choose a project''s originals: PUT /projects/{id}.');
+    execute function kiln_internal.guard_by_hand(
+        'Clients choose a project''s originals: PUT /projects/{id}.');
 create or replace trigger t10_guard_rows before delete on kiln.image for each statement
     execute function kiln_internal.guard_by_hand('Delete its job.');
 

@@ -19,7 +19,9 @@ begin
     end if;
     if v_xid is distinct from kiln_internal.log_xid(pg_current_xact_id()) or tg_op = 'UPDATE'
        and old.pipeline_version_id <> new.pipeline_version_id then
-        raise exception 'pipeline %: this version is written, and jobs may run on it; its stages never change', quote_literal(v_name)
+        raise exception 'pipeline %: this version is written, and jobs may run on it; '
+            'its stages never change',
+            quote_literal(v_name)
             using errcode = 'KN001',
                   hint = format('begin; select kiln.new_pipeline_version(%L); -- then insert, update or '
                                 'delete its stages; commit', v_name);

@@ -184,8 +184,10 @@ begin
                                                               then format(', as are %s others', n.others)
                                                           else '' end)
       from (select kiln_internal.log_xid(pg_snapshot_xmax(pg_current_snapshot())) as xid,
-                   (select count(*) - 1 from (select from kiln.event a
-                                               where a.xid > kiln_internal.log_xid(pg_snapshot_xmax(pg_current_snapshot())) limit 100001) c) as others) n
+                   (select count(*) - 1
+                      from (select from kiln.event a
+                             where a.xid > kiln_internal.log_xid(pg_snapshot_xmax(pg_current_snapshot()))
+                             limit 100001) c) as others) n
      cross join lateral (select v.event_id, v.xid from kiln.event v where v.xid > n.xid
                           order by v.xid desc, v.event_id desc limit 1) e
     union all
