@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # lint: reads, changes nothing, and says what to change. --fix lets clang-format set the C files straight instead.
 #
-#   scripts/lint.sh [--fix] [c] [floors] [tidy] [cpp] [shell] [sql] [docs] [openapi] [types] [words]     without names: all
+#   scripts/lint.sh [--fix] [c] [floors] [tidy] [cpp] [shell] [sql] [domains] [docs] [openapi] [types] [words]     without names: all
 #
 # C's flags come from the Makefile (CFLAGS), so that clang sees what gcc sees.
 set -euo pipefail
@@ -142,7 +142,7 @@ if [[ ${1:-} == --fix ]]; then
     exit 0
 fi
 wanted=("$@")
-((${#wanted[@]})) || wanted=(c floors tidy cpp shell sql docs openapi types words)
+((${#wanted[@]})) || wanted=(c floors tidy cpp shell sql domains docs openapi types words)
 for one in "${wanted[@]}"; do
     case $one in
         c) check 'clang-format' lint_c ;;
@@ -151,11 +151,12 @@ for one in "${wanted[@]}"; do
         cpp) check 'cppcheck' lint_cpp ;;
         shell) check 'shellcheck' lint_shell ;;
         sql) check 'plpgsql_check' lint_sql ;;
+        domains) check 'domains of SQL' scripts/domains.pl ;;
         docs) check 'docs' lint_docs ;;
         openapi) check 'spectral and redocly' lint_openapi ;;
         types) check 'tsc' lint_types ;;
         words) check 'words' lint_words ;;
-        *) die "there is no check called $one: c, floors, tidy, cpp, shell, sql, docs, openapi, types and words are" ;;
+        *) die "there is no check called $one: c, floors, tidy, cpp, shell, sql, domains, docs, openapi, types and words are" ;;
     esac
 done
 ((${#failed[@]} == 0)) || die "lint: ${failed[*]} found something (above)"
