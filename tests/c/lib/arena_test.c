@@ -46,7 +46,7 @@ static void text_is_copied_and_formatted(void **state)
     arena_close(arena);
 }
 
-/* The sanitizer's own view, for both gcc's and clang's. Elsewhere the claim is about nothing. */
+/* In the programs under AddressSanitizer alone: elsewhere nothing is poisoned. */
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 
@@ -64,12 +64,6 @@ static void a_byte_behind_a_piece_is_poisoned(void **state)
     assert_true(__asan_address_is_poisoned(large + 5000));
     arena_close(arena);
 }
-#else
-static void a_byte_behind_a_piece_is_poisoned(void **state)
-{
-    (void)state;
-    skip();
-}
 #endif
 
 static void closing_nothing_is_fine(void **state)
@@ -84,7 +78,9 @@ int main(void)
         cmocka_unit_test(memory_is_zeroed_and_aligned),
         cmocka_unit_test(a_request_larger_than_a_block_gets_its_own),
         cmocka_unit_test(text_is_copied_and_formatted),
+#if defined(__SANITIZE_ADDRESS__)
         cmocka_unit_test(a_byte_behind_a_piece_is_poisoned),
+#endif
         cmocka_unit_test(closing_nothing_is_fine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
