@@ -68,7 +68,7 @@ lint_cpp() {
     ((${#c_files[@]})) || return 0
     mkdir -p build
     cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-        --suppress=missingIncludeSystem --suppress=varFuncNullUB --suppress=readdirCalled --suppress=unknownMacro --suppress='*:/usr/*' --library=posix --library=gnu -j "$(nproc)" -I. -D_GNU_SOURCE "${c_files[@]}"
+        --suppress=missingIncludeSystem --suppress=varFuncNullUB --suppress=readdirCalled --suppress=unknownMacro --suppress='*:/usr/*' --library=posix --library=gnu -j "$(nproc)" -I. -D_GNU_SOURCE -DKILN_VERSION='"0"' "${c_files[@]}"
 }
 
 lint_shell() { shellcheck -x "${bash_files[@]}"; }

@@ -159,8 +159,8 @@ static void add_if(struct build *b, uint32_t action, const char *name, struct sc
 }
 
 /* The kernel reads an int from the lower half of the register: so must the filter. */
-#define INT_IS(n, value)     SCMP_CMP32((n), SCMP_CMP_EQ, (uint32_t)(value))
-#define INT_IS_NOT(n, value) SCMP_CMP32((n), SCMP_CMP_NE, (uint32_t)(value))
+#define INT_IS(n, value)     SCMP_CMP32((n), SCMP_CMP_EQ, (uint32_t)(value), 0)
+#define INT_IS_NOT(n, value) SCMP_CMP32((n), SCMP_CMP_NE, (uint32_t)(value), 0)
 #define HAS(n, mask, value)  SCMP_CMP64((n), SCMP_CMP_MASKED_EQ, (mask), (value))
 
 /* A pair of connected stream sockets reaches nobody else; a datagram socket can be sent
@@ -175,7 +175,7 @@ static void add_sockets(struct build *b, bool has_network)
         if (family != AF_INET && family != AF_INET6)
             add_if(b, action, "socket", INT_IS(0, family));
     if (has_network) {
-        add_if(b, action, "socket", SCMP_CMP32(0, SCMP_CMP_GE, FAMILIES));
+        add_if(b, action, "socket", SCMP_CMP32(0, SCMP_CMP_GE, FAMILIES, 0));
         add_if(b, action, "socket", HAS(1, 0xf, SOCK_RAW));
     }
     add_if(b, action, "socketpair", HAS(1, 0xf, SOCK_DGRAM));

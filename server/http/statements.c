@@ -16,7 +16,8 @@
 static const struct db_statement own[STATEMENTS_OWN] = {
     [STATEMENT_BEGIN_UPLOAD]  = { "begin_upload", FUNCTION_SQL("begin_upload"), 4 },
     [STATEMENT_DIRECT_UPLOAD] = { "create_direct_upload", FUNCTION_SQL("create_direct_upload"), 4 },
-    [STATEMENT_KEEP_RECEIVING] = { "extend_upload_session", FUNCTION_SQL("extend_upload_session"), 4 },
+    [STATEMENT_KEEP_RECEIVING] = { "extend_upload_session", FUNCTION_SQL("extend_upload_session"),
+                                   4 },
     [STATEMENT_END_RECEIVING]  = { "end_upload_session", FUNCTION_SQL("end_upload_session"), 4 },
     [STATEMENT_BEGIN_TRYON]    = { "begin_tryon", FUNCTION_SQL("begin_tryon"), 4 },
     [STATEMENT_WEBHOOK_KEYS]   = { "webhook_keys", FUNCTION_SQL("webhook_keys"), 4 },

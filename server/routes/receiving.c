@@ -113,7 +113,8 @@ struct receiving *receiving_open(struct request *r, const json_t *answer,
     receiving->held_until_ms = base_now_ms() + HELD_MS;
     receiving->timer         = (struct loop_timer) { .on_time = on_time, .ctx = receiving };
     snprintf(receiving->token, sizeof(receiving->token), "%s", token ? token : "");
-    snprintf(receiving->body, sizeof(receiving->body), "{\"upload_session\":\"%s\"}", receiving->token);
+    snprintf(receiving->body, sizeof(receiving->body), "{\"upload_session\":\"%s\"}",
+             receiving->token);
     set_timer(receiving);
     return receiving;
 }

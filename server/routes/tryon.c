@@ -509,8 +509,8 @@ static void finish(struct request *r)
         refuse(r);
         return;
     }
-    whole = json_pack("{s:s, s:O, s:O}", "upload_session", receiving_token(tryon->receiving), "body",
-                      tryon->body, "files", tryon->files);
+    whole = json_pack("{s:s, s:O, s:O}", "upload_session", receiving_token(tryon->receiving),
+                      "body", tryon->body, "files", tryon->files);
     text  = json_dumps(whole, JSON_COMPACT);
     json_decref(whole);
     if (!text)

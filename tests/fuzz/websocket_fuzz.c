@@ -13,13 +13,15 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "server/auth/act_as.h"
 #include "server/http/rpc.h"
 #include "server/routes.h"
 #include "server/stream/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
-static struct server server;
+static struct server         server;
+static const struct identity ann = { .sub = "ann" };
 
 static ssize_t       fuzz_recv(int fd, void *buffer, size_t bytes, int flags);
 static bool          fuzz_send(struct pools *pools, struct call *call, struct err *err);
@@ -242,7 +244,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     client           = bytes + 2;
     client_bytes     = count - 2;
     said_bytes       = 0;
-    ws->context      = strdup("{\"sub\":\"ann\"");
+    ws->identity     = &ann;
     ws->stream.kind  = &kind;
     ws->stream.phase = STREAM_QUIET;
     ws->stream.from  = strdup("1-1.2_2_");
