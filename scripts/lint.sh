@@ -133,7 +133,7 @@ lint_openapi() {
     docs/lint/node_modules/.bin/spectral lint docs/openapi.json --ruleset docs/lint/spectral.yaml --fail-severity=hint --quiet && node docs/lint/redocly.mjs
 }
 # Names that the field has another word for (docs/glossary.md).
-lint_words() { git ls-files -z db migrations scripts docs | xargs -0 scripts/words.pl; }
+lint_words() { git ls-files -z db migrations scripts docs lib server pipeline_runner media tests/c | xargs -0 scripts/words.pl; }
 lint_types() { tests/node_modules/.bin/tsc -p clients/ts; }
 
 if [[ ${1:-} == --fix ]]; then

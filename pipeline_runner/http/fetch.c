@@ -180,7 +180,7 @@ static void got_status(struct fetch *f, const struct transfer_end *end)
     }
 }
 
-static bool can_mend(const char *code)
+static bool may_pass(const char *code)
 {
     return strcmp(code, "connect") == 0 || strcmp(code, "reply") == 0
            || strcmp(code, "timeout") == 0 || strcmp(code, "send") == 0;
@@ -196,7 +196,7 @@ static void transferred(void *ctx, const struct transfer_end *end)
         snprintf(message, sizeof message, "%s", end->message);
         f->transfer = NULL;
         keep_validator(f, end->headers);
-        if (can_mend(end->code))
+        if (may_pass(end->code))
             try_again(f, end->code, message);
         else
             fail(f, end->code, message);

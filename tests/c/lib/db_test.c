@@ -35,7 +35,7 @@ static struct {
     struct loop *loop;
     struct db   *db;
     char         trace[400];
-    int          wanted; /* answers, bells and ups until the loop stops */
+    int          wanted; /* answers, notifications and ups until the loop stops */
     int          ups;
     void (*script)(struct db *db);
 } test;
@@ -220,7 +220,7 @@ static void notify(struct db *db)
     ask(NOTIFY, "news");
 }
 
-static void a_bell_is_heard_once_the_link_is_up(void **state)
+static void a_notification_is_heard_once_the_link_is_up(void **state)
 {
     struct db_options opt = options();
 
@@ -375,7 +375,7 @@ int main(void)
         cmocka_unit_test(a_call_beyond_its_deadline_closes_the_link),
         cmocka_unit_test(the_server_ends_a_slow_statement_before_our_deadline),
         cmocka_unit_test(no_more_than_the_bound_is_in_flight),
-        cmocka_unit_test(a_bell_is_heard_once_the_link_is_up),
+        cmocka_unit_test(a_notification_is_heard_once_the_link_is_up),
         cmocka_unit_test(a_missing_function_is_named_with_its_arguments),
         cmocka_unit_test(a_restored_database_has_an_exit_code_of_its_own),
         cmocka_unit_test(a_server_that_fits_passes),

@@ -101,7 +101,7 @@ static void idle_for_an_hour_it_asks_once_a_second(void **state)
     assert_in_range(claim_in_vain(&pace, T0 + 3600 * (1000 * MS)), 3590, 3610);
 }
 
-static void the_bell_makes_a_claim_due_now_that_marks_it_asleep_again(void **state)
+static void a_notification_makes_a_claim_due_now_that_marks_it_asleep_again(void **state)
 {
     struct pace pace;
 
@@ -115,7 +115,7 @@ static void the_bell_makes_a_claim_due_now_that_marks_it_asleep_again(void **sta
     assert_in_range(claim_in_vain(&pace, T0 + 5100 * MS), 1, 4);
 }
 
-static void the_bell_does_not_put_an_awake_runner_to_sleep(void **state)
+static void a_notification_does_not_put_an_awake_runner_to_sleep(void **state)
 {
     struct pace pace;
 
@@ -147,8 +147,8 @@ int main(void)
         cmocka_unit_test(it_polls_each_millisecond_for_50_ms_after_work_and_not_longer),
         cmocka_unit_test(asleep_it_looks_again_after_3_30_300_ms_and_then_each_second),
         cmocka_unit_test(idle_for_an_hour_it_asks_once_a_second),
-        cmocka_unit_test(the_bell_makes_a_claim_due_now_that_marks_it_asleep_again),
-        cmocka_unit_test(the_bell_does_not_put_an_awake_runner_to_sleep),
+        cmocka_unit_test(a_notification_makes_a_claim_due_now_that_marks_it_asleep_again),
+        cmocka_unit_test(a_notification_does_not_put_an_awake_runner_to_sleep),
         cmocka_unit_test(a_claim_that_did_not_mark_it_asleep_is_followed_by_one_that_does),
     };
 
