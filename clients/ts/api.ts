@@ -4065,7 +4065,7 @@ export interface Operations {
     /**
      * GET /api/v1/generations: List generations.
      *
-     * The filters `type`, `state` and `q` (a part of the prompt) combine. The list is newest first. With `q` a page looks through 10,000 jobs or 8 MB of prompts at most: it may be short, or empty, and `next_cursor` goes on behind them. Scope: `read`.
+     * The filters `type`, `state` and `q` (a part of the prompt) combine. The list is newest first. With `q` a page looks through at most 10,000 jobs or 8 MB of prompts. It may then be short or empty, and `next_cursor` goes on behind them. Scope: `read`.
      */
     list_generations: { takes: { query?: { type?: MediaType; state?: JobState; q?: string; limit?: number; cursor?: string } }; gives: JobPage };
     /**
