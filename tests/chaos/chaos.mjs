@@ -60,7 +60,14 @@ const victims = {
     hole: async (world, hit) => { hit.who.wire.mode = 'hole'; hit.go(); await pause(400); hit.who.wire.open(); },
     provider: async world => { await world.paid.restart(); },
     lost: async (world, hit) => { world.paid.wire.cut(); hit.go(); await pause(60); world.paid.wire.open(); },
-    mute: async (world, hit) => { world.paid.wire.mode = 'deaf'; hit.go(); await pause(150); world.paid.wire.open(); },
+    mute: async (world, hit) => {
+        world.paid.wire.mode = 'deaf';
+        const before = await world.paid.charges_without_key();
+        hit.go();
+        for (const end = Date.now() + 3000; Date.now() < end && await world.paid.charges_without_key() === before;) await pause(20);
+        await pause(50);
+        world.paid.wire.open();
+    },
     error: async (world, hit) => { hit.go('e'); },
     disk: async (world, hit) => { const empty = world.fill_disk(); hit.go(); await pause(500); empty(); },
     freeze: async (world, hit) => { await pause((LEASE_S + 2.5) * 1000); },

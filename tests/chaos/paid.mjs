@@ -50,6 +50,8 @@ export class Paid {
         await kiln.psql(this.runners.flatMap(([who]) => names.map(name => `select kiln.enqueue('${who}/${name}', jsonb_build_object('prompt', 'paid ' || nextval('kiln.fence') || ' ${name}.',
             'seed', '7', 'params', '{}'::jsonb, 'media', '[]'::jsonb), ${account}, 2, p_estimated_micros => ${price});`)).join('\n'));
     }
+    /** How many charges there are that a second request of the same call would repeat. */
+    async charges_without_key() { return (await this.fake.bill()).charges.filter(charge => !/ fal-keyed/.test(charge.prompt)).length; }
     async restart() { await this.fake.kill(); await this.fake.start(); }
 
     /** Our calls against the provider's bill. `strikes`: when something was struck, [from, to] in ms. */
