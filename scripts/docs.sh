@@ -81,8 +81,8 @@ TOP
 ## What a person may type
 
 Every column has one answer, for a superuser too. An UPDATE of it is performed, or refused with the function
-to call, or free, because whatever reads the row reads the new value. `tests/sql/behaviour/columns.sql` lists and tries
-them all.
+to call, or free, because whatever reads the row reads the new value. `tests/sql/behaviour/columns.sql`
+lists and tries them all.
 
 | typed | what happens |
 | --- | --- |
